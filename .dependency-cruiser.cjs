@@ -1,0 +1,77 @@
+/** The import table of docs/architecture.md, as rules. */
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    {
+      name: 'core-knows-nobody',
+      severity: 'error',
+      from: { path: '^core/' },
+      to: { path: '^(?!core/)', dependencyTypesNot: ['npm', 'core'] },
+    },
+    {
+      name: 'core-no-io',
+      comment: 'core is pure: its only built-in modules are those of #crypto',
+      severity: 'error',
+      from: { path: '^core/', pathNot: '^core/crypto/node.ts$' },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'core-npm-is-noble',
+      severity: 'error',
+      from: { path: '^core/' },
+      to: { dependencyTypes: ['npm', 'npm-dev'], pathNot: 'node_modules/@noble/' },
+    },
+    {
+      name: 'adapters-import-core',
+      severity: 'error',
+      from: { path: '^adapters/' },
+      to: { path: '^(?!core/|adapters/)', dependencyTypesNot: ['npm', 'core'] },
+    },
+    {
+      name: 'parts-import-core',
+      severity: 'error',
+      from: { path: '^(collector|chainer|archiver|auditor)/' },
+      to: { path: '^(?!core/)', pathNot: '^$1/', dependencyTypesNot: ['npm', 'core'] },
+    },
+    {
+      name: 'auditor-builds-nothing',
+      comment: 'what checks evidence shares no code with what makes it',
+      severity: 'error',
+      from: { path: '^auditor/' },
+      to: { path: '^core/build/', reachable: true },
+    },
+    {
+      name: 'sdk-stays-light',
+      severity: 'error',
+      from: { path: '^sdk/' },
+      to: { path: '^(?!core/|collector/|adapters/|sdk/|schemas/)', dependencyTypesNot: ['npm', 'core'] },
+    },
+    {
+      name: 'sdk-without-servers',
+      comment: 'a service that records events never loads object storage, LMDB servers or HTTP',
+      severity: 'error',
+      from: { path: '^sdk/' },
+      to: { path: '(^adapters/(s3|lmdb-|folder-|http))|node_modules/(lmdb|@aws-sdk)', reachable: true },
+    },
+    {
+      name: 'schemas-import-nothing',
+      severity: 'error',
+      from: { path: '^schemas/' },
+      to: { path: '^(?!schemas/)', dependencyTypesNot: ['core'] },
+    },
+    { name: 'product-without-tests', severity: 'error', from: { path: '^(?!test/)' }, to: { path: '^test/' } },
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'not-to-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    parser: 'swc',
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^dist/' },
+    enhancedResolveOptions: {
+      extensions: ['.ts', '.js', '.json'],
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'types', 'node', 'default'],
+    },
+  },
+};

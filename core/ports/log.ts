@@ -1,0 +1,69 @@
+/** A record as a reader gets it. */
+export interface LogRecord {
+  /** Position in its partition, rising, possibly with holes. */
+  readonly offset: number;
+  /** Time at which the log took the record, microseconds since 1970 (Kafka: `LogAppendTime`). */
+  readonly timestampMicros: number;
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array;
+  readonly headers: Readonly<Record<string, Uint8Array>>;
+}
+
+/** A record to be appended. */
+export interface NewRecord {
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array;
+  readonly headers?: Readonly<Record<string, Uint8Array>>;
+}
+
+/** The offsets a partition holds: from `start` inclusive to `end` exclusive (the high watermark). */
+export interface LogBounds {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface ReadOptions {
+  /** Stop after about this many bytes of values; at least one record is returned where there is one. */
+  readonly maxBytes: number;
+  /** Wait up to this long for a first record; 0 returns at once. */
+  readonly waitMs: number;
+  /** Ends the wait early; the call then returns what it has. */
+  readonly signal?: AbortSignal;
+}
+
+export interface TopicSettings {
+  readonly partitions: number;
+}
+
+/**
+ * An ordered, partitioned, append-only log with the semantics of a Kafka topic.
+ * Every method throws UNAVAILABLE (retryable) while the log cannot be reached; the caller retries.
+ */
+export interface Log {
+  /** Creates `topic` if it is not there; throws CONFIG_INVALID where it is there with other settings. Idempotent. */
+  ensureTopic(topic: string, settings: TopicSettings): Promise<void>;
+  /**
+   * Appends `records` in order and resolves with the offset of the first once all are durable.
+   * When it rejects, none, some or all may have been appended, possibly later and possibly twice.
+   * Concurrent calls for one partition have no order: await one before the next.
+   */
+  append(topic: string, partition: number, records: readonly NewRecord[]): Promise<number>;
+  /**
+   * Records from the first at or after `from`, in offset order; empty at the end of the log.
+   * The first offset may be higher than `from`: the offsets between hold nothing (any more); the caller judges what that means.
+   */
+  read(topic: string, partition: number, from: number, options: ReadOptions): Promise<readonly LogRecord[]>;
+  /** Reads the bounds now; an unused partition has {0, 0}. */
+  bounds(topic: string, partition: number): Promise<LogBounds>;
+  /** Deletes records below `before`; idempotent, never lowers the start. */
+  trim(topic: string, partition: number, before: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The topics of an origin, by what they carry. */
+export const TOPICS = {
+  events: 'provenance.events',
+  chain: 'provenance.chain',
+  rejected: 'provenance.rejected',
+  control: 'provenance.control',
+} as const;

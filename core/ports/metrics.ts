@@ -1,0 +1,17 @@
+/** Label values of one series. Never a stream, an id or anything else that grows without bound. */
+export type Labels = Readonly<Record<string, string>>;
+
+/**
+ * Metrics as Prometheus knows them. Each name is declared once in `core/metric-names.ts`; using another is a bug.
+ * Calls are cheap and never throw.
+ */
+export interface Metrics {
+  /** Adds to a counter. */
+  add(name: string, by: number, labels?: Labels): void;
+  /** Sets a gauge. */
+  set(name: string, value: number, labels?: Labels): void;
+  /** Observes a value in a histogram, in the unit that the name ends in. */
+  observe(name: string, value: number, labels?: Labels): void;
+  /** Forgets a gauge's series, for example when a partition was revoked. */
+  forget(name: string, labels?: Labels): void;
+}

@@ -1,0 +1,35 @@
+/** An object as read, with the tag that a compare-and-swap names. */
+export interface StoredObject {
+  readonly bytes: Uint8Array;
+  /** Opaque; changes whenever the content is replaced. */
+  readonly etag: string;
+}
+
+export interface ListedObject {
+  readonly key: string;
+  readonly size: number;
+}
+
+/** Bytes `start` inclusive to `end` exclusive. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * A bucket. Keys are `/`-separated relative paths of A–Z a–z 0–9 `.` `-` `_`, no part of which is empty, `.` or `..`.
+ * Durable when resolved; throws UNAVAILABLE (retryable) when the outcome is unknown.
+ */
+export interface ObjectStore {
+  /** The object, or the part of it that lies in `range`; undefined when there is none. */
+  get(key: string, range?: ByteRange): Promise<StoredObject | undefined>;
+  /** Writes `bytes` unless `key` exists (`If-None-Match: *`): true when written, false when something is there, which is left as it is. */
+  create(key: string, bytes: Uint8Array): Promise<boolean>;
+  /** Replaces the object if its tag is still `etag` (undefined: there is none). The new tag, or undefined when somebody else was faster. */
+  replace(key: string, bytes: Uint8Array, etag: string | undefined): Promise<string | undefined>;
+  /** Keys that start with `prefix`, in byte order. */
+  list(prefix: string): AsyncIterable<ListedObject>;
+  /** Removes the object; no error where there is none. */
+  delete(key: string): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,38 @@
+// Runs every static check, all of them even when one fails, and names those that did.
+import { spawnSync } from 'node:child_process';
+
+const CHECKS = [
+  ['types', 'tsc', '-p', 'tsconfig.json'],
+  ['format and lint', 'biome', 'check', '.'],
+  ['type-aware lint', 'oxlint'],
+  [
+    'imports',
+    'depcruise',
+    '--config',
+    '.dependency-cruiser.cjs',
+    'core',
+    'adapters',
+    'collector',
+    'chainer',
+    'archiver',
+    'auditor',
+    'schemas',
+    'sdk',
+    'cli',
+    'bench',
+    'test',
+  ],
+  ['unused', 'knip'],
+];
+
+const only = process.argv[2];
+const failed = [];
+for (const [name, command, ...args] of CHECKS) {
+  if (only !== undefined && name !== only) continue;
+  const { status, stdout, stderr } = spawnSync(`node_modules/.bin/${command}`, args, { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
+  if (status === 0) continue;
+  failed.push(name);
+  process.stdout.write(`--- ${name}\n${stdout}${stderr}\n`);
+}
+process.stdout.write(failed.length === 0 ? 'check: all passed\n' : `check: ${failed.join(', ')} failed\n`);
+process.exitCode = failed.length === 0 ? 0 : 1;
