@@ -71,7 +71,7 @@ module.exports = {
     enhancedResolveOptions: {
       extensions: ['.ts', '.js', '.json'],
       exportsFields: ['exports'],
-      conditionNames: ['import', 'types', 'node', 'default'],
+      conditionNames: ['lineproof-source', 'import', 'types', 'node', 'default'],
     },
   },
 };

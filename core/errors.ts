@@ -31,6 +31,7 @@ export const ERROR_TRAITS = {
   LOG_BEHIND: { fault: 'evidence', retryable: false },
   LOG_DIVERGED: { fault: 'evidence', retryable: false },
   ARCHIVE_DIVERGED: { fault: 'evidence', retryable: false },
+  FORMAT_UNKNOWN: { fault: 'operator', retryable: false },
   BLOCK_REFUSED: { fault: 'bug', retryable: false },
   INTERNAL: { fault: 'bug', retryable: false },
 } as const satisfies Record<string, Traits>;

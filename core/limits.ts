@@ -31,8 +31,10 @@ export const LIMITS = {
   segmentEventBytes: 64 * 1024 * 1024,
   /** Signatures that a note may carry. */
   noteSignatures: 100,
-  /** A note, text and signatures. */
-  noteBytes: 64 * 1024,
+  /** A note, text and signatures: room for 16 post-quantum signatures of 5 kB. */
+  noteBytes: 256 * 1024,
   /** A policy document. */
   policyBytes: 1024 * 1024,
+  /** Items of one list of a policy, and shards of an origin. */
+  policyItems: 4096,
 } as const;

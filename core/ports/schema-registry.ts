@@ -7,5 +7,7 @@ export interface SchemaRegistry {
   register(subject: string, schema: string): Promise<number>;
   /** The schema text with this id; undefined when the registry says that there is none. */
   get(id: number): Promise<string | undefined>;
+  /** Every schema text registered under `subject`, oldest first; empty when there is no such subject. */
+  list(subject: string): Promise<readonly string[]>;
   close(): Promise<void>;
 }

@@ -1,0 +1,58 @@
+import { type AvroField, type Codec, codecOf, compileFields, recordNode } from './avro/schema.ts';
+import { concat } from './bytes.ts';
+import { LineproofError } from './errors.ts';
+import { canonicalJson } from './jcs.ts';
+import { checkName, mustCount, mustHold } from './rules.ts';
+import { SCHEMA_TEXTS } from './schema-texts.ts';
+
+/** The columns of an archived event, all derived from the log (docs/formats.md §5). Times are microseconds since 1970. */
+export interface ArchivedColumns {
+  readonly logIndex: number;
+  readonly streamIndex: number;
+  readonly acceptedAt: number;
+  readonly producer: string;
+  readonly epoch: Uint8Array;
+  readonly seq: number;
+  readonly inputOffset: number;
+  readonly position: number;
+  readonly marks: number;
+  readonly leafHash: Uint8Array;
+}
+
+type Schema = { readonly fields: readonly { readonly name: string; readonly type: unknown }[] };
+const RELEASED: Schema & Record<string, unknown> = JSON.parse(SCHEMA_TEXTS.ArchivedEvent);
+const columnFields: readonly AvroField[] = compileFields({ ...RELEASED, fields: RELEASED.fields.slice(0, -1) });
+const columns: Codec<ArchivedColumns> = codecOf(recordNode(columnFields, 'ArchivedEvent'));
+
+/** RFC 8785 text of the schema of an events file whose events have the schema `eventSchemaText`. */
+export function archivedEventSchema(eventSchemaText: string): string {
+  const event: unknown = JSON.parse(eventSchemaText);
+  return canonicalJson({
+    ...RELEASED,
+    fields: RELEASED.fields.map((field) => (field.name === 'event' ? { ...field, type: ['null', event] } : field)),
+  });
+}
+
+/** A row: the columns, the union's byte, the event's bytes as they are; `event` null where the content was removed. */
+export function encodeArchivedEvent(row: ArchivedColumns, event: Uint8Array | null): Uint8Array {
+  checkColumns(row);
+  const prefix = columns.encode(row);
+  return event === null ? concat(prefix, Uint8Array.of(0)) : concat(prefix, Uint8Array.of(2), event);
+}
+
+/** A row's columns and its event's bytes (a view), which are for the event schema to check. Throws AVRO_INVALID or FORMAT_INVALID. */
+export function decodeArchivedEvent(bytes: Uint8Array): { readonly columns: ArchivedColumns; readonly event: Uint8Array | null } {
+  const end = columns.walk(bytes, 0);
+  const row = columns.decode(bytes.subarray(0, end));
+  checkColumns(row);
+  const branch = bytes[end];
+  if (branch === 0 && bytes.length === end + 1) return { columns: row, event: null };
+  if (branch !== 2) throw new LineproofError('AVRO_INVALID', 'cannot decode archived event: it ends neither in null nor in an event');
+  return { columns: row, event: bytes.subarray(end + 1) };
+}
+
+function checkColumns(row: ArchivedColumns): void {
+  checkName(row.producer, 'producer');
+  mustCount('archived event', row.logIndex, row.streamIndex, row.acceptedAt, row.seq, row.inputOffset, row.position);
+  mustHold(row.marks === 0 || row.marks === 1, 'cannot take archived event: it has unknown marks');
+}

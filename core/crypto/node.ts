@@ -1,0 +1,112 @@
+import {
+  createHash,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  type KeyObject,
+  randomBytes as nodeRandomBytes,
+  hash as oneShotHash,
+  sign,
+  verify,
+} from 'node:crypto';
+import { LineproofError } from '../errors.ts';
+import { hasIdentityR } from './identity-point.ts';
+
+/** A public key, imported once: the import costs more than a verification. */
+export interface PublicKey {
+  /** 32 bytes. */
+  readonly raw: Uint8Array;
+}
+
+/** A private key in memory. */
+export interface PrivateKey {
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+}
+
+/** DER in front of a raw Ed25519 public key (RFC 8410 §4) and private seed (§7). */
+const SPKI = Buffer.from('302a300506032b6570032100', 'hex');
+const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
+
+const keyObjects = new WeakMap<PublicKey | PrivateKey, KeyObject>();
+const { latin1Write } = Buffer.prototype as unknown as {
+  readonly latin1Write: (this: Uint8Array, text: string, at: number, length: number) => number;
+};
+// A latin1 string carries the digest: a returned Buffer costs more than the hash itself. `hash` came with Node 20.12.
+const latin1Digest: (data: Uint8Array) => string =
+  typeof oneShotHash === 'function'
+    ? (data) => oneShotHash('sha256', data, 'latin1' as 'binary')
+    : (data) =>
+        createHash('sha256')
+          .update(data)
+          .digest('latin1' as 'binary');
+
+/** SHA-256 of `data` in a new array. */
+export function sha256(data: Uint8Array): Uint8Array {
+  const digest = new Uint8Array(32);
+  sha256Into(data, digest, 0);
+  return digest;
+}
+
+/** SHA-256 of `data`, written to `out` at `at`. */
+export function sha256Into(data: Uint8Array, out: Uint8Array, at: number): void {
+  latin1Write.call(out, latin1Digest(data), at, 32);
+}
+
+/** A SHA-256 over bytes that come in pieces. */
+export interface Sha256Stream {
+  update(data: Uint8Array): void;
+  /** The hash; the stream is used up. */
+  digest(): Uint8Array;
+}
+
+/** Starts a hash over pieces. */
+export function sha256Stream(): Sha256Stream {
+  const stream = createHash('sha256');
+  return { update: (data) => void stream.update(data), digest: () => new Uint8Array(stream.digest()) };
+}
+
+/** HMAC-SHA256 (RFC 2104) in a new array of 32 bytes. */
+export function hmacSha256(key: Uint8Array, data: Uint8Array): Uint8Array {
+  return new Uint8Array(createHmac('sha256', key).update(data).digest());
+}
+
+/** `length` bytes from the system's generator. */
+export function randomBytes(length: number): Uint8Array {
+  return new Uint8Array(nodeRandomBytes(length));
+}
+
+/** Imports 32 raw bytes. Says nothing about the point: `checkPublicKey` does, when a key is registered. Throws KEY_INVALID on another length. */
+export function importPublicKey(raw: Uint8Array): PublicKey {
+  if (raw.length !== 32) throw new LineproofError('KEY_INVALID', `cannot import public key: ${raw.length} bytes instead of 32`);
+  const key: PublicKey = { raw: raw.slice() };
+  keyObjects.set(key, createPublicKey({ key: Buffer.concat([SPKI, raw]), format: 'der', type: 'spki' }));
+  return key;
+}
+
+/** Ed25519 as docs/formats.md §4 fixes it (cofactorless, S < L, R compared byte for byte and not the identity): OpenSSL does the rest. Never throws. */
+export function verifyEd25519(key: PublicKey, message: Uint8Array, signature: Uint8Array): boolean {
+  const object = keyObjects.get(key);
+  if (object === undefined || signature.length !== 64 || hasIdentityR(signature)) return false;
+  try {
+    return verify(null, message, object, signature);
+  } catch {
+    return false;
+  }
+}
+
+/** Imports a 32-byte seed (RFC 8032 §5.1.5). Throws KEY_INVALID on another length. */
+export function importPrivateKey(seed: Uint8Array): PrivateKey {
+  if (seed.length !== 32) throw new LineproofError('KEY_INVALID', 'cannot import private key: the seed is not 32 bytes');
+  const object = createPrivateKey({ key: Buffer.concat([PKCS8, seed]), format: 'der', type: 'pkcs8' });
+  const key: PrivateKey = { publicKey: new Uint8Array(createPublicKey(object).export({ format: 'der', type: 'spki' }).subarray(-32)) };
+  keyObjects.set(key, object);
+  return key;
+}
+
+/** Ed25519 signature, 64 bytes, deterministic. */
+export function signEd25519(key: PrivateKey, message: Uint8Array): Uint8Array {
+  const object = keyObjects.get(key);
+  if (object === undefined) throw new LineproofError('INTERNAL', 'cannot sign: the key was not imported here');
+  return new Uint8Array(sign(null, message, object));
+}

@@ -1,0 +1,28 @@
+import { equal, fromHex } from '../bytes.ts';
+
+/** y of the eight points of small order, little-endian: of order 1, 2, 4, and two of order 8; each but the first two with either sign of x. */
+const SMALL_ORDER_Y = [
+  '0100000000000000000000000000000000000000000000000000000000000000',
+  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  '0000000000000000000000000000000000000000000000000000000000000000',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+].map(fromHex);
+
+/** Whether y < p, and the sign bit is clear where x = 0 (y = ±1), as RFC 8032 §5.1.3 demands of 32 bytes; OpenSSL reads other spellings too. */
+export function isCanonicalPoint(encoded: Uint8Array): boolean {
+  const [low = 0, top = 0] = [encoded[0], encoded[31]];
+  const middle = encoded.subarray(1, 31);
+  if ((top & 0x7f) === 0x7f && middle.every((byte) => byte === 0xff)) return low < 0xec || (low === 0xec && top === 0x7f);
+  return !(top === 0x80 && low === 1 && middle.every((byte) => byte === 0));
+}
+
+/**
+ * Whether 32 bytes spell, canonically but for the sign, a point of small order. As a key or as R, OpenSSL 3.5 refuses these and 3.0 does not:
+ * so that no signature holds on one machine only, we refuse them everywhere.
+ */
+export function isSmallOrderPoint(encoded: Uint8Array): boolean {
+  const low = encoded[0];
+  const top = (encoded[31] as number) & 0x7f;
+  return SMALL_ORDER_Y.some((y) => y[0] === low && y[31] === top && equal(y.subarray(0, 31), encoded.subarray(0, 31)));
+}

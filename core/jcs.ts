@@ -1,0 +1,41 @@
+import { equal, utf8, utf8Text } from './bytes.ts';
+import { LineproofError } from './errors.ts';
+
+/** Levels of arrays and objects that canonical JSON may nest. */
+const MAX_DEPTH = 64;
+const LONE_SURROGATE = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/;
+
+/** RFC 8785 text of a JSON value; throws FORMAT_INVALID for lone surrogates, numbers that are not finite, values that JSON lacks, and nesting beyond 64. */
+export function canonicalJson(value: unknown): string {
+  return write(value, 0);
+}
+
+/** The value of canonical JSON `bytes`; throws FORMAT_INVALID unless they are spelled exactly as {@link canonicalJson} spells that value. */
+export function parseCanonicalJson(bytes: Uint8Array): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(utf8Text(bytes));
+  } catch (cause) {
+    throw new LineproofError('FORMAT_INVALID', 'cannot read JSON: it is malformed', {}, cause);
+  }
+  if (!equal(utf8(canonicalJson(value)), bytes))
+    throw new LineproofError('FORMAT_INVALID', 'cannot read JSON: it is not canonical (RFC 8785)');
+  return value;
+}
+
+function write(value: unknown, depth: number): string {
+  if (depth > MAX_DEPTH) throw new LineproofError('FORMAT_INVALID', `cannot write JSON: it nests deeper than ${MAX_DEPTH}`);
+  if (value === null || typeof value === 'boolean') return String(value);
+  if (typeof value === 'string') return quote(value);
+  if (typeof value === 'number' && Number.isFinite(value)) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map((item) => write(item, depth + 1)).join(',')}]`;
+  if (typeof value !== 'object') throw new LineproofError('FORMAT_INVALID', `cannot write JSON: ${typeof value} has no place in it`);
+  // The default sort order is that of UTF-16 code units, as RFC 8785 wants it.
+  const members = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return `{${members.map(([name, member]) => `${quote(name)}:${write(member, depth + 1)}`).join(',')}}`;
+}
+
+function quote(text: string): string {
+  if (LONE_SURROGATE.test(text)) throw new LineproofError('FORMAT_INVALID', 'cannot write JSON: a string holds half of a surrogate pair');
+  return JSON.stringify(text);
+}

@@ -1,0 +1,58 @@
+interface MetricSpec {
+  readonly kind: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** Upper bounds of a histogram's buckets, in the unit of the name. */
+  readonly buckets?: readonly number[];
+}
+
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** Every metric that the product exposes; docs/metrics.md explains them and a test compares. */
+export const METRICS = {
+  lineproof_collector_recorded_total: { kind: 'counter', help: 'Events taken from callers.', labels: ['importance'] },
+  lineproof_collector_dropped_total: { kind: 'counter', help: 'AUXILIARY events dropped because the spool was full.', labels: [] },
+  lineproof_collector_refused_total: {
+    kind: 'counter',
+    help: 'Events refused because the spool was full or the event was not valid.',
+    labels: ['reason'],
+  },
+  lineproof_collector_batches_total: { kind: 'counter', help: 'Batches acknowledged by the log.', labels: [] },
+  lineproof_collector_sent_bytes_total: { kind: 'counter', help: 'Bytes of acknowledged batches.', labels: [] },
+  lineproof_collector_retries_total: { kind: 'counter', help: 'Appends whose outcome was unknown and that were sent again.', labels: [] },
+  lineproof_collector_spool_bytes: { kind: 'gauge', help: 'Bytes in the spool that the log has not acknowledged.', labels: [] },
+  lineproof_collector_spool_damaged_total: { kind: 'counter', help: 'Damaged stretches found in the spool.', labels: [] },
+  lineproof_chainer_blocks_total: { kind: 'counter', help: 'Blocks accepted.', labels: ['shard'] },
+  lineproof_chainer_links_total: { kind: 'counter', help: 'Events linked.', labels: ['shard'] },
+  lineproof_chainer_inputs_total: {
+    kind: 'counter',
+    help: 'Input messages consumed, by what became of them.',
+    labels: ['shard', 'outcome'],
+  },
+  lineproof_chainer_receipts_total: { kind: 'counter', help: 'Events that were not linked, by receipt.', labels: ['shard', 'outcome'] },
+  lineproof_chainer_lost_races_total: { kind: 'counter', help: 'Times another process appended the next block first.', labels: ['shard'] },
+  lineproof_chainer_size: { kind: 'gauge', help: 'Leaves of the log.', labels: ['shard'] },
+  lineproof_chainer_block_bytes: {
+    kind: 'histogram',
+    help: 'Size of blocks.',
+    labels: ['shard'],
+    buckets: [1e3, 1e4, 5e4, 1e5, 2.5e5, 5e5, 7.5e5, 1e6],
+  },
+  lineproof_archiver_verified_size: { kind: 'gauge', help: 'Leaves verified again.', labels: ['shard'] },
+  lineproof_archiver_attested_size: { kind: 'gauge', help: 'Leaves that the newest signed checkpoint covers.', labels: ['shard'] },
+  lineproof_archiver_archived_size: { kind: 'gauge', help: 'Leaves in closed segments.', labels: ['shard'] },
+  lineproof_archiver_checkpoint_timestamp_seconds: {
+    kind: 'gauge',
+    help: 'Time of the newest signed checkpoint, seconds since 1970.',
+    labels: ['shard'],
+  },
+  lineproof_archiver_segments_total: { kind: 'counter', help: 'Segments closed.', labels: ['shard'] },
+  lineproof_archiver_publish_seconds: {
+    kind: 'histogram',
+    help: 'Time from new leaves to a signed checkpoint.',
+    labels: ['shard'],
+    buckets: SECONDS,
+  },
+} as const satisfies Record<string, MetricSpec>;
+
+export type MetricName = keyof typeof METRICS;

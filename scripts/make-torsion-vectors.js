@@ -1,0 +1,42 @@
+// Prints signatures whose R carries torsion, by a sound key, with noble's point arithmetic: test/vectors/keys/torsion.json was made so.
+// They pass where a verifier multiplies by the cofactor, and must fail where R is compared byte for byte.
+import { etc, hashes, Point, utils } from '@noble/ed25519';
+import { sha512 } from '@noble/hashes/sha2.js';
+
+hashes.sha512 = sha512;
+const L = Point.CURVE().n;
+const ORDER_8 = 'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a';
+const number = (bytes) => BigInt(`0x${etc.bytesToHex(bytes.toReversed())}`);
+const encode = (value) => etc.hexToBytes(value.toString(16).padStart(64, '0')).toReversed();
+
+const seed = Uint8Array.from({ length: 32 }, (_, i) => i);
+const { scalar, pointBytes } = utils.getExtendedPublicKey(seed);
+const message = new TextEncoder().encode('torsion in R');
+const R_SCALAR = number(sha512(message)) % L;
+const sign = (torsion, r = R_SCALAR) => {
+  const R = Point.BASE.multiply(r, false).add(torsion).toBytes();
+  const k = number(sha512(etc.concatBytes(R, pointBytes, message))) % L;
+  return etc.bytesToHex(etc.concatBytes(R, encode((r + k * scalar) % L)));
+};
+
+const generator = Point.fromHex(ORDER_8);
+let torsion = Point.ZERO;
+const signatures = [];
+for (let i = 0; i < 8; i++) {
+  signatures.push(sign(torsion));
+  torsion = torsion.add(generator);
+}
+process.stdout.write(
+  `${JSON.stringify(
+    {
+      source:
+        'scripts/make-torsion-vectors.js with @noble/ed25519 3.2.0; signature i has R = r·B + i·T, T of order 8; 0 is an ordinary one; identityR has r = 0 and no torsion',
+      publicKey: etc.bytesToHex(pointBytes),
+      message: etc.bytesToHex(message),
+      signatures,
+      identityR: sign(Point.ZERO, 0n),
+    },
+    null,
+    2,
+  )}\n`,
+);

@@ -1,0 +1,39 @@
+import { utf8 } from '../../core/bytes.ts';
+import { encodeEnvelope, signEnvelope } from '../../core/dsse.ts';
+import { EVENT_SCHEMA } from '../../core/event-schema.ts';
+import { canonicalJson } from '../../core/jcs.ts';
+import { keySigner } from '../../core/key.ts';
+import { newPolicy, type Policy } from '../../core/policy.ts';
+import type { Signer } from '../../core/ports/signer.ts';
+
+/** A signer whose seed is this byte 32 times. */
+export function testSigner(name: string, byte: number): Signer {
+  return keySigner(name, new Uint8Array(32).fill(byte));
+}
+
+/** The keys of {@link testPolicy}. */
+export const SIGNERS = {
+  roots: [testSigner('root-1', 1), testSigner('root-2', 2), testSigner('root-3', 3)],
+  producer: testSigner('producer', 11),
+  chainer: testSigner('chainer', 21),
+  logs: [testSigner('example.com/o/0', 31), testSigner('example.com/o/1', 32)],
+} as const;
+
+/** Version 1 of a policy of two shards, signed by two of three roots. */
+export function testPolicy(): Policy {
+  return newPolicy({
+    origin: 'example.com/o',
+    shards: 2,
+    roots: SIGNERS.roots.map(({ verifierKey }) => verifierKey),
+    threshold: 2,
+    producers: [{ key: SIGNERS.producer.verifierKey, streams: ['datasets/*'] }],
+    chainers: [SIGNERS.chainer.verifierKey],
+    logs: SIGNERS.logs.map(({ verifierKey }) => verifierKey),
+    schemas: [EVENT_SCHEMA.hex],
+  });
+}
+
+/** A policy in its envelope, whether it holds together or not. */
+export async function envelopeOf(policy: unknown, signers: readonly Signer[]): Promise<Uint8Array> {
+  return encodeEnvelope(await signEnvelope('policy', utf8(canonicalJson(policy)), signers));
+}

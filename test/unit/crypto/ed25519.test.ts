@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from '@jest/globals';
+import { fromHex } from '../../../core/bytes.ts';
+import { checkPublicKey } from '../../../core/ed25519.ts';
+import { hasCode } from '../../../core/errors.ts';
+
+const read = (name: string): unknown => JSON.parse(readFileSync(new URL(`../../vectors/keys/${name}`, import.meta.url), 'utf8'));
+
+function refuses(publicKey: Uint8Array): boolean {
+  try {
+    checkPublicKey(publicKey);
+    return false;
+  } catch (error) {
+    if (hasCode(error, 'KEY_INVALID')) return true;
+    throw error;
+  }
+}
+
+test.each(Object.entries(read('refused-keys.json') as Record<string, readonly string[]>).filter(([name]) => name !== 'source'))(
+  'a key of %s is refused at registration',
+  (_, keys) => {
+    expect(keys.filter((key) => !refuses(fromHex(key)))).toEqual([]);
+  },
+);
+
+test('sound keys are taken', () => {
+  const { cases } = read('rfc8032.json') as { readonly cases: readonly { readonly publicKey: string }[] };
+  const speccheck = read('speccheck.json') as { readonly cases: readonly { readonly publicKey: string; readonly keyAllowed: boolean }[] };
+  expect(cases.filter(({ publicKey }) => refuses(fromHex(publicKey)))).toEqual([]);
+  expect(speccheck.cases.filter(({ publicKey, keyAllowed }) => refuses(fromHex(publicKey)) === keyAllowed)).toEqual([]);
+});
+
+test('what is no point, or has another length, is refused', () => {
+  // y = 2 has no x on the curve.
+  for (const bytes of [fromHex(`02${'00'.repeat(31)}`), new Uint8Array(0), new Uint8Array(31), new Uint8Array(33)])
+    expect(refuses(bytes)).toBe(true);
+});
