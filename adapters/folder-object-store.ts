@@ -1,0 +1,211 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { LineproofError } from '../core/errors.ts';
+import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../core/ports/object-store.ts';
+
+/** Drafts and locks live here; no key can name it, for a part of a key never starts with a dot. */
+const PRIVATE = '.store';
+const LOCK_TRIES = 2000;
+const LOCK_WAIT_MS = 5;
+const LOCK_STALE_MS = 30_000;
+
+/** Opens the {@link ObjectStore} on a folder; made if it is missing and `create` is not false. */
+export async function openFolderObjectStore(folder: string): Promise<ObjectStore> {
+  return new FolderObjectStore(folder);
+}
+
+/** One file per object. A new object is a complete file linked into place, a replaced one a complete file renamed over it under a lock. */
+class FolderObjectStore implements ObjectStore {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  async get(key: string, range?: ByteRange): Promise<StoredObject | undefined> {
+    const path = this.#path(key);
+    return io(`read ${key}`, async () => {
+      const file = await openIfThere(path);
+      if (file === undefined) return undefined;
+      try {
+        const { size, mtimeNs, ino } = await file.stat({ bigint: true });
+        const start = Math.min(range?.start ?? 0, Number(size));
+        const end = Math.min(range?.end ?? Number(size), Number(size));
+        const bytes = new Uint8Array(Math.max(0, end - start));
+        let read = 0;
+        while (read < bytes.length) {
+          const { bytesRead } = await file.read(bytes, read, bytes.length - read, start + read);
+          if (bytesRead === 0) break;
+          read += bytesRead;
+        }
+        const etag = range === undefined ? tagOf(bytes) : `${ino}-${mtimeNs}-${size}`;
+        return { bytes: bytes.subarray(0, read), etag };
+      } finally {
+        await file.close();
+      }
+    });
+  }
+
+  async create(key: string, bytes: Uint8Array): Promise<boolean> {
+    const path = this.#path(key);
+    return io(`write ${key}`, async () => {
+      const draft = await this.#draft(bytes);
+      try {
+        await this.#makeFolder(dirname(path));
+        await link(draft, path);
+        await syncFolder(dirname(path));
+        return true;
+      } catch (error) {
+        if (codeOf(error) === 'EEXIST') return false;
+        throw error;
+      } finally {
+        await rm(draft, { force: true });
+      }
+    });
+  }
+
+  async replace(key: string, bytes: Uint8Array, etag: string | undefined): Promise<string | undefined> {
+    const path = this.#path(key);
+    return io(`replace ${key}`, async () => {
+      if (etag === undefined) return (await this.create(key, bytes)) ? tagOf(bytes) : undefined;
+      const draft = await this.#draft(bytes);
+      const unlock = await this.#lock(key);
+      try {
+        if ((await this.get(key))?.etag !== etag) return undefined;
+        await rename(draft, path);
+        await syncFolder(dirname(path));
+        return tagOf(bytes);
+      } finally {
+        await unlock();
+        await rm(draft, { force: true });
+      }
+    });
+  }
+
+  async *list(prefix: string): AsyncGenerator<ListedObject> {
+    const folder = prefix.includes('/') ? prefix.slice(0, prefix.lastIndexOf('/')) : '';
+    if (folder !== '') this.#path(folder);
+    yield* this.#walk(folder, prefix);
+  }
+
+  async *#walk(folder: string, prefix: string): AsyncGenerator<ListedObject> {
+    const entries = await io(`list ${folder}`, async () => {
+      try {
+        return await readdir(join(this.#folder, folder), { withFileTypes: true });
+      } catch (error) {
+        if (codeOf(error) === 'ENOENT') return [];
+        throw error;
+      }
+    });
+    // A folder's keys sort as if its name ended in a slash.
+    const named = entries.map((entry) => ({ entry, sort: entry.isDirectory() ? `${entry.name}/` : entry.name }));
+    named.sort((a, b) => (a.sort < b.sort ? -1 : 1));
+    for (const { entry } of named) {
+      const key = folder === '' ? entry.name : `${folder}/${entry.name}`;
+      if (entry.name === PRIVATE && folder === '') continue;
+      const below = `${key}/`;
+      if (entry.isDirectory()) {
+        if (below.startsWith(prefix) || prefix.startsWith(below)) yield* this.#walk(key, prefix);
+      } else if (key.startsWith(prefix)) {
+        const found = await stat(join(this.#folder, key)).catch(() => undefined);
+        if (found !== undefined) yield { key, size: found.size };
+      }
+    }
+  }
+
+  async delete(key: string): Promise<void> {
+    const path = this.#path(key);
+    await io(`delete ${key}`, async () => {
+      await rm(path, { force: true });
+    });
+  }
+
+  async close(): Promise<void> {
+    // Nothing is held open between calls.
+  }
+
+  /** The file of a key; throws FORMAT_INVALID on a key that is not spelled as the port says. */
+  #path(key: string): string {
+    if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]*(?:\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/.test(key) || key.length > 1024) {
+      throw new LineproofError(
+        'FORMAT_INVALID',
+        `cannot use object key ${JSON.stringify(key.slice(0, 80))}: it is not a relative path of plain names`,
+      );
+    }
+    return join(this.#folder, key);
+  }
+
+  /** A complete, synced file with the bytes, not visible as an object. */
+  async #draft(bytes: Uint8Array): Promise<string> {
+    await mkdir(join(this.#folder, PRIVATE), { recursive: true, mode: 0o700 });
+    const path = join(this.#folder, PRIVATE, `${process.pid}-${randomBytes(8).toString('hex')}.draft`);
+    const file = await open(path, 'wx', 0o644);
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    return path;
+  }
+
+  async #makeFolder(path: string): Promise<void> {
+    const first = await mkdir(path, { recursive: true });
+    if (first !== undefined) for (let each = path; each.length >= first.length; each = dirname(each)) await syncFolder(dirname(each));
+  }
+
+  /** Keeps other replacers of the key out, in this process and others. A lock that its owner left behind is broken after 30 s. */
+  async #lock(key: string): Promise<() => Promise<void>> {
+    const path = join(this.#folder, PRIVATE, `${key.replaceAll('/', '=')}.lock`);
+    for (let tries = 0; tries < LOCK_TRIES; tries++) {
+      try {
+        await (await open(path, 'wx')).close();
+        return () => rm(path, { force: true });
+      } catch (error) {
+        if (codeOf(error) !== 'EEXIST') throw error;
+      }
+      const held = await stat(path).catch(() => undefined);
+      if (held !== undefined && Date.now() - held.mtimeMs > LOCK_STALE_MS) await rm(path, { force: true });
+      await new Promise((resolve) => setTimeout(resolve, LOCK_WAIT_MS));
+    }
+    throw new LineproofError('UNAVAILABLE', `cannot replace ${key}: somebody else holds its lock`);
+  }
+}
+
+function tagOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex').slice(0, 32);
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
+}
+
+async function openIfThere(path: string): Promise<import('node:fs/promises').FileHandle | undefined> {
+  try {
+    return await open(path, 'r');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+async function io<T>(what: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    if (error instanceof LineproofError) throw error;
+    const code = codeOf(error);
+    const message = error instanceof Error ? error.message : String(error);
+    throw new LineproofError(code === 'ENOSPC' || code === 'EDQUOT' ? 'DISK_FULL' : 'IO_FAILED', `cannot ${what}: ${message}`, {}, error);
+  }
+}

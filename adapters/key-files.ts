@@ -1,0 +1,55 @@
+import { chmod, open, readFile, stat } from 'node:fs/promises';
+import { LineproofError } from '../core/errors.ts';
+import { formatPrivateKey, keySigner, parsePrivateKey } from '../core/key.ts';
+import type { Signer } from '../core/ports/signer.ts';
+
+/** The signer whose private key `path` holds (`PRIVATE+KEY+…`, Go's note format). Throws KEY_UNREADABLE, never with the content. */
+export async function readKeyFile(path: string): Promise<Signer> {
+  let text: string;
+  try {
+    const { mode } = await stat(path);
+    if ((mode & 0o077) !== 0)
+      throw new LineproofError('KEY_UNREADABLE', `cannot use key file ${path}: others can read it; run chmod 600 ${path}`, { path });
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof LineproofError) throw error;
+    throw new LineproofError(
+      'KEY_UNREADABLE',
+      `cannot read key file ${path}: ${(error as NodeJS.ErrnoException).code ?? 'unknown reason'}`,
+      { path },
+    );
+  }
+  try {
+    const { name, seed } = parsePrivateKey(text.trim());
+    return keySigner(name, seed);
+  } catch {
+    throw new LineproofError(
+      'KEY_UNREADABLE',
+      `cannot use key file ${path}: it holds no Ed25519 private key of the form PRIVATE+KEY+name+id+base64`,
+      { path },
+    );
+  }
+}
+
+/** Writes a new private key (0600) and, beside it, its verifier key (`.pub` instead of `.key`). Never replaces a file. */
+export async function writeKeyFile(path: string, key: { readonly name: string; readonly seed: Uint8Array }): Promise<void> {
+  await writeNew(path, `${formatPrivateKey(key.name, key.seed)}\n`, 0o600);
+  await writeNew(path.replace(/\.key$/, '.pub'), `${keySigner(key.name, key.seed).verifierKey}\n`, 0o644);
+}
+
+async function writeNew(path: string, text: string, mode: number): Promise<void> {
+  try {
+    const file = await open(path, 'wx', mode);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await chmod(path, mode);
+  } catch (error) {
+    throw new LineproofError('IO_FAILED', `cannot write key file ${path}: ${(error as NodeJS.ErrnoException).code ?? 'unknown reason'}`, {
+      path,
+    });
+  }
+}

@@ -1,0 +1,103 @@
+import type { Database } from 'lmdb';
+import type { DedupEntry, DedupHit, DedupIndex, Watermark, WindowAnswer, WindowCall } from '../core/ports/dedup-index.ts';
+import { type Environment, openEnvironment, write } from './lmdb-environment.ts';
+
+const ABSENT: Watermark = { kind: 'absent' };
+const KEY_BYTES = 16;
+
+/** Opens the embedded {@link DedupIndex} in `folder`. */
+export async function openLmdbDedupIndex(folder: string): Promise<DedupIndex> {
+  return new LmdbDedupIndex(openEnvironment(folder));
+}
+
+/** Entries by (shard, key), and per (shard, slot, key) what to drop when a slot leaves the window. */
+class LmdbDedupIndex implements DedupIndex {
+  readonly #environment: Environment;
+  readonly #entries: Database<Buffer, Buffer>;
+  readonly #slots: Database<Buffer, Buffer>;
+  readonly #watermarks: Database<Watermark, number>;
+
+  constructor(environment: Environment) {
+    this.#environment = environment;
+    this.#entries = environment.openDB('entries', { encoding: 'binary', keyEncoding: 'binary' });
+    this.#slots = environment.openDB('slots', { encoding: 'binary', keyEncoding: 'binary' });
+    this.#watermarks = environment.openDB('watermarks', { encoding: 'json' });
+  }
+
+  async window(call: WindowCall): Promise<WindowAnswer> {
+    const stored = await this.watermark(call.shard);
+    if (same(stored, call.expect)) {
+      if (call.wipe || !same(call.next, call.expect)) await this.#write(call);
+    } else if (!same(stored, call.next)) return { ok: false, watermark: stored };
+    return { ok: true, hits: call.lookup.map((key) => this.#find(call.shard, key)) };
+  }
+
+  async watermark(shard: number): Promise<Watermark> {
+    return this.#watermarks.get(shard) ?? ABSENT;
+  }
+
+  async nowMicros(): Promise<undefined> {
+    return undefined;
+  }
+
+  async close(): Promise<void> {
+    await this.#environment.close();
+  }
+
+  /** One transaction that compares the watermark again: two calls may have read the same one. */
+  async #write({ shard, expect, next, add, dropBelowSlot, wipe }: WindowCall): Promise<void> {
+    await write(this.#environment, 'write the dedup index', () => {
+      if (!same(this.#watermarks.get(shard) ?? ABSENT, expect)) return;
+      if (wipe) this.#drop(shard, Number.MAX_SAFE_INTEGER);
+      for (const entry of add) this.#add(shard, entry);
+      if (dropBelowSlot !== undefined) this.#drop(shard, dropBelowSlot);
+      void this.#watermarks.put(shard, next);
+    });
+  }
+
+  #add(shard: number, { key, logIndex, digest, slot }: DedupEntry): void {
+    const value = Buffer.alloc(32);
+    value.writeBigUInt64BE(BigInt(slot), 0);
+    value.writeBigUInt64BE(BigInt(logIndex), 8);
+    value.set(digest, 16);
+    void this.#entries.put(entryKey(shard, key), value);
+    void this.#slots.put(slotKey(shard, slot, key), Buffer.alloc(0));
+  }
+
+  /** Forgets the slots below `slot`. An identity that was added again in a later slot stays. */
+  #drop(shard: number, slot: number): void {
+    const dropped = [...this.#slots.getKeys({ start: slotKey(shard, 0), end: slotKey(shard, slot) })];
+    for (const key of dropped) {
+      const id = key.subarray(12);
+      const entry = this.#entries.get(entryKey(shard, id));
+      if (entry !== undefined && entry.readBigUInt64BE(0) === key.readBigUInt64BE(4)) void this.#entries.remove(entryKey(shard, id));
+      void this.#slots.remove(key);
+    }
+  }
+
+  #find(shard: number, key: Uint8Array): DedupHit | undefined {
+    const entry = this.#entries.get(entryKey(shard, key));
+    return entry === undefined ? undefined : { logIndex: Number(entry.readBigUInt64BE(8)), digest: new Uint8Array(entry.subarray(16, 32)) };
+  }
+}
+
+function entryKey(shard: number, key: Uint8Array): Buffer {
+  const bytes = Buffer.alloc(4 + KEY_BYTES);
+  bytes.writeUInt32BE(shard, 0);
+  bytes.set(key, 4);
+  return bytes;
+}
+
+function slotKey(shard: number, slot: number, key: Uint8Array = new Uint8Array(0)): Buffer {
+  const bytes = Buffer.alloc(12 + key.length);
+  bytes.writeUInt32BE(shard, 0);
+  bytes.writeBigUInt64BE(BigInt(slot), 4);
+  bytes.set(key, 12);
+  return bytes;
+}
+
+function same(a: Watermark, b: Watermark): boolean {
+  if (a.kind === 'at') return b.kind === 'at' && a.size === b.size && a.seal === b.seal && a.chainOffset === b.chainOffset;
+  if (a.kind === 'building') return b.kind === 'building' && a.token === b.token && a.step === b.step;
+  return b.kind === 'absent';
+}

@@ -1,0 +1,30 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { METRICS } from '../core/metric-names.ts';
+import type { Labels, Metrics } from '../core/ports/metrics.ts';
+
+/** A {@link Metrics} over a registry of its own. */
+export interface PrometheusMetrics extends Metrics {
+  /** The exposition text that `/metrics` answers. */
+  text(): Promise<string>;
+}
+
+/** Registers every metric of core/metric-names.ts. A name that is not there is ignored: metrics never stop the work. */
+export function prometheusMetrics(): PrometheusMetrics {
+  const registry = new Registry();
+  const counters = new Map<string, Counter>();
+  const gauges = new Map<string, Gauge>();
+  const histograms = new Map<string, Histogram>();
+  for (const [name, spec] of Object.entries(METRICS)) {
+    const config = { name, help: spec.help, labelNames: [...spec.labels], registers: [registry] };
+    if (spec.kind === 'counter') counters.set(name, new Counter(config));
+    else if (spec.kind === 'gauge') gauges.set(name, new Gauge(config));
+    else histograms.set(name, new Histogram('buckets' in spec ? { ...config, buckets: [...spec.buckets] } : config));
+  }
+  return {
+    add: (name, by, labels: Labels = {}) => counters.get(name)?.inc(labels, by),
+    set: (name, value, labels: Labels = {}) => gauges.get(name)?.set(labels, value),
+    observe: (name, value, labels: Labels = {}) => histograms.get(name)?.observe(labels, value),
+    forget: (name, labels: Labels = {}) => gauges.get(name)?.remove(labels),
+    text: () => registry.metrics(),
+  };
+}
