@@ -1,0 +1,70 @@
+import { sha256 } from '#crypto';
+import { type AcceptContext, type AcceptedBlock, accept } from '../core/accept.ts';
+import { encodeBlock } from '../core/block.ts';
+import { preAuthentication } from '../core/dsse.ts';
+import { LineproofError } from '../core/errors.ts';
+import { encodeEvidence } from '../core/evidence.ts';
+import { frame } from '../core/framing.ts';
+import { encodeSeal } from '../core/leaf.ts';
+import type { PolicyInForce } from '../core/policy-history.ts';
+import type { Signer } from '../core/ports/signer.ts';
+import type { LogView } from '../core/state.ts';
+import { extendFrontier, frontierRoot } from '../core/tree/frontier.ts';
+import type { Ordered } from './order.ts';
+
+export interface SealRules {
+  readonly policy: PolicyInForce;
+  readonly inputGeneration: number;
+  readonly inputFrom: number;
+  readonly acceptedAt: number;
+  readonly final: boolean;
+}
+
+export interface BuiltBlock {
+  /** The framed Kafka value. */
+  readonly value: Uint8Array;
+  readonly accepted: AcceptedBlock;
+}
+
+/**
+ * Seals and signs ordered content as the block that follows `view`, and puts it to the acceptance function before anybody else sees it.
+ * Throws BLOCK_REFUSED where that function refuses: a bug, on which the chainer stops.
+ */
+export async function buildBlock(
+  view: LogView,
+  ordered: Ordered,
+  rules: SealRules,
+  signer: Signer,
+  schemaId: number,
+  context: AcceptContext,
+): Promise<BuiltBlock> {
+  const { head } = view;
+  const evidence = encodeEvidence(ordered.inputs);
+  const seal = encodeSeal({
+    kind: 'seal',
+    origin: `${head.origin}/${head.shard}`,
+    firstIndex: head.size,
+    links: ordered.links.length,
+    root: frontierRoot(extendFrontier(head.frontier, ordered.hashes)),
+    previous: head.seal,
+    inputGeneration: rules.inputGeneration,
+    inputFrom: rules.inputFrom,
+    inputTo: ordered.inputs.reduce((offset, { span }) => offset + span, rules.inputFrom),
+    evidence: sha256(evidence),
+    policy: rules.policy.digest,
+    acceptedAt: rules.acceptedAt,
+    chainer: signer.name,
+    final: rules.final,
+  });
+  const signature = await signer.sign(preAuthentication('block', seal));
+  const block = encodeBlock({ seal, keyId: signer.keyId, signature, links: ordered.links, events: ordered.events, evidence });
+  const value = frame(schemaId, block);
+  const verdict = accept(view, value, context);
+  if (verdict.kind === 'accepted') return { value, accepted: verdict };
+  const rule = verdict.kind === 'wait' ? verdict.missing : verdict.rule;
+  throw new LineproofError(
+    'BLOCK_REFUSED',
+    `cannot append the block at index ${head.size} of shard ${head.shard}: the acceptance function refuses it (${rule})`,
+    { shard: head.shard, size: head.size, rule },
+  );
+}

@@ -1,0 +1,88 @@
+import { hasCode } from '../core/errors.ts';
+import { canonicalJson } from '../core/jcs.ts';
+import type { ArchiveAnchor } from '../core/ports/archive-anchor.ts';
+import type { Clock } from '../core/ports/clock.ts';
+import type { DedupIndex } from '../core/ports/dedup-index.ts';
+import type { Log } from '../core/ports/log.ts';
+import type { Logger } from '../core/ports/logger.ts';
+import type { Metrics } from '../core/ports/metrics.ts';
+import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
+import type { Signer } from '../core/ports/signer.ts';
+import type { StateStore } from '../core/ports/state-store.ts';
+import { SCHEMA_TEXTS } from '../core/schema-texts.ts';
+import type { Sources } from '../core/sources.ts';
+import { BatchSchemaIds } from './intake.ts';
+import { LocalState } from './local-state.ts';
+import { SEQUENCER_DEFAULTS, Sequencer, type SequencerSettings } from './sequencer.ts';
+
+export interface ChainerOptions {
+  readonly origin: string;
+  readonly shards: number;
+  readonly log: Log;
+  readonly dedup: DedupIndex;
+  readonly store: StateStore;
+  readonly registry: SchemaRegistry;
+  readonly anchor: ArchiveAnchor;
+  readonly sources: Sources;
+  readonly signer: Signer;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly settings?: Partial<SequencerSettings>;
+}
+
+/** Orders the input of any number of shards; each shard is one lane of work with one {@link Sequencer}. */
+export class Chainer {
+  readonly #options: ChainerOptions;
+  readonly #ids: BatchSchemaIds;
+  readonly #sequencers = new Map<number, Sequencer>();
+  #blockSchemaId: number | undefined;
+
+  constructor(options: ChainerOptions) {
+    this.#options = options;
+    this.#ids = new BatchSchemaIds(options.registry, isBatchSchema);
+  }
+
+  /** Works on one shard until `signal` aborts. `owns` tells whether the shard is still ours. Throws where a rule says STOP. */
+  async runShard(shard: number, signal: AbortSignal, owns: () => boolean = () => true): Promise<void> {
+    const { registry, store, settings, ...rest } = this.#options;
+    this.#blockSchemaId ??= await registry.register('lineproof.v1.Block', SCHEMA_TEXTS.Block);
+    const local = new LocalState(store, shard);
+    const blockSchemaId = this.#blockSchemaId;
+    const sequencer = new Sequencer({
+      ...rest,
+      shard,
+      local,
+      ids: this.#ids,
+      blockSchemaId,
+      owns,
+      settings: { ...SEQUENCER_DEFAULTS, ...settings },
+    });
+    this.#sequencers.set(shard, sequencer);
+    try {
+      await sequencer.run(signal);
+    } catch (error) {
+      if (!(signal.aborted && (hasCode(error, 'CLOSED') || hasCode(error, 'UNAVAILABLE')))) throw error;
+    } finally {
+      this.#sequencers.delete(shard);
+    }
+  }
+
+  /** First input offset of the shard that no accepted block has consumed; undefined while it is not worked on. */
+  consumedTo(shard: number): number | undefined {
+    return this.#sequencers.get(shard)?.state.head.inputTo;
+  }
+
+  /** Leaves of the shard's log as far as it was judged; undefined while it is not worked on. */
+  size(shard: number): number | undefined {
+    return this.#sequencers.get(shard)?.state.head.size;
+  }
+}
+
+function isBatchSchema(text: string): boolean {
+  try {
+    return canonicalJson(JSON.parse(text)) === SCHEMA_TEXTS.SignedBatch;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,89 @@
+import { sha256 } from '#crypto';
+import type { AcceptedBlock } from '../core/accept.ts';
+import type { Block } from '../core/block.ts';
+import { toHex } from '../core/bytes.ts';
+import { decodeEvidence } from '../core/evidence.ts';
+import { dedupKeyOfEvent, dedupKeyOfHeader } from '../core/identity.ts';
+import { decodeLeaf, type Seal } from '../core/leaf.ts';
+import type { DedupEntry, DedupHit, Watermark } from '../core/ports/dedup-index.ts';
+import type { LogHead } from '../core/state.ts';
+import { keyText } from './order.ts';
+
+/** Length of a slot, the same under every policy: a slot's number must not change its meaning when the window does. */
+const SLOT_MICROS = 60_000_000;
+
+/** How long identities are remembered, and in which slots. Times in microseconds. */
+export interface WindowRules {
+  readonly windowMicros: number;
+  readonly slotMicros: number;
+}
+
+/** The window of a policy: `dedupWindow` and the clock skew on top of it. */
+export function windowRules(policy: { readonly dedupWindowMs: number; readonly clockSkewMs: number }): WindowRules {
+  const windowMicros = (policy.dedupWindowMs + policy.clockSkewMs) * 1000;
+  return { windowMicros, slotMicros: SLOT_MICROS };
+}
+
+/** The slot below which everything has left the window of a log whose last input was appended at `appendedAt`. */
+export function firstSlot(appendedAt: number, rules: WindowRules): number {
+  return Math.max(0, Math.floor((appendedAt - rules.windowMicros) / rules.slotMicros));
+}
+
+/** What one accepted block adds to the index. */
+export interface BlockIdentities {
+  /** The watermark once they are written. */
+  readonly watermark: Watermark;
+  readonly entries: readonly DedupEntry[];
+  /** The same by key, for look-ups while they are not written yet. */
+  readonly hits: ReadonlyMap<string, DedupHit>;
+}
+
+/** The identities of a block: its linked events and its ACCEPTED headers. */
+export function blockIdentities(block: Block, seal: Seal, chainOffset: number, sealHash: Uint8Array, rules: WindowRules): BlockIdentities {
+  const entries: DedupEntry[] = [];
+  const sealIndex = seal.firstIndex + seal.links;
+  const slots = new Map<number, number>();
+  let offset = seal.inputFrom;
+  for (const input of decodeEvidence(block.evidence)) {
+    const slot = Math.floor(input.appendedAt / rules.slotMicros);
+    slots.set(offset, slot);
+    if (input.outcome === 'ACCEPTED' && input.batch !== null) {
+      const { header } = input.batch;
+      entries.push({ key: dedupKeyOfHeader(header), logIndex: sealIndex, digest: sha256(header).subarray(0, 16), slot });
+    }
+    offset += input.span;
+  }
+  for (const [i, bytes] of block.links.entries()) {
+    const link = decodeLeaf(bytes);
+    if (link.kind !== 'link') continue;
+    const id = (block.events[i] as Uint8Array).subarray(0, 16);
+    entries.push({
+      key: dedupKeyOfEvent(link.stream, id),
+      logIndex: seal.firstIndex + i,
+      digest: link.event.subarray(0, 16),
+      slot: slots.get(link.inputOffset) ?? 0,
+    });
+  }
+  const watermark: Watermark = { kind: 'at', size: sealIndex + 1, seal: toHex(sealHash), chainOffset };
+  return { watermark, entries, hits: new Map(entries.map((entry) => [keyText(entry.key), entry])) };
+}
+
+/** The identities of a block that was just accepted. */
+export function acceptedIdentities(accepted: AcceptedBlock, chainOffset: number, rules: WindowRules): BlockIdentities {
+  return blockIdentities(accepted.block, accepted.seal, chainOffset, accepted.delta.head.seal, rules);
+}
+
+/** The watermark of a log that ends in `head`. */
+export function watermarkOf(head: LogHead, chainOffset: number): Watermark {
+  return { kind: 'at', size: head.size, seal: toHex(head.seal), chainOffset };
+}
+
+/** Whether a watermark names the block that `head` ends in. */
+export function isAt(watermark: Watermark, head: { readonly size: number; readonly seal: Uint8Array }): boolean {
+  return watermark.kind === 'at' && watermark.size === head.size && watermark.seal === toHex(head.seal);
+}
+
+/** Time at which the last input of a block was appended; that of the block before where it consumed none. */
+export function lastAppendedAt(block: Block): number | undefined {
+  return decodeEvidence(block.evidence).at(-1)?.appendedAt;
+}

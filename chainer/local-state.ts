@@ -1,0 +1,93 @@
+import { fromHex, toHex, utf8, utf8Text } from '../core/bytes.ts';
+import type { RecoveryPoint } from '../core/ports/archive-anchor.ts';
+import type { StateChange, StateStore } from '../core/ports/state-store.ts';
+import type { Head, Lane, LogDelta, LogHead } from '../core/state.ts';
+
+const VERSION = 1;
+
+/** A shard's state in the chainer's own store: derived, written now and then, so that a restart need not read the chain from its start. */
+export class LocalState {
+  readonly #store: StateStore;
+  readonly #prefix: string;
+  readonly #streams = new Map<string, Head>();
+  readonly #lanes = new Map<string, Lane | undefined>();
+
+  constructor(store: StateStore, shard: number) {
+    this.#store = store;
+    this.#prefix = `chainer/${shard}/`;
+  }
+
+  /** What was written last; undefined where nothing was, or by a version that wrote it differently. */
+  async load(): Promise<RecoveryPoint | undefined> {
+    const meta = await this.#store.get(`${this.#prefix}head`);
+    if (meta === undefined) return undefined;
+    const parsed = parseMeta(utf8Text(meta));
+    if (parsed === undefined) return undefined;
+    const streams: [string, Head][] = [];
+    for await (const [key, value] of this.#store.entries(`${this.#prefix}s/`))
+      streams.push([key.slice(this.#prefix.length + 2), decodeEntry(value)]);
+    const lanes: [string, Lane][] = [];
+    for await (const [key, value] of this.#store.entries(`${this.#prefix}l/`)) {
+      const { index, logIndex, hash } = decodeEntry(value);
+      lanes.push([key.slice(this.#prefix.length + 2), { number: index, appendedAt: logIndex, hash }]);
+    }
+    return { ...parsed, streams, lanes };
+  }
+
+  /** Remembers what a block changed, for the next {@link write}. */
+  note(delta: LogDelta, forgottenLanes: readonly string[]): void {
+    for (const [name, head] of delta.streams) this.#streams.set(name, head);
+    for (const [key, lane] of delta.lanes) this.#lanes.set(key, lane);
+    for (const key of forgottenLanes) this.#lanes.set(key, undefined);
+  }
+
+  /** Writes everything noted together with the head that it leads to, in one transaction. */
+  async write(head: LogHead, chainOffset: number): Promise<void> {
+    const changes: StateChange[] = [{ key: `${this.#prefix}head`, value: utf8(formatMeta(head, chainOffset)) }];
+    for (const [name, value] of this.#streams) changes.push({ key: `${this.#prefix}s/${name}`, value: encodeEntry(value) });
+    for (const [key, lane] of this.#lanes) {
+      changes.push({
+        key: `${this.#prefix}l/${key}`,
+        value: lane === undefined ? undefined : encodeEntry({ index: lane.number, logIndex: lane.appendedAt, hash: lane.hash }),
+      });
+    }
+    await this.#store.commit(changes);
+    this.#streams.clear();
+    this.#lanes.clear();
+  }
+
+  /** Forgets everything written: after a snapshot or the chain's start took the place of it. */
+  async wipe(): Promise<void> {
+    const changes: StateChange[] = [];
+    for await (const [key] of this.#store.entries(this.#prefix)) changes.push({ key, value: undefined });
+    await this.#store.commit(changes);
+    this.#streams.clear();
+    this.#lanes.clear();
+  }
+}
+
+function encodeEntry({ index, logIndex, hash }: Head): Uint8Array {
+  const bytes = new Uint8Array(16 + hash.length);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, BigInt(index));
+  view.setBigUint64(8, BigInt(logIndex));
+  bytes.set(hash, 16);
+  return bytes;
+}
+
+function decodeEntry(bytes: Uint8Array): Head {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return { index: Number(view.getBigUint64(0)), logIndex: Number(view.getBigUint64(8)), hash: bytes.slice(16) };
+}
+
+function formatMeta(head: LogHead, chainOffset: number): string {
+  const frontier = { size: head.frontier.size, hashes: head.frontier.hashes.map(toHex) };
+  return JSON.stringify({ version: VERSION, chainOffset, head: { ...head, seal: toHex(head.seal), frontier } });
+}
+
+function parseMeta(text: string): { head: LogHead; chainOffset: number } | undefined {
+  const { version, chainOffset, head } = JSON.parse(text);
+  if (version !== VERSION) return undefined;
+  const frontier = { size: head.frontier.size, hashes: head.frontier.hashes.map(fromHex) };
+  return { chainOffset, head: { ...head, seal: fromHex(head.seal), frontier } };
+}

@@ -1,0 +1,213 @@
+import { sha256 } from '#crypto';
+import type { BatchProof, JudgedEvent, MessageCheck } from '../core/batch-check.ts';
+import { equal } from '../core/bytes.ts';
+import type { EvidenceInput, Receipt } from '../core/evidence.ts';
+import { dedupKeyOfEvent, dedupKeyOfHeader } from '../core/identity.ts';
+import { judgeLane } from '../core/lane.ts';
+import { encodeLink, MARKS } from '../core/leaf.ts';
+import { LIMITS } from '../core/limits.ts';
+import type { DedupHit } from '../core/ports/dedup-index.ts';
+import { REASONS } from '../core/reasons.ts';
+import { encodeRejected } from '../core/rejected.ts';
+import { type Head, type Lane, type LogView, laneKey } from '../core/state.ts';
+import { leafHash } from '../core/tree/hash.ts';
+
+const ZEROS = new Uint8Array(32);
+
+/** One stretch of input, judged by itself: a message, or offsets at which the log holds nothing. */
+export type Intake =
+  | {
+      readonly kind: 'message';
+      readonly offset: number;
+      readonly appendedAt: number;
+      readonly value: Uint8Array;
+      readonly check: Exclude<MessageCheck, { kind: 'hold' }>;
+    }
+  | { readonly kind: 'empty'; readonly offset: number; readonly span: number; readonly appendedAt: number };
+
+/** Looks an identity or a header up in everything that was linked before this block. */
+export type Known = (key: Uint8Array) => DedupHit | undefined;
+
+/** The content of a block before it is sealed. */
+export interface Ordered {
+  readonly inputs: readonly EvidenceInput[];
+  readonly links: readonly Uint8Array[];
+  readonly events: readonly Uint8Array[];
+  readonly hashes: readonly Uint8Array[];
+  /** Values for `provenance.rejected`, to be acknowledged before the block is appended. */
+  readonly rejected: readonly Uint8Array[];
+}
+
+export interface OrderRules {
+  readonly acceptedAt: number;
+  readonly inputGeneration: number;
+  readonly laneRetentionMicros: number;
+}
+
+/** A map key for 16 bytes. */
+export function keyText(key: Uint8Array): string {
+  return String.fromCharCode(...key);
+}
+
+/** The keys under which an intake's header and events are looked up. */
+export function lookupKeys(intake: Intake): Uint8Array[] {
+  if (intake.kind !== 'message' || intake.check.kind !== 'proven') return [];
+  const keys = [dedupKeyOfHeader(intake.check.proof.header)];
+  for (const event of intake.check.events)
+    if (event.reason === REASONS.NONE && event.head !== undefined) keys.push(dedupKeyOfEvent(event.head.stream, event.head.id));
+  return keys;
+}
+
+/** An upper bound of the bytes that an intake adds to its block: whole batches only, so that a block never outgrows its limit. */
+export function blockCost(intake: Intake): number {
+  if (intake.kind === 'empty') return 32;
+  const { check } = intake;
+  if (check.kind === 'rejected') return 256 + (check.proof === null ? 0 : check.proof.header.length + check.proof.signature.length);
+  let cost = 256 + check.proof.header.length + check.proof.signature.length;
+  for (const { bytes, head } of check.events)
+    cost += bytes.length + (head === undefined ? 0 : head.streamBytes) + LIMITS.batchEventOverheadBytes;
+  return cost;
+}
+
+/**
+ * Puts judged input into the order of the log: decides for each batch by the lane table and for each event whether it is linked or leaves a receipt.
+ * Pure; the block that is made of it is checked by the acceptance function before it is appended.
+ */
+export function order(view: LogView, intakes: readonly Intake[], known: Known, rules: OrderRules): Ordered {
+  const draft = new Draft(view, known, rules);
+  for (const intake of intakes) draft.take(intake);
+  return draft;
+}
+
+class Draft implements Ordered {
+  readonly inputs: EvidenceInput[] = [];
+  readonly links: Uint8Array[] = [];
+  readonly events: Uint8Array[] = [];
+  readonly hashes: Uint8Array[] = [];
+  readonly rejected: Uint8Array[] = [];
+  readonly #view: LogView;
+  readonly #known: Known;
+  readonly #rules: OrderRules;
+  readonly #streams = new Map<string, Head>();
+  readonly #lanes = new Map<string, Lane>();
+  /** Identities and headers of this very block. */
+  readonly #own = new Map<string, DedupHit>();
+
+  constructor(view: LogView, known: Known, rules: OrderRules) {
+    this.#view = view;
+    this.#known = known;
+    this.#rules = rules;
+  }
+
+  take(intake: Intake): void {
+    if (intake.kind === 'empty') {
+      this.#entry({ outcome: 'EMPTY', span: intake.span, appendedAt: intake.appendedAt });
+      return;
+    }
+    const { check } = intake;
+    if (check.kind === 'rejected') this.#reject(intake.offset, intake.appendedAt, intake.value, check.reason, check.proof);
+    else this.#takeBatch(intake.offset, intake.appendedAt, intake.value, check);
+  }
+
+  #takeBatch(offset: number, appendedAt: number, value: Uint8Array, batch: Extract<MessageCheck, { kind: 'proven' }>): void {
+    const { header } = batch.proven;
+    const hash = sha256(batch.proof.header);
+    const headerKey = dedupKeyOfHeader(batch.proof.header);
+    const lane = laneKey(header.producer, header.epoch);
+    const step = { number: header.number, previous: header.previous, hash, appendedAt };
+    const seen = this.#find(headerKey) !== undefined;
+    const outcome = seen ? 'REPEATED' : judgeLane(this.#lanes.get(lane) ?? this.#view.lane(lane), step, this.#rules.laneRetentionMicros);
+    if (outcome === 'REPEATED') return this.#entry({ outcome: 'REPEATED', appendedAt, batch: batch.proof });
+    if (outcome === 'FORK') return this.#reject(offset, appendedAt, value, REASONS.LANE_FORK, batch.proof);
+    this.#lanes.set(lane, { number: header.number + 1, hash, appendedAt });
+    this.#own.set(keyText(headerKey), { logIndex: -1, digest: hash.subarray(0, 16) });
+    let marks = outcome === 'GAP' ? MARKS.gapBefore : 0;
+    const receipts: Receipt[] = [];
+    for (const [position, event] of batch.events.entries()) {
+      const receipt = this.#receipt(position, event, offset);
+      if (receipt !== undefined) {
+        receipts.push(receipt);
+        continue;
+      }
+      this.#link(event, header.schema, offset, position, marks);
+      marks = 0;
+    }
+    this.#entry({ outcome: 'ACCEPTED', appendedAt, batch: batch.proof, receipts });
+  }
+
+  /** The receipt of an event that is not linked; undefined for one that is. */
+  #receipt(position: number, event: JudgedEvent, offset: number): Receipt | undefined {
+    const { bytes, digest, head, reason } = event;
+    if (reason !== REASONS.NONE || head === undefined) {
+      this.#keepBytes({ inputOffset: offset, position, outcome: 'REJECTED', reason, digest, bytes });
+      return { position, digest, id: head?.id ?? null, outcome: 'REJECTED', reason, original: null };
+    }
+    const hit = this.#find(dedupKeyOfEvent(head.stream, head.id));
+    if (hit === undefined) return undefined;
+    const outcome = equal(hit.digest, digest.subarray(0, 16)) ? 'DUPLICATE' : 'CONFLICT';
+    if (outcome === 'CONFLICT') this.#keepBytes({ inputOffset: offset, position, outcome, reason: REASONS.NONE, digest, bytes });
+    return { position, digest, id: head.id, outcome, reason: REASONS.NONE, original: hit.logIndex };
+  }
+
+  #link(event: JudgedEvent, schema: Uint8Array, inputOffset: number, position: number, marks: number): void {
+    const { stream, id } = event.head as NonNullable<JudgedEvent['head']>;
+    const end = this.#streams.get(stream) ?? this.#view.stream(stream);
+    const index = end === undefined ? 0 : end.index + 1;
+    const { acceptedAt } = this.#rules;
+    const leaf = encodeLink({
+      kind: 'link',
+      stream,
+      index,
+      previous: end?.hash ?? ZEROS,
+      event: event.digest,
+      schema,
+      acceptedAt,
+      inputOffset,
+      position,
+      marks,
+    });
+    const hash = leafHash(leaf);
+    const logIndex = this.#view.head.size + this.links.length;
+    this.#streams.set(stream, { index, hash, logIndex });
+    this.#own.set(keyText(dedupKeyOfEvent(stream, id)), { logIndex, digest: event.digest.subarray(0, 16) });
+    this.links.push(leaf);
+    this.events.push(event.bytes);
+    this.hashes.push(hash);
+  }
+
+  #find(key: Uint8Array): DedupHit | undefined {
+    return this.#own.get(keyText(key)) ?? this.#known(key);
+  }
+
+  #reject(offset: number, appendedAt: number, value: Uint8Array, reason: number, proof: BatchProof | null): void {
+    const digest = sha256(value);
+    this.#keepBytes({ inputOffset: offset, position: -1, outcome: 'REJECTED', reason, digest, bytes: value });
+    this.#entry({ outcome: 'REJECTED', appendedAt, reason, message: digest, batch: proof });
+  }
+
+  #entry(entry: Partial<EvidenceInput> & Pick<EvidenceInput, 'outcome' | 'appendedAt'>): void {
+    this.inputs.push({ span: 1, reason: REASONS.NONE, message: null, batch: null, receipts: [], ...entry });
+  }
+
+  #keepBytes(record: {
+    inputOffset: number;
+    position: number;
+    outcome: 'REJECTED' | 'CONFLICT';
+    reason: number;
+    digest: Uint8Array;
+    bytes: Uint8Array;
+  }): void {
+    const { origin, shard } = this.#view.head;
+    const size = record.bytes.length;
+    this.rejected.push(
+      encodeRejected({
+        ...record,
+        origin,
+        shard,
+        inputGeneration: this.#rules.inputGeneration,
+        size,
+        bytes: record.bytes.subarray(0, LIMITS.rejectedBytes),
+      }),
+    );
+  }
+}

@@ -1,0 +1,70 @@
+import { LineproofError } from '../../core/errors.ts';
+import type { Log, LogBounds, LogRecord, NewRecord } from '../../core/ports/log.ts';
+import type { Logger } from '../../core/ports/logger.ts';
+import type { Metrics } from '../../core/ports/metrics.ts';
+import type { SchemaRegistry } from '../../core/ports/schema-registry.ts';
+
+/** What the next append does: take, refuse, never answer, or take and say that it failed. */
+export type Fault = 'none' | 'refuse' | 'hang' | 'lose-answer';
+
+/** Wraps a log so that its appends fail as told. */
+export function faultyLog(log: Log, fault: () => Fault): Log {
+  return {
+    ensureTopic: (topic, settings) => log.ensureTopic(topic, settings),
+    read: (topic, partition, from, options) => log.read(topic, partition, from, options),
+    bounds: (topic, partition) => log.bounds(topic, partition),
+    trim: (topic, partition, before) => log.trim(topic, partition, before),
+    close: () => log.close(),
+    async append(topic, partition, records) {
+      const what = fault();
+      if (what === 'hang') return new Promise(() => undefined);
+      if (what === 'refuse') throw new LineproofError('UNAVAILABLE', 'cannot append: told to refuse');
+      const offset = await log.append(topic, partition, records);
+      if (what === 'lose-answer') throw new LineproofError('UNAVAILABLE', 'cannot append: told to lose the answer');
+      return offset;
+    },
+  };
+}
+
+/** A log in memory with one answer for every append. */
+export class MemoryLog implements Log {
+  readonly records: (LogRecord & { readonly partition: number })[] = [];
+
+  async ensureTopic(): Promise<void> {}
+
+  async append(_topic: string, partition: number, records: readonly NewRecord[]): Promise<number> {
+    const offset = this.records.length;
+    for (const { key, value, headers } of records)
+      this.records.push({ offset: this.records.length, timestampMicros: 0, key, value, headers: headers ?? {}, partition });
+    return offset;
+  }
+
+  async read(): Promise<readonly LogRecord[]> {
+    return this.records;
+  }
+
+  async bounds(): Promise<LogBounds> {
+    return { start: 0, end: this.records.length };
+  }
+
+  async trim(): Promise<void> {}
+
+  async close(): Promise<void> {}
+}
+
+export const memoryRegistry: SchemaRegistry = {
+  register: async () => 1,
+  get: async () => undefined,
+  list: async () => [],
+  close: async () => undefined,
+};
+
+export const quietLogger: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => quietLogger,
+};
+
+export const noMetrics: Metrics = { add: () => undefined, set: () => undefined, observe: () => undefined, forget: () => undefined };
