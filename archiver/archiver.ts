@@ -1,0 +1,62 @@
+import { hasCode } from '../core/errors.ts';
+import type { Clock } from '../core/ports/clock.ts';
+import type { Log } from '../core/ports/log.ts';
+import type { Logger } from '../core/ports/logger.ts';
+import type { Metrics } from '../core/ports/metrics.ts';
+import type { ObjectStore } from '../core/ports/object-store.ts';
+import type { Signer } from '../core/ports/signer.ts';
+import type { Sources } from '../core/sources.ts';
+import { ARCHIVER_DEFAULTS, type ArchiverSettings, ShardArchiver } from './shard-archiver.ts';
+
+export interface ArchiverOptions {
+  readonly origin: string;
+  readonly shards: number;
+  readonly log: Log;
+  readonly objects: ObjectStore;
+  readonly sources: Sources;
+  /** The log key of each shard, named `<origin>/<shard>`. */
+  readonly signers: readonly Signer[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly settings?: Partial<ArchiverSettings>;
+}
+
+/** Verifies, stores and attests any number of shards; each has one {@link ShardArchiver}. */
+export class Archiver {
+  readonly #options: ArchiverOptions;
+  readonly #shards = new Map<number, ShardArchiver>();
+
+  constructor(options: ArchiverOptions) {
+    this.#options = options;
+  }
+
+  /** Works on one shard until `signal` aborts. Throws where a rule says STOP. */
+  async runShard(shard: number, signal: AbortSignal): Promise<void> {
+    const { signers, settings, ...rest } = this.#options;
+    const archiver = new ShardArchiver({
+      ...rest,
+      shard,
+      signer: signers[shard] as Signer,
+      settings: { ...ARCHIVER_DEFAULTS, ...settings },
+    });
+    this.#shards.set(shard, archiver);
+    try {
+      await archiver.run(signal);
+    } catch (error) {
+      if (!(signal.aborted && (hasCode(error, 'CLOSED') || hasCode(error, 'UNAVAILABLE')))) throw error;
+    } finally {
+      this.#shards.delete(shard);
+    }
+  }
+
+  /** Leaves that the newest note covers; undefined while the shard is not worked on. */
+  attestedSize(shard: number): number | undefined {
+    return this.#shards.get(shard)?.attestedSize;
+  }
+
+  /** Leaves in closed segments; undefined while the shard is not worked on. */
+  archivedSize(shard: number): number | undefined {
+    return this.#shards.get(shard)?.archivedSize;
+  }
+}

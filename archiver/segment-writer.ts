@@ -1,0 +1,135 @@
+import { promisify } from 'node:util';
+import { deflateRaw, inflateRawSync } from 'node:zlib';
+import { sha256 } from '#crypto';
+import type { AcceptedBlock } from '../core/accept.ts';
+import { logKeysOf } from '../core/archive-keys.ts';
+import { archivedEventSchema, encodeArchivedEvent } from '../core/archived-event.ts';
+import { encodeBlockEvidence } from '../core/block-evidence.ts';
+import { concat, equal, toHex } from '../core/bytes.ts';
+import { LineproofError } from '../core/errors.ts';
+import type { EventSchema } from '../core/event-schema.ts';
+import type { Manifest, ManifestObject } from '../core/manifest.ts';
+import { ContainerDraft, contentDigest, readContainer } from '../core/ocf.ts';
+import type { ObjectStore } from '../core/ports/object-store.ts';
+import { SCHEMA_TEXTS } from '../core/schema-texts.ts';
+import { growSegment, type OpenSegment, openSegment, segmentSyncMarker } from '../core/segment.ts';
+import { SegmentCounts } from './segment-counts.ts';
+
+const deflateAsync = promisify(deflateRaw);
+/** Level 1 costs half of level 6 and compresses events as well. In zlib's own threads, beside the checking of the next block. */
+const LEVEL = { level: 1 };
+const deflate = (data: Uint8Array): Promise<Uint8Array> => deflateAsync(data, LEVEL);
+const inflate = (data: Uint8Array, maxOutputLength: number): Uint8Array => inflateRawSync(data, { maxOutputLength });
+
+/** The segment that is being filled: its files compressed as far as they go, no blocks. */
+export class SegmentWriter {
+  readonly #origin: string;
+  readonly #shard: number;
+  /** One events file for each schema, by hex digest. */
+  readonly #events = new Map<string, ContainerDraft>();
+  readonly #evidence = new ContainerDraft(deflate);
+  readonly #counts = new SegmentCounts();
+  #open: OpenSegment;
+
+  constructor(origin: string, shard: number, first: number) {
+    this.#origin = origin;
+    this.#shard = shard;
+    this.#open = openSegment(first);
+  }
+
+  get open(): OpenSegment {
+    return this.#open;
+  }
+
+  add(accepted: AcceptedBlock): void {
+    const { seal, block } = accepted;
+    for (const i of accepted.links.keys()) this.#addEvent(accepted, i);
+    const { keyId, signature, evidence } = block;
+    this.#evidence.add(encodeBlockEvidence({ sealIndex: seal.firstIndex + seal.links, keyId, signature, evidence }));
+    this.#counts.add(accepted);
+    const eventBytes = block.events.reduce((sum, { length }) => sum + length, 0);
+    this.#open = growSegment(this.#open, { leaves: accepted.leafHashes.length, eventBytes, acceptedAt: seal.acceptedAt });
+  }
+
+  #addEvent(accepted: AcceptedBlock, i: number): void {
+    const link = accepted.links[i] as AcceptedBlock['links'][number];
+    const header = accepted.headers.get(link.inputOffset);
+    if (header === undefined)
+      throw new LineproofError('INTERNAL', `cannot archive leaf ${accepted.seal.firstIndex + i}: its batch is not in the block`);
+    const { index, acceptedAt, inputOffset, position, marks } = link;
+    const columns = {
+      logIndex: accepted.seal.firstIndex + i,
+      streamIndex: index,
+      acceptedAt,
+      producer: header.producer,
+      epoch: header.epoch,
+      seq: header.firstSeq + position,
+      inputOffset,
+      position,
+      marks,
+      leafHash: accepted.leafHashes[i] as Uint8Array,
+    };
+    const hex = toHex(link.schema);
+    const file = this.#events.get(hex) ?? new ContainerDraft(deflate);
+    this.#events.set(hex, file);
+    file.add(encodeArchivedEvent(columns, accepted.block.events[i] as Uint8Array));
+  }
+
+  /** Writes the segment's files where they are not there yet, reads them back, and gives the manifest that describes what is stored. Can be called again. */
+  async close(objects: ObjectStore, root: Uint8Array, schemas: (hex: string) => EventSchema, previous: string | null): Promise<Manifest> {
+    const { first, leaves } = this.#open;
+    const end = first + leaves;
+    const keys = logKeysOf(this.#shard);
+    const sync = segmentSyncMarker(this.#origin, first, end, root);
+    const digests = [...this.#events.keys()].toSorted();
+    const stored: ManifestObject[] = [];
+    for (const hex of digests) {
+      const draft = this.#events.get(hex) as ContainerDraft;
+      stored.push(await putContainer(objects, keys.events(first, end, hex), archivedEventSchema(schemas(hex).text), sync, draft));
+    }
+    stored.push(await putContainer(objects, keys.evidence(first, end), SCHEMA_TEXTS.BlockEvidence, sync, this.#evidence));
+    return {
+      origin: this.#origin,
+      first,
+      end,
+      root: toHex(root),
+      objects: stored,
+      ...this.#counts.summary(),
+      schemas: digests,
+      previous,
+    };
+  }
+}
+
+/**
+ * Stores a container file, or takes over the one that is there if it holds the same records: compressed bytes differ between zlib builds.
+ * What is described is what was read back. Throws ARCHIVE_DIVERGED where something else is there.
+ */
+async function putContainer(
+  objects: ObjectStore,
+  key: string,
+  schema: string,
+  sync: Uint8Array,
+  draft: ContainerDraft,
+): Promise<ManifestObject> {
+  const digest = draft.content();
+  const pieces: Uint8Array[] = [];
+  for await (const piece of draft.pieces(schema, sync)) pieces.push(piece);
+  const bytes = concat(...pieces);
+  await objects.create(key, bytes);
+  const stored = (await objects.get(key))?.bytes;
+  if (stored === undefined) throw new LineproofError('UNAVAILABLE', `cannot read ${key} back after it was written`);
+  if (!equal(stored, bytes) && !equal(await contentOf(stored, schema, sync, key), digest))
+    throw new LineproofError('ARCHIVE_DIVERGED', `cannot archive ${key}: another content is there already`, { key });
+  return { name: key.slice(key.lastIndexOf('/') + 1), size: stored.length, sha256: toHex(sha256(stored)), content: toHex(digest) };
+}
+
+async function contentOf(stored: Uint8Array, schema: string, sync: Uint8Array, key: string): Promise<Uint8Array> {
+  const blocks = [];
+  try {
+    for await (const block of readContainer(schema, sync, (at, length) => stored.subarray(at, at + length), inflate)) blocks.push(block);
+  } catch (cause) {
+    throw new LineproofError('ARCHIVE_DIVERGED', `cannot archive ${key}: what is there already cannot be read`, { key }, cause);
+  }
+  return contentDigest(blocks);
+}

@@ -1,0 +1,47 @@
+import { growTree, readTail, type TreeTail, tailFrontier } from '../core/build/tile.ts';
+import { equal } from '../core/bytes.ts';
+import { LineproofError } from '../core/errors.ts';
+import type { ObjectStore } from '../core/ports/object-store.ts';
+import { frontierRoot } from '../core/tree/frontier.ts';
+import { decodeBundle, entriesPath, TILE_WIDTH } from '../core/tree/tile.ts';
+
+/** One shard's tree as the store holds it. */
+export interface StoredTree {
+  readonly objects: ObjectStore;
+  /** `logs/<shard>`. */
+  readonly folder: string;
+}
+
+/** The tail at a published size, from the store. Throws ARCHIVE_DIVERGED where it is missing or does not give `root`. */
+export async function readStoredTail(tree: StoredTree, size: number, root: Uint8Array): Promise<TreeTail> {
+  const tail = await readTail(size, (path) => readStored(tree, path));
+  if (!equal(frontierRoot(tailFrontier(tail)), root)) throw diverged(tree, `its tiles do not give the root at ${size}`);
+  return tail;
+}
+
+/**
+ * Reads the leaves from `from` on back from their bundles, builds the tree again and compares every tile with what is stored.
+ * Throws ARCHIVE_DIVERGED where the store does not hold, at `size`, the tree with this root.
+ */
+export async function readBack(tree: StoredTree, from: TreeTail, size: number, root: Uint8Array): Promise<void> {
+  const leaves: Uint8Array[] = [];
+  for (let n = Math.floor(from.size / TILE_WIDTH); n * TILE_WIDTH < size; n++) {
+    const bundle = decodeBundle(await readStored(tree, entriesPath(n, Math.min(TILE_WIDTH, size - n * TILE_WIDTH))));
+    leaves.push(...bundle.slice(Math.max(0, from.size - n * TILE_WIDTH)));
+  }
+  const { objects, tail } = growTree(from, leaves);
+  if (!equal(frontierRoot(tailFrontier(tail)), root)) throw diverged(tree, `its bundles do not give the root at ${size}`);
+  for (const { path, bytes } of objects) {
+    if (!equal(await readStored(tree, path), bytes)) throw diverged(tree, `${path} is not what the leaves give`);
+  }
+}
+
+async function readStored(tree: StoredTree, path: string): Promise<Uint8Array> {
+  const stored = await tree.objects.get(`${tree.folder}/${path}`);
+  if (stored === undefined) throw diverged(tree, `${path} is missing`);
+  return stored.bytes;
+}
+
+function diverged({ folder }: StoredTree, fact: string): LineproofError {
+  return new LineproofError('ARCHIVE_DIVERGED', `cannot go on with ${folder}: ${fact}`, { folder });
+}

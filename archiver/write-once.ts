@@ -1,0 +1,74 @@
+import { openLogNote } from '../core/archive-anchor.ts';
+import { equal, utf8 } from '../core/bytes.ts';
+import { type Checkpoint, formatCheckpoint } from '../core/checkpoint.ts';
+import { decodeEnvelope, encodeEnvelope, type PayloadType, signEnvelope, verifyEnvelope } from '../core/dsse.ts';
+import { LineproofError } from '../core/errors.ts';
+import type { VerifierKey } from '../core/key.ts';
+import { signNote } from '../core/note.ts';
+import type { ObjectStore } from '../core/ports/object-store.ts';
+import type { Signer } from '../core/ports/signer.ts';
+
+/** The log key that signs, and all that may verify: after a change of keys the same content can stand under another signature. */
+export interface LogKeys {
+  readonly signer: Signer;
+  readonly verifiers: readonly VerifierKey[];
+}
+
+/**
+ * Writes an object that never changes. Where one is there already, the same content is fine: `isSame` tells, equality of bytes if it is not given.
+ * Throws ARCHIVE_DIVERGED for any other content. Gives the stored bytes.
+ */
+export async function putOnce(
+  objects: ObjectStore,
+  key: string,
+  bytes: Uint8Array,
+  isSame: (stored: Uint8Array) => boolean = () => false,
+): Promise<Uint8Array> {
+  if (await objects.create(key, bytes)) return bytes;
+  const stored = await objects.get(key);
+  if (stored === undefined) throw new LineproofError('UNAVAILABLE', `cannot tell what is stored as ${key}`);
+  if (equal(stored.bytes, bytes) || holds(() => isSame(stored.bytes))) return stored.bytes;
+  throw new LineproofError('ARCHIVE_DIVERGED', `cannot archive ${key}: another content is there already`, { key });
+}
+
+function holds(check: () => boolean): boolean {
+  try {
+    return check();
+  } catch {
+    return false;
+  }
+}
+
+/** {@link putOnce} of a DSSE envelope: the same payload, signed by a log key, is the same content. */
+export async function putEnvelope(
+  objects: ObjectStore,
+  key: string,
+  type: PayloadType,
+  payload: Uint8Array,
+  { signer, verifiers }: LogKeys,
+): Promise<Uint8Array> {
+  const bytes = encodeEnvelope(await signEnvelope(type, payload, [signer]));
+  return putOnce(objects, key, bytes, (stored) => {
+    const there = signedPayload(stored, type, verifiers);
+    return there !== undefined && equal(there, payload);
+  });
+}
+
+/** The payload of an envelope that one of `keys` signed; undefined for anything else. */
+export function signedPayload(bytes: Uint8Array, type: PayloadType, keys: readonly VerifierKey[]): Uint8Array | undefined {
+  try {
+    const envelope = decodeEnvelope(bytes, type);
+    return verifyEnvelope(envelope, keys).length > 0 ? envelope.payload : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** {@link putOnce} of a note: the same tree head, signed by a log key, is the same content, whoever else signed it. */
+export async function putNote(objects: ObjectStore, key: string, checkpoint: Checkpoint, { signer, verifiers }: LogKeys): Promise<void> {
+  const note = await signNote(formatCheckpoint(checkpoint), signer);
+  await putOnce(objects, key, utf8(note), (stored) => {
+    const there = openLogNote(stored, checkpoint.origin, verifiers);
+    return there.size === checkpoint.size && equal(there.root, checkpoint.root);
+  });
+}
