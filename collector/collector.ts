@@ -1,0 +1,571 @@
+import { randomBytes, sha256 } from '#crypto';
+import { batchCost, encodeBatchHeader, encodeSignedBatch, type HeartbeatLane, type SignedBatch } from '../core/batch.ts';
+import { batchRoot } from '../core/batch-tree.ts';
+import { toHex, utf8 } from '../core/bytes.ts';
+import { preAuthentication } from '../core/dsse.ts';
+import { LineproofError } from '../core/errors.ts';
+import { type Event, eventDigest } from '../core/event.ts';
+import type { EventSchema } from '../core/event-schema.ts';
+import { newEventId } from '../core/identity.ts';
+import { LIMITS } from '../core/limits.ts';
+import type { Clock } from '../core/ports/clock.ts';
+import type { Log } from '../core/ports/log.ts';
+import type { Logger } from '../core/ports/logger.ts';
+import type { Metrics } from '../core/ports/metrics.ts';
+import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
+import type { Signer } from '../core/ports/signer.ts';
+import { shardOf } from '../core/shard.ts';
+import { EMPTY_ROOT } from '../core/tree/hash.ts';
+import { LaneQueue, type Waiting } from './lane-queue.ts';
+import { BatchSender } from './sender.ts';
+import { FileSpool, MemorySpool, type Place, type Spool } from './spool.ts';
+import { encodeEventHead, encodeLanes, type LeftEpoch, Leftovers, type PlannedBatch, planLeftovers } from './spool-payload.ts';
+import { RECORD } from './spool-record.ts';
+
+export interface SpoolSettings {
+  /** One process at a time; null keeps everything in memory, and a crash then loses what the log has not acknowledged. */
+  readonly folder: string | null;
+  /** Default 1 GiB. */
+  readonly maxBytes?: number;
+  /**
+   * block (default): `recordDurably` waits, `record` still takes {@link OVERFLOW_BYTES} more and then throws SPOOL_FULL, since it cannot wait;
+   * refuse: both throw SPOOL_FULL; drop-auxiliary: as block, but `record` drops AUXILIARY events, and the next batch of their lane counts them.
+   */
+  readonly whenFull?: 'block' | 'refuse' | 'drop-auxiliary';
+}
+
+export interface CollectorOptions {
+  readonly origin: string;
+  readonly shards: number;
+  readonly signer: Signer;
+  readonly eventSchema: EventSchema;
+  readonly registry: SchemaRegistry;
+  /** Null only spools: another process that opens the folder later sends what is in it. */
+  readonly log: Log | null;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly spool: SpoolSettings;
+  /** How long a batch waits for more events, ms; default 5. */
+  readonly lingerMs?: number;
+  /** How often the epoch states that nothing more was recorded, ms; default 300,000. */
+  readonly heartbeatMs?: number;
+  /** After this long an append counts as unknown and is sent again, ms; default 30,000. */
+  readonly appendTimeoutMs?: number;
+}
+
+export interface CollectorStats {
+  readonly recorded: number;
+  readonly acknowledged: number;
+  readonly dropped: number;
+  readonly batches: number;
+  /** Events of earlier starts that go under this epoch. */
+  readonly moved: number;
+  /** Batches of earlier starts that are sent as they are. */
+  readonly leftBatches: number;
+  readonly damaged: number;
+  readonly spoolBytes: number;
+}
+
+/** What `record` may take above a full spool, so that a burst of calls that cannot wait loses nothing. */
+export const OVERFLOW_BYTES = 16 * 1024 * 1024;
+const DEFAULT_MAX_BYTES = 1024 * 1024 * 1024;
+/** Event bytes kept in memory while they wait; beyond, they are read back from the spool. */
+const MEMORY_BYTES = 64 * 1024 * 1024;
+const MAX_CACHED_STREAMS = 10_000;
+const POLL_FULL_MS = 10;
+
+interface Lane {
+  readonly shard: number;
+  readonly queue: LaneQueue;
+  /** Batches of earlier epochs, sent before anything of this one. */
+  readonly left: PlannedBatch[];
+  number: number;
+  /** Next sequence number to be given to an event. */
+  recordedSeq: number;
+  /** Next sequence number to go into a batch. */
+  seq: number;
+  acknowledgedSeq: number;
+  previous: Uint8Array;
+  sampledOut: number;
+  heartbeat: 'none' | 'due' | 'final';
+  wake: () => void;
+}
+
+/** Opens a collector: takes over what its spool holds, starts a new epoch and begins to send. Throws DATA_IN_USE, DISK_FULL, IO_FAILED, CONFIG_INVALID. */
+export async function openCollector(options: CollectorOptions): Promise<Collector> {
+  return Collector.open(options);
+}
+
+/**
+ * Takes events, spools them, and publishes them in signed batches (docs/formats.md §2). One epoch, one lane for each shard.
+ * Durable order: event, then header and signature of its batch, then the first send, then the acknowledgement.
+ */
+export class Collector {
+  readonly #options: CollectorOptions;
+  readonly #epoch: Uint8Array;
+  readonly #spool: Spool;
+  readonly #lanes: Lane[];
+  readonly #home: Lane;
+  readonly #sender: BatchSender | undefined;
+  readonly #earlier: LeftEpoch[] = [];
+  readonly #streams = new Map<string, { readonly shard: number; readonly bytes: number }>();
+  readonly #stop = new AbortController();
+  readonly #maxBytes: number;
+  readonly #waiters = new Set<() => void>();
+  #work: Promise<void>[] = [];
+  #inMemory = 0;
+  #state: 'open' | 'closing' | 'closed' = 'open';
+  #urgent = 0;
+  #heartbeatAt: number;
+  #stats = { recorded: 0, acknowledged: 0, dropped: 0, batches: 0, moved: 0, leftBatches: 0, damaged: 0 };
+
+  private constructor(options: CollectorOptions) {
+    this.#options = options;
+    const { shards, clock, logger, signer, spool, origin, registry, log, metrics } = options;
+    if (!Number.isInteger(shards) || shards < 1 || shards > 0xffff)
+      throw new LineproofError('CONFIG_INVALID', `cannot open collector: ${shards} is no number of shards`);
+    this.#epoch = newEventId(clock.nowMicros(), randomBytes(10));
+    this.#maxBytes = spool.maxBytes ?? DEFAULT_MAX_BYTES;
+    this.#lanes = Array.from({ length: shards }, (_, shard) => newLane(shard));
+    this.#home = this.#lanes[shardOf(signer.name, shards)] as Lane;
+    this.#heartbeatAt = clock.monotonicMs() + (options.heartbeatMs ?? 300_000);
+    this.#spool =
+      spool.folder === null
+        ? new MemorySpool()
+        : new FileSpool({
+            folder: spool.folder,
+            epoch: this.#epoch,
+            clock,
+            logger,
+            state: () => this.#encodeState(),
+            stateKind: RECORD.state,
+            damaged: () => this.#damage(),
+          });
+    if (log !== null) {
+      const appendTimeoutMs = options.appendTimeoutMs ?? 30_000;
+      this.#sender = new BatchSender({ origin, producer: signer.name, log, registry, clock, logger, metrics, appendTimeoutMs });
+    }
+  }
+
+  static async open(options: CollectorOptions): Promise<Collector> {
+    const collector = new Collector(options);
+    try {
+      if (collector.#spool instanceof FileSpool) await collector.#takeOver(collector.#spool);
+    } catch (error) {
+      await collector.#spool.close(false);
+      throw error;
+    }
+    if (collector.#sender !== undefined) collector.#work = collector.#lanes.map((lane) => collector.#runLane(lane));
+    return collector;
+  }
+
+  get stats(): CollectorStats {
+    return { ...this.#stats, spoolBytes: this.#spool.bytes };
+  }
+
+  /**
+   * Takes an event and gives its id at once; it is on disk a few milliseconds later. Throws EVENT_INVALID, AVRO_INVALID or LIMIT_EXCEEDED for an
+   * event that the log would refuse, SPOOL_FULL as {@link SpoolSettings.whenFull} says, CLOSED after {@link close}.
+   */
+  record(event: Event): Uint8Array {
+    if (this.#state !== 'open') throw new LineproofError('CLOSED', 'cannot record event: the collector is closed');
+    const bytes = this.#encode(event);
+    if (this.#spool.bytes >= this.#maxBytes && !this.#admitsMore(event)) return event.id;
+    this.#add(event.stream, bytes);
+    this.#stats.recorded++;
+    this.#options.metrics.add('lineproof_collector_recorded_total', 1, IMPORTANCE_LABELS[event.importance]);
+    return event.id;
+  }
+
+  /** As {@link record}, resolved when the event is on disk. Waits while the spool is full, unless it is set to refuse. Rejects with DISK_FULL or IO_FAILED when the disk does not take it: the event is then written later, if the process lives. */
+  async recordDurably(event: Event): Promise<Uint8Array> {
+    while (this.#spool.bytes >= this.#maxBytes && this.#state === 'open' && this.#options.spool.whenFull !== 'refuse')
+      await this.#options.clock.sleep(POLL_FULL_MS, this.#stop.signal);
+    const id = this.record(event);
+    await this.#spool.durable();
+    return id;
+  }
+
+  /** Resolves when everything recorded so far, earlier starts' leftovers included, is acknowledged by the log. Waits as long as that takes; rejects with CLOSED when the collector closes before, or never had a log. */
+  async flush(): Promise<void> {
+    if (this.#sender === undefined) throw new LineproofError('CLOSED', 'cannot flush: this collector only spools');
+    const targets = this.#lanes.map(({ recordedSeq }) => recordedSeq);
+    const isDone = (): boolean => this.#lanes.every((lane, i) => lane.acknowledgedSeq >= (targets[i] as number) && lane.left.length === 0);
+    this.#urgent++;
+    try {
+      this.#wakeAll();
+      while (!isDone()) {
+        if (this.#state === 'closed') throw new LineproofError('CLOSED', 'cannot flush: the collector was closed');
+        await new Promise<void>((resolve) => this.#waiters.add(resolve));
+      }
+    } finally {
+      this.#urgent--;
+    }
+  }
+
+  /** Sends what is left for at most `timeoutMs`, then a final heartbeat; what was not acknowledged stays in the spool for the next start. True when everything was. */
+  async close(timeoutMs = 10_000): Promise<boolean> {
+    if (this.#state !== 'open') return false;
+    this.#state = 'closing';
+    let drained = false;
+    if (this.#sender !== undefined) {
+      const over = new AbortController();
+      const drain = this.#drain().then(() => {
+        drained = true;
+      });
+      await Promise.race([drain.catch(() => undefined), this.#options.clock.sleep(timeoutMs, over.signal)]);
+      over.abort();
+    }
+    this.#state = 'closed';
+    this.#stop.abort();
+    this.#wakeAll();
+    this.#notify();
+    await Promise.all(this.#work);
+    await this.#spool.close(drained);
+    return drained;
+  }
+
+  async #drain(): Promise<void> {
+    await this.flush();
+    if (this.#lanes.every(({ number }) => number === 0) && this.#earlier.length === 0) return;
+    this.#home.heartbeat = 'final';
+    this.#home.wake();
+    while ((this.#home as { heartbeat: string }).heartbeat !== 'none') await new Promise<void>((resolve) => this.#waiters.add(resolve));
+  }
+
+  #encode(event: Event): Uint8Array {
+    try {
+      return this.#options.eventSchema.encode(event);
+    } catch (error) {
+      this.#options.metrics.add('lineproof_collector_refused_total', 1, { reason: 'invalid' });
+      throw error;
+    }
+  }
+
+  /** What a full spool does with one more event; false drops it. */
+  #admitsMore({ importance, stream }: Event): boolean {
+    const { whenFull } = this.#options.spool;
+    if (whenFull === 'drop-auxiliary' && importance === 'AUXILIARY') {
+      (this.#lanes[this.#streamOf(stream).shard] as Lane).sampledOut++;
+      this.#stats.dropped++;
+      this.#options.metrics.add('lineproof_collector_dropped_total', 1);
+      return false;
+    }
+    if (whenFull !== 'refuse' && this.#spool.bytes < this.#maxBytes + OVERFLOW_BYTES) return true;
+    this.#options.metrics.add('lineproof_collector_refused_total', 1, { reason: 'full' });
+    throw new LineproofError('SPOOL_FULL', 'cannot record event: the spool is full, because the log does not take what is in it', {
+      bytes: this.#spool.bytes,
+      maxBytes: this.#maxBytes,
+    });
+  }
+
+  #add(stream: string, bytes: Uint8Array): void {
+    const { shard, bytes: streamBytes } = this.#streamOf(stream);
+    const lane = this.#lanes[shard] as Lane;
+    const place = this.#spool.append(RECORD.event, encodeEventHead(shard, lane.recordedSeq++), bytes, true);
+    const keeps = this.#inMemory < MEMORY_BYTES || this.#spool instanceof MemorySpool;
+    if (keeps) this.#inMemory += bytes.length;
+    lane.queue.push({
+      place,
+      bytes: keeps ? bytes : undefined,
+      length: bytes.length,
+      cost: batchCost(bytes.length, streamBytes),
+      recordedAt: this.#options.clock.nowMicros(),
+    });
+    if (lane.queue.length === 1 || lane.queue.length === LIMITS.batchEvents) lane.wake();
+  }
+
+  #streamOf(stream: string): { readonly shard: number; readonly bytes: number } {
+    const known = this.#streams.get(stream);
+    if (known !== undefined) return known;
+    if (this.#streams.size >= MAX_CACHED_STREAMS) this.#streams.clear();
+    const made = { shard: shardOf(stream, this.#options.shards), bytes: utf8(stream).length };
+    this.#streams.set(stream, made);
+    return made;
+  }
+
+  /** Reads what earlier starts left and plans it: whole batches as they are, everything else under this epoch. */
+  async #takeOver(spool: FileSpool): Promise<void> {
+    const leftovers = new Leftovers();
+    spool.recover((segment, records) => leftovers.add(segment, records));
+    const moves: { readonly epoch: LeftEpoch; readonly places: ReturnType<typeof planLeftovers>['move'] }[] = [];
+    for (const epoch of leftovers.epochs.values()) {
+      const { batches, move, broken } = planLeftovers(epoch);
+      for (const { header } of broken) {
+        this.#damage();
+        const fields = { code: 'SPOOL_DAMAGED', shard: header.shard, number: header.number };
+        this.#options.logger.error('a batch of the spool lacks events and is given up; those that are left go under a new epoch', fields);
+      }
+      for (const planned of batches) this.#adopt(planned);
+      for (const { segment } of move) segment.live++;
+      this.#stats.moved += move.length;
+      if (move.length > 0) moves.push({ epoch, places: move });
+      if (!epoch.done && epoch.lanes.size > 0) this.#earlier.push(epoch);
+      epoch.batches.length = 0;
+      epoch.events.length = 0;
+    }
+    // The first append opens this start's first segment, which restates the lanes of the earlier epochs.
+    if (leftovers.epochs.size > 0) this.#spool.append(RECORD.state, this.#encodeState(), NOTHING, false);
+    // A start that was killed while it moved events left them under two epochs.
+    const seen = new Set<string>();
+    for (const { epoch, places } of moves) {
+      for (const { place } of places) {
+        const bytes = await spool.read(place);
+        const digest = toHex(sha256(bytes));
+        if (!seen.has(digest)) await this.#move(bytes);
+        seen.add(digest);
+      }
+      this.#spool.append(RECORD.moved, epoch.epoch, NOTHING, false);
+      await this.#spool.durable();
+      for (const { segment } of places) spool.releaseFrom(segment);
+    }
+    await this.#spool.durable();
+    spool.collect();
+    if (this.#earlier.length > 0) this.#home.heartbeat = 'due';
+  }
+
+  #adopt(planned: PlannedBatch): void {
+    const lane = this.#lanes[planned.header.shard];
+    if (lane === undefined || planned.header.origin !== this.#options.origin) {
+      throw new LineproofError(
+        'CONFIG_INVALID',
+        `cannot open spool: it holds a batch for shard ${planned.header.shard} of ${planned.header.origin}, and this collector writes to ${this.#lanes.length} shards of ${this.#options.origin}`,
+      );
+    }
+    lane.left.push(planned);
+    planned.segment.live++;
+    for (const { segment } of planned.events) segment.live++;
+    this.#stats.leftBatches++;
+  }
+
+  async #move(bytes: Uint8Array): Promise<void> {
+    const { stream } = this.#options.eventSchema.readHead(bytes);
+    this.#add(stream, bytes);
+    if (this.#spool.bytes > this.#maxBytes) await this.#spool.durable();
+  }
+
+  #damage(): void {
+    this.#stats.damaged++;
+    this.#options.metrics.add('lineproof_collector_spool_damaged_total', 1);
+  }
+
+  /** Sends a lane's leftovers, then its batches as they fill, one at a time. Ends when the collector stops. */
+  async #runLane(lane: Lane): Promise<void> {
+    const { clock, logger } = this.#options;
+    while (this.#state !== 'closed') {
+      try {
+        if (await this.#step(lane)) continue;
+        const rest = lane === this.#home ? Math.max(1, this.#heartbeatAt - clock.monotonicMs()) : 3_600_000;
+        await this.#pause(lane, rest, () => lane.queue.length > 0 || lane.heartbeat !== 'none' || lane.left.length > 0);
+        if (lane === this.#home && clock.monotonicMs() >= this.#heartbeatAt && lane.heartbeat === 'none') lane.heartbeat = 'due';
+      } catch (error) {
+        if (this.#stop.signal.aborted) return;
+        logger.error('a lane failed and goes on', { shard: lane.shard, error: error instanceof Error ? error.message : String(error) });
+        await clock.sleep(1000, this.#stop.signal);
+      }
+    }
+  }
+
+  /** Sends one batch; false when there is nothing to send. */
+  async #step(lane: Lane): Promise<boolean> {
+    const left = lane.left[0];
+    if (left !== undefined) {
+      await this.#sendLeft(lane, left);
+      return true;
+    }
+    if (lane.queue.length === 0 && lane.heartbeat === 'none') return false;
+    const lingerMs = this.#options.lingerMs ?? 5;
+    if (lane.queue.length > 0 && lane.queue.length < LIMITS.batchEvents && lingerMs > 0 && this.#urgent === 0)
+      await this.#pause(lane, lingerMs, () => lane.queue.length >= LIMITS.batchEvents || this.#urgent > 0);
+    if (this.#stop.signal.aborted) return false;
+    if (lane.queue.length > 0) await this.#sendEvents(lane);
+    else await this.#sendHeartbeat(lane);
+    return true;
+  }
+
+  async #pause(lane: Lane, ms: number, isOver: () => boolean): Promise<void> {
+    if (isOver() || this.#stop.signal.aborted) return;
+    const over = new AbortController();
+    lane.wake = () => {
+      if (isOver() || this.#stop.signal.aborted) over.abort();
+    };
+    await this.#options.clock.sleep(ms, over.signal);
+    lane.wake = IDLE;
+  }
+
+  async #sendLeft(lane: Lane, { batch, header, segment, events }: PlannedBatch): Promise<void> {
+    const spool = this.#spool as FileSpool;
+    const bytes: Uint8Array[] = [];
+    for (const { place } of events) bytes.push(await this.#read(place));
+    await this.#send(lane, { ...batch, events: bytes });
+    const next = { number: header.number + 1, seq: header.firstSeq + header.count };
+    this.#spool.append(RECORD.acknowledged, encodeLanes([[header.epoch, header.shard, next]]), NOTHING, false);
+    lane.left.shift();
+    spool.releaseFrom(segment);
+    for (const event of events) spool.releaseFrom(event.segment);
+    this.#notify();
+  }
+
+  async #sendEvents(lane: Lane): Promise<void> {
+    const { eventSchema } = this.#options;
+    const taken = lane.queue.take(LIMITS.batchEvents, LIMITS.batchBytes);
+    await this.#spool.settled();
+    const events: Uint8Array[] = [];
+    try {
+      for (const { bytes, place } of taken) events.push(bytes ?? (await this.#read(place)));
+    } catch (error) {
+      lane.queue.restore(taken);
+      throw error;
+    }
+    const root = batchRoot(events.map((bytes) => eventDigest(eventSchema.digest, bytes)));
+    await this.#publish(lane, { root, events, createdAt: this.#options.clock.nowMicros(), lanes: [] });
+    for (const waiting of taken) this.#forget(waiting);
+    lane.acknowledgedSeq += taken.length;
+    this.#stats.acknowledged += taken.length;
+    this.#options.metrics.set('lineproof_collector_spool_bytes', this.#spool.bytes);
+    this.#notify();
+  }
+
+  #forget({ place, bytes, length }: Waiting): void {
+    this.#spool.release(place);
+    if (bytes !== undefined) this.#inMemory -= length;
+  }
+
+  /** States all lanes of this epoch, and as final those of earlier ones. Its time is before the oldest event that it does not count. */
+  async #sendHeartbeat(lane: Lane): Promise<void> {
+    const final = lane.heartbeat === 'final';
+    let createdAt = this.#options.clock.nowMicros();
+    for (const { queue } of this.#lanes) if (queue.first !== undefined) createdAt = Math.min(createdAt, queue.first.recordedAt);
+    // A lane's next number counts this very header.
+    const own = this.#lanes
+      .filter((stated) => stated.number > 0 || stated === lane)
+      .map((stated) => ({
+        epoch: this.#epoch,
+        shard: stated.shard,
+        number: stated.number + (stated === lane ? 1 : 0),
+        seq: stated.seq,
+        final,
+      }));
+    const { lanes, epochs } = this.#statedFinal(own);
+    await this.#publish(lane, { root: EMPTY_ROOT, events: [], createdAt, lanes });
+    for (const { epoch } of epochs) this.#spool.append(RECORD.done, epoch, NOTHING, false);
+    this.#earlier.splice(0, epochs.length);
+    this.#heartbeatAt = this.#options.clock.monotonicMs() + (this.#options.heartbeatMs ?? 300_000);
+    if (this.#earlier.length === 0 && (final || lane.heartbeat === 'due')) lane.heartbeat = 'none';
+    this.#notify();
+  }
+
+  /** As many whole earlier epochs as one heartbeat holds. */
+  #statedFinal(own: readonly HeartbeatLane[]): { readonly lanes: HeartbeatLane[]; readonly epochs: LeftEpoch[] } {
+    const lanes = own.slice(0, LIMITS.heartbeatLanes);
+    const epochs: LeftEpoch[] = [];
+    for (const left of this.#earlier) {
+      if (lanes.length + left.lanes.size > LIMITS.heartbeatLanes) break;
+      for (const [shard, { number, seq }] of left.lanes) lanes.push({ epoch: left.epoch, shard, number, seq, final: true });
+      epochs.push(left);
+    }
+    return { lanes, epochs };
+  }
+
+  /** Commit point: header and signature are in the spool before the first send, and sent as the same bytes until the log acknowledged them. */
+  async #publish(
+    lane: Lane,
+    content: {
+      readonly root: Uint8Array;
+      readonly events: Uint8Array[];
+      readonly createdAt: number;
+      readonly lanes: readonly HeartbeatLane[];
+    },
+  ): Promise<void> {
+    const { origin, signer, eventSchema } = this.#options;
+    const { events, ...rest } = content;
+    const header = encodeBatchHeader({
+      ...rest,
+      origin,
+      shard: lane.shard,
+      producer: signer.name,
+      epoch: this.#epoch,
+      number: lane.number,
+      firstSeq: lane.seq,
+      count: events.length,
+      previous: lane.previous,
+      schema: eventSchema.digest,
+      sampledOut: lane.sampledOut,
+    });
+    const batch = { header, keyId: signer.keyId, signature: await this.#sign(header) };
+    const place = this.#spool.append(RECORD.batch, NOTHING, encodeSignedBatch({ ...batch, events: [] }), true);
+    await this.#spool.settled();
+    lane.number++;
+    lane.seq += events.length;
+    lane.previous = sha256(header);
+    await this.#send(lane, { ...batch, events });
+    this.#spool.append(RECORD.acknowledged, encodeLanes([[this.#epoch, lane.shard, lane]]), NOTHING, false);
+    this.#spool.release(place);
+  }
+
+  /** A signature, however long the signer is away. */
+  async #sign(header: Uint8Array): Promise<Uint8Array> {
+    for (;;) {
+      try {
+        return await this.#options.signer.sign(preAuthentication('batch', header));
+      } catch (error) {
+        this.#options.logger.error('cannot sign a batch; trying again', { error: String(error) });
+        await this.#options.clock.sleep(1000, this.#stop.signal);
+        if (this.#stop.signal.aborted) throw error;
+      }
+    }
+  }
+
+  async #send(lane: Lane, batch: SignedBatch): Promise<void> {
+    await (this.#sender as BatchSender).send(lane.shard, encodeSignedBatch(batch), this.#stop.signal);
+    this.#stats.batches++;
+  }
+
+  /** Reads of all lanes, one after the other. */
+  #read(place: Place): Promise<Uint8Array> {
+    const read = this.#reads.then(() => this.#spool.read(place));
+    this.#reads = read.catch(() => undefined);
+    return read;
+  }
+
+  #reads: Promise<unknown> = Promise.resolve();
+
+  /** What every segment states first: how far the lanes of this epoch and of the earlier ones are. */
+  #encodeState(): Uint8Array {
+    const rows: [Uint8Array, number, { number: number; seq: number }][] = [];
+    for (const lane of this.#lanes) if (lane.number > 0) rows.push([this.#epoch, lane.shard, lane]);
+    for (const { epoch, lanes } of this.#earlier) for (const [shard, progress] of lanes) rows.push([epoch, shard, progress]);
+    return encodeLanes(rows);
+  }
+
+  #wakeAll(): void {
+    for (const lane of this.#lanes) lane.wake();
+  }
+
+  #notify(): void {
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    for (const waiter of waiters) waiter();
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+const IDLE = (): void => undefined;
+const IMPORTANCE_LABELS = { ESSENTIAL: { importance: 'ESSENTIAL' }, AUXILIARY: { importance: 'AUXILIARY' } } as const;
+
+function newLane(shard: number): Lane {
+  return {
+    shard,
+    queue: new LaneQueue(),
+    left: [],
+    number: 0,
+    recordedSeq: 0,
+    seq: 0,
+    acknowledgedSeq: 0,
+    previous: new Uint8Array(32),
+    sampledOut: 0,
+    heartbeat: 'none',
+    wake: IDLE,
+  };
+}

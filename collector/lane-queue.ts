@@ -1,0 +1,53 @@
+import type { Place } from './spool.ts';
+
+/** An event that waits for its batch. Its bytes may have gone to the spool only. */
+export interface Waiting {
+  readonly place: Place;
+  bytes: Uint8Array | undefined;
+  readonly length: number;
+  /** What it adds to a batch, docs/formats.md §2. */
+  readonly cost: number;
+  /** Microseconds since 1970. */
+  readonly recordedAt: number;
+}
+
+/** First in, first out, in constant time and without holding what was taken. */
+export class LaneQueue {
+  #items: (Waiting | undefined)[] = [];
+  #head = 0;
+
+  get length(): number {
+    return this.#items.length - this.#head;
+  }
+
+  get first(): Waiting | undefined {
+    return this.#items[this.#head];
+  }
+
+  push(item: Waiting): void {
+    this.#items.push(item);
+  }
+
+  /** Takes events up to `maxEvents` and `maxCost`, at least one where there is one. */
+  take(maxEvents: number, maxCost: number): Waiting[] {
+    const taken: Waiting[] = [];
+    let cost = 0;
+    for (let item = this.first; item !== undefined && taken.length < maxEvents; item = this.first) {
+      cost += item.cost;
+      if (taken.length > 0 && cost > maxCost) break;
+      taken.push(item);
+      this.#items[this.#head++] = undefined;
+    }
+    if (this.#head > 4096 && 2 * this.#head > this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+    return taken;
+  }
+
+  /** Puts back what was taken last. */
+  restore(taken: readonly Waiting[]): void {
+    this.#items = [...taken, ...this.#items.slice(this.#head)];
+    this.#head = 0;
+  }
+}

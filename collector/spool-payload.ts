@@ -1,0 +1,151 @@
+import { type BatchHeader, decodeBatchHeader, decodeSignedBatch, type SignedBatch } from '../core/batch.ts';
+import { toHex } from '../core/bytes.ts';
+import type { FoundRecord, Place, Segment } from './spool.ts';
+import { RECORD, type SpoolRecord } from './spool-record.ts';
+
+/** shard u16 ‖ sequence number u48, before an event's bytes. */
+export const EVENT_HEAD_BYTES = 8;
+const PLACE_BYTES = 30;
+
+/** How far a lane of some epoch has come: what is next. */
+export interface LaneProgress {
+  number: number;
+  seq: number;
+  /** First sequence number that the log has not acknowledged. */
+  acknowledgedSeq: number;
+  /** First header number that the log has not acknowledged. */
+  acknowledgedNumber: number;
+}
+
+export interface LeftBatch {
+  readonly segment: Segment;
+  readonly batch: SignedBatch;
+  readonly header: BatchHeader;
+}
+
+export interface LeftEvent {
+  readonly segment: Segment;
+  readonly shard: number;
+  readonly seq: number;
+  readonly place: Place;
+}
+
+/** What an earlier start left. */
+export interface LeftEpoch {
+  readonly epoch: Uint8Array;
+  readonly lanes: Map<number, LaneProgress>;
+  readonly batches: LeftBatch[];
+  readonly events: LeftEvent[];
+  /** Its events without a batch stand under a later epoch. */
+  moved: boolean;
+  /** A heartbeat that states its lanes as final was acknowledged. */
+  done: boolean;
+}
+
+export function encodeEventHead(shard: number, seq: number): Uint8Array {
+  const head = Buffer.allocUnsafe(EVENT_HEAD_BYTES);
+  head.writeUInt16BE(shard, 0);
+  head.writeUIntBE(seq, 2, 6);
+  return head;
+}
+
+/** epoch 16 ‖ shard u16 ‖ number u48 ‖ sequence u48: a lane's next header and next event. */
+export function encodeLanes(
+  lanes: Iterable<readonly [epoch: Uint8Array, shard: number, progress: { number: number; seq: number }]>,
+): Uint8Array {
+  const rows = [...lanes];
+  const bytes = Buffer.allocUnsafe(PLACE_BYTES * rows.length);
+  for (const [i, [epoch, shard, { number, seq }]] of rows.entries()) {
+    const at = PLACE_BYTES * i;
+    bytes.set(epoch, at);
+    bytes.writeUInt16BE(shard, at + 16);
+    bytes.writeUIntBE(number, at + 18, 6);
+    bytes.writeUIntBE(seq, at + 24, 6);
+  }
+  return bytes;
+}
+
+/** Gathers what the records of earlier starts say, by epoch. */
+export class Leftovers {
+  readonly epochs = new Map<string, LeftEpoch>();
+
+  /** Takes one segment's records; feed segments in order. */
+  add(segment: Segment, records: readonly SpoolRecord[]): void {
+    this.#epoch(segment.epoch);
+    for (const record of records) this.#record({ ...record, segment });
+  }
+
+  #record({ segment, kind, payload, at }: FoundRecord): void {
+    const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length);
+    if (kind === RECORD.event) {
+      const place = { chunk: { segment, base: at, live: 0 }, at: EVENT_HEAD_BYTES, length: payload.length - EVENT_HEAD_BYTES };
+      this.#epoch(segment.epoch).events.push({ segment, shard: bytes.readUInt16BE(0), seq: bytes.readUIntBE(2, 6), place });
+    } else if (kind === RECORD.batch) {
+      // A copy: the view would keep the whole segment in memory.
+      const batch = decodeSignedBatch(payload.slice());
+      const header = decodeBatchHeader(batch.header);
+      this.#epoch(header.epoch).batches.push({ segment, batch, header });
+      this.#advance(header.epoch, header.shard, header.number + 1, header.firstSeq + header.count, false);
+    } else if (kind === RECORD.state || kind === RECORD.acknowledged) {
+      for (let row = 0; row + PLACE_BYTES <= bytes.length; row += PLACE_BYTES) {
+        const epoch = payload.slice(row, row + 16);
+        const shard = bytes.readUInt16BE(row + 16);
+        this.#advance(epoch, shard, bytes.readUIntBE(row + 18, 6), bytes.readUIntBE(row + 24, 6), kind === RECORD.acknowledged);
+      }
+    } else if (kind === RECORD.moved) this.#epoch(payload.slice()).moved = true;
+    else if (kind === RECORD.done) this.#epoch(payload.slice()).done = true;
+  }
+
+  #advance(epoch: Uint8Array, shard: number, number: number, seq: number, acknowledged: boolean): void {
+    const { lanes } = this.#epoch(epoch);
+    const next = lanes.get(shard) ?? { number: 0, seq: 0, acknowledgedSeq: 0, acknowledgedNumber: 0 };
+    next.number = Math.max(next.number, number);
+    next.seq = Math.max(next.seq, seq);
+    if (acknowledged) {
+      next.acknowledgedSeq = Math.max(next.acknowledgedSeq, seq);
+      next.acknowledgedNumber = Math.max(next.acknowledgedNumber, number);
+    }
+    lanes.set(shard, next);
+  }
+
+  #epoch(epoch: Uint8Array): LeftEpoch {
+    const key = toHex(epoch);
+    const known = this.epochs.get(key);
+    if (known !== undefined) return known;
+    const made: LeftEpoch = { epoch, lanes: new Map(), batches: [], events: [], moved: false, done: false };
+    this.epochs.set(key, made);
+    return made;
+  }
+}
+
+/** A batch to be sent again as it is, with its events in order. */
+export interface PlannedBatch extends LeftBatch {
+  readonly events: readonly LeftEvent[];
+}
+
+/** What becomes of an epoch's leftovers: batches that are whole are sent as they are, every other event that was not acknowledged moves. */
+export function planLeftovers(left: LeftEpoch): {
+  readonly batches: PlannedBatch[];
+  readonly move: LeftEvent[];
+  readonly broken: LeftBatch[];
+} {
+  const bySeq = new Map<string, LeftEvent>();
+  for (const event of left.events) {
+    const acknowledged = left.lanes.get(event.shard)?.acknowledgedSeq ?? 0;
+    if (event.seq >= acknowledged) bySeq.set(`${event.shard}/${event.seq}`, event);
+  }
+  const batches: PlannedBatch[] = [];
+  const broken: LeftBatch[] = [];
+  for (const batch of left.batches) {
+    const { shard, firstSeq, count, number } = batch.header;
+    if (number < (left.lanes.get(shard)?.acknowledgedNumber ?? 0)) continue;
+    const keys = Array.from({ length: count }, (_, i) => `${shard}/${firstSeq + i}`);
+    const events = keys.map((key) => bySeq.get(key));
+    if (events.includes(undefined)) broken.push(batch);
+    else {
+      batches.push({ ...batch, events: events as LeftEvent[] });
+      for (const key of keys) bySeq.delete(key);
+    }
+  }
+  return { batches, move: left.moved ? [] : [...bySeq.values()], broken };
+}

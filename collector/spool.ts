@@ -1,0 +1,416 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fromHex, toHex } from '../core/bytes.ts';
+import { LineproofError } from '../core/errors.ts';
+import type { Clock } from '../core/ports/clock.ts';
+import type { Logger } from '../core/ports/logger.ts';
+import { isSpoolHeld, lockSpool } from './spool-lock.ts';
+import { MAGIC_BYTES, RECORD_HEADER_BYTES, readRecords, type SpoolRecord, sealRecord } from './spool-record.ts';
+
+const NAME = /^([0-9a-f]{32})-(\d{8})-([0-9a-f]{16})\.spool$/;
+const SEGMENT_BYTES = 16 * 1024 * 1024;
+const FIRST_CHUNK_BYTES = 64 * 1024;
+const FIRST_RETRY_MS = 20;
+const LAST_RETRY_MS = 2000;
+
+/** One file of the spool. It can go once nothing in it is live and all before it went. */
+export interface Segment {
+  readonly path: string;
+  readonly epoch: Uint8Array;
+  readonly magic: Uint8Array;
+  bytes: number;
+  /** Events and batches in it that the log has not acknowledged. */
+  live: number;
+}
+
+/** What is written together. `segment` and `base` are known once it is on disk. */
+interface Chunk {
+  data: Buffer;
+  length: number;
+  /** Live records in it. */
+  live: number;
+  segment: Segment | undefined;
+  base: number;
+  /** Kind, start and payload length of each record: their headers are written when the segment, and so the magic, is known. */
+  readonly notes: number[];
+  /** Settles with the try that is under way; a failed chunk gets a new one. */
+  attempt: Attempt;
+}
+
+interface Attempt {
+  readonly durable: Promise<void>;
+  readonly settle: (error?: unknown) => void;
+}
+
+/** Where a record's payload is or will be. */
+export interface Place {
+  readonly chunk: { readonly segment: Segment | undefined; readonly base: number; live: number };
+  readonly at: number;
+  readonly length: number;
+}
+
+/** A record that was found when the spool was opened. */
+export interface FoundRecord extends SpoolRecord {
+  readonly segment: Segment;
+}
+
+/** What the recorder needs of a spool; on disk or in memory. */
+export interface Spool {
+  /** Bytes that the spool takes, those not yet written included. */
+  readonly bytes: number;
+  /** Adds a record; `live` ones hold their segment until {@link Spool.release}. Its bytes are copied. */
+  append(kind: number, head: Uint8Array, payload: Uint8Array, live: boolean): Place;
+  /** Resolves when all that was appended is on disk. Rejects with DISK_FULL or IO_FAILED when a try to write failed; it is tried again, and nothing appended is dropped. */
+  durable(): Promise<void>;
+  /** Resolves when all that was appended is on disk, however long that takes; rejects with CLOSED. */
+  settled(): Promise<void>;
+  /** The payload at `place`, which must be durable. */
+  read(place: Place): Promise<Uint8Array>;
+  release(place: Place): void;
+  /** `empty`: nothing is left to be sent, the files may go. */
+  close(empty: boolean): Promise<void>;
+}
+
+export interface FileSpoolOptions {
+  readonly folder: string;
+  /** The epoch that is about to start, 16 bytes. */
+  readonly epoch: Uint8Array;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Payload of the state record that opens every segment. */
+  state(): Uint8Array;
+  readonly stateKind: number;
+  /** Called for each stretch that cannot be read. */
+  damaged(): void;
+}
+
+/** Folders below `parent` that hold spooled records and that no living process works on. */
+export function listSpools(parent: string): string[] {
+  if (!existsSync(parent)) return [];
+  return readdirSync(parent, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => join(parent, entry.name))
+    .filter((folder) => readdirSync(folder).some((name) => NAME.test(name)) && !isSpoolHeld(folder));
+}
+
+/**
+ * Append-only segments in a folder, one process at a time. A start never writes to a file of an earlier one. All that is appended during one
+ * fsync is written by the next (group commit).
+ */
+export class FileSpool implements Spool {
+  readonly #options: FileSpoolOptions;
+  readonly #unlock: () => void;
+  readonly #segments: Segment[] = [];
+  #file: FileHandle | undefined;
+  #current: Segment | undefined;
+  #position = 0;
+  #sequence = 0;
+  #chunk: Chunk | undefined;
+  /** Taken by the writer, not yet on disk. */
+  #inFlight: Chunk | undefined;
+  #writing: Promise<void> | undefined;
+  #reader: { readonly segment: Segment; readonly file: FileHandle } | undefined;
+  #unwritten = 0;
+  #onDisk = 0;
+  readonly #stop = new AbortController();
+
+  constructor(options: FileSpoolOptions) {
+    this.#options = options;
+    try {
+      mkdirSync(options.folder, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw ioError(`open spool ${options.folder}`, error);
+    }
+    this.#unlock = lockSpool(options.folder);
+  }
+
+  /** Reads what earlier starts left, segment by segment, oldest first; `found` says how many of a segment's records are live by setting {@link Segment.live}. */
+  recover(found: (segment: Segment, records: readonly SpoolRecord[]) => void): void {
+    const { folder, logger, damaged } = this.#options;
+    for (const name of readdirSync(folder).toSorted()) {
+      const parts = NAME.exec(name);
+      if (parts === null) continue;
+      const path = join(folder, name);
+      const bytes = readFileSync(path);
+      const segment = { path, epoch: fromHex(parts[1] as string), magic: fromHex(parts[3] as string), bytes: bytes.length, live: 0 };
+      const { records, stretches } = readRecords(bytes, segment.magic);
+      for (const { from, to, torn } of stretches) {
+        if (torn) {
+          logger.info('a crash cut the last record of a spool segment', { segment: name, from, to });
+          continue;
+        }
+        damaged();
+        logger.error('a stretch of the spool is damaged; what follows it is kept', { code: 'SPOOL_DAMAGED', segment: name, from, to });
+      }
+      this.#segments.push(segment);
+      this.#onDisk += bytes.length;
+      found(segment, records);
+    }
+  }
+
+  get bytes(): number {
+    return this.#onDisk + this.#unwritten;
+  }
+
+  append(kind: number, head: Uint8Array, payload: Uint8Array, live: boolean): Place {
+    const length = head.length + payload.length;
+    const chunk = this.#room(RECORD_HEADER_BYTES + length);
+    const at = chunk.length;
+    const start = at + RECORD_HEADER_BYTES;
+    chunk.data.set(head, start);
+    chunk.data.set(payload, start + head.length);
+    chunk.notes.push(kind, at, length);
+    chunk.length = start + length;
+    if (live) chunk.live++;
+    this.#unwritten += RECORD_HEADER_BYTES + length;
+    this.#writing ??= this.#write();
+    return { chunk, at: start + head.length, length: payload.length };
+  }
+
+  async durable(): Promise<void> {
+    const last = this.#chunk ?? this.#inFlight;
+    if (last !== undefined) await last.attempt.durable;
+  }
+
+  async settled(): Promise<void> {
+    const last = this.#chunk ?? this.#inFlight;
+    if (last === undefined) return;
+    for (;;) {
+      if (this.#stop.signal.aborted && last.segment === undefined) throw closed();
+      if (last.segment !== undefined) return;
+      try {
+        await last.attempt.durable;
+        return;
+      } catch {
+        await this.#options.clock.sleep(FIRST_RETRY_MS, this.#stop.signal);
+      }
+    }
+  }
+
+  /** One call at a time. */
+  async read({ chunk, at, length }: Place): Promise<Uint8Array> {
+    const { segment, base } = chunk;
+    if (segment === undefined) throw new LineproofError('INTERNAL', 'cannot read from spool: the record is not on disk yet');
+    if (this.#reader?.segment !== segment) {
+      await this.#reader?.file.close();
+      this.#reader = undefined;
+      this.#reader = { segment, file: await open(segment.path, 'r') };
+    }
+    const bytes = new Uint8Array(length);
+    const { bytesRead } = await this.#reader.file.read(bytes, 0, length, base + at);
+    if (bytesRead !== length) throw new LineproofError('SPOOL_DAMAGED', `cannot read ${segment.path}: it is shorter than it was`);
+    return bytes;
+  }
+
+  release({ chunk }: Place): void {
+    if (chunk.segment === undefined) chunk.live--;
+    else this.releaseFrom(chunk.segment);
+  }
+
+  /** As {@link release}, for a record that {@link recover} found. */
+  releaseFrom(segment: Segment): void {
+    segment.live--;
+    this.collect();
+  }
+
+  /** Deletes the oldest segments in which nothing is live. */
+  collect(): void {
+    // The first segment of this start restates what the earlier ones know of lanes: none of them goes before it is on disk.
+    if (this.#current === undefined) return;
+    for (let oldest = this.#segments[0]; oldest !== undefined && oldest !== this.#current; oldest = this.#segments[0]) {
+      if (oldest.live > 0) return;
+      rmSync(oldest.path, { force: true });
+      this.#segments.shift();
+      this.#onDisk -= oldest.bytes;
+    }
+  }
+
+  /** Waits for what was appended, as long as the disk takes it; `empty` says that nothing is left to be sent, so that the folder can be emptied. */
+  async close(empty: boolean): Promise<void> {
+    try {
+      await this.durable();
+    } catch (error) {
+      this.#options.logger.error('the spool closes with records that the disk did not take', { error: String(error) });
+    }
+    this.#stop.abort();
+    await this.#writing;
+    await this.#file?.close();
+    await this.#reader?.file.close();
+    if (empty && this.#segments.every(({ live }) => live <= 0)) for (const { path } of this.#segments) rmSync(path, { force: true });
+    this.#unlock();
+  }
+
+  #room(bytes: number): Chunk {
+    this.#chunk ??= newChunk(Math.max(FIRST_CHUNK_BYTES, bytes));
+    const chunk = this.#chunk;
+    if (chunk.length + bytes > chunk.data.length) {
+      const grown = Buffer.allocUnsafe(Math.max(2 * chunk.data.length, chunk.length + bytes));
+      grown.set(chunk.data.subarray(0, chunk.length));
+      chunk.data = grown;
+    }
+    return chunk;
+  }
+
+  /** The one writer: takes what has gathered, writes it, syncs it, until nothing is left. */
+  async #write(): Promise<void> {
+    await nextTurn();
+    let retryMs = FIRST_RETRY_MS;
+    while (this.#chunk !== undefined || this.#inFlight !== undefined) {
+      const chunk: Chunk = this.#inFlight ?? (this.#chunk as Chunk);
+      if (chunk === this.#chunk) this.#chunk = undefined;
+      this.#inFlight = chunk;
+      try {
+        await this.#put(chunk);
+        this.#inFlight = undefined;
+        chunk.attempt.settle();
+        retryMs = FIRST_RETRY_MS;
+      } catch (error) {
+        const failure = ioError('write to spool', error);
+        this.#options.logger.error(failure.message, { code: failure.code });
+        // Whoever waits learns of it; the chunk stays, and the next try has a promise of its own.
+        const { settle } = chunk.attempt;
+        chunk.attempt = newAttempt();
+        settle(failure);
+        if (this.#stop.signal.aborted) break;
+        await this.#options.clock.sleep(retryMs, this.#stop.signal);
+        retryMs = Math.min(2 * retryMs, LAST_RETRY_MS);
+      }
+    }
+    this.#writing = undefined;
+  }
+
+  /** Commit point: after the sync all records of the chunk are durable. */
+  async #put(chunk: Chunk): Promise<void> {
+    try {
+      if (this.#file === undefined || this.#position > SEGMENT_BYTES) await this.#startSegment();
+      const segment = this.#current as Segment;
+      for (let i = 0; i < chunk.notes.length; i += 3)
+        sealRecord(chunk.data, chunk.notes[i + 1] as number, chunk.notes[i] as number, chunk.notes[i + 2] as number, segment.magic);
+      await writeAll(this.#file as FileHandle, chunk.data.subarray(0, chunk.length), this.#position);
+      await (this.#file as FileHandle).datasync();
+      chunk.segment = segment;
+      chunk.base = this.#position;
+      segment.live += chunk.live;
+      segment.bytes += chunk.length;
+      this.#position += chunk.length;
+      this.#onDisk += chunk.length;
+      this.#unwritten -= chunk.length;
+      this.collect();
+    } catch (error) {
+      // After a failed write or sync nobody knows what the file holds beyond the last sync: the next try starts a new one.
+      await this.#abandon();
+      throw error;
+    }
+  }
+
+  async #startSegment(): Promise<void> {
+    const { folder, epoch, state, stateKind } = this.#options;
+    await this.#file?.close();
+    this.#file = undefined;
+    const magic = randomBytes(MAGIC_BYTES);
+    const path = join(folder, `${toHex(epoch)}-${String(this.#sequence++).padStart(8, '0')}-${magic.toString('hex')}.spool`);
+    this.#file = await open(path, 'wx', 0o600);
+    const payload = state();
+    const record = Buffer.allocUnsafe(RECORD_HEADER_BYTES + payload.length);
+    record.set(payload, RECORD_HEADER_BYTES);
+    sealRecord(record, 0, stateKind, payload.length, magic);
+    try {
+      await writeAll(this.#file, record, 0);
+      await this.#file.datasync();
+      await syncFolder(folder);
+    } catch (error) {
+      await this.#file.close();
+      this.#file = undefined;
+      rmSync(path, { force: true });
+      throw error;
+    }
+    this.#current = { path, epoch, magic, bytes: record.length, live: 0 };
+    this.#segments.push(this.#current);
+    this.#position = record.length;
+    this.#onDisk += record.length;
+  }
+
+  async #abandon(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    if (file === undefined) return;
+    try {
+      await file.truncate(this.#position);
+    } catch {
+      // What is too much is cut as a torn tail when the segment is read.
+    }
+    await file.close().catch(() => undefined);
+  }
+}
+
+/** For services without a disk: what was recorded and not acknowledged is gone when the process ends. */
+export class MemorySpool implements Spool {
+  bytes = 0;
+
+  append(_kind: number, head: Uint8Array, payload: Uint8Array, live: boolean): Place {
+    if (live) this.bytes += RECORD_HEADER_BYTES + head.length + payload.length;
+    return { chunk: { segment: undefined, base: head.length, live: 0 }, at: 0, length: payload.length };
+  }
+
+  async durable(): Promise<void> {}
+
+  async settled(): Promise<void> {}
+
+  read(): Promise<Uint8Array> {
+    return Promise.reject(new LineproofError('INTERNAL', 'cannot read from a spool in memory'));
+  }
+
+  release({ chunk, length }: Place): void {
+    this.bytes -= RECORD_HEADER_BYTES + chunk.base + length;
+  }
+
+  async close(): Promise<void> {}
+}
+
+function newAttempt(): Attempt {
+  let settle: (error?: unknown) => void = () => undefined;
+  const durable = new Promise<void>((resolve, reject) => {
+    settle = (error) => (error === undefined ? resolve() : reject(error));
+  });
+  durable.catch(() => undefined);
+  return { durable, settle };
+}
+
+function newChunk(bytes: number): Chunk {
+  return { data: Buffer.allocUnsafe(bytes), length: 0, live: 0, segment: undefined, base: 0, notes: [], attempt: newAttempt() };
+}
+
+function closed(): LineproofError {
+  return new LineproofError('CLOSED', 'cannot use spool: it is closed');
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}
+
+async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
+    done += bytesWritten;
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function ioError(act: string, error: unknown): LineproofError {
+  const code = (error as NodeJS.ErrnoException).code;
+  const full = code === 'ENOSPC' || code === 'EDQUOT';
+  const fact = error instanceof Error ? error.message : String(error);
+  return full
+    ? new LineproofError('DISK_FULL', `cannot ${act}: the disk is full; free some space, nothing that was acknowledged is lost`, {}, error)
+    : new LineproofError('IO_FAILED', `cannot ${act}: ${(error as Error | undefined)?.message ?? fact}`, {}, error);
+}

@@ -1,0 +1,215 @@
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { sha256 } from '#crypto';
+import { systemClock } from '../../../adapters/system-clock.ts';
+import { type Collector, type CollectorOptions, openCollector } from '../../../collector/collector.ts';
+import { type BatchHeader, decodeBatchHeader, decodeSignedBatch, type SignedBatch } from '../../../core/batch.ts';
+import { batchRoot } from '../../../core/batch-tree.ts';
+import { toHex } from '../../../core/bytes.ts';
+import { type Event, eventDigest } from '../../../core/event.ts';
+import { EVENT_SCHEMA } from '../../../core/event-schema.ts';
+import { unframe } from '../../../core/framing.ts';
+import { idFromKey } from '../../../core/identity.ts';
+import { keySigner } from '../../../core/key.ts';
+import type { Log } from '../../../core/ports/log.ts';
+import { type Fault, faultyLog, MemoryLog, memoryRegistry, noMetrics, quietLogger } from '../../support/memory-log.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'lineproof-collector-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const signer = keySigner('test/collector', new Uint8Array(32).fill(7));
+
+function openOn(log: Log | null, spool: string | null, more: Partial<CollectorOptions> = {}): Promise<Collector> {
+  return openCollector({
+    origin: 'test',
+    shards: 3,
+    signer,
+    eventSchema: EVENT_SCHEMA,
+    registry: memoryRegistry,
+    log,
+    clock: systemClock,
+    logger: quietLogger,
+    metrics: noMetrics,
+    spool: { folder: spool },
+    ...more,
+  });
+}
+
+function event(number: number, more: Partial<Event> = {}): Event {
+  const stream = `s/${number % 7}`;
+  return {
+    id: idFromKey(stream, String(number)),
+    stream,
+    type: 'CREATE',
+    importance: 'ESSENTIAL',
+    occurredAt: number,
+    actor: { id: 'a', kind: 'SERVICE', onBehalfOf: null },
+    activity: null,
+    inputs: [],
+    outputs: [],
+    parents: [],
+    trace: null,
+    attributes: [],
+    facets: [],
+    ...more,
+  };
+}
+
+interface Sent extends SignedBatch {
+  readonly parsed: BatchHeader;
+}
+
+function sentTo(log: MemoryLog): Sent[] {
+  return log.records.map(({ value, partition }) => {
+    const batch = decodeSignedBatch(unframe(value).payload);
+    const parsed = decodeBatchHeader(batch.header);
+    expect(parsed.shard).toBe(partition);
+    expect(batch.events.length).toBe(parsed.count);
+    expect(toHex(batchRoot(batch.events.map((bytes) => eventDigest(EVENT_SCHEMA.digest, bytes))))).toBe(toHex(parsed.root));
+    return { ...batch, parsed };
+  });
+}
+
+/** Ids of all events in the log, once the lanes were found whole: numbers and sequence without holes, each header after its previous. */
+function idsIn(log: MemoryLog): Set<string> {
+  const lanes = new Map<string, Sent[]>();
+  const ids = new Set<string>();
+  for (const batch of sentTo(log)) {
+    for (const bytes of batch.events) ids.add(toHex(EVENT_SCHEMA.readHead(bytes).id));
+    const key = `${toHex(batch.parsed.epoch)}/${batch.parsed.shard}`;
+    const lane = lanes.get(key) ?? [];
+    lanes.set(key, lane);
+    const known = lane.find(({ parsed }) => parsed.number === batch.parsed.number);
+    if (known === undefined) lane.push(batch);
+    else expect(toHex(known.header)).toBe(toHex(batch.header));
+  }
+  for (const lane of lanes.values()) {
+    let seq = 0;
+    for (const [i, { parsed }] of lane.entries()) {
+      expect([parsed.number, parsed.firstSeq]).toEqual([i, seq]);
+      const before = lane[i - 1];
+      expect(toHex(parsed.previous)).toBe(toHex(before === undefined ? new Uint8Array(32) : sha256(before.header)));
+      seq += parsed.count;
+    }
+  }
+  return ids;
+}
+
+const idsOf = (count: number, from = 0): Set<string> => new Set(Array.from({ length: count }, (_, i) => toHex(event(from + i).id)));
+
+describe('a collector', () => {
+  test.each([['on disk'], ['in memory']])('publishes what it recorded %s and closes with a final heartbeat', async (where) => {
+    const log = new MemoryLog();
+    const collector = await openOn(log, where === 'on disk' ? folder : null);
+    for (let i = 0; i < 5000; i++) collector.record(event(i));
+    await collector.flush();
+    expect(collector.stats.acknowledged).toBe(5000);
+    expect(await collector.close()).toBe(true);
+    expect(idsIn(log)).toEqual(idsOf(5000));
+    const last = sentTo(log).at(-1)?.parsed;
+    expect(last?.count).toBe(0);
+    expect(last?.lanes.every(({ final }) => final)).toBe(true);
+    expect(last?.lanes.reduce((sum, { seq }) => sum + seq, 0)).toBe(5000);
+  });
+
+  test('survives a log that refuses, hangs and loses answers', async () => {
+    const log = new MemoryLog();
+    const faults: Fault[] = ['refuse', 'none', 'lose-answer', 'hang'];
+    let at = 0;
+    const collector = await openOn(
+      faultyLog(log, () => faults[at++ % faults.length] as Fault),
+      folder,
+      { appendTimeoutMs: 20 },
+    );
+    for (let i = 0; i < 3000; i++) collector.record(event(i));
+    await collector.flush();
+    await collector.close();
+    expect(idsIn(log)).toEqual(idsOf(3000));
+  });
+
+  test('leaves what no log took to the next start, which states the earlier lanes as final', async () => {
+    const log = new MemoryLog();
+    let fault: Fault = 'none';
+    const first = await openOn(
+      faultyLog(log, () => fault),
+      folder,
+      { appendTimeoutMs: 50 },
+    );
+    for (let i = 0; i < 100; i++) first.record(event(i));
+    await first.flush();
+    fault = 'refuse';
+    for (let i = 100; i < 3000; i++) await Promise.resolve(first.record(event(i)));
+    await first.recordDurably(event(3000));
+    expect(await first.close(20)).toBe(false);
+    const second = await openOn(log, folder);
+    await second.flush();
+    expect(second.stats.moved).toBeGreaterThan(0);
+    expect(await second.close()).toBe(true);
+    expect(idsIn(log)).toEqual(idsOf(3001));
+    const epochs = new Set(sentTo(log).map(({ parsed }) => toHex(parsed.epoch)));
+    expect(epochs.size).toBe(2);
+    const stated = sentTo(log).flatMap(({ parsed }) => parsed.lanes.filter(({ epoch }) => toHex(epoch) !== toHex(parsed.epoch)));
+    expect(stated.length).toBeGreaterThan(0);
+    expect(stated.every(({ final }) => final)).toBe(true);
+  });
+
+  test('a spool copied in the middle of work forks nothing and loses nothing', async () => {
+    const log = new MemoryLog();
+    let fault: Fault = 'none';
+    const copy = `${folder}-copy`;
+    const first = await openOn(
+      faultyLog(log, () => fault),
+      folder,
+      { appendTimeoutMs: 50 },
+    );
+    for (let i = 0; i < 500; i++) first.record(event(i));
+    await first.flush();
+    fault = 'lose-answer';
+    for (let i = 500; i < 4000; i++) first.record(event(i));
+    await first.recordDurably(event(4000));
+    cpSync(folder, copy, { recursive: true });
+    const second = await openOn(log, copy);
+    fault = 'none';
+    first.record(event(4001));
+    second.record(event(4002));
+    await Promise.all([first.flush(), second.flush()]);
+    await Promise.all([first.close(), second.close()]);
+    expect(idsIn(log)).toEqual(idsOf(4003));
+    rmSync(copy, { recursive: true, force: true });
+  });
+
+  test('only spools where there is no log, and refuses a second process on its folder', async () => {
+    const alone = await openOn(null, folder);
+    await alone.recordDurably(event(1));
+    await expect(openOn(null, folder)).rejects.toMatchObject({ code: 'DATA_IN_USE' });
+    await alone.close();
+    const log = new MemoryLog();
+    const next = await openOn(log, folder);
+    await next.flush();
+    await next.close();
+    expect(idsIn(log)).toEqual(idsOf(1, 1));
+  });
+
+  test('a full spool refuses or drops AUXILIARY events and counts them, as told', async () => {
+    const refusing = await openOn(null, null, { spool: { folder: null, maxBytes: 1000, whenFull: 'refuse' } });
+    expect(() => Array.from({ length: 20 }, (_, i) => refusing.record(event(i)))).toThrow(expect.objectContaining({ code: 'SPOOL_FULL' }));
+    const log = new MemoryLog();
+    const dropping = await openOn(log, null, { spool: { folder: null, maxBytes: 1000, whenFull: 'drop-auxiliary' }, lingerMs: 1000 });
+    for (let i = 0; i < 100; i++) dropping.record(event(i, { importance: i < 50 ? 'ESSENTIAL' : 'AUXILIARY' }));
+    await dropping.close();
+    expect(dropping.stats).toMatchObject({ dropped: 50, recorded: 50 });
+    const perLane = new Map(sentTo(log).map(({ parsed }) => [parsed.shard, parsed.sampledOut]));
+    expect([...perLane.values()].reduce((sum, dropped) => sum + dropped, 0)).toBe(50);
+  });
+
+  test('an invalid event is refused at once', async () => {
+    const collector = await openOn(new MemoryLog(), null);
+    expect(() => collector.record(event(1, { stream: '' }))).toThrow(expect.objectContaining({ code: 'EVENT_INVALID' }));
+    await collector.close();
+  });
+});
