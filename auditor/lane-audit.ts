@@ -1,0 +1,177 @@
+import { sha256 } from '#crypto';
+import type { BatchHeader } from '../core/batch.ts';
+import { equal, toHex } from '../core/bytes.ts';
+import type { PolicyInForce } from '../core/policy-history.ts';
+import { shardOf } from '../core/shard.ts';
+import type { Findings } from './findings.ts';
+
+interface LaneEnd {
+  readonly shard: number;
+  /** What follows the highest header and the highest event. */
+  number: number;
+  seq: number;
+  hash: Uint8Array;
+  sampledOut: number;
+}
+
+/** The last that a producer said of a lane. */
+interface Statement {
+  readonly shard: number;
+  readonly number: number;
+  readonly seq: number;
+  readonly final: boolean;
+  /** Where it was said, and when that input was appended. */
+  readonly home: number;
+  readonly appendedAt: number;
+}
+
+/** Where an ACCEPTED header stands. */
+export interface HeaderPlace {
+  readonly shard: number;
+  readonly offset: number;
+  /** Microseconds. */
+  readonly appendedAt: number;
+}
+
+/** How far a shard's input was consumed, microseconds of `appendedAt`. */
+interface Span {
+  readonly from: number;
+  to: number;
+}
+
+/** Follows every lane of an archive by its signed numbers: gaps, contradictions, what heartbeats say about the end, and silence. */
+export class LaneAudit {
+  readonly #findings: Findings;
+  readonly #lanes = new Map<string, LaneEnd>();
+  readonly #statements = new Map<string, Statement>();
+  readonly #spans = new Map<number, Span>();
+  /** Last heartbeat of each producer. */
+  readonly #beats = new Map<string, number>();
+  batches = 0;
+  heartbeats = 0;
+  gaps = 0;
+
+  constructor(findings: Findings) {
+    this.#findings = findings;
+  }
+
+  get lanes(): number {
+    return this.#lanes.size;
+  }
+
+  /** AUXILIARY events that producers state they dropped, over all lanes. */
+  get sampledOut(): number {
+    let sum = 0;
+    for (const lane of this.#lanes.values()) sum += lane.sampledOut;
+    return sum;
+  }
+
+  /** Input of a shard was consumed up to here. */
+  consumed(shard: number, appendedAt: number): void {
+    const span = this.#spans.get(shard);
+    if (span === undefined) this.#spans.set(shard, { from: appendedAt, to: appendedAt });
+    else span.to = Math.max(span.to, appendedAt);
+  }
+
+  /** An ACCEPTED header, in the order of its shard's log. A replay moves nothing. */
+  accepted(header: BatchHeader, bytes: Uint8Array, at: HeaderPlace, policy: PolicyInForce, replay: boolean): void {
+    this.batches += 1;
+    if (replay) return;
+    const key = laneName(header.producer, toHex(header.epoch), header.shard);
+    const lane = this.#lanes.get(key);
+    const place = { shard: at.shard, offset: at.offset, lane: key };
+    this.#checkContinues(header, lane, place);
+    this.#lanes.set(key, {
+      shard: header.shard,
+      number: Math.max(header.number + 1, lane?.number ?? 0),
+      seq: Math.max(header.firstSeq + header.count, lane?.seq ?? 0),
+      hash: sha256(bytes),
+      sampledOut: Math.max(header.sampledOut, lane?.sampledOut ?? 0),
+    });
+    if (header.count > 0) return;
+    this.heartbeats += 1;
+    this.#checkSilence(header.producer, at, policy);
+    for (const stated of header.lanes) this.#state(header, stated, at);
+  }
+
+  #checkContinues(header: BatchHeader, lane: LaneEnd | undefined, place: { shard: number; offset: number; lane: string }): void {
+    const number = lane?.number ?? 0;
+    const seq = lane?.seq ?? 0;
+    const fail = (code: string, message: string): void => this.#findings.fail('COMPLETE', code, message, place);
+    if (header.number < number) return fail('LANE_BACK', `batch ${header.number} comes after batch ${number - 1} of its lane`);
+    if (header.firstSeq < seq) fail('SEQUENCE', `the batch begins with event ${header.firstSeq} of the lane, ${seq} follows`);
+    if (header.number > number || header.firstSeq > seq) {
+      this.gaps += 1;
+      fail('GAP', `gap: batches ${range(number, header.number)} and events ${range(seq, header.firstSeq)} of the lane are missing`);
+    } else if (lane !== undefined && !equal(header.previous, lane.hash))
+      fail('LANE_PREVIOUS', 'the batch names another header as the one before');
+  }
+
+  /** A later statement about a lane takes the place of an earlier one; an end that was stated stays stated. */
+  #state(header: BatchHeader, { epoch, shard, number, seq, final }: BatchHeader['lanes'][number], at: HeaderPlace): void {
+    const key = laneName(header.producer, toHex(epoch), shard);
+    if (this.#statements.get(key)?.final === true && !final) return;
+    this.#statements.set(key, { shard, number, seq, final, home: at.shard, appendedAt: at.appendedAt });
+  }
+
+  /** A producer of whom the policy demands heartbeats was silent for too long: an epoch may have been dropped whole. */
+  #checkSilence(producer: string, { shard, appendedAt }: { shard: number; appendedAt: number }, policy: PolicyInForce): void {
+    const longestMs = Math.min(
+      ...policy.policy.producers.filter(({ key }) => key.startsWith(`${producer}+`)).map(({ heartbeatMs }) => heartbeatMs ?? Infinity),
+    );
+    const since = this.#beats.get(producer) ?? this.#spans.get(shard)?.from ?? appendedAt;
+    if (appendedAt - since > (longestMs + policy.policy.clockSkewMs) * 1000) {
+      const message = `${producer} must be heard every ${longestMs / 1000} s and was silent for ${Math.round((appendedAt - since) / 1e6)} s`;
+      this.#findings.open('COMPLETE', 'SILENCE', message, { shard });
+    }
+    this.#beats.set(producer, appendedAt);
+  }
+
+  /** Holds the lanes against what was stated about them, once all shards were read. `latest` says which producers must be heard. */
+  finish(latest: PolicyInForce): void {
+    for (const [key, stated] of this.#statements) this.#checkStatement(key, stated, latest.policy.clockSkewMs * 1000);
+    for (const [key, { number, shard }] of this.#lanes) {
+      if (this.#statements.get(key)?.final !== true) {
+        const message = `still open: the producer has not stated the end of this lane; it has ${number} batches so far`;
+        this.#findings.open('COMPLETE', 'LANE_OPEN', message, { shard, lane: key });
+      }
+    }
+    for (const { key, status, heartbeatMs } of latest.policy.producers) {
+      const producer = key.slice(0, key.indexOf('+'));
+      const home = shardOf(producer, latest.policy.shards);
+      const span = this.#spans.get(home);
+      if (heartbeatMs !== null && status === 'ACTIVE' && span !== undefined)
+        this.#checkSilence(producer, { shard: home, appendedAt: span.to }, latest);
+    }
+  }
+
+  #checkStatement(key: string, stated: Statement, skewMicros: number): void {
+    const lane = this.#lanes.get(key);
+    const [number, seq] = [lane?.number ?? 0, lane?.seq ?? 0];
+    const place = { shard: stated.shard, lane: key };
+    if (stated.number > number || stated.seq > seq) {
+      const message = `batches ${range(number, stated.number)} and events ${range(seq, stated.seq)} of the lane are missing at its end`;
+      // What is not final may be on its way yet, and another shard may not have come so far: what it holds is no smaller for that.
+      const settled = stated.shard === stated.home || (this.#spans.get(stated.shard)?.to ?? 0) > stated.appendedAt + skewMicros;
+      if (!stated.final || !settled) return this.#findings.open('COMPLETE', 'LANE_SHORT', `still open: ${message}, or on their way`, place);
+      this.gaps += 1;
+      return this.#findings.fail('COMPLETE', 'GAP', `gap: ${message}`, place);
+    }
+    if (stated.final && stated.number < number) {
+      const message = `stated as ended with ${stated.number} batches, ${number} were sent: its spool was copied or set back`;
+      this.#findings.note('COMPLETE', 'COPIED_SPOOL', message, place);
+    }
+    return undefined;
+  }
+}
+
+/** How findings name a lane. */
+export function laneName(producer: string, epoch: string, shard: number): string {
+  return `${producer} ${epoch} ${shard}`;
+}
+
+/** `118–121`, `118`, or `none`; `to` is exclusive. */
+function range(from: number, to: number): string {
+  if (to <= from) return 'none';
+  return to - from === 1 ? String(from) : `${from}–${to - 1}`;
+}

@@ -1,0 +1,93 @@
+import { toHex } from '../core/bytes.ts';
+import type { EvidenceInput } from '../core/evidence.ts';
+import { canonicalJson } from '../core/jcs.ts';
+import type { Seal } from '../core/leaf.ts';
+import type { Manifest, ManifestCounts } from '../core/manifest.ts';
+import type { AuditedBlock, BlockSummary } from './block-audit.ts';
+import type { Governance } from './policies.ts';
+
+/** Derives a manifest from the log's own leaves and evidence, to be compared with the signed one. */
+export class ManifestDraft {
+  readonly #seals: Seal[] = [];
+  readonly #counts = { links: 0, seals: 0, duplicates: 0, conflicts: 0, repeated: 0, rejected: 0, empty: 0 };
+  readonly #perProducer = new Map<string, number>();
+  readonly #sampled = new Map<string, number>();
+  readonly #schemas = new Set<string>();
+  #from = Number.MAX_SAFE_INTEGER;
+  #to = Number.MIN_SAFE_INTEGER;
+
+  add(block: AuditedBlock, summary: BlockSummary, governance: Governance): void {
+    this.#seals.push(block.seal);
+    this.#counts.seals += 1;
+    this.#counts.links += block.links.length;
+    for (const { link, leaf } of block.links) {
+      const producer = summary.headers.get(link.inputOffset)?.producer ?? '';
+      this.#perProducer.set(producer, (this.#perProducer.get(producer) ?? 0) + 1);
+      this.#schemas.add(toHex(link.schema));
+      this.#occurred(block.rows.get(leaf)?.event ?? null, toHex(link.schema), governance);
+    }
+    for (const { producer, epoch, sampledOut } of summary.headers.values()) {
+      const lane = `${toHex(epoch)} ${producer}`;
+      this.#sampled.set(lane, Math.max(this.#sampled.get(lane) ?? 0, sampledOut));
+    }
+    for (const input of summary.inputs) this.#input(input);
+  }
+
+  #input(input: EvidenceInput): void {
+    if (input.outcome === 'REPEATED') this.#counts.repeated += 1;
+    else if (input.outcome === 'REJECTED') this.#counts.rejected += 1;
+    else if (input.outcome === 'EMPTY') this.#counts.empty += input.span;
+    for (const { outcome } of input.receipts) {
+      if (outcome === 'DUPLICATE') this.#counts.duplicates += 1;
+      else if (outcome === 'CONFLICT') this.#counts.conflicts += 1;
+      else this.#counts.rejected += 1;
+    }
+  }
+
+  #occurred(event: Uint8Array | null, schemaHex: string, governance: Governance): void {
+    const schema = governance.schemas.get(schemaHex);
+    if (event === null || schema === undefined) return;
+    try {
+      const { occurredAt } = schema.readHead(event);
+      this.#from = Math.min(this.#from, occurredAt);
+      this.#to = Math.max(this.#to, occurredAt);
+    } catch {
+      // An event that cannot be read has its own finding.
+    }
+  }
+
+  /** Names of the fields in which the signed manifest differs from what the log gives. */
+  differences(signed: Manifest, root: Uint8Array, end: number): string[] {
+    const derived: Partial<Manifest> = {
+      end,
+      root: toHex(root),
+      counts: this.#allCounts(),
+      occurred: this.#from <= this.#to ? { from: this.#from, to: this.#to } : null,
+      accepted: { from: this.#seals[0]?.acceptedAt ?? 0, to: this.#seals.at(-1)?.acceptedAt ?? 0 },
+      schemas: [...this.#schemas].toSorted(),
+      policies: [...new Set(this.#seals.map(({ policy }) => toHex(policy)))].toSorted(),
+      offsets: this.#offsets(),
+    };
+    return Object.entries(derived)
+      .filter(([field, value]) => canonicalJson(value) !== canonicalJson(signed[field as keyof Manifest]))
+      .map(([field]) => field);
+  }
+
+  #allCounts(): ManifestCounts {
+    return {
+      ...this.#counts,
+      sampledOut: [...this.#sampled.values()].reduce((sum, each) => sum + each, 0),
+      perProducer: [...this.#perProducer].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([producer, links]) => ({ producer, links })),
+    };
+  }
+
+  #offsets(): { generation: number; from: number; to: number }[] {
+    const ranges: { generation: number; from: number; to: number }[] = [];
+    for (const { inputGeneration, inputFrom, inputTo } of this.#seals) {
+      const last = ranges.at(-1);
+      if (last?.generation === inputGeneration) last.to = inputTo;
+      else ranges.push({ generation: inputGeneration, from: inputFrom, to: inputTo });
+    }
+    return ranges;
+  }
+}

@@ -1,0 +1,216 @@
+import { inflateRawSync } from 'node:zlib';
+import { sha256, sha256Stream } from '#crypto';
+import { logKeysOf, parseArchiveKey } from '../core/archive-keys.ts';
+import { archivedEventSchema, decodeArchivedEvent } from '../core/archived-event.ts';
+import { type BlockEvidence, decodeBlockEvidence } from '../core/block-evidence.ts';
+import { fromHex, toHex } from '../core/bytes.ts';
+import { canonicalJson } from '../core/jcs.ts';
+import { type Manifest, type ManifestObject, parseManifest } from '../core/manifest.ts';
+import { readContainer } from '../core/ocf.ts';
+import type { ObjectStore } from '../core/ports/object-store.ts';
+import { SCHEMA_TEXTS } from '../core/schema-texts.ts';
+import { segmentSyncMarker } from '../core/segment.ts';
+import { attestedPayload } from './attestation.ts';
+import type { AuditedRow } from './block-audit.ts';
+import type { Findings } from './findings.ts';
+import { type Governance, reason } from './policies.ts';
+
+/** More than any segment's file can be expected to have; what is larger is not loaded. */
+const MAX_OBJECT_BYTES = 512 * 1024 * 1024;
+
+/** The archive's objects, and the shard that is looked at. */
+export interface ShardPlace {
+  readonly objects: ObjectStore;
+  /** Every object with its size. */
+  readonly listed: ReadonlyMap<string, number>;
+  readonly origin: string;
+  readonly shard: number;
+}
+
+/** A manifest that can be read. */
+export interface StoredManifest {
+  readonly key: string;
+  readonly manifest: Manifest;
+}
+
+/** A segment of the archive: its signed manifest and what its files hold. */
+export interface AuditedSegment extends StoredManifest {
+  /** By tree index of the seal; the audit takes out what it used. */
+  readonly evidence: Map<number, BlockEvidence>;
+  /** By tree index of the link; the audit takes out what it used. */
+  readonly rows: Map<number, AuditedRow>;
+  /** False where one of its files could not be read to the end: what misses then has been said. */
+  readonly whole: boolean;
+}
+
+/** Reads the manifests of a shard in order and checks each by itself and against the one before. */
+export async function readManifests(place: ShardPlace, governance: Governance, findings: Findings): Promise<StoredManifest[]> {
+  const { shard } = place;
+  const manifests: StoredManifest[] = [];
+  let end = 0;
+  let previous: string | null = null;
+  const keys = [...place.listed.keys()].filter((name) => name.startsWith(logKeysOf(shard).segments) && name.endsWith('.manifest.json'));
+  for (const key of keys.toSorted()) {
+    const manifest = await readManifest(place, key, governance, findings);
+    if (manifest === undefined) continue;
+    const at = { shard, object: key, leaf: manifest.first };
+    const inPlace = manifest.origin === `${place.origin}/${shard}` && key === logKeysOf(shard).manifest(manifest.first, manifest.end);
+    if (!inPlace || manifest.end <= manifest.first) {
+      findings.fail('ARCHIVE', 'MANIFEST_PLACE', 'the manifest is of another segment than its name says', at);
+      continue;
+    }
+    const between = logKeysOf(shard).manifest(end, manifest.first);
+    if (manifest.first > end && !keys.includes(between)) {
+      findings.fail('ARCHIVE', 'MISSING', `no manifest covers leaves ${end} to ${manifest.first - 1}`, {
+        shard,
+        object: between,
+        leaf: end,
+      });
+    }
+    if (manifest.first < end) findings.fail('ARCHIVE', 'SEGMENT_OVERLAP', `leaves ${manifest.first} to ${end - 1} are in two segments`, at);
+    if (manifest.previous !== previous)
+      findings.fail('ARCHIVE', 'MANIFEST_PREVIOUS', 'the manifest names another one as the one before', at);
+    previous = toHex(sha256(manifest.payload));
+    end = manifest.end;
+    manifests.push({ key, manifest });
+  }
+  return manifests;
+}
+
+async function readManifest(
+  { objects, shard }: ShardPlace,
+  key: string,
+  governance: Governance,
+  findings: Findings,
+): Promise<(Manifest & { readonly payload: Uint8Array }) | undefined> {
+  const stored = await objects.get(key);
+  if (stored === undefined) return undefined;
+  const { value, faults } = attestedPayload(stored.bytes, 'manifest', {
+    shard,
+    keys: governance.logKeys(shard),
+    decode: parseManifest,
+    end: (manifest) => manifest.end,
+  });
+  for (const { code, message } of faults)
+    findings.fail('ARCHIVE', `MANIFEST_${code}`, `the manifest cannot be used: ${message}`, { shard, object: key });
+  return value;
+}
+
+/** Reads the files that a manifest lists and holds them against it. */
+export async function readSegment(
+  place: ShardPlace,
+  stored: StoredManifest,
+  governance: Governance,
+  findings: Findings,
+): Promise<AuditedSegment> {
+  const { manifest, key } = stored;
+  const { shard } = place;
+  const keys = logKeysOf(shard);
+  const sync = segmentSyncMarker(manifest.origin, manifest.first, manifest.end, fromHex(manifest.root));
+  const schemas = new Map(manifest.schemas.map((hex) => [keys.events(manifest.first, manifest.end, hex).slice(keys.segments.length), hex]));
+  const evidenceName = keys.evidence(manifest.first, manifest.end).slice(keys.segments.length);
+  const names = manifest.objects.map(({ name }) => name);
+  if (canonicalJson(names.toSorted()) !== canonicalJson([...schemas.keys(), evidenceName].toSorted())) {
+    findings.fail('ARCHIVE', 'MANIFEST_OBJECTS', 'the manifest lists other objects than its segment has', { shard, object: key });
+  }
+  const evidence = new Map<number, BlockEvidence>();
+  const rows = new Map<number, AuditedRow>();
+  let whole = true;
+  for (const listing of manifest.objects) {
+    const hex = schemas.get(listing.name);
+    const schema = hex === undefined ? undefined : governance.schemas.get(hex);
+    if (hex !== undefined && schema === undefined) {
+      whole = false;
+      findings.fail('ARCHIVE', 'MISSING', 'the schema of an events file is not in the archive', { shard, object: `schemas/${hex}.avsc` });
+    }
+    const text = schema === undefined ? SCHEMA_TEXTS.BlockEvidence : archivedEventSchema(schema.text);
+    if (schema === undefined && listing.name !== evidenceName) continue;
+    const read = await eachRecord(place, listing, { schema: text, sync }, findings, (record) => {
+      if (hex === undefined) {
+        const decoded = decodeBlockEvidence(record);
+        evidence.set(decoded.sealIndex, decoded);
+        return decoded.sealIndex;
+      }
+      const row = decodeArchivedEvent(record);
+      rows.set(row.columns.logIndex, { ...row, schema: hex });
+      return row.columns.logIndex;
+    });
+    whole &&= read;
+  }
+  return { ...stored, evidence, rows, whole };
+}
+
+/** Reads one file: its bytes and its records against the manifest. `take` gives a record's tree index, which must rise. True where all of it was read. */
+async function eachRecord(
+  place: ShardPlace,
+  listing: ManifestObject,
+  container: { readonly schema: string; readonly sync: Uint8Array },
+  findings: Findings,
+  take: (record: Uint8Array) => number,
+): Promise<boolean> {
+  const object = `${logKeysOf(place.shard).segments}${listing.name}`;
+  const at = { shard: place.shard, object };
+  const fail = (code: string, message: string): false => {
+    findings.fail('ARCHIVE', code, message, at);
+    return false;
+  };
+  if ((place.listed.get(object) ?? 0) > MAX_OBJECT_BYTES) return fail('TOO_LARGE', 'the object is larger than any segment can be');
+  const stored = (await place.objects.get(object))?.bytes;
+  if (stored === undefined) return fail('MISSING', 'the manifest lists this object and it is not there');
+  if (stored.length !== listing.size) fail('SIZE', `the object has ${stored.length} bytes, the manifest says ${listing.size}`);
+  if (toHex(sha256(stored)) !== listing.sha256) fail('SHA256', 'the object has another SHA-256 than the manifest says');
+  const content = sha256Stream();
+  let before = -1;
+  try {
+    for await (const { data, records } of readContainer(
+      container.schema,
+      container.sync,
+      (from, length) => stored.subarray(from, from + length),
+      inflate,
+    )) {
+      content.update(data);
+      for (const record of records) {
+        const index = take(record);
+        if (index <= before) fail('RECORD_ORDER', `the record of leaf ${index} comes after that of leaf ${before}`);
+        before = index;
+      }
+    }
+  } catch (error) {
+    return fail('CONTAINER', `the object cannot be read as an Avro file: ${reason(error)}`);
+  }
+  if (toHex(content.digest()) !== listing.content) fail('CONTENT', 'the object holds other records than the manifest says');
+  return true;
+}
+
+/** Raw deflate with a bound, and no byte behind its end. */
+function inflate(data: Uint8Array, maxOutputLength: number): Uint8Array {
+  const { buffer, engine } = inflateRawSync(data, { maxOutputLength, info: true }) as unknown as {
+    readonly buffer: Buffer;
+    readonly engine: { readonly bytesWritten: number };
+  };
+  if (engine.bytesWritten !== data.length) throw new Error('bytes follow the end of the compressed data');
+  return buffer;
+}
+
+/** What is in `segments/` beside manifests and is listed by none of them. */
+export function checkSegmentListing(place: ShardPlace, manifests: readonly StoredManifest[], findings: Findings): void {
+  const { shard, listed } = place;
+  const keys = logKeysOf(shard);
+  const known = new Set(manifests.flatMap(({ manifest }) => manifest.objects.map(({ name }) => `${keys.segments}${name}`)));
+  const archived = manifests.at(-1)?.manifest.end ?? 0;
+  for (const key of listed.keys()) {
+    if (!key.startsWith(keys.segments) || known.has(key) || key.endsWith('.manifest.json')) continue;
+    const named = parseArchiveKey(key);
+    if (named.kind !== 'events' && named.kind !== 'evidence' && named.kind !== 'retired') continue;
+    const at = { shard, object: key };
+    if (named.kind === 'retired')
+      findings.fail('ARCHIVE', 'RETIRED_UNKNOWN', 'this version knows no records of retention: nothing is taken as removed', at);
+    else if (named.first < archived) findings.fail('ARCHIVE', 'UNLISTED', 'no manifest lists this object', at);
+    else if (listed.has(keys.checkpointAt(named.end))) {
+      // Files, then the checkpoint of the segment's end, then the manifest: with the first two there, the third is missing.
+      const missing = { shard, object: keys.manifest(named.first, named.end), leaf: named.first };
+      if (named.kind === 'evidence' && !listed.has(missing.object))
+        findings.fail('ARCHIVE', 'MISSING', 'the segment has no manifest', missing);
+    } else findings.note('ARCHIVE', 'BEYOND_CHECKPOINT', 'the object belongs to a segment that has no manifest yet: not checked', at);
+  }
+}

@@ -1,0 +1,221 @@
+import { logKeysOf } from '../core/archive-keys.ts';
+import { equal } from '../core/bytes.ts';
+import type { ObjectStore } from '../core/ports/object-store.ts';
+import { extendFrontier, type Frontier, frontierRoot } from '../core/tree/frontier.ts';
+import { GrowingTiles } from '../core/tree/growing-tiles.ts';
+import { HASH_BYTES, hashLeaves, subtreeRoot } from '../core/tree/hash.ts';
+import { decodeBundle, entriesPath, parseTilePath, TILE_WIDTH, type Tile, tilePath, tilesOf } from '../core/tree/tile.ts';
+import type { Findings } from './findings.ts';
+import { reason } from './policies.ts';
+
+/** One bundle of leaves with the hashes that the tree goes on with. */
+export interface LeafRun {
+  readonly first: number;
+  /** Undefined where the bundle cannot be read: the stored hashes stand for it. */
+  readonly leaves: readonly Uint8Array[] | undefined;
+  readonly hashes: readonly Uint8Array[];
+  /** Key of the bundle. */
+  readonly object: string;
+}
+
+/** Reads all leaves of a shard, makes every tile again from them, and compares what is stored. */
+export class TreeAudit {
+  readonly #objects: ObjectStore;
+  readonly #listed: ReadonlyMap<string, number>;
+  readonly #shard: number;
+  readonly #folder: string;
+  readonly #findings: Findings;
+  readonly #tiles = new GrowingTiles();
+  /** Widths that are stored, by `level/n` (level `entries` for bundles). */
+  readonly #widths = new Map<string, number[]>();
+  /** Required objects that are not there: each is named once. */
+  readonly #missed = new Set<string>();
+  checkedTiles = 0;
+
+  constructor(objects: ObjectStore, listed: ReadonlyMap<string, number>, shard: number, findings: Findings) {
+    this.#objects = objects;
+    this.#listed = listed;
+    this.#shard = shard;
+    this.#folder = logKeysOf(shard).folder;
+    this.#findings = findings;
+    this.#index();
+  }
+
+  /** Root of the leaves taken so far. */
+  root(): Uint8Array {
+    return this.#tiles.root();
+  }
+
+  /** Frontier of the leaves taken so far. */
+  frontier(): Frontier {
+    return this.#tiles.frontier();
+  }
+
+  #index(): void {
+    const prefix = `${this.#folder}/`;
+    for (const key of this.#listed.keys()) {
+      if (!key.startsWith(`${prefix}tile/`)) continue;
+      try {
+        const { level, n, width } = parseTilePath(key.slice(prefix.length));
+        const place = `${level}/${n}`;
+        this.#widths.set(place, [...(this.#widths.get(place) ?? []), width]);
+      } catch {
+        const place = { object: key, shard: this.#shard };
+        this.#findings.fail('ARCHIVE', 'UNKNOWN_OBJECT', 'the archive has no such object: no tile is spelled so', place);
+      }
+    }
+  }
+
+  /** Names every tile and bundle that a log of `size` leaves must have and that is not there. */
+  checkRequired(size: number): void {
+    for (const { level, n, width } of tilesOf(size)) {
+      const paths = level === 0 ? [tilePath(level, n, width), entriesPath(n, width)] : [tilePath(level, n, width)];
+      for (const path of paths) {
+        const object = `${this.#folder}/${path}`;
+        if (this.#listed.has(object) || this.#missed.has(object)) continue;
+        this.#missed.add(object);
+        this.#findings.fail('ARCHIVE', 'MISSING', 'the checkpoint needs this object and it is not there', { object, shard: this.#shard });
+      }
+    }
+  }
+
+  /**
+   * The leaves from the start to `size`, bundle by bundle, each held against the tile of its hashes. Ends where neither gives the hashes.
+   * `root` is what was signed for `size`: where leaf and tile disagree at the tree's edge, it tells which of the two is altered.
+   */
+  async *leaves(size: number, root: Uint8Array | undefined): AsyncGenerator<LeafRun> {
+    for (let n = 0; n * TILE_WIDTH < size; n++) {
+      const width = Math.min(TILE_WIDTH, size - n * TILE_WIDTH);
+      const run = await this.#run(n, width, n * TILE_WIDTH + width === size ? root : undefined);
+      if (run === undefined) return;
+      yield run;
+      await this.#compare({ level: 0, n, width, bytes: joined(run.hashes) });
+      await this.#compareBundles(n, run);
+    }
+  }
+
+  async #run(n: number, width: number, root: Uint8Array | undefined): Promise<LeafRun | undefined> {
+    const { object, leaves } = await this.#bundle(n, width);
+    const tile = await this.#storedTile(n, width);
+    if (leaves === undefined) return tile === undefined ? undefined : { first: n * TILE_WIDTH, leaves, hashes: split(tile), object };
+    const hashes = hashLeaves(leaves);
+    const altered =
+      tile === undefined ? -1 : hashes.findIndex((hash, i) => !equal(hash, tile.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES)));
+    if (tile === undefined || altered < 0 || !(await this.#tileIsRight(n, tile, hashes, root)))
+      return { first: n * TILE_WIDTH, leaves, hashes, object };
+    const place = { object, shard: this.#shard, leaf: n * TILE_WIDTH + altered };
+    this.#findings.fail('LOG', 'BUNDLE_WRONG', 'the leaf does not have the hash that the tree has for it', place);
+    return { first: n * TILE_WIDTH, leaves, hashes: split(tile), object };
+  }
+
+  /** Whether the stored tile is the one that the tree above it was made of, and not what the leaves give. */
+  async #tileIsRight(n: number, tile: Uint8Array, hashes: readonly Uint8Array[], root: Uint8Array | undefined): Promise<boolean> {
+    if (root !== undefined && equal(root, frontierRoot(extendFrontier(this.#tiles.frontier(), split(tile))))) return true;
+    if (hashes.length < TILE_WIDTH) return false;
+    const parent = Math.floor(n / TILE_WIDTH);
+    const at = n % TILE_WIDTH;
+    const width = (this.#widths.get(`1/${parent}`) ?? []).find((each) => each > at);
+    const stored = width === undefined ? undefined : await this.#objects.get(`${this.#folder}/${tilePath(1, parent, width)}`);
+    return stored !== undefined && equal(stored.bytes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES), subtreeRoot(tile));
+  }
+
+  /** The hashes of bundle `n` as they are stored: the tile of this width, or the full one; undefined where neither has its size. */
+  async #storedTile(n: number, width: number): Promise<Uint8Array | undefined> {
+    const widths = this.#widths.get(`0/${n}`) ?? [];
+    const source = widths.includes(width) ? width : TILE_WIDTH;
+    const stored = await this.#objects.get(`${this.#folder}/${tilePath(0, n, source)}`);
+    return stored?.bytes.length === source * HASH_BYTES ? stored.bytes.subarray(0, width * HASH_BYTES) : undefined;
+  }
+
+  /** Takes leaf hashes into the tree; tiles of tiles that they fill are compared with the stored ones. */
+  async take(hashes: readonly Uint8Array[]): Promise<void> {
+    for (const tile of this.#tiles.append(hashes)) if (tile.level > 0) await this.#compare(tile);
+  }
+
+  /** Compares the tiles that are not full at the end. */
+  async finish(): Promise<void> {
+    for (const tile of this.#tiles.partials()) if (tile.level > 0) await this.#compare(tile);
+  }
+
+  /** A bundle's leaves: the partial one of this size, or the full one where that is missing. Other partial ones must be its prefixes. */
+  async #bundle(n: number, width: number): Promise<{ object: string; leaves: readonly Uint8Array[] | undefined }> {
+    const widths = this.#widths.get(`entries/${n}`) ?? [];
+    const source = widths.includes(width) ? width : TILE_WIDTH;
+    const object = `${this.#folder}/${entriesPath(n, source)}`;
+    const stored = await this.#objects.get(object);
+    if (stored === undefined) return { object, leaves: undefined };
+    this.checkedTiles += 1;
+    let leaves: Uint8Array[];
+    try {
+      leaves = decodeBundle(stored.bytes);
+      if (leaves.length !== source) throw new Error(`it holds ${leaves.length} leaves, not ${source}`);
+    } catch (error) {
+      const place = { object, shard: this.#shard, leaf: n * TILE_WIDTH };
+      this.#findings.fail('LOG', 'BUNDLE_INVALID', `the bundle cannot be read: ${reason(error)}`, place);
+      return { object, leaves: undefined };
+    }
+    return { object, leaves: leaves.slice(0, width) };
+  }
+
+  /** Every other bundle of these leaves, older ones and such as were never published, must hold leaves of the same hashes. */
+  async #compareBundles(n: number, { object, hashes }: LeafRun): Promise<void> {
+    for (const width of this.#widths.get(`entries/${n}`) ?? []) {
+      const other = `${this.#folder}/${entriesPath(n, width)}`;
+      if (other === object) continue;
+      this.checkedTiles += 1;
+      const stored = await this.#objects.get(other);
+      const place = { object: other, shard: this.#shard };
+      if (stored === undefined || !holdsLeaves(stored.bytes, width, hashes)) {
+        this.#findings.fail('LOG', 'TILE_WRONG', 'the stored bytes do not hold the leaves that the tree was made of', place);
+      } else if (width > hashes.length) this.#beyond(other);
+    }
+  }
+
+  #beyond(object: string): void {
+    const message = 'the object is of a size that no checkpoint covers: not checked';
+    this.#findings.note('ARCHIVE', 'BEYOND_CHECKPOINT', message, { object, shard: this.#shard });
+  }
+
+  async #compare({ level, n, width, bytes }: Tile): Promise<void> {
+    for (const stored of this.#widths.get(`${level}/${n}`) ?? []) {
+      const object = `${this.#folder}/${tilePath(level, n, stored)}`;
+      if (stored <= width) await this.#comparePrefix(object, bytes.subarray(0, HASH_BYTES * stored));
+      else await this.#compareLonger(object, bytes.subarray(0, HASH_BYTES * width));
+    }
+  }
+
+  async #comparePrefix(object: string, expected: Uint8Array): Promise<void> {
+    this.checkedTiles += 1;
+    const stored = await this.#objects.get(object);
+    if (stored === undefined || !equal(stored.bytes, expected)) {
+      this.#findings.fail('LOG', 'TILE_WRONG', 'the stored bytes are not what the leaves give', { object, shard: this.#shard });
+    }
+  }
+
+  /** An object of a size that was never published may lie about after a crash; it must go on from what is published. */
+  async #compareLonger(object: string, expected: Uint8Array): Promise<void> {
+    const stored = await this.#objects.get(object);
+    if (stored !== undefined && equal(stored.bytes.subarray(0, expected.length), expected)) this.#beyond(object);
+    else this.#findings.fail('LOG', 'TILE_WRONG', 'the stored bytes contradict the leaves', { object, shard: this.#shard });
+  }
+}
+
+/** Whether a bundle of `width` leaves begins with the leaves of these hashes, as far as it goes. */
+function holdsLeaves(bytes: Uint8Array, width: number, hashes: readonly Uint8Array[]): boolean {
+  try {
+    const leaves = decodeBundle(bytes);
+    return leaves.length === width && hashLeaves(leaves).every((hash, i) => i >= hashes.length || equal(hash, hashes[i] as Uint8Array));
+  } catch {
+    return false;
+  }
+}
+
+function joined(hashes: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(HASH_BYTES * hashes.length);
+  for (const [i, hash] of hashes.entries()) bytes.set(hash, i * HASH_BYTES);
+  return bytes;
+}
+
+function split(tile: Uint8Array): Uint8Array[] {
+  return Array.from({ length: tile.length / HASH_BYTES }, (_, i) => tile.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES));
+}

@@ -1,0 +1,155 @@
+import { toHex } from '../core/bytes.ts';
+import type { Receipt } from '../core/evidence.ts';
+import { dedupKeyOfEvent, dedupKeyOfHeader } from '../core/identity.ts';
+import type { Findings } from './findings.ts';
+import { KeyTable } from './key-table.ts';
+
+/** An event that was linked. */
+export interface LinkedEvent {
+  readonly stream: string;
+  readonly id: Uint8Array;
+  readonly digest: Uint8Array;
+  readonly leaf: number;
+  /** `appendedAt` of its batch, microseconds. */
+  readonly appendedAt: number;
+}
+
+/** A number for each entry of a table, 8 bytes each. */
+class Column {
+  #numbers = new Float64Array(1024);
+
+  set(entry: number, value: number): void {
+    if (entry >= this.#numbers.length) {
+      const longer = new Float64Array(2 * this.#numbers.length);
+      longer.set(this.#numbers);
+      this.#numbers = longer;
+    }
+    this.#numbers[entry] = value;
+  }
+
+  get(entry: number): number {
+    return this.#numbers[entry] as number;
+  }
+}
+
+/**
+ * Follows identities through one shard: what was linked, what a receipt points to, which header was accepted before.
+ * Exact, so it remembers every event: about 100 bytes for one. Its digest is kept to 16 bytes, as the dedup index keeps it.
+ */
+export class UniqueAudit {
+  readonly #shard: number;
+  readonly #findings: Findings;
+  readonly #identities = new KeyTable();
+  /** Entry n is that of identity n. */
+  readonly #digests = new KeyTable();
+  readonly #leaves = new Column();
+  readonly #times = new Column();
+  readonly #streams = new Column();
+  readonly #streamNames: string[] = [];
+  readonly #streamNumbers = new Map<string, number>();
+  /** Links whose event the archive does not give: a receipt that points to one cannot be judged. */
+  readonly #unknown = new Set<number>();
+  readonly #headers = new KeyTable();
+  readonly #offsets = new Column();
+  duplicates = 0;
+  conflicts = 0;
+  repeats = 0;
+  replays = 0;
+
+  constructor(shard: number, findings: Findings) {
+    this.#shard = shard;
+    this.#findings = findings;
+  }
+
+  get events(): number {
+    return this.#identities.size;
+  }
+
+  /** An event that was linked, in the order of the log. One identity twice within `windowMicros` fails; after that it is reported. */
+  link(event: LinkedEvent, windowMicros: number): void {
+    const key = dedupKeyOfEvent(event.stream, event.id);
+    const before = this.#identities.find(key);
+    if (before !== undefined) this.#linkedTwice(event, before, windowMicros);
+    const entry = this.#identities.add(key);
+    this.#digests.add(event.digest.subarray(0, 16));
+    this.#leaves.set(entry, event.leaf);
+    this.#times.set(entry, event.appendedAt);
+    this.#streams.set(entry, this.#streamNumber(event.stream));
+  }
+
+  #linkedTwice({ stream, leaf, appendedAt }: LinkedEvent, before: number, windowMicros: number): void {
+    const place = { shard: this.#shard, leaf, stream };
+    const first = `the event was linked before, as leaf ${this.#leaves.get(before)}`;
+    if (appendedAt - this.#times.get(before) <= windowMicros) {
+      this.#findings.fail('UNIQUE', 'LINKED_TWICE', `${first}, within the dedup window`, place);
+    } else {
+      this.repeats += 1;
+      this.#findings.note('UNIQUE', 'REPEATED_AFTER_WINDOW', `${first}, longer ago than the dedup window`, place);
+    }
+  }
+
+  /** A link whose event is not there. */
+  unknown(leaf: number): void {
+    this.#unknown.add(leaf);
+  }
+
+  /** A DUPLICATE or CONFLICT receipt at input `offset`: its original is a link before leaf `before`, of the same identity, with the same or another digest. */
+  receipt(receipt: Receipt, offset: number, before: number): void {
+    const { outcome, original, id, digest } = receipt;
+    if (outcome === 'REJECTED' || original === null || this.#unknown.has(original)) return;
+    const place = { shard: this.#shard, offset, leaf: original };
+    const fail = (code: string, message: string): void => this.#findings.fail('UNIQUE', code, message, place);
+    const entry = original < before ? this.#entryOf(original) : undefined;
+    if (entry === undefined) return fail('ORIGINAL_MISSING', `a ${outcome} receipt points to a leaf that is no link before it`);
+    const stream = this.#streamNames[this.#streams.get(entry)] as string;
+    if (id === null || !this.#identities.has(entry, dedupKeyOfEvent(stream, id)))
+      return fail('ORIGINAL_OTHER', `a ${outcome} receipt points to a link of another identity`);
+    const same = this.#digests.has(entry, digest);
+    if (same !== (outcome === 'DUPLICATE')) return fail('RECEIPT_WRONG', `a receipt says ${outcome}, and its original says otherwise`);
+    if (same) this.duplicates += 1;
+    else {
+      this.conflicts += 1;
+      const message = `the same identity came again with other content: event digest ${toHex(digest)}`;
+      this.#findings.note('UNIQUE', 'CONFLICT', message, { ...place, stream });
+    }
+  }
+
+  /** The entry of a leaf: entries stand in the order of leaves. */
+  #entryOf(leaf: number): number | undefined {
+    let low = 0;
+    let high = this.#identities.size;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (this.#leaves.get(middle) < leaf) low = middle + 1;
+      else high = middle;
+    }
+    return low < this.#identities.size && this.#leaves.get(low) === leaf ? low : undefined;
+  }
+
+  #streamNumber(stream: string): number {
+    let number = this.#streamNumbers.get(stream);
+    if (number === undefined) {
+      number = this.#streamNames.push(stream) - 1;
+      this.#streamNumbers.set(stream, number);
+    }
+    return number;
+  }
+
+  /** An ACCEPTED header; true where it was accepted before, which is reported as a replay. */
+  accepted(header: Uint8Array, offset: number): boolean {
+    const key = dedupKeyOfHeader(header);
+    const before = this.#headers.find(key);
+    if (before !== undefined) {
+      this.replays += 1;
+      const message = `the batch was accepted before, at input offset ${this.#offsets.get(before)}: a replay of its header`;
+      this.#findings.note('UNIQUE', 'REPLAY', message, { shard: this.#shard, offset });
+    }
+    this.#offsets.set(this.#headers.add(key), offset);
+    return before !== undefined;
+  }
+
+  /** Whether a header was accepted before; a REPEATED one must have been. */
+  wasAccepted(header: Uint8Array): boolean {
+    return this.#headers.find(dedupKeyOfHeader(header)) !== undefined;
+  }
+}

@@ -1,0 +1,49 @@
+import { type Finding, type Place, PROPERTIES, type Verdict } from '../core/verdict.ts';
+
+const SHOWN_PER_CODE = 5;
+
+/** A verdict for people: a line per property, the findings with their places, the verdict last. */
+export function verdictText(verdict: Verdict): string {
+  const rows = PROPERTIES.map((property) => {
+    const { result, trust, counts } = verdict.properties[property];
+    const counted = Object.entries(counts).map(([name, count]) => `${count} ${name}`);
+    return `  ${property.padEnd(11)} ${result.padEnd(11)} ${result === 'NOT CHECKED' ? trust : [...counted, `by ${trust}`].join(', ')}`;
+  });
+  const failed = PROPERTIES.filter((property) => verdict.properties[property].result === 'FAILED');
+  const open = PROPERTIES.filter((property) => verdict.properties[property].result === 'OPEN');
+  const log = verdict.origin === '' ? 'this archive' : verdict.origin;
+  const words = verdict.ok
+    ? `OK${open.length === 0 ? '' : `, still open: ${open.join(', ')}`}`
+    : failed.length > 0
+      ? `FAILED: ${failed.join(', ')}`
+      : 'NOT PROVEN: no pinned key';
+  return [`Archive of ${log}`, ...rows, ...findingLines(verdict), `VERDICT: ${words}`, ''].join('\n');
+}
+
+function findingLines({ findings, unlisted }: Verdict): string[] {
+  if (findings.length === 0) return [];
+  const lines = ['Findings:'];
+  const codes = [...new Set(findings.map(({ code }) => code))];
+  for (const code of codes) {
+    const own = findings.filter((finding) => finding.code === code);
+    for (const finding of own.slice(0, SHOWN_PER_CODE))
+      lines.push(
+        `  ${finding.severity.padEnd(6)} ${finding.property} ${finding.code}: ${printable(finding.message)}${placeText(finding.place)}`,
+      );
+    const more = own.length - Math.min(own.length, SHOWN_PER_CODE) + (unlisted[code] ?? 0);
+    if (more > 0) lines.push(`         and ${more} more ${code}`);
+  }
+  return lines;
+}
+
+function placeText(place: Place): string {
+  const parts = (Object.entries(place) as [keyof Place, Finding['place'][keyof Place]][])
+    .filter(([, value]) => value !== undefined && value !== '')
+    .map(([name, value]) => `${name} ${printable(String(value))}`);
+  return parts.length === 0 ? '' : ` [${parts.join(', ')}]`;
+}
+
+/** Names come from an archive that may be hostile: no control characters on a terminal. */
+function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Cs}]/gu, '?');
+}

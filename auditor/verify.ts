@@ -1,0 +1,196 @@
+import { ARCHIVE_JSON, logKeysOf, parseArchiveKey } from '../core/archive-keys.ts';
+import { utf8Text } from '../core/bytes.ts';
+import { canonicalJson } from '../core/jcs.ts';
+import type { VerifierKey } from '../core/key.ts';
+import type { ObjectStore } from '../core/ports/object-store.ts';
+import { PROPERTIES, type Property, type PropertyVerdict, type Result, type Verdict } from '../core/verdict.ts';
+import { Findings } from './findings.ts';
+import { LaneAudit } from './lane-audit.ts';
+import { type Governance, readGovernance } from './policies.ts';
+import { auditShard, type ShardCounts } from './shard-audit.ts';
+
+export interface VerifyOptions {
+  /** Keys that the caller trusts: the root key, or log keys. They come from anywhere but the archive. */
+  readonly keys: readonly VerifierKey[];
+  /** Leaves checked and to be checked. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Verifies an archive by re-hashing every byte of it. Reads only; never throws for what an archive holds. */
+export async function verifyArchive(objects: ObjectStore, options: VerifyOptions): Promise<Verdict> {
+  const findings = new Findings();
+  const listed = await listObjects(objects, findings);
+  const governance = await readGovernance(objects, listed, options.keys, findings);
+  if (governance === undefined) return withoutPolicy(findings);
+  const { origin, shards } = governance.history.latest.policy;
+  await checkArchiveJson(objects, listed, governance, findings);
+  const lanes = new LaneAudit(findings);
+  const counts: ShardCounts[] = [];
+  const total = totalLeaves(listed);
+  let before = 0;
+  for (let shard = 0; shard < shards; shard++) {
+    const onLeaves = (done: number): void => options.onProgress?.(before + done, Math.max(total, before + done));
+    if (!hasLog(listed, shard)) {
+      findings.open(
+        'COMPLETE',
+        'SHARD_EMPTY',
+        'the archive holds nothing of this shard: nothing was logged there yet, or all of it is gone',
+        { shard },
+      );
+      continue;
+    }
+    counts.push(await auditShard({ objects, listed, origin, shard, shards, governance, findings, lanes, onLeaves }));
+    before += counts.at(-1)?.size ?? 0;
+  }
+  lanes.finish(governance.history.latest);
+  return verdictOf(governance, options.keys, counts, lanes, findings, listed.size);
+}
+
+/** Every object with its size. A key that has no place in an archive is named. */
+async function listObjects(objects: ObjectStore, findings: Findings): Promise<Map<string, number>> {
+  const listed = new Map<string, number>();
+  for await (const { key, size } of objects.list('')) {
+    try {
+      parseArchiveKey(key);
+      listed.set(key, size);
+    } catch {
+      const message = 'the object has no place in an archive: not checked';
+      // A stranger's file beside the archive's folders harms nobody; inside them only the archive has a say.
+      if (/^(?:logs|policies|schemas)\//.test(key)) findings.fail('ARCHIVE', 'UNKNOWN_OBJECT', message, { object: key });
+      else findings.note('ARCHIVE', 'UNKNOWN_OBJECT', message, { object: key });
+    }
+  }
+  return listed;
+}
+
+function hasLog(listed: ReadonlyMap<string, number>, shard: number): boolean {
+  const { folder } = logKeysOf(shard);
+  for (const key of listed.keys()) if (key.startsWith(`${folder}/`)) return true;
+  return false;
+}
+
+function totalLeaves(listed: ReadonlyMap<string, number>): number {
+  let bundles = 0;
+  for (const key of listed.keys()) if (key.includes('/tile/entries/') && !key.includes('.p/')) bundles += 1;
+  return bundles * 256;
+}
+
+/** The table of contents is a convenience: it may be missing, and where it is there it must say what the policy says. */
+async function checkArchiveJson(
+  objects: ObjectStore,
+  listed: ReadonlyMap<string, number>,
+  { history }: Governance,
+  findings: Findings,
+): Promise<void> {
+  if (!listed.has(ARCHIVE_JSON))
+    return findings.note('ARCHIVE', 'ABSENT', 'the table of contents is not there; nothing rests on it', { object: ARCHIVE_JSON });
+  const stored = await objects.get(ARCHIVE_JSON);
+  const right = history.versions.some(({ policy }) => {
+    const { origin, shards, roots, logs } = policy;
+    return (
+      stored !== undefined && text(stored.bytes) === canonicalJson({ origin, shards, roots: roots.keys, logs: logs.map(({ key }) => key) })
+    );
+  });
+  if (!right)
+    findings.fail('ARCHIVE', 'ARCHIVE_JSON', 'the table of contents is not what the policy says, or not in canonical form', {
+      object: ARCHIVE_JSON,
+    });
+  return undefined;
+}
+
+function text(bytes: Uint8Array): string {
+  try {
+    return utf8Text(bytes);
+  } catch {
+    return '';
+  }
+}
+
+// --- the verdict
+
+/** On which pinned key a property rests. The root key: everything. Log keys of every shard: what they attested, not who produced it. */
+function trustOf(
+  property: Property,
+  { root, pinnedLogs, history }: Governance,
+  keys: readonly VerifierKey[],
+): { pinned: boolean; trust: string } {
+  if (root !== undefined) return { pinned: true, trust: `root key ${short(root)} (pinned)` };
+  if (property !== 'SIGNATURES' && property !== 'POLICY' && pinnedLogs.every((key) => key !== undefined)) {
+    return { pinned: true, trust: `log key ${pinnedLogs.map((key) => (key === undefined ? '' : short(key))).join(', ')} (pinned)` };
+  }
+  const named = history.versions[0]?.policy.roots.keys[0] ?? '';
+  if (keys.length === 0)
+    return { pinned: false, trust: `no key pinned; the archive calls ${named} its root key: get that from its operator by another way` };
+  return { pinned: false, trust: 'not proven by the pinned keys; needs the root key' };
+}
+
+function short({ name, id }: VerifierKey): string {
+  return `${name}+${[...id].map((byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+}
+
+function verdictOf(
+  governance: Governance,
+  keys: readonly VerifierKey[],
+  counts: readonly ShardCounts[],
+  lanes: LaneAudit,
+  findings: Findings,
+  objects: number,
+): Verdict {
+  const sum = (name: keyof ShardCounts): number => counts.reduce((total, each) => total + each[name], 0);
+  const counted: Readonly<Record<Property, Readonly<Record<string, number>>>> = {
+    ARCHIVE: { objects, segments: sum('segments'), tiles: sum('tiles') },
+    LOG: { shards: counts.length, leaves: sum('size') },
+    STREAMS: { streams: sum('streams'), links: sum('links'), events: sum('events') },
+    SIGNATURES: { signatures: sum('signatures'), batches: sum('batches'), blocks: sum('blocks') },
+    ORDER: { blocks: sum('blocks'), batches: sum('batches') },
+    COMPLETE: { lanes: lanes.lanes, heartbeats: lanes.heartbeats, gaps: lanes.gaps, offsets: sum('offsets'), sampledOut: lanes.sampledOut },
+    UNIQUE: {
+      events: sum('events'),
+      duplicates: sum('duplicates'),
+      conflicts: sum('conflicts'),
+      repeats: sum('repeats'),
+      replays: sum('replays'),
+    },
+    POLICY: { versions: governance.history.versions.length },
+    WITNESSES: {},
+    TIME: {},
+  };
+  const properties = {} as Record<Property, PropertyVerdict>;
+  for (const property of PROPERTIES) properties[property] = propertyVerdict(property, governance, keys, findings, counted[property]);
+  if (governance.root === undefined && keys.length > 0 && properties.LOG.result === 'NOT CHECKED') {
+    findings.fail('POLICY', 'KEY_FOREIGN', 'none of the pinned keys is a root or log key of this archive', {});
+    properties.POLICY = { ...properties.POLICY, result: 'FAILED' };
+  }
+  const ok =
+    PROPERTIES.every((property) => properties[property].result !== 'FAILED') &&
+    properties.LOG.result !== 'NOT CHECKED' &&
+    counts.length > 0;
+  return { ok, origin: governance.history.latest.policy.origin, properties, findings: findings.list, unlisted: findings.unlisted() };
+}
+
+function propertyVerdict(
+  property: Property,
+  governance: Governance,
+  keys: readonly VerifierKey[],
+  findings: Findings,
+  counts: Readonly<Record<string, number>>,
+): PropertyVerdict {
+  if (property === 'WITNESSES') return { result: 'NOT CHECKED', trust: 'this version gathers no cosignatures', counts };
+  if (property === 'TIME') return { result: 'NOT CHECKED', trust: 'this version gathers no timestamps', counts };
+  const { pinned, trust } = trustOf(property, governance, keys);
+  const worst = findings.worst(property);
+  const result: Result = worst === 'FAILED' ? 'FAILED' : pinned ? (worst ?? 'OK') : 'NOT CHECKED';
+  return { result, trust, counts };
+}
+
+/** Without policies no key is known: what failed is said, everything else is not checked. */
+function withoutPolicy(findings: Findings): Verdict {
+  const properties = {} as Record<Property, PropertyVerdict>;
+  for (const property of PROPERTIES)
+    properties[property] = {
+      result: findings.worst(property) === 'FAILED' ? 'FAILED' : 'NOT CHECKED',
+      trust: 'the archive has no usable policy',
+      counts: {},
+    };
+  return { ok: false, origin: '', properties, findings: findings.list, unlisted: findings.unlisted() };
+}
