@@ -1,0 +1,86 @@
+#!/usr/bin/env node
+import { once } from 'node:events';
+import { createRequire } from 'node:module';
+import { LineproofError } from '../core/errors.ts';
+import { type Command, commandHelp, parseInvocation, type Terminal } from './command.ts';
+import { configCommand } from './config-command.ts';
+import { EXIT, exitCodeOf } from './exit-codes.ts';
+import { queryCommand } from './query-command.ts';
+import { runCommand } from './run-command.ts';
+import { collectCommand, startCommand } from './start-command.ts';
+import { verifyCommand } from './verify-command.ts';
+
+const COMMANDS: readonly Command[] = [startCommand, collectCommand, runCommand, verifyCommand, queryCommand, configCommand];
+
+function version(): string {
+  const load = createRequire(import.meta.url);
+  const { version: text } = load('lineproof/package.json') as { version: string };
+  return text;
+}
+
+function overview(): string {
+  const rows = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`);
+  return `Lineproof: provenance that a stranger can check.
+
+Usage: lineproof COMMAND [OPTIONS]
+
+Commands:
+${rows.join('\n')}
+
+lineproof COMMAND --help tells a command's options. Data goes to stdout, talk to stderr.
+Exit codes: 0 ok, 1 findings, 2 usage, 70 bug, 74 input/output, 78 configuration.
+`;
+}
+
+async function main(argv: readonly string[], terminal: Terminal): Promise<number> {
+  const [name, ...args] = argv;
+  if (name === undefined || name === 'help' || name === '--help' || name === '-h') return help(args[0], terminal);
+  if (name === '--version' || name === 'version') return print(terminal, `${version()}\n`);
+  const command = COMMANDS.find((known) => known.name === name);
+  if (command === undefined) throw new LineproofError('USAGE', `there is no command ${JSON.stringify(name)}; lineproof --help lists them`);
+  const invocation = parseInvocation(command, args, terminal);
+  if (invocation.options['help'] === true) return print(terminal, commandHelp(command));
+  return command.run(invocation);
+}
+
+function help(name: string | undefined, terminal: Terminal): number {
+  const command = COMMANDS.find((known) => known.name === name);
+  if (name !== undefined && command === undefined)
+    throw new LineproofError('USAGE', `there is no command ${JSON.stringify(name)}; lineproof --help lists them`);
+  return print(terminal, command === undefined ? overview() : commandHelp(command));
+}
+
+function print(terminal: Terminal, text: string): number {
+  terminal.stdout.write(text);
+  return EXIT.ok;
+}
+
+/** What a failed command says: one sentence of ours, or for a bug everything that helps to find it. */
+function report(error: unknown): string {
+  if (error instanceof LineproofError) {
+    const cause = error.cause instanceof Error ? `\n  cause: ${error.cause.message}` : '';
+    return `lineproof: ${error.message} [${error.code}]${cause}\n`;
+  }
+  return `lineproof: this is a bug, please report it\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;
+}
+
+const stop = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(name, () => {
+    stop.abort();
+    process.once(name, () => process.exit(130));
+  });
+}
+// A reader that went away (`lineproof query | head`) ends the command, quietly.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.io));
+
+let code: number;
+try {
+  code = await main(process.argv.slice(2), { stdout: process.stdout, stderr: process.stderr, env: process.env, signal: stop.signal });
+} catch (error) {
+  process.stderr.write(report(error));
+  code = exitCodeOf(error);
+}
+process.exitCode = code;
+if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain');
+process.exit();

@@ -1,0 +1,179 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { randomBytes } from '#crypto';
+import { pinoLogger } from '../adapters/pino-logger.ts';
+import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
+import { verdictText } from '../auditor/verdict-text.ts';
+import { type CursorStore, collectGit, type GitCollection } from '../collector/git.ts';
+import { utf8, utf8Text } from '../core/bytes.ts';
+import { LineproofError } from '../core/errors.ts';
+import { parseVerifierKey } from '../core/key.ts';
+import type { Verdict } from '../core/verdict.ts';
+import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
+import { EmbeddedSystem } from './embedded.ts';
+import { EXIT } from './exit-codes.ts';
+import { loadInvocationSettings } from './invocation-settings.ts';
+import { Progress } from './progress.ts';
+import type { Settings } from './settings.ts';
+import { verifyFolder } from './verify-command.ts';
+
+/** `lineproof start`: everything embedded in one process. */
+export const startCommand: Command = {
+  name: 'start',
+  summary: 'Run everything in this process: collect, chain, archive',
+  usage: 'start [--collect git [DIR]] [--until-idle] [--verify] [OPTIONS]',
+  options: [
+    {
+      name: 'collect',
+      type: 'string',
+      value: 'git',
+      help: 'collect the git history of DIR (the folder itself without git) before anything else',
+    },
+    { name: 'until-idle', type: 'boolean', help: 'end when everything recorded is archived, instead of running on' },
+    { name: 'verify', type: 'boolean', help: 'verify the archive at the end, with the root key that this system made' },
+    { name: 'json', type: 'boolean', help: 'print what was done and the verdict as one JSON object' },
+  ],
+  settings: true,
+  notes: [
+    'The first start makes keys and a policy below the data folder. Keep keys/root.key: whoever has it can change the policy.',
+    'Without --until-idle it runs until SIGINT or SIGTERM.',
+  ],
+  run: start,
+};
+
+/** `lineproof collect git`: the same, once. */
+export const collectCommand: Command = {
+  name: 'collect',
+  summary: 'Collect a git history (or a folder) into the embedded system, once',
+  usage: 'collect git [DIR] [OPTIONS]',
+  options: [
+    { name: 'verify', type: 'boolean', help: 'verify the archive at the end' },
+    { name: 'json', type: 'boolean', help: 'print what was done as one JSON object' },
+  ],
+  settings: true,
+  notes: ['Resumes where it stopped and adds nothing twice.'],
+  run: async (invocation) => {
+    const [kind, ...operands] = invocation.operands;
+    if (kind !== 'git') throw new LineproofError('USAGE', 'collect takes what to collect: collect git [DIR]');
+    return start({ ...invocation, operands, options: { ...invocation.options, collect: 'git', 'until-idle': true } });
+  },
+};
+
+interface Outcome {
+  readonly made: boolean;
+  readonly origin: string;
+  readonly rootKey: string;
+  readonly collected: GitCollection | undefined;
+}
+
+async function start(invocation: Invocation): Promise<number> {
+  const begun = performance.now();
+  const { values } = loadInvocationSettings(invocation);
+  const { terminal } = invocation;
+  const wanted = stringOption(invocation, 'collect');
+  if (wanted !== undefined && wanted !== 'git') throw new LineproofError('USAGE', `--collect takes git, not ${JSON.stringify(wanted)}`);
+  if (invocation.operands.length > (wanted === undefined ? 0 : 1))
+    throw new LineproofError('USAGE', 'too many arguments; see lineproof start --help');
+  const folder = resolve(invocation.operands[0] ?? '.');
+  if (wanted !== undefined && !existsSync(folder)) throw new LineproofError('USAGE', `cannot collect ${folder}: there is no such folder`);
+  const json = invocation.options['json'] === true;
+  const say = (text: string): void => void (json ? terminal.stderr : terminal.stdout).write(`${text}\n`);
+  const outcome = await work(values, wanted === undefined ? undefined : folder, invocation.options['until-idle'] === true, terminal, say);
+  const verdict = invocation.options['verify'] === true && !terminal.signal.aborted ? await verifyOwn(values, terminal) : undefined;
+  const seconds = (performance.now() - begun) / 1000;
+  if (json)
+    terminal.stdout.write(`${JSON.stringify({ ...outcome, seconds, ...(verdict === undefined ? {} : { verdict }) }, undefined, 2)}\n`);
+  else if (verdict !== undefined) {
+    say(`\n${verdictText(verdict).trimEnd()}`);
+    say(`Pinned   ${outcome.rootKey}`);
+    say(
+      `Took     ${seconds.toFixed(1)} s. Verify again: lineproof verify ${join(values.data, 'archive')} --key ${join(values.data, 'keys', 'root.pub')}`,
+    );
+  }
+  return verdict === undefined || verdict.ok ? EXIT.ok : EXIT.findings;
+}
+
+async function work(
+  settings: Settings,
+  folder: string | undefined,
+  untilIdle: boolean,
+  terminal: Terminal,
+  say: (text: string) => void,
+): Promise<Outcome> {
+  const system = await EmbeddedSystem.open(settings, pinoLogger(settings.logLevel), prometheusMetrics());
+  const { keys } = system.pipeline;
+  const rootKey = keys.root.verifierKey;
+  let collected: GitCollection | undefined;
+  try {
+    if (keys.made) say(`First start: made keys and a policy in ${settings.data} for the log ${keys.origin}`);
+    else say(`Log      ${keys.origin} in ${settings.data}`);
+    if (folder !== undefined) {
+      collected = await collect(system, settings, folder, terminal);
+      say(describe(collected));
+    }
+    if (untilIdle) await finish(system, terminal, say);
+    else await runOn(system, terminal, say);
+  } finally {
+    await system.close();
+  }
+  return { made: keys.made, origin: keys.origin, rootKey, collected };
+}
+
+function describe({ source, reason, commits, stream }: GitCollection): string {
+  const nothing = commits === 0 ? ' (nothing new)' : '';
+  if (source === 'git') return `Collected ${commits} commits of the git history into stream ${stream}${nothing}`;
+  return `Collected the files of the folder into stream ${stream}${nothing}, not a git history: ${reason ?? ''}`;
+}
+
+async function collect(system: EmbeddedSystem, settings: Settings, folder: string, terminal: Terminal): Promise<GitCollection> {
+  const progress = new Progress(terminal.stderr);
+  try {
+    return await collectGit(folder, system.collector, cursorStore(system), {
+      actors: settings.actors,
+      actorKey: actorKey(settings.data),
+      progress: (events) => progress.update('collecting', events, 0),
+      signal: terminal.signal,
+    });
+  } finally {
+    progress.clear();
+  }
+}
+
+function cursorStore({ pipeline }: EmbeddedSystem): CursorStore {
+  const { state } = pipeline.stores;
+  return {
+    get: async (name) => {
+      const stored = await state.get(`collect/${name}`);
+      return stored === undefined ? undefined : utf8Text(stored);
+    },
+    put: (name, value) => state.commit([{ key: `collect/${name}`, value: utf8(value) }]),
+  };
+}
+
+/** The key under which names of persons are hashed, made at the first use. */
+function actorKey(data: string): Uint8Array {
+  const path = join(data, 'keys', 'actors.key');
+  if (!existsSync(path)) {
+    mkdirSync(join(data, 'keys'), { recursive: true, mode: 0o700 });
+    writeFileSync(path, randomBytes(32), { mode: 0o600, flag: 'wx' });
+  }
+  return readFileSync(path);
+}
+
+async function finish(system: EmbeddedSystem, terminal: Terminal, say: (text: string) => void): Promise<void> {
+  const progress = new Progress(terminal.stderr);
+  progress.update('archiving', 0, 0);
+  await system.finish(terminal.signal);
+  progress.clear();
+  say(`Archived ${system.pipeline.describeSizes()}`);
+}
+
+async function runOn(system: EmbeddedSystem, terminal: Terminal, say: (text: string) => void): Promise<void> {
+  say('Running; stop with Ctrl-C or SIGTERM');
+  await system.pipeline.failedOr(terminal.signal);
+}
+
+async function verifyOwn(settings: Settings, terminal: Terminal): Promise<Verdict> {
+  const key = parseVerifierKey(readFileSync(join(settings.data, 'keys', 'root.pub'), 'utf8').trim());
+  return verifyFolder(join(settings.data, 'archive'), [key], terminal);
+}

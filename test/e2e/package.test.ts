@@ -1,0 +1,79 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { makeRepository, ROOT, runProgram, temporaryFolder } from '../support/command.ts';
+
+const TIMEOUT_MS = 240_000;
+const folder = temporaryFolder('package');
+const repository = join(folder.path, 'repository');
+const bin = join(folder.path, 'node_modules', 'lineproof', 'dist', 'cli', 'main.js');
+
+/** Node binaries to try: the one of the machine's PATH outside this package's scripts, and the package's own newer one. */
+async function nodes(): Promise<string[]> {
+  const outside = (process.env['PATH'] ?? '').split(':').filter((path) => !path.includes('node_modules'));
+  const found = outside.map((path) => join(path, 'node')).find((path) => existsSync(path));
+  return [...new Set([found ?? process.execPath, join(ROOT, 'node_modules', '.bin', 'node')])];
+}
+
+beforeAll(async () => {
+  const packed = await runProgram('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder.path], { cwd: ROOT });
+  expect(packed).toMatchObject({ code: 0 });
+  const tarball = join(folder.path, packed.stdout.trim().split('\n').at(-1) as string);
+  writeFileSync(join(folder.path, 'package.json'), JSON.stringify({ name: 'somebody-else', private: true }));
+  const installed = await runProgram('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', tarball], { cwd: folder.path });
+  expect(installed).toMatchObject({ code: 0 });
+  const { mkdir } = await import('node:fs/promises');
+  await mkdir(repository);
+  await makeRepository(repository, 3);
+}, TIMEOUT_MS);
+
+afterAll(() => folder.release());
+
+describe('the packed package, installed somewhere else', () => {
+  test(
+    'its command collects and verifies on every Node at hand',
+    async () => {
+      for (const node of await nodes()) {
+        const data = join(folder.path, `data-${(await nodes()).indexOf(node)}`);
+        const args = [
+          bin,
+          'start',
+          '--collect',
+          'git',
+          repository,
+          '--until-idle',
+          '--verify',
+          '--data',
+          data,
+          '--segment-max-age-ms',
+          '1000',
+        ];
+        const { code, stdout, stderr } = await runProgram(node, args, { cwd: folder.path });
+        expect({ node, code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringContaining('VERDICT') });
+      }
+    },
+    TIMEOUT_MS,
+  );
+
+  test.each([
+    ['import', 'module', "import { createCollector } from 'lineproof'; console.log(typeof createCollector);"],
+    ['require', 'commonjs', "console.log(typeof require('lineproof').createCollector);"],
+    ['import of the embedded system', 'module', "import { openEmbedded } from 'lineproof/embedded'; console.log(typeof openEmbedded);"],
+  ])(
+    'its library loads with %s',
+    async (_, type, source) => {
+      for (const node of await nodes()) {
+        const { stdout, stderr } = await runProgram(node, [`--input-type=${type}`, '-e', source], { cwd: folder.path });
+        expect({ node, stdout: stdout.trim(), stderr }).toEqual({ node, stdout: 'function', stderr: '' });
+      }
+    },
+    TIMEOUT_MS,
+  );
+
+  test('it brings no tests, no sources and nothing native of its own', () => {
+    for (const path of ['test', 'core/accept.ts', 'bench', 'dist/test'])
+      expect(existsSync(join(folder.path, 'node_modules', 'lineproof', path))).toBe(false);
+    for (const path of ['LICENSE', 'README.md', 'dist/schemas/event.avsc'])
+      expect([path, existsSync(join(folder.path, 'node_modules', 'lineproof', path))]).toEqual([path, true]);
+  });
+});
