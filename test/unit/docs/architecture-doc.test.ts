@@ -1,0 +1,38 @@
+import { createRequire } from 'node:module';
+import { expect, test } from '@jest/globals';
+import { document, namedRows } from './table.ts';
+
+interface Rule {
+  readonly name: string;
+  readonly from: { readonly path?: string; readonly pathNot?: string };
+  readonly to: {
+    readonly path?: string;
+    readonly pathNot?: string;
+    readonly reachable?: boolean;
+    readonly dependencyTypes?: readonly string[];
+  };
+}
+
+const { forbidden } = createRequire(import.meta.url)('../../../.dependency-cruiser.cjs') as { readonly forbidden: readonly Rule[] };
+const text = document('docs/architecture.md');
+const rows = namedRows(text);
+const folders = [...rows.keys()];
+
+/** Whether `rule` forbids a file of `from` to import a file of `to`, both folders of the repository. */
+function forbids(rule: Rule, from: string, to: string): boolean {
+  if (rule.to.path === undefined || rule.to.reachable === true || rule.to.dependencyTypes !== undefined) return false;
+  const match = new RegExp(rule.from.path ?? '').exec(`${from}x.ts`);
+  if (match === null || (rule.from.pathNot !== undefined && new RegExp(rule.from.pathNot).test(`${from}x.ts`))) return false;
+  const pathNot = rule.to.pathNot?.replaceAll('$1', match[1] ?? '');
+  return new RegExp(rule.to.path).test(`${to}x.ts`) && !(pathNot !== undefined && new RegExp(pathNot).test(`${to}x.ts`));
+}
+
+test.each(folders)('the import table says of %s what the rules say', (from) => {
+  const allowed = folders.filter((to) => to !== from && !forbidden.some((rule) => forbids(rule, from, to))).map((to) => to.slice(0, -1));
+  const stated = rows.get(from)?.[2] ?? '';
+  expect((stated === '–' ? [] : stated.split(', ')).toSorted()).toEqual(allowed.toSorted());
+});
+
+test('docs/architecture.md names every import rule', () => {
+  for (const { name } of forbidden) expect(text).toContain(`\`${name}\``);
+});
