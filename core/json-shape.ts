@@ -19,7 +19,7 @@ export function object(fields: Readonly<Record<string, Shape>>): Shape {
   const entries = Object.entries(fields);
   return (value) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value) || Object.keys(value).length !== entries.length) return false;
-    return entries.every(([name, shape]) => Object.hasOwn(value, name) && shape((value as Record<string, unknown>)[name]));
+    return entries.every(([name, shape]) => shape((value as Record<string, unknown>)[name]));
   };
 }
 

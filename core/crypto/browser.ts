@@ -1,15 +1,11 @@
-import { getPublicKey, hashes, Point, sign } from '@noble/ed25519';
+import { etc, getPublicKey, hashes, Point, sign } from '@noble/ed25519';
 import { hmac } from '@noble/hashes/hmac.js';
-import { sha256 as sha256Of, sha512 } from '@noble/hashes/sha2.js';
+import { sha256 as nobleSha256, sha512 } from '@noble/hashes/sha2.js';
 import { concat, equal } from '../bytes.ts';
 import { LineproofError } from '../errors.ts';
-import { hasIdentityR } from './identity-point.ts';
+import { isSmallOrderPoint } from './point-encoding.ts';
 
-// What node.ts exports, without Node: for pages that verify. One suite holds both to the same answers.
-
-hashes.sha512 = sha512;
-
-/** A public key. */
+/** A public key, decoded once. */
 export interface PublicKey {
   /** 32 bytes. */
   readonly raw: Uint8Array;
@@ -21,19 +17,21 @@ export interface PrivateKey {
   readonly publicKey: Uint8Array;
 }
 
-const points = new WeakMap<PublicKey, Point | undefined>();
+hashes.sha512 = sha512;
+
+/** Order of the base point. */
+const L = Point.CURVE().n;
+const points = new WeakMap<PublicKey, Point>();
 const seeds = new WeakMap<PrivateKey, Uint8Array>();
-/** Order of the base point (RFC 8032 §5.1). */
-const { n: ORDER } = Point.CURVE();
 
 /** SHA-256 of `data` in a new array. */
 export function sha256(data: Uint8Array): Uint8Array {
-  return sha256Of(data);
+  return nobleSha256(data);
 }
 
 /** SHA-256 of `data`, written to `out` at `at`. */
 export function sha256Into(data: Uint8Array, out: Uint8Array, at: number): void {
-  out.set(sha256Of(data), at);
+  out.set(nobleSha256(data), at);
 }
 
 /** A SHA-256 over bytes that come in pieces. */
@@ -45,58 +43,48 @@ export interface Sha256Stream {
 
 /** Starts a hash over pieces. */
 export function sha256Stream(): Sha256Stream {
-  const stream = sha256Of.create();
+  const stream = nobleSha256.create();
   return { update: (data) => void stream.update(data), digest: () => stream.digest() };
 }
 
 /** HMAC-SHA256 (RFC 2104) in a new array of 32 bytes. */
 export function hmacSha256(key: Uint8Array, data: Uint8Array): Uint8Array {
-  return hmac(sha256Of, key, data);
+  return hmac(nobleSha256, key, data);
 }
 
-/** `length` bytes from the browser's generator. */
+/** `length` bytes from the system's generator. */
 export function randomBytes(length: number): Uint8Array {
   const bytes = new Uint8Array(length);
-  // The generator gives 65,536 at a time.
-  for (let at = 0; at < length; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536));
+  // Web Crypto gives at most 65,536 bytes to a call.
+  for (let at = 0; at < length; at += 65_536) bytes.set(etc.randomBytes(Math.min(65_536, length - at)), at);
   return bytes;
 }
 
-/** Imports 32 raw bytes. Says nothing about the point: `checkPublicKey` does, when a key is registered. Throws KEY_INVALID on another length. */
+/** Imports 32 raw bytes. A key that is no canonical point, or of small order, verifies nothing. Throws KEY_INVALID on another length. */
 export function importPublicKey(raw: Uint8Array): PublicKey {
   if (raw.length !== 32) throw new LineproofError('KEY_INVALID', `cannot import public key: ${raw.length} bytes instead of 32`);
   const key: PublicKey = { raw: raw.slice() };
-  points.set(key, pointOf(key.raw));
+  if (isSmallOrderPoint(raw)) return key;
+  try {
+    points.set(key, Point.fromBytes(key.raw, false));
+  } catch {
+    // Stays without a point: as with node:crypto, an import never judges one.
+  }
   return key;
 }
 
-/** Only canonical encodings: no other key is ever registered. */
-function pointOf(raw: Uint8Array): Point | undefined {
-  try {
-    return Point.fromBytes(raw, false);
-  } catch {
-    return undefined;
-  }
-}
-
 /**
- * Ed25519 as docs/formats.md §4 fixes it: S < L, R not the identity, and encode(S·B − k·A) equals R byte for byte. Never throws.
- * Written out because the library's own `verify` multiplies by the cofactor and so takes an R with torsion.
+ * Ed25519 as docs/formats.md §4 fixes it. Noble's own `verify` multiplies by the cofactor, and so takes signatures that others refuse;
+ * here encode(S·B − k·A) must be R, byte for byte, and R not of small order. Never throws.
  */
 export function verifyEd25519(key: PublicKey, message: Uint8Array, signature: Uint8Array): boolean {
   const point = points.get(key);
-  if (point === undefined || signature.length !== 64 || hasIdentityR(signature)) return false;
-  const r = signature.subarray(0, 32);
+  if (point === undefined || signature.length !== 64 || isSmallOrderPoint(signature)) return false;
+  const encodedR = signature.subarray(0, 32);
   const s = littleEndian(signature.subarray(32));
-  if (s >= ORDER) return false;
-  const k = littleEndian(sha512(concat(r, key.raw, message))) % ORDER;
-  return equal(Point.BASE.multiply(s, false).subtract(point.multiply(k, false)).toBytes(), r);
-}
-
-function littleEndian(bytes: Uint8Array): bigint {
-  let value = 0n;
-  for (let i = bytes.length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i] as number);
-  return value;
+  if (s >= L) return false;
+  const k = littleEndian(sha512(concat(encodedR, key.raw, message))) % L;
+  return equal(Point.BASE.multiply(s, false).subtract(point.multiply(k, false)).toBytes(), encodedR);
 }
 
 /** Imports a 32-byte seed (RFC 8032 §5.1.5). Throws KEY_INVALID on another length. */
@@ -112,4 +100,8 @@ export function signEd25519(key: PrivateKey, message: Uint8Array): Uint8Array {
   const seed = seeds.get(key);
   if (seed === undefined) throw new LineproofError('INTERNAL', 'cannot sign: the key was not imported here');
   return sign(message, seed);
+}
+
+function littleEndian(bytes: Uint8Array): bigint {
+  return BigInt(`0x${etc.bytesToHex(bytes.toReversed())}`);
 }

@@ -10,7 +10,7 @@ import {
   verify,
 } from 'node:crypto';
 import { LineproofError } from '../errors.ts';
-import { hasIdentityR } from './identity-point.ts';
+import { isCanonicalPoint, isSmallOrderPoint } from './point-encoding.ts';
 
 /** A public key, imported once: the import costs more than a verification. */
 export interface PublicKey {
@@ -32,14 +32,8 @@ const keyObjects = new WeakMap<PublicKey | PrivateKey, KeyObject>();
 const { latin1Write } = Buffer.prototype as unknown as {
   readonly latin1Write: (this: Uint8Array, text: string, at: number, length: number) => number;
 };
-// A latin1 string carries the digest: a returned Buffer costs more than the hash itself. `hash` came with Node 20.12.
-const latin1Digest: (data: Uint8Array) => string =
-  typeof oneShotHash === 'function'
-    ? (data) => oneShotHash('sha256', data, 'latin1' as 'binary')
-    : (data) =>
-        createHash('sha256')
-          .update(data)
-          .digest('latin1' as 'binary');
+// A latin1 string carries the digest: a returned Buffer costs more than the hash itself.
+const latin1Digest = (data: Uint8Array): string => oneShotHash('sha256', data, 'latin1' as 'binary');
 
 /** SHA-256 of `data` in a new array. */
 export function sha256(data: Uint8Array): Uint8Array {
@@ -76,18 +70,19 @@ export function randomBytes(length: number): Uint8Array {
   return new Uint8Array(nodeRandomBytes(length));
 }
 
-/** Imports 32 raw bytes. Says nothing about the point: `checkPublicKey` does, when a key is registered. Throws KEY_INVALID on another length. */
+/** Imports 32 raw bytes. A key that is no canonical point, or of small order, verifies nothing. Throws KEY_INVALID on another length. */
 export function importPublicKey(raw: Uint8Array): PublicKey {
   if (raw.length !== 32) throw new LineproofError('KEY_INVALID', `cannot import public key: ${raw.length} bytes instead of 32`);
   const key: PublicKey = { raw: raw.slice() };
-  keyObjects.set(key, createPublicKey({ key: Buffer.concat([SPKI, raw]), format: 'der', type: 'spki' }));
+  if (isCanonicalPoint(raw) && !isSmallOrderPoint(raw))
+    keyObjects.set(key, createPublicKey({ key: Buffer.concat([SPKI, raw]), format: 'der', type: 'spki' }));
   return key;
 }
 
-/** Ed25519 as docs/formats.md §4 fixes it (cofactorless, S < L, R compared byte for byte and not the identity): OpenSSL does the rest. Never throws. */
+/** Ed25519 as docs/formats.md §4 fixes it: OpenSSL wants S < L and compares R byte for byte, and some of its versions refuse R of small order. Never throws. */
 export function verifyEd25519(key: PublicKey, message: Uint8Array, signature: Uint8Array): boolean {
   const object = keyObjects.get(key);
-  if (object === undefined || signature.length !== 64 || hasIdentityR(signature)) return false;
+  if (object === undefined || signature.length !== 64 || isSmallOrderPoint(signature)) return false;
   try {
     return verify(null, message, object, signature);
   } catch {

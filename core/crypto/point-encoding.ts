@@ -9,12 +9,10 @@ const SMALL_ORDER_Y = [
   '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
 ].map(fromHex);
 
-/** Whether y < p, and the sign bit is clear where x = 0 (y = ±1), as RFC 8032 §5.1.3 demands of 32 bytes; OpenSSL reads other spellings too. */
+/** Whether y < p, as RFC 8032 §5.1.3 demands of 32 bytes; OpenSSL takes y modulo p. (It also lets x = 0 have a sign: such a point is of small order.) */
 export function isCanonicalPoint(encoded: Uint8Array): boolean {
   const [low = 0, top = 0] = [encoded[0], encoded[31]];
-  const middle = encoded.subarray(1, 31);
-  if ((top & 0x7f) === 0x7f && middle.every((byte) => byte === 0xff)) return low < 0xec || (low === 0xec && top === 0x7f);
-  return !(top === 0x80 && low === 1 && middle.every((byte) => byte === 0));
+  return low < 0xed || (top & 0x7f) !== 0x7f || encoded.subarray(1, 31).some((byte) => byte !== 0xff);
 }
 
 /**

@@ -13,8 +13,8 @@ import { encodePolicy, parsePolicy } from '../../core/policy.ts';
 import { openPolicies } from '../../core/policy-history.ts';
 import { encodeRetired, parseRetired } from '../../core/retired.ts';
 import { formatWitnessPolicy, parseWitnessPolicy } from '../../core/witness-policy.ts';
+import { envelopeOf, SIGNERS, testPolicy } from '../support/policies.ts';
 import { signerOf, verifierOf } from '../unit/keys/support.ts';
-import { policyOf, ROOT, signed } from '../unit/policy/support.ts';
 import { mutate, seeded } from './mutate.ts';
 
 const ROUNDS = 10_000;
@@ -43,7 +43,7 @@ let envelope = new Uint8Array(0);
 
 beforeAll(async () => {
   note = await signNote(checkpoint, signerOf('log', 'origin.example/0'));
-  envelope = (await signed(policyOf())) as Uint8Array<ArrayBuffer>;
+  envelope = (await envelopeOf(testPolicy(), SIGNERS.roots)) as Uint8Array<ArrayBuffer>;
 });
 
 /** Reads bytes and writes what it read; the codes are all that it may throw. */
@@ -88,7 +88,7 @@ const FORMATS: readonly Format[] = [
     ['KEY_INVALID', 'FORMAT_INVALID'],
   ],
   ['DSSE envelope', () => envelope, (bytes) => encodeEnvelope(decodeEnvelope(bytes, 'policy')), ['FORMAT_INVALID', 'LIMIT_EXCEEDED']],
-  ['policy', () => encodePolicy(policyOf()), (bytes) => encodePolicy(parsePolicy(bytes)), ['POLICY_INVALID']],
+  ['policy', () => encodePolicy(testPolicy()), (bytes) => encodePolicy(parsePolicy(bytes)), ['POLICY_INVALID']],
   ['signed policy', () => envelope, keeping((bytes) => openPolicies([bytes])), ['POLICY_INVALID']],
   ['manifest', () => manifest, (bytes) => encodeManifest(parseManifest(bytes)), ['FORMAT_INVALID']],
   [
@@ -99,7 +99,7 @@ const FORMATS: readonly Format[] = [
   ],
   [
     'witness policy',
-    () => utf8(`log ${ROOT.verifierKey}\nwitness W ${witness} https://w\ngroup g 1 W\nquorum g\n`),
+    () => utf8(`log ${SIGNERS.chainer.verifierKey}\nwitness W ${witness} https://w\ngroup g 1 W\nquorum g\n`),
     (bytes) => {
       const policy = parseWitnessPolicy(bytes);
       expect(parseWitnessPolicy(utf8(formatWitnessPolicy(policy)))).toEqual(policy);
@@ -151,22 +151,39 @@ function pathsOf(value: unknown): string[][] {
 }
 
 test.each([
-  ['policy', encodePolicy(policyOf()), (bytes: Uint8Array) => encodePolicy(parsePolicy(bytes)), 'POLICY_INVALID'],
+  ['policy', encodePolicy(testPolicy()), (bytes: Uint8Array) => encodePolicy(parsePolicy(bytes)), 'POLICY_INVALID'],
   ['manifest', manifest, (bytes: Uint8Array) => encodeManifest(parseManifest(bytes)), 'FORMAT_INVALID'],
 ] as const)('a %s with any JSON in any place is read as it is, or refused', (_, sample, again, code) => {
   const value = parseCanonicalJson(sample);
-  const scalars = fc.constantFrom<unknown>(null, true, 0, -1, 1, 1.5, 2 ** 53, '', 'a', '*', hex, [], {}, [0], [hex], ROOT.verifierKey);
+  const scalars = fc.constantFrom<unknown>(
+    null,
+    true,
+    0,
+    -1,
+    1,
+    1.5,
+    2 ** 53,
+    '',
+    'a',
+    '*',
+    hex,
+    [],
+    {},
+    [0],
+    [hex],
+    SIGNERS.chainer.verifierKey,
+  );
   fc.assert(
     fc.property(fc.constantFrom(...pathsOf(value)), fc.oneof(scalars, fc.jsonValue({ maxDepth: 2 })), (path, other) => {
-      const changed = structuredClone({ value }) as Record<string, unknown>;
-      let at = changed;
+      const changed = structuredClone({ value });
+      let at = changed as Record<string, unknown>;
       for (const [i, step] of ['value', ...path].entries()) {
         if (i === path.length) at[step] = other;
         else at = at[step] as Record<string, unknown>;
       }
       let bytes: Uint8Array;
       try {
-        bytes = utf8(canonicalJson(changed['value']));
+        bytes = utf8(canonicalJson(changed.value));
       } catch {
         return;
       }

@@ -1,40 +1,30 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { fromHex, toHex, utf8 } from '../../../core/bytes.ts';
+import fc from 'fast-check';
 import * as browser from '../../../core/crypto/browser.ts';
 import * as node from '../../../core/crypto/node.ts';
-import { checkPublicKey } from '../../../core/ed25519.ts';
-import { cryptoContract } from './crypto-contract.ts';
+import { holdCryptoContract } from './crypto-contract.ts';
 
-cryptoContract('node:crypto', node);
-cryptoContract('noble', browser);
+describe('node', () => holdCryptoContract(node));
+describe('browser', () => holdCryptoContract(browser));
 
-const { badKeys, rfc8032 } = JSON.parse(readFileSync('test/vectors/crypto/ed25519.json', 'utf8')) as {
-  readonly badKeys: { readonly keys: readonly { readonly name: string; readonly key: string }[] };
-  readonly rfc8032: { readonly vectors: readonly { readonly key: string; readonly seed: string }[] };
-};
-
-test('both platforms export the same names', () => {
-  expect(Object.keys(browser).toSorted()).toEqual(Object.keys(node).toSorted());
-});
-
-test('both platforms make the same signatures', () => {
-  const seed = node.randomBytes(32);
-  expect(toHex(browser.signEd25519(browser.importPrivateKey(seed), utf8('x')))).toBe(
-    toHex(node.signEd25519(node.importPrivateKey(seed), utf8('x'))),
+test('both say the same of any seed, message and damaged signature', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), fc.uint8Array({ maxLength: 200 }), fc.nat(511), (seed, message, bit) => {
+      const [here, there] = [node.importPrivateKey(seed), browser.importPrivateKey(seed)];
+      expect(there.publicKey).toEqual(here.publicKey);
+      const signature = node.signEd25519(here, message);
+      expect(browser.signEd25519(there, message)).toEqual(signature);
+      const damaged = signature.slice();
+      damaged[bit >> 3] = (damaged[bit >> 3] as number) ^ (1 << (bit & 7));
+      for (const { importPublicKey, verifyEd25519 } of [node, browser]) {
+        const key = importPublicKey(here.publicKey);
+        expect([verifyEd25519(key, message, signature), verifyEd25519(key, message, damaged)]).toEqual([true, false]);
+      }
+    }),
+    { numRuns: 50 },
   );
 });
 
-describe('a public key is registered', () => {
-  test.each(badKeys.keys)('never where it is $name', ({ key }) => {
-    expect(() => checkPublicKey(fromHex(key))).toThrow(expect.objectContaining({ code: 'KEY_INVALID' }));
-  });
-
-  test.each(['', '00'.repeat(31), '00'.repeat(33)])('never with another length (%s)', (key) => {
-    expect(() => checkPublicKey(fromHex(key))).toThrow(expect.objectContaining({ code: 'KEY_INVALID' }));
-  });
-
-  test.each(rfc8032.vectors)('where it is the one of an RFC 8032 vector, $key', ({ key }) => {
-    expect(() => checkPublicKey(fromHex(key))).not.toThrow();
-  });
+test('both know the same exports', () => {
+  expect(Object.keys(browser).toSorted()).toEqual(Object.keys(node).toSorted());
 });

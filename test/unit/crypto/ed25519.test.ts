@@ -24,9 +24,9 @@ test.each(Object.entries(read('refused-keys.json') as Record<string, readonly st
 );
 
 test('sound keys are taken', () => {
-  const { cases } = read('rfc8032.json') as { readonly cases: readonly { readonly publicKey: string }[] };
+  const { rfc8032 } = read('../crypto/ed25519.json') as { readonly rfc8032: { readonly vectors: readonly { readonly key: string }[] } };
   const speccheck = read('speccheck.json') as { readonly cases: readonly { readonly publicKey: string; readonly keyAllowed: boolean }[] };
-  expect(cases.filter(({ publicKey }) => refuses(fromHex(publicKey)))).toEqual([]);
+  expect(rfc8032.vectors.filter(({ key }) => refuses(fromHex(key)))).toEqual([]);
   expect(speccheck.cases.filter(({ publicKey, keyAllowed }) => refuses(fromHex(publicKey)) === keyAllowed)).toEqual([]);
 });
 
@@ -34,4 +34,11 @@ test('what is no point, or has another length, is refused', () => {
   // y = 2 has no x on the curve.
   for (const bytes of [fromHex(`02${'00'.repeat(31)}`), new Uint8Array(0), new Uint8Array(31), new Uint8Array(33)])
     expect(refuses(bytes)).toBe(true);
+});
+
+test('each of these is refused', () => {
+  const { badKeys } = read('../crypto/ed25519.json') as {
+    readonly badKeys: { readonly keys: readonly { readonly name: string; readonly key: string }[] };
+  };
+  expect(badKeys.keys.filter(({ key }) => !refuses(fromHex(key))).map(({ name }) => name)).toEqual([]);
 });

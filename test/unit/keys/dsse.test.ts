@@ -5,13 +5,14 @@ import {
   type Envelope,
   encodeEnvelope,
   encodePreAuthentication,
+  envelopeKeyId,
   PAYLOAD_TYPES,
   type PayloadType,
   preAuthentication,
   signEnvelope,
   verifyEnvelope,
 } from '../../../core/dsse.ts';
-import { keySigner, parseVerifierKey } from '../../../core/key.ts';
+import { formatVerifierKey, KEY_TYPE, keySigner, parseVerifierKey } from '../../../core/key.ts';
 
 const [A, B] = [1, 2].map((byte) => keySigner(`key-${byte}`, new Uint8Array(32).fill(byte))) as [
   ReturnType<typeof keySigner>,
@@ -103,6 +104,13 @@ describe('envelopes', () => {
     expect(() => decodeEnvelope(bytes, 'policy')).toThrow(
       expect.objectContaining({ code: expect.stringMatching(/^(FORMAT_INVALID|LIMIT_EXCEEDED)$/) }),
     );
+  });
+
+  test('are not signed by a key of another algorithm, whatever its bytes', async () => {
+    const witness = parseVerifierKey(formatVerifierKey(KEY_A.name, KEY_TYPE.cosignature, KEY_A.publicKey));
+    const { signatures, ...rest } = await signed();
+    const renamed = signatures.map(({ sig }) => ({ keyid: envelopeKeyId(witness.name, witness.id), sig })).slice(0, 1);
+    expect(() => verifyEnvelope({ ...rest, signatures: renamed }, [witness])).toThrow(SIGNATURE_INVALID);
   });
 
   test('of one type never pass for another', async () => {

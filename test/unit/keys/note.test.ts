@@ -1,128 +1,228 @@
 import { describe, expect, test } from '@jest/globals';
-import { fromBase64, toHex, utf8 } from '../../../core/bytes.ts';
+import fc from 'fast-check';
+import { toHex } from '../../../core/bytes.ts';
+import { formatCheckpoint, parseCheckpoint } from '../../../core/checkpoint.ts';
+import { cosign, cosignatureMessage, cosignatureTime, verifyCosignature } from '../../../core/cosignature.ts';
 import { formatVerifierKey, KEY_TYPE, keySigner, parsePrivateKey, parseVerifierKey } from '../../../core/key.ts';
-import { formatNote, openNote, signNote } from '../../../core/note.ts';
+import { LIMITS } from '../../../core/limits.ts';
+import { formatNote, type NoteSignature, openNote, signNote } from '../../../core/note.ts';
+import { codeOf, readVectors, signerOf, verifierOf } from './support.ts';
 
-/** golang.org/x/mod/sumdb/note: note_test.go. */
-const GO = {
-  text: "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n",
-  peter: '— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n',
-  enoch: '— EnochRoot rwz+eBzmZa0SO3NbfRGzPCpDckykFXSdeX+MNtCOXm2/5n2tiOHp+vAF1aGrQ5ovTG01oOTGwnWLox33WWd1RvMc+QQ=\n',
+const vectors = readVectors('notes.json') as {
+  readonly c2sp: { readonly verifierKey: string; readonly text: string; readonly line: string };
+  readonly go: Readonly<Record<'verifierKey' | 'privateKey' | 'otherVerifierKey' | 'text' | 'line' | 'otherLine', string>>;
+  readonly checkpoint: {
+    readonly text: string;
+    readonly origin: string;
+    readonly size: number;
+    readonly root: string;
+    readonly lines: readonly string[];
+    readonly time: number;
+  };
+  readonly cosignature: { readonly name: string; readonly line: string };
 };
-const PETER = parseVerifierKey('PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW');
-const ENOCH = parseVerifierKey('EnochRoot+af0cfe78+ATtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop');
-const PETER_SECRET = parsePrivateKey('PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz');
-const SIGNATURE_INVALID = expect.objectContaining({ code: 'SIGNATURE_INVALID' });
-const line = (i: number) => ({ name: `key-${i}`, id: utf8('abcd'), signature: Uint8Array.of(i) });
-const names = (lines: readonly { readonly name: string }[]) => lines.map(({ name }) => name);
+const { go, c2sp } = vectors;
+const peter = parseVerifierKey(go.verifierKey);
+const enoch = parseVerifierKey(go.otherVerifierKey);
 
-describe('notes of other implementations', () => {
-  test('Go signs the same text with the same bytes', async () => {
-    expect(await signNote(GO.text, keySigner(PETER_SECRET.name, PETER_SECRET.seed))).toBe(`${GO.text}\n${GO.peter}`);
+const names = (signatures: readonly NoteSignature[]): string[] => signatures.map(({ name, id }) => `${name} ${toHex(id)}`);
+
+/** A note with many signatures by nobody. */
+function signedBy(count: number, bytes: number): string {
+  const signatures = Array.from({ length: count }, (_, i) => ({ name: `n${i}`, id: new Uint8Array(4), signature: new Uint8Array(bytes) }));
+  return formatNote('t\n', signatures);
+}
+
+describe('the published notes', () => {
+  test('C2SP: the example opens', () => {
+    expect(openNote(`${c2sp.text}\n${c2sp.line}`, [parseVerifierKey(c2sp.verifierKey)])).toMatchObject({ text: c2sp.text, unknown: [] });
   });
 
-  test("Go's note with two signatures opens for either key, for both and for none", () => {
-    const note = `${GO.text}\n${GO.peter}${GO.enoch}`;
-    for (const keys of [[], [PETER], [ENOCH], [PETER, ENOCH]]) {
-      const { text, verified, unknown } = openNote(note, keys);
-      expect(text).toBe(GO.text);
-      expect(names(verified)).toEqual(keys.map(({ name }) => name));
-      expect(verified.length + unknown.length).toBe(2);
+  test('Go: signing gives the same bytes', async () => {
+    const { name, seed } = parsePrivateKey(go.privateKey);
+    expect(await signNote(go.text, keySigner(name, seed))).toBe(`${go.text}\n${go.line}`);
+  });
+
+  test('Go: signatures by known keys are verified, others kept apart', () => {
+    const note = `${go.text}\n${go.line}${go.otherLine}`;
+    const [p, e] = ['PeterNeumann c74f20a3', 'EnochRoot af0cfe78'];
+    for (const [keys, verified, unknown] of [
+      [[peter], [p], [e]],
+      [[peter, enoch], [p, e], []],
+      [[], [], [p, e]],
+    ] as const) {
+      const opened = openNote(note, keys);
+      expect([names(opened.verified), names(opened.unknown)]).toEqual([verified, unknown]);
+      expect(formatNote(opened.text, [...opened.verified, ...opened.unknown])).toBe(note);
     }
-    const { verified, unknown } = openNote(note, [PETER]);
-    expect(formatNote(GO.text, [...verified, ...unknown])).toBe(note);
-  });
-
-  test('the example of the C2SP signed-note specification opens', () => {
-    const key = parseVerifierKey('example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k');
-    const note =
-      'This is an example message.\n\n— example.com/foo Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=\n';
-    expect(openNote(note, [key])).toMatchObject({ text: 'This is an example message.\n', unknown: [] });
-  });
-
-  test('that is longer than 256 KiB is refused', () => {
-    expect(() => openNote(`${'a'.repeat(256 * 1024)}${GO.text}\n${GO.peter}`, [])).toThrow(
-      expect.objectContaining({ code: 'LIMIT_EXCEEDED' }),
-    );
-  });
-});
-
-describe('a note', () => {
-  const good = `${GO.text}\n${GO.peter}`;
-
-  test('has its text end at the last empty line', async () => {
-    const text = 'a\n\nb\n\n— not a signature\n\nc\n';
-    const note = await signNote(text, keySigner(PETER_SECRET.name, PETER_SECRET.seed));
-    expect(openNote(note, [PETER])).toMatchObject({ text, unknown: [] });
-  });
-
-  test('with a wrong signature of a known key is refused, of an unknown one opens', () => {
-    const changed = good.replace('If', 'Iff');
-    expect(() => openNote(changed, [PETER])).toThrow(SIGNATURE_INVALID);
-    expect(names(openNote(changed, [ENOCH]).unknown)).toEqual(['PeterNeumann']);
-  });
-
-  test('that a known key signs twice is refused, an unknown one not', () => {
-    const twice = `${GO.text}\n${GO.peter}${GO.enoch}${GO.peter}`;
-    expect(() => openNote(twice, [PETER])).toThrow(SIGNATURE_INVALID);
-    expect(openNote(twice, [ENOCH]).unknown).toHaveLength(2);
-  });
-
-  test('tells keys of one name apart by their ids', () => {
-    const other = parseVerifierKey(keySigner('PeterNeumann', new Uint8Array(32).fill(9)).verifierKey);
-    expect(names(openNote(good, [other]).unknown)).toEqual(['PeterNeumann']);
-    expect(names(openNote(good, [other, PETER]).verified)).toEqual(['PeterNeumann']);
-  });
-
-  test('never verifies with a key of another type', () => {
-    const bytes = fromBase64(good.slice(good.lastIndexOf(' ') + 1, -1));
-    const witness = parseVerifierKey(formatVerifierKey('PeterNeumann', KEY_TYPE.cosignature, PETER.publicKey));
-    const note = formatNote(GO.text, [{ name: witness.name, id: witness.id, signature: bytes.slice(4) }]);
-    expect(() => openNote(note, [witness])).toThrow(SIGNATURE_INVALID);
-  });
-
-  test('may have 100 signatures and no more', () => {
-    const notes = [100, 101].map((count) =>
-      formatNote(
-        'a\n',
-        Array.from({ length: count }, (_, i) => line(i)),
-      ),
-    );
-    expect(openNote(notes[0] as string, []).unknown).toHaveLength(100);
-    expect(() => openNote(notes[1] as string, [])).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED' }));
-  });
-
-  test('gives ids and signatures apart', () => {
-    const { verified } = openNote(good, [PETER]);
-    expect(toHex(verified[0]?.id ?? new Uint8Array())).toBe('c74f20a3');
-    expect(verified[0]?.signature).toHaveLength(64);
   });
 
   test.each([
-    ['has no signatures', GO.text],
-    ['ends behind the empty line', `${GO.text}\n`],
-    ['lacks the last newline', good.slice(0, -1)],
-    ['ends in two newlines', `${good}\n`],
-    ['starts with a control character', `\u0001${good}`],
-    ['holds a tab', good.replace('If', 'If\t')],
-    ['holds a carriage return', good.replace(',\n', ',\r\n')],
-    ['holds DEL', good.replace('If', 'If\u007f')],
-    ['holds half of a surrogate pair', good.replace('If', 'If\ud83d')],
-    ['has a name with a space', good.replace('PeterNeumann', 'Bad Name')],
-    ['has a name with +', good.replace('PeterNeumann', 'Peter+Neumann')],
-    ['has no name', good.replace('PeterNeumann ', '')],
-    ['has a hyphen for the dash', good.replace('—', '-')],
-    ['has a line behind the signatures', `${good}Unexpected line.\n`],
-    ['has base64 that is not canonical', good.replace('AM=', 'AN=')],
-    ['has base64 without padding', good.replace('AM=', 'AM')],
-    ['has a signature of no bytes', `${GO.text}\n— a AAAAAA==\n`],
-  ])('that %s is refused', (_, note) => {
-    expect(() => openNote(note, [])).toThrow(expect.objectContaining({ code: expect.stringMatching(/^(FORMAT|KEY)_INVALID$/) }));
+    ['text alone', go.text],
+    ['no signature line', `${go.text}\n`],
+    ['no newline at the end', `${go.text}\n${go.line.slice(0, -1)}`],
+    ['a second newline at the end', `${go.text}\n${go.line}\n`],
+    ['a control character', `\u0001${go.text}\n${go.line}`],
+    ['a tab', `\t${go.text}\n${go.line}`],
+    ['a delete character', `\u007f${go.text}\n${go.line}`],
+    ['base64 without padding', `${go.text}\n${go.line.replace('=', '')}`],
+    ['a carriage return', `${go.text}\r\n\n${go.line}`],
+    ['half a surrogate pair', `\ud800${go.text}\n${go.line}`],
+    ['a name with a space', `${go.text}\n— Bad Name ${go.line.split(' ')[2]}`],
+    ['a name with +', `${go.text}\n— Bad+Name ${go.line.split(' ')[2]}`],
+    ['no name', `${go.text}\n—  ${go.line.split(' ')[2]}`],
+    ['a line of something else', `${go.text}\n${go.line}Unexpected line.\n`],
+    ['a hyphen for the dash', `${go.text}\n${go.line.replace('—', '-')}`],
+    ['base64 with unused bits', `${go.text}\n${go.line.replace('nAM=', 'nAN=')}`],
+    ['base64 of the URL alphabet', `${go.text}\n${go.line.replaceAll('/', '_')}`],
+    ['a key id and no signature', `${go.text}\n— n AAAAAA==\n`],
+  ])('malformed: %s', (_, note) => {
+    expect(codeOf(() => openNote(note, [peter]))).toBe('FORMAT_INVALID');
   });
 
-  test('that is longer than 256 KiB is refused', () => {
-    expect(() => openNote(`${'a'.repeat(256 * 1024)}${GO.text}\n${GO.peter}`, [])).toThrow(
-      expect.objectContaining({ code: 'LIMIT_EXCEEDED' }),
+  test.each([
+    ['a longer signature', `${go.text}\n${go.line.slice(0, 60)}ABCD${go.line.slice(60)}`],
+    ['another text', `${go.text}More.\n\n${go.line}`],
+    ['a second signature', `${go.text}\n${go.line}${go.line}`],
+    ['a second, wrong signature', `${go.text}\n${go.line}${go.line.replace('AQxV', 'AQxW')}`],
+    ['a wrong one among right ones', `${go.text}\n${go.otherLine}${go.line.replace('AQxV', 'AQxW')}`],
+  ])('a known key rejects the note: %s', (_, note) => {
+    expect(codeOf(() => openNote(note, [peter, enoch]))).toBe('SIGNATURE_INVALID');
+  });
+
+  test('a key of the same name and another id, or the same id and another name, is unknown', () => {
+    const other = verifierOf('somebody else', 'PeterNeumann');
+    expect(openNote(`${go.text}\n${go.line}`, [other])).toMatchObject({ verified: [], unknown: [{ name: 'PeterNeumann' }] });
+    const renamed = go.line.replace('PeterNeumann', 'CarmenSandiego');
+    expect(openNote(`${go.text}\n${renamed}`, [peter]).verified).toEqual([]);
+  });
+});
+
+describe('notes of every shape', () => {
+  const line = fc.string({ unit: 'grapheme', maxLength: 12 }).map((text) => text.replaceAll(/[\p{Cc}]/gu, '.'));
+  const text = fc.array(line, { minLength: 1, maxLength: 6 }).map((lines) => `${lines.join('\n')}\n`);
+
+  test('the text ends at the last empty line, whatever stands in it', async () => {
+    await fc.assert(
+      fc.asyncProperty(text, async (body) => {
+        const note = await signNote(body, signerOf('log'));
+        expect(openNote(note, [verifierOf('log')])).toMatchObject({ text: body, verified: [{ name: 'log' }], unknown: [] });
+      }),
     );
+  });
+
+  test('a text that looks like a signed note keeps its inner signatures as text', async () => {
+    const inner = await signNote('a\n', signerOf('inner'));
+    const outer = await signNote(inner, signerOf('outer'));
+    expect(openNote(outer, [verifierOf('inner'), verifierOf('outer')])).toMatchObject({ text: inner, verified: [{ name: 'outer' }] });
+  });
+
+  test('16 signatures of 5 kB are taken, 100 small ones, not 101, and not more bytes than the limit', () => {
+    expect(openNote(signedBy(16, 5000), []).unknown).toHaveLength(16);
+    expect(openNote(signedBy(LIMITS.noteSignatures, 64), []).unknown).toHaveLength(100);
+    expect(codeOf(() => openNote(signedBy(LIMITS.noteSignatures + 1, 64), []))).toBe('LIMIT_EXCEEDED');
+    expect(codeOf(() => openNote(signedBy(100, 5000), []))).toBe('LIMIT_EXCEEDED');
+    expect(codeOf(() => openNote(`${'語'.repeat(LIMITS.noteBytes / 3 + 1)}\n\n${go.line}`, []))).toBe('LIMIT_EXCEEDED');
+  });
+
+  test('a key of an algorithm that we do not have rejects what it signed', () => {
+    const key = parseVerifierKey(formatVerifierKey('pq', 6, new Uint8Array(1312)));
+    const note = formatNote('t\n', [{ name: 'pq', id: key.id, signature: new Uint8Array(64) }]);
+    expect(codeOf(() => openNote(note, [key]))).toBe('SIGNATURE_INVALID');
+    expect(openNote(note, []).unknown).toHaveLength(1);
+  });
+});
+
+describe('checkpoints', () => {
+  const { text, ...example } = vectors.checkpoint;
+
+  test('the example of tlog-checkpoint is read and written alike', () => {
+    const checkpoint = parseCheckpoint(text);
+    expect({ ...checkpoint, root: toHex(checkpoint.root) }).toEqual({ origin: example.origin, size: example.size, root: example.root });
+    expect(formatCheckpoint(checkpoint)).toBe(text);
+  });
+
+  test.each([0, 1, 2 ** 31, 2 ** 32 + 1, Number.MAX_SAFE_INTEGER])('size %d is one', (size) => {
+    const checkpoint = { origin: 'o/0', size, root: new Uint8Array(32).fill(9) };
+    expect(parseCheckpoint(formatCheckpoint(checkpoint))).toEqual(checkpoint);
+  });
+
+  const hash = 'CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=';
+  test.each([
+    ['nothing', ''],
+    ['no root', 'o\n1\n'],
+    ['no newline at the end', `o\n1\n${hash}`],
+    ['an extension line', `o\n1\n${hash}\nmore\n`],
+    ['an empty line after it', `o\n1\n${hash}\n\n`],
+    ['no origin', `\n1\n${hash}\n`],
+    ['a leading zero', `o\n01\n${hash}\n`],
+    ['zero with a sign', `o\n-0\n${hash}\n`],
+    ['a negative size', `o\n-1\n${hash}\n`],
+    ['a plus sign', `o\n+1\n${hash}\n`],
+    ['a fraction', `o\n1.0\n${hash}\n`],
+    ['an exponent', `o\n1e3\n${hash}\n`],
+    ['no size', `o\n\n${hash}\n`],
+    ['a size of 2^53', `o\n9007199254740992\n${hash}\n`],
+    ['digits of another script', `o\n١\n${hash}\n`],
+    ['a short root', 'o\n1\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxqw==\n'],
+    ['a long root', `o\n1\n${'A'.repeat(44)}\n`],
+    ['unused bits', `o\n1\n${hash.replace('2I=', '2J=')}\n`],
+    ['no padding', `o\n1\n${hash.slice(0, -1)}\n`],
+    ['carriage returns', `o\r\n1\r\n${hash}\r\n`],
+  ])('%s is refused', (_, broken) => {
+    expect(codeOf(() => parseCheckpoint(broken))).toBe('FORMAT_INVALID');
+  });
+});
+
+describe('cosignatures', () => {
+  const { text, lines, time } = vectors.checkpoint;
+  const { name, line } = vectors.cosignature;
+  const signer = keySigner(
+    name,
+    Uint8Array.from({ length: 32 }, (_, i) => i),
+  );
+  const witness = parseVerifierKey(formatVerifierKey(name, KEY_TYPE.cosignature, parseVerifierKey(signer.verifierKey).publicKey));
+
+  test("C2SP: the example's time and message", () => {
+    const [, cosigned] = openNote(`${text}\n${lines.join('')}`, []).unknown;
+    expect(cosignatureTime((cosigned as NoteSignature).signature)).toBe(time);
+    expect(new TextDecoder().decode(cosignatureMessage(time, text))).toBe(`cosignature/v1\ntime 1679315147\n${text}`);
+  });
+
+  test('one made by another implementation verifies in the note, and is made the same here', async () => {
+    const opened = openNote(`${text}\n${lines[0]}${line}`, [witness]);
+    expect(opened.verified).toMatchObject([{ name, id: witness.id }]);
+    const { signature } = opened.verified[0] as NoteSignature;
+    expect(formatNote(text, [await cosign(text, cosignatureTime(signature) as number, signer)])).toBe(`${text}\n${line}`);
+  });
+
+  test('another text, time or key does not verify', async () => {
+    const { signature } = await cosign(text, 5, signer);
+    expect(verifyCosignature(witness, text, signature)).toBe(true);
+    const later = signature.slice();
+    later[7] = 6;
+    expect(verifyCosignature(witness, text, later)).toBe(false);
+    expect(verifyCosignature(witness, `${text}x\n`, signature)).toBe(false);
+    expect(verifyCosignature(parseVerifierKey(signer.verifierKey), text, signature)).toBe(false);
+    expect(verifyCosignature({ ...verifierOf('other'), type: KEY_TYPE.cosignature }, text, signature)).toBe(false);
+    expect(verifyCosignature(witness, text, signature.subarray(1))).toBe(false);
+  });
+
+  test('an ordinary signature by the same key is no cosignature', async () => {
+    const plain = await signNote(text, signer);
+    const asWitness = plain.replace(/— .*\n$/, '');
+    const { signature } = openNote(plain, []).unknown[0] as NoteSignature;
+    expect(codeOf(() => openNote(formatNote(asWitness.slice(0, -1), [{ name, id: witness.id, signature }]), [witness]))).toBe(
+      'SIGNATURE_INVALID',
+    );
+  });
+
+  test('times beyond 2^53 are none', async () => {
+    const { signature } = await cosign(text, Number.MAX_SAFE_INTEGER, signer);
+    expect(cosignatureTime(signature)).toBe(Number.MAX_SAFE_INTEGER);
+    signature[0] = 1;
+    expect(cosignatureTime(signature)).toBeUndefined();
+    await expect(cosign(text, -1, signer)).rejects.toMatchObject({ code: 'INTERNAL' });
+    await expect(cosign(text, 1.5, signer)).rejects.toMatchObject({ code: 'INTERNAL' });
   });
 });

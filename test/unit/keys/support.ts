@@ -1,8 +1,14 @@
+import { readFileSync } from 'node:fs';
 import { sha256 } from '#crypto';
 import { utf8 } from '../../../core/bytes.ts';
 import { LineproofError } from '../../../core/errors.ts';
 import { keySigner, parseVerifierKey, type VerifierKey } from '../../../core/key.ts';
 import type { Signer } from '../../../core/ports/signer.ts';
+
+/** A file of test/vectors/keys. */
+export function readVectors(name: string): unknown {
+  return JSON.parse(readFileSync(new URL(`../../vectors/keys/${name}`, import.meta.url), 'utf8'));
+}
 
 /** The code of the LineproofError that `call` throws; undefined where it returns. Any other exception passes. */
 export function codeOf(call: () => unknown): string | undefined {

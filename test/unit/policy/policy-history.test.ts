@@ -3,6 +3,7 @@ import { toHex, utf8 } from '../../../core/bytes.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../../core/dsse.ts';
 import { canonicalJson } from '../../../core/jcs.ts';
 import { parseVerifierKey } from '../../../core/key.ts';
+import { LIMITS } from '../../../core/limits.ts';
 import type { Policy } from '../../../core/policy.ts';
 import { extendPolicies, openPolicies, PolicyInForce, type ProducerInForce } from '../../../core/policy-history.ts';
 import type { Signer } from '../../../core/ports/signer.ts';
@@ -72,6 +73,7 @@ describe('version 1', () => {
 
   test('is in an envelope that can be read, of the right type', async () => {
     expect(() => openPolicies([utf8('{}')])).toThrow(refusal('its envelope cannot be read'));
+    expect(() => openPolicies([new Uint8Array(2 * LIMITS.policyBytes + 1)])).toThrow(refusal('its envelope is too large'));
     const other = encodeEnvelope({ ...decodeEnvelope(firstEnvelope, 'policy'), payloadType: 'manifest' });
     expect(() => openPolicies([other])).toThrow(refusal('its envelope cannot be read'));
   });
@@ -96,6 +98,7 @@ describe('a later version', () => {
       'origin and shards never change',
       { shards: 3, logs: [...first.logs, entry('example.com/o/2', 33)], inputGeneration: { generation: 0, firstOffsets: [0, 0, 0] } },
     ],
+    ['it rises by one or stays', { inputGeneration: { generation: 2, firstOffsets: [0, 0] } }],
     ['first offsets change only with the input generation', { inputGeneration: { generation: 0, firstOffsets: [0, 1] } }],
     [`${SIGNERS.producer.verifierKey} was removed or changed its role`, { producers: [] }],
     [`${SIGNERS.chainer.verifierKey} was removed or changed its role`, { chainers: [entry('chainer-2', 22)] }],

@@ -83,6 +83,7 @@ describe('each field', () => {
     ['policy.chainers must be a list of 1 to 4096 items', () => ({ chainers: [] })],
     ['policy.logs must be a list of 1 to 4096 items', () => ({ logs: [] })],
     ['policy.schemas must be a list of 1 to 4096 items', () => ({ schemas: [] })],
+    ['policy.schemas must be a list of 1 to 4096 items', () => ({ schemas: Array(4097).fill('ab'.repeat(32)) })],
     ['policy.producers[0].status must be ACTIVE, RETIRED or COMPROMISED', (policy) => producer(policy, { status: 'GONE' })],
     ['policy.producers[0].streams[0] must be a stream name', (policy) => producer(policy, { streams: ['a*b'] })],
     ['policy.producers[0].streams[0] must be a stream name', (policy) => producer(policy, { streams: [''] })],
@@ -147,6 +148,10 @@ describe('what fields say together', () => {
     [
       'one public key has two roles, roots and logs',
       ({ logs }) => ({ logs: [{ ...logs[0], key: testSigner('example.com/o/0', 1).verifierKey }, logs[1]] }),
+    ],
+    [
+      'one public key has two roles, logs and witnesses',
+      () => ({ witnesses: [{ key: testSigner('witness', 31).verifierKey, url: 'https://w' }] }),
     ],
     ['two keys have this name and id', ({ producers }) => ({ producers: [producers[0], producers[0]] })],
     ['two keys have this name and id', ({ roots }) => ({ roots: { keys: [roots.keys[0], roots.keys[0]], threshold: 2 } })],
