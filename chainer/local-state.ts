@@ -1,9 +1,10 @@
 import { fromHex, toHex, utf8, utf8Text } from '../core/bytes.ts';
 import type { RecoveryPoint } from '../core/ports/archive-anchor.ts';
 import type { StateChange, StateStore } from '../core/ports/state-store.ts';
+import type { OpenSegment } from '../core/segment.ts';
 import type { Head, Lane, LogDelta, LogHead } from '../core/state.ts';
 
-const VERSION = 1;
+const VERSION = 2;
 
 /** A shard's state in the chainer's own store: derived, written now and then, so that a restart need not read the chain from its start. */
 export class LocalState {
@@ -42,8 +43,8 @@ export class LocalState {
   }
 
   /** Writes everything noted together with the head that it leads to, in one transaction. */
-  async write(head: LogHead, chainOffset: number): Promise<void> {
-    const changes: StateChange[] = [{ key: `${this.#prefix}head`, value: utf8(formatMeta(head, chainOffset)) }];
+  async write(head: LogHead, chainOffset: number, segment: OpenSegment): Promise<void> {
+    const changes: StateChange[] = [{ key: `${this.#prefix}head`, value: utf8(formatMeta(head, chainOffset, segment)) }];
     for (const [name, value] of this.#streams) changes.push({ key: `${this.#prefix}s/${name}`, value: encodeEntry(value) });
     for (const [key, lane] of this.#lanes) {
       changes.push({
@@ -80,14 +81,14 @@ function decodeEntry(bytes: Uint8Array): Head {
   return { index: Number(view.getBigUint64(0)), logIndex: Number(view.getBigUint64(8)), hash: bytes.slice(16) };
 }
 
-function formatMeta(head: LogHead, chainOffset: number): string {
+function formatMeta(head: LogHead, chainOffset: number, segment: OpenSegment): string {
   const frontier = { size: head.frontier.size, hashes: head.frontier.hashes.map(toHex) };
-  return JSON.stringify({ version: VERSION, chainOffset, head: { ...head, seal: toHex(head.seal), frontier } });
+  return JSON.stringify({ version: VERSION, chainOffset, segment, head: { ...head, seal: toHex(head.seal), frontier } });
 }
 
-function parseMeta(text: string): { head: LogHead; chainOffset: number } | undefined {
-  const { version, chainOffset, head } = JSON.parse(text);
+function parseMeta(text: string): { head: LogHead; chainOffset: number; segment: OpenSegment } | undefined {
+  const { version, chainOffset, segment, head } = JSON.parse(text);
   if (version !== VERSION) return undefined;
   const frontier = { size: head.frontier.size, hashes: head.frontier.hashes.map(fromHex) };
-  return { chainOffset, head: { ...head, seal: fromHex(head.seal), frontier } };
+  return { chainOffset, segment, head: { ...head, seal: fromHex(head.seal), frontier } };
 }

@@ -13,6 +13,7 @@ import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
 import type { Signer } from '../core/ports/signer.ts';
+import { growSegment, type OpenSegment, openSegment, segmentEnds } from '../core/segment.ts';
 import type { Sources } from '../core/sources.ts';
 import { genesis, LogState, type LogView, overlay } from '../core/state.ts';
 import { frontierRoot } from '../core/tree/frontier.ts';
@@ -103,7 +104,8 @@ export class Sequencer {
   #attested: { readonly size: number; readonly root: Uint8Array } | undefined;
   #stateWrittenMs = 0;
   #policyReadMs = 0;
-  #tickDone = true;
+  /** The archive's segment that the head lies in: a silent log closes it with a block that has no input. */
+  #segment: OpenSegment = openSegment(0);
 
   constructor(options: SequencerOptions) {
     this.#o = options;
@@ -158,6 +160,7 @@ export class Sequencer {
     if (fromSnapshot) this.#noteAll();
     this.#chainOffset = point?.chainOffset ?? -1;
     this.#readPos = this.#chainOffset + 1;
+    this.#segment = point?.segment ?? openSegment(this.#state.head.size);
     this.#lastEvidence = undefined;
     this.#forgetFlights();
     this.#pending = [];
@@ -229,7 +232,7 @@ export class Sequencer {
     this.#chainOffset = offset;
     this.#lastEvidence = accepted.inputs.length > 0 ? accepted.inputs : this.#lastEvidence;
     this.#pending.push(acceptedIdentities(accepted, offset, this.#window()));
-    if (accepted.links.length > 0) this.#tickDone = false;
+    this.#growSegment(accepted);
     this.#checkAttested();
     this.#count(accepted);
   }
@@ -298,11 +301,20 @@ export class Sequencer {
     return { inputGeneration: generation, inputTo: firstOffsets[head.shard] ?? 0, appendedAt: head.appendedAt };
   }
 
-  /** Whether the log has been silent for so long after links that a block without any should close their segment. */
+  /** Whether the open segment is so old that the next seal ends it, and no input brings one. */
   #tickDue(): boolean {
-    const { head } = this.#top();
-    if (this.#tickDone || this.#inflight.length > 0) return false;
-    return this.#o.clock.nowMicros() - head.acceptedAt >= this.#o.sources.policies.latest.policy.segmentMaxAgeMs * 1000;
+    const { firstSealAt } = this.#segment;
+    if (firstSealAt === undefined || this.#inflight.length > 0) return false;
+    return this.#o.clock.nowMicros() - firstSealAt >= this.#o.sources.policies.latest.policy.segmentMaxAgeMs * 1000;
+  }
+
+  /** Follows the archive's segments by the rule of the log alone. */
+  #growSegment({ block, seal, leafHashes, delta }: AcceptedBlock): void {
+    const eventBytes = block.events.reduce((sum, { length }) => sum + length, 0);
+    const grown = growSegment(this.#segment, { leaves: leafHashes.length, eventBytes, acceptedAt: seal.acceptedAt });
+    const policy = this.#o.sources.policies.byDigest(toHex(seal.policy));
+    const ends = policy !== undefined && segmentEnds(grown, seal.acceptedAt, policy.policy.segmentMaxAgeMs);
+    this.#segment = ends ? openSegment(delta.head.size) : grown;
   }
 
   /** Takes as much input as surely fits one block. */
@@ -332,7 +344,6 @@ export class Sequencer {
     const seal = { policy, inputGeneration, inputFrom: inputTo, acceptedAt, final: false };
     const { value, accepted } = await buildBlock(view, ordered, seal, this.#o.signer, this.#o.blockSchemaId, sources.context());
     this.#input = this.#input.slice(intakes.length);
-    if (ordered.links.length === 0) this.#tickDone = true;
     this.#launch(value, accepted, view);
     metrics.observe('lineproof_chainer_block_bytes', value.length, this.#labels());
   }
@@ -544,7 +555,7 @@ export class Sequencer {
     const now = this.#o.clock.monotonicMs();
     if (this.#chainOffset < 0 || (!always && now - this.#stateWrittenMs < this.#o.settings.stateIntervalMs)) return;
     this.#stateWrittenMs = now;
-    await this.#o.local.write(this.#state.head, this.#chainOffset);
+    await this.#o.local.write(this.#state.head, this.#chainOffset, this.#segment);
   }
 
   /** Runs `action` until it succeeds; what cannot get better by itself is thrown. */

@@ -1,3 +1,4 @@
+import type { OpenSegment } from '../segment.ts';
 import type { Head, Lane, LogHead } from '../state.ts';
 
 /** A state from which a shard can be read on: what a snapshot, or a process's own memory, holds. */
@@ -7,6 +8,8 @@ export interface RecoveryPoint {
   readonly lanes: Iterable<readonly [string, Lane]>;
   /** Offset on the chain topic of the block that the head ends in. */
   readonly chainOffset: number;
+  /** The segment that is open at the head; undefined where the head is a segment's end, as a snapshot's always is. */
+  readonly segment?: OpenSegment | undefined;
 }
 
 /** What a chainer asks the archive before it goes on: the archive has the last word on what was attested. */
