@@ -1,4 +1,5 @@
 import { sha256, verifyEd25519 } from '#crypto';
+import { policyKey } from '../core/archive-keys.ts';
 import type { ArchivedColumns } from '../core/archived-event.ts';
 import { type BatchHeader, decodeBatchHeader } from '../core/batch.ts';
 import { type BatchRules, checkHeader, judgeEvent, type ProvenHeader } from '../core/batch-check.ts';
@@ -14,6 +15,7 @@ import type { PolicyInForce } from '../core/policy-history.ts';
 import { REASONS, reasonName } from '../core/reasons.ts';
 import { shardOf } from '../core/shard.ts';
 import { type Head, type Lane, laneKey } from '../core/state.ts';
+import type { Property } from '../core/verdict.ts';
 import type { Findings } from './findings.ts';
 import type { LaneAudit } from './lane-audit.ts';
 import type { Governance } from './policies.ts';
@@ -49,6 +51,8 @@ export interface AuditedBlock {
   readonly rows: ReadonlyMap<number, AuditedRow>;
   /** False where what misses in evidence and rows has been said already. */
   readonly whole: boolean;
+  /** Hex digests of the schemas whose events retention removed. */
+  readonly retired: ReadonlySet<string>;
   /** Key of the evidence object and of the events object by schema, for findings. */
   readonly objects: { readonly evidence: string; events(schemaHex: string): string };
 }
@@ -93,6 +97,7 @@ export class BlockAudit {
   links = 0;
   batches = 0;
   signatures = 0;
+  retired = 0;
   offsets = 0;
 
   constructor(
@@ -117,7 +122,9 @@ export class BlockAudit {
     const policy = this.#governance.history.byDigest(toHex(seal.policy));
     this.#checkSeal(block, policy);
     for (const link of block.links) this.#checkChain(link, seal);
-    const summary = block.evidence === undefined || policy === undefined ? undefined : this.#checkEvidence(block, block.evidence, policy);
+    // A block of a policy that is not there is judged by the one before: that misses, not everything after it.
+    const known = policy ?? this.#governance.history.byDigest(this.policy ?? '') ?? this.#governance.history.latest;
+    const summary = block.evidence === undefined ? undefined : this.#checkEvidence(block, block.evidence, known);
     this.blocks += 1;
     this.links += block.links.length;
     this.nextIndex = sealLeaf + 1;
@@ -125,10 +132,10 @@ export class BlockAudit {
     this.inputGeneration = seal.inputGeneration;
     this.inputTo = seal.inputTo;
     this.acceptedAt = seal.acceptedAt;
-    this.policy = toHex(seal.policy);
+    if (policy !== undefined) this.policy = policy.hex;
     this.final = seal.final;
     if (summary !== undefined) this.appendedAt = summary.appendedAt;
-    if (policy !== undefined) this.#forgetLanes(policy);
+    this.#forgetLanes(known);
     return summary;
   }
 
@@ -178,7 +185,10 @@ export class BlockAudit {
   #checkPolicy(seal: Seal, policy: PolicyInForce | undefined, place: { shard: number; leaf: number }): void {
     const hex = toHex(seal.policy);
     if (policy === undefined)
-      return this.#findings.fail('POLICY', 'POLICY_MISSING', `the seal names policy ${hex}, which the archive does not hold`, place);
+      return this.#findings.fail('POLICY', 'POLICY_MISSING', 'the seal names a policy that the archive does not hold', {
+        ...place,
+        object: policyKey(hex),
+      });
     if (this.policy !== null && this.policy !== hex && !this.#governance.history.descends(hex, this.policy))
       this.#findings.fail('POLICY', 'POLICY_BACK', 'the seal names an earlier policy than the one before', place);
     if (seal.acceptedAt < this.acceptedAt && this.policy === hex)
@@ -501,7 +511,8 @@ export class BlockAudit {
     const row = block.rows.get(leaf);
     if (row === undefined) {
       this.unique.unknown(leaf);
-      if (block.whole) this.#findings.fail('ARCHIVE', 'EVENT_MISSING', 'the events file has no record of this leaf', place);
+      if (block.retired.has(toHex(link.schema))) this.retired += 1;
+      else if (block.whole) this.#findings.fail('ARCHIVE', 'EVENT_MISSING', 'the events file has no record of this leaf', place);
       return undefined;
     }
     const { columns, event } = row;
@@ -530,7 +541,7 @@ export class BlockAudit {
     if (batch.proven === undefined) return undefined;
     const { head, reason } = judgeEvent(event, link.event, batch.proven, rules);
     if (reason !== REASONS.NONE)
-      this.#findings.fail('POLICY', 'EVENT_UNACCEPTABLE', `a linked event is not acceptable: ${reasonName(reason)}`, place);
+      this.#findings.fail(propertyOf(reason), 'EVENT_UNACCEPTABLE', `a linked event is not acceptable: ${reasonName(reason)}`, place);
     if (head === undefined) return undefined;
     if (head.stream !== link.stream)
       this.#findings.fail('STREAMS', 'EVENT_STREAM', `the event is of stream ${JSON.stringify(head.stream)}`, place);
@@ -556,6 +567,21 @@ function isBefore(link: Link, offset: number, position: number): boolean {
 function laneStep(header: BatchHeader, input: EvidenceInput): LaneStep {
   return { number: header.number, previous: header.previous, hash: sha256(input.batch?.header ?? ZEROS), appendedAt: input.appendedAt };
 }
+
+/** The property that something which must have been rejected breaks: who may sign what, how streams are made of events, or what the policy demands. */
+function propertyOf(reason: number): Property {
+  if (SIGNERS.includes(reason)) return 'SIGNATURES';
+  return EVENTS.includes(reason) ? 'STREAMS' : 'POLICY';
+}
+
+const SIGNERS: readonly number[] = [
+  REASONS.KEY_UNKNOWN,
+  REASONS.KEY_NOT_ACTIVE,
+  REASONS.SIGNATURE_WRONG,
+  REASONS.STREAM_NOT_PERMITTED,
+  REASONS.TYPE_NOT_PERMITTED,
+];
+const EVENTS: readonly number[] = [REASONS.EVENT_TOO_LARGE, REASONS.EVENT_MALFORMED, REASONS.EVENT_INVALID, REASONS.STREAM_WRONG_SHARD];
 
 /** Reasons that a header alone shows, in the order in which they are looked for. */
 const SHOWN_BY_HEADER: readonly number[] = [

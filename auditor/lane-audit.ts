@@ -81,13 +81,15 @@ export class LaneAudit {
     const lane = this.#lanes.get(key);
     const place = { shard: at.shard, offset: at.offset, lane: key };
     this.#checkContinues(header, lane, place);
-    this.#lanes.set(key, {
-      shard: header.shard,
-      number: Math.max(header.number + 1, lane?.number ?? 0),
-      seq: Math.max(header.firstSeq + header.count, lane?.seq ?? 0),
-      hash: sha256(bytes),
-      sampledOut: Math.max(header.sampledOut, lane?.sampledOut ?? 0),
-    });
+    if (lane === undefined || header.number >= lane.number) {
+      this.#lanes.set(key, {
+        shard: header.shard,
+        number: header.number + 1,
+        seq: Math.max(header.firstSeq + header.count, lane?.seq ?? 0),
+        hash: sha256(bytes),
+        sampledOut: Math.max(header.sampledOut, lane?.sampledOut ?? 0),
+      });
+    }
     if (header.count > 0) return;
     this.heartbeats += 1;
     this.#checkSilence(header.producer, at, policy);

@@ -21,8 +21,8 @@ export class ManifestDraft {
     this.#counts.seals += 1;
     this.#counts.links += block.links.length;
     for (const { link, leaf } of block.links) {
-      const producer = summary.headers.get(link.inputOffset)?.producer ?? '';
-      this.#perProducer.set(producer, (this.#perProducer.get(producer) ?? 0) + 1);
+      const producer = summary.headers.get(link.inputOffset)?.producer;
+      if (producer !== undefined) this.#perProducer.set(producer, (this.#perProducer.get(producer) ?? 0) + 1);
       this.#schemas.add(toHex(link.schema));
       this.#occurred(block.rows.get(leaf)?.event ?? null, toHex(link.schema), governance);
     }

@@ -1,37 +1,23 @@
 import { inflateRawSync } from 'node:zlib';
 import { sha256, sha256Stream } from '#crypto';
-import { logKeysOf, parseArchiveKey } from '../core/archive-keys.ts';
+import { logKeysOf, parseArchiveKey, schemaKey } from '../core/archive-keys.ts';
 import { archivedEventSchema, decodeArchivedEvent } from '../core/archived-event.ts';
 import { type BlockEvidence, decodeBlockEvidence } from '../core/block-evidence.ts';
 import { fromHex, toHex } from '../core/bytes.ts';
 import { canonicalJson } from '../core/jcs.ts';
 import { type Manifest, type ManifestObject, parseManifest } from '../core/manifest.ts';
 import { readContainer } from '../core/ocf.ts';
-import type { ObjectStore } from '../core/ports/object-store.ts';
 import { SCHEMA_TEXTS } from '../core/schema-texts.ts';
 import { segmentSyncMarker } from '../core/segment.ts';
 import { attestedPayload } from './attestation.ts';
 import type { AuditedRow } from './block-audit.ts';
 import type { Findings } from './findings.ts';
 import { type Governance, reason } from './policies.ts';
+import { retiredObjects } from './retirement.ts';
+import type { ShardPlace, StoredManifest } from './shard-place.ts';
 
 /** More than any segment's file can be expected to have; what is larger is not loaded. */
 const MAX_OBJECT_BYTES = 512 * 1024 * 1024;
-
-/** The archive's objects, and the shard that is looked at. */
-export interface ShardPlace {
-  readonly objects: ObjectStore;
-  /** Every object with its size. */
-  readonly listed: ReadonlyMap<string, number>;
-  readonly origin: string;
-  readonly shard: number;
-}
-
-/** A manifest that can be read. */
-export interface StoredManifest {
-  readonly key: string;
-  readonly manifest: Manifest;
-}
 
 /** A segment of the archive: its signed manifest and what its files hold. */
 export interface AuditedSegment extends StoredManifest {
@@ -41,6 +27,8 @@ export interface AuditedSegment extends StoredManifest {
   readonly rows: Map<number, AuditedRow>;
   /** False where one of its files could not be read to the end: what misses then has been said. */
   readonly whole: boolean;
+  /** Hex digests of the schemas whose events retention removed. */
+  readonly retired: ReadonlySet<string>;
 }
 
 /** Reads the manifests of a shard in order and checks each by itself and against the one before. */
@@ -72,7 +60,7 @@ export async function readManifests(place: ShardPlace, governance: Governance, f
       findings.fail('ARCHIVE', 'MANIFEST_PREVIOUS', 'the manifest names another one as the one before', at);
     previous = toHex(sha256(manifest.payload));
     end = manifest.end;
-    manifests.push({ key, manifest });
+    manifests.push({ key, digest: previous, manifest });
   }
   return manifests;
 }
@@ -96,48 +84,77 @@ async function readManifest(
   return value;
 }
 
-/** Reads the files that a manifest lists and holds them against it. */
+/**
+ * Reads the files that a manifest lists and holds them against it. What retention removed may be missing:
+ * `archivedUntil` is the last accepted time of the archive, by which the policy's time to keep is judged.
+ */
 export async function readSegment(
   place: ShardPlace,
   stored: StoredManifest,
+  archivedUntil: number,
   governance: Governance,
   findings: Findings,
 ): Promise<AuditedSegment> {
-  const { manifest, key } = stored;
-  const { shard } = place;
-  const keys = logKeysOf(shard);
+  const { manifest } = stored;
+  const { segments, events, evidence: evidenceKey } = logKeysOf(place.shard);
   const sync = segmentSyncMarker(manifest.origin, manifest.first, manifest.end, fromHex(manifest.root));
-  const schemas = new Map(manifest.schemas.map((hex) => [keys.events(manifest.first, manifest.end, hex).slice(keys.segments.length), hex]));
-  const evidenceName = keys.evidence(manifest.first, manifest.end).slice(keys.segments.length);
-  const names = manifest.objects.map(({ name }) => name);
-  if (canonicalJson(names.toSorted()) !== canonicalJson([...schemas.keys(), evidenceName].toSorted())) {
-    findings.fail('ARCHIVE', 'MANIFEST_OBJECTS', 'the manifest lists other objects than its segment has', { shard, object: key });
-  }
+  const schemas = new Map(manifest.schemas.map((hex) => [events(manifest.first, manifest.end, hex).slice(segments.length), hex]));
+  const evidenceName = evidenceKey(manifest.first, manifest.end).slice(segments.length);
+  checkObjectNames(place, stored, [...schemas.keys(), evidenceName], findings);
+  const removable = await retiredObjects(place, stored, archivedUntil, governance, findings);
   const evidence = new Map<number, BlockEvidence>();
   const rows = new Map<number, AuditedRow>();
+  const retired = new Set<string>();
   let whole = true;
   for (const listing of manifest.objects) {
     const hex = schemas.get(listing.name);
-    const schema = hex === undefined ? undefined : governance.schemas.get(hex);
-    if (hex !== undefined && schema === undefined) {
-      whole = false;
-      findings.fail('ARCHIVE', 'MISSING', 'the schema of an events file is not in the archive', { shard, object: `schemas/${hex}.avsc` });
-    }
-    const text = schema === undefined ? SCHEMA_TEXTS.BlockEvidence : archivedEventSchema(schema.text);
-    if (schema === undefined && listing.name !== evidenceName) continue;
-    const read = await eachRecord(place, listing, { schema: text, sync }, findings, (record) => {
-      if (hex === undefined) {
-        const decoded = decodeBlockEvidence(record);
-        evidence.set(decoded.sealIndex, decoded);
-        return decoded.sealIndex;
-      }
-      const row = decodeArchivedEvent(record);
-      rows.set(row.columns.logIndex, { ...row, schema: hex });
-      return row.columns.logIndex;
-    });
-    whole &&= read;
+    if (hex !== undefined && removable.has(listing.name) && !place.listed.has(`${segments}${listing.name}`)) retired.add(hex);
+    else if (hex !== undefined) whole = (await readRows(place, listing, { hex, sync }, governance, findings, rows)) && whole;
+    else if (listing.name === evidenceName) whole = (await readEvidence(place, listing, sync, findings, evidence)) && whole;
   }
-  return { ...stored, evidence, rows, whole };
+  return { ...stored, evidence, rows, whole, retired };
+}
+
+function checkObjectNames({ shard }: ShardPlace, { manifest, key }: StoredManifest, expected: readonly string[], findings: Findings): void {
+  const names = manifest.objects.map(({ name }) => name);
+  if (canonicalJson(names.toSorted()) === canonicalJson(expected.toSorted())) return;
+  findings.fail('ARCHIVE', 'MANIFEST_OBJECTS', 'the manifest lists other objects than its segment has', { shard, object: key });
+}
+
+async function readRows(
+  place: ShardPlace,
+  listing: ManifestObject,
+  { hex, sync }: { readonly hex: string; readonly sync: Uint8Array },
+  governance: Governance,
+  findings: Findings,
+  rows: Map<number, AuditedRow>,
+): Promise<boolean> {
+  const schema = governance.schemas.get(hex);
+  if (schema === undefined) {
+    const missing = { shard: place.shard, object: schemaKey(hex) };
+    if (!place.listed.has(missing.object))
+      findings.fail('ARCHIVE', 'MISSING', 'the schema of an events file is not in the archive', missing);
+    return false;
+  }
+  return eachRecord(place, listing, { schema: archivedEventSchema(schema.text), sync }, findings, (record) => {
+    const row = decodeArchivedEvent(record);
+    rows.set(row.columns.logIndex, { ...row, schema: hex });
+    return row.columns.logIndex;
+  });
+}
+
+function readEvidence(
+  place: ShardPlace,
+  listing: ManifestObject,
+  sync: Uint8Array,
+  findings: Findings,
+  evidence: Map<number, BlockEvidence>,
+): Promise<boolean> {
+  return eachRecord(place, listing, { schema: SCHEMA_TEXTS.BlockEvidence, sync }, findings, (record) => {
+    const decoded = decodeBlockEvidence(record);
+    evidence.set(decoded.sealIndex, decoded);
+    return decoded.sealIndex;
+  });
 }
 
 /** Reads one file: its bytes and its records against the manifest. `take` gives a record's tree index, which must rise. True where all of it was read. */
@@ -203,9 +220,9 @@ export function checkSegmentListing(place: ShardPlace, manifests: readonly Store
     const named = parseArchiveKey(key);
     if (named.kind !== 'events' && named.kind !== 'evidence' && named.kind !== 'retired') continue;
     const at = { shard, object: key };
-    if (named.kind === 'retired')
-      findings.fail('ARCHIVE', 'RETIRED_UNKNOWN', 'this version knows no records of retention: nothing is taken as removed', at);
-    else if (named.first < archived) findings.fail('ARCHIVE', 'UNLISTED', 'no manifest lists this object', at);
+    if (named.kind === 'retired' && manifests.some(({ manifest }) => manifest.first === named.first && manifest.end === named.end))
+      continue;
+    if (named.first < archived) findings.fail('ARCHIVE', 'UNLISTED', 'no manifest lists this object', at);
     else if (listed.has(keys.checkpointAt(named.end))) {
       // Files, then the checkpoint of the segment's end, then the manifest: with the first two there, the third is missing.
       const missing = { shard, object: keys.manifest(named.first, named.end), leaf: named.first };

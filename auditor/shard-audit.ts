@@ -10,14 +10,8 @@ import type { Findings } from './findings.ts';
 import type { LaneAudit } from './lane-audit.ts';
 import { ManifestDraft } from './manifest-draft.ts';
 import { type Governance, reason } from './policies.ts';
-import {
-  type AuditedSegment,
-  checkSegmentListing,
-  readManifests,
-  readSegment,
-  type ShardPlace,
-  type StoredManifest,
-} from './segment-audit.ts';
+import { type AuditedSegment, checkSegmentListing, readManifests, readSegment } from './segment-audit.ts';
+import type { ShardPlace, StoredManifest } from './shard-place.ts';
 import { snapshotFaults } from './snapshot-audit.ts';
 import { type LeafRun, TreeAudit } from './tree-audit.ts';
 import { UniqueAudit } from './unique-audit.ts';
@@ -45,6 +39,7 @@ export interface ShardCounts {
   readonly offsets: number;
   readonly streams: number;
   readonly events: number;
+  readonly retired: number;
   readonly duplicates: number;
   readonly conflicts: number;
   readonly repeats: number;
@@ -104,6 +99,11 @@ class ShardAudit {
     if (this.#blindFrom !== undefined) await this.#readUnjudged();
     this.#checkEnd(size, archived);
     return this.#counts(size);
+  }
+
+  /** Accepted time of the newest archived block, microseconds. */
+  get #archivedUntil(): number {
+    return this.#segments.at(-1)?.manifest.accepted.to ?? 0;
   }
 
   // --- what was signed
@@ -244,6 +244,7 @@ class ShardAudit {
       evidence: segment?.evidence.get(leaf),
       rows: segment?.rows ?? new Map(),
       whole: segment?.whole ?? true,
+      retired: segment?.retired ?? new Set(),
       objects: { evidence: this.#keys.evidence(first, end), events: (hex) => this.#keys.events(first, end, hex) },
     };
     if (segment?.whole === true && block.evidence === undefined) {
@@ -272,7 +273,8 @@ class ShardAudit {
   async #segmentAt(leaf: number): Promise<AuditedSegment | undefined> {
     if (this.#segment !== undefined && leaf < this.#segment.manifest.end) return this.#segment;
     const next = this.#segments.find(({ manifest }) => manifest.first <= leaf && leaf < manifest.end);
-    this.#segment = next === undefined ? undefined : await readSegment(this.#o, next, this.#o.governance, this.#o.findings);
+    this.#segment =
+      next === undefined ? undefined : await readSegment(this.#o, next, this.#archivedUntil, this.#o.governance, this.#o.findings);
     return this.#segment;
   }
 
@@ -304,7 +306,7 @@ class ShardAudit {
     this.#boundaryKnown = true;
   }
 
-  async #closeSegment({ manifest, key, whole, evidence, rows }: AuditedSegment): Promise<void> {
+  async #closeSegment({ manifest, key, whole, retired, evidence, rows }: AuditedSegment): Promise<void> {
     const { findings, shard } = this.#o;
     for (const leaf of evidence.keys())
       findings.fail('ARCHIVE', 'RECORD_EXTRA', 'the evidence file has a record of no block', {
@@ -319,7 +321,9 @@ class ShardAudit {
         object: this.#keys.events(manifest.first, manifest.end, schema),
       });
     if (whole) {
-      const fields = this.#draft.differences(manifest, this.#tree.root(), this.#index);
+      const fields = this.#draft
+        .differences(manifest, this.#tree.root(), this.#index)
+        .filter((field) => retired.size === 0 || field !== 'occurred');
       for (const field of fields)
         findings.fail('ARCHIVE', 'MANIFEST_FIELD', `the manifest's field ${field} is not what the log gives`, { shard, object: key });
     }
@@ -346,7 +350,8 @@ class ShardAudit {
   async #readUnjudged(): Promise<void> {
     const { governance, findings } = this.#o;
     const from = this.#segment?.manifest.end ?? this.#boundary.first;
-    for (const each of this.#segments) if (each.manifest.first >= from) await readSegment(this.#o, each, governance, findings);
+    for (const each of this.#segments)
+      if (each.manifest.first >= from) await readSegment(this.#o, each, this.#archivedUntil, governance, findings);
   }
 
   // --- the end
@@ -367,7 +372,7 @@ class ShardAudit {
   }
 
   #counts(size: number): ShardCounts {
-    const { links, blocks, batches, signatures, offsets, streams } = this.#blocks;
+    const { links, blocks, batches, signatures, offsets, streams, retired } = this.#blocks;
     const { events, duplicates, conflicts, repeats, replays } = this.#unique;
     const tiles = this.#tree.checkedTiles;
     const segments = this.#segments.length;
@@ -382,6 +387,7 @@ class ShardAudit {
       offsets,
       streams: streams.size,
       events,
+      retired,
       duplicates,
       conflicts,
       repeats,

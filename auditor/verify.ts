@@ -140,7 +140,7 @@ function verdictOf(
   const counted: Readonly<Record<Property, Readonly<Record<string, number>>>> = {
     ARCHIVE: { objects, segments: sum('segments'), tiles: sum('tiles') },
     LOG: { shards: counts.length, leaves: sum('size') },
-    STREAMS: { streams: sum('streams'), links: sum('links'), events: sum('events') },
+    STREAMS: { streams: sum('streams'), links: sum('links'), events: sum('events'), retired: sum('retired') },
     SIGNATURES: { signatures: sum('signatures'), batches: sum('batches'), blocks: sum('blocks') },
     ORDER: { blocks: sum('blocks'), batches: sum('batches') },
     COMPLETE: { lanes: lanes.lanes, heartbeats: lanes.heartbeats, gaps: lanes.gaps, offsets: sum('offsets'), sampledOut: lanes.sampledOut },

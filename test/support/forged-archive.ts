@@ -69,6 +69,8 @@ export class ArchiveObjects implements ObjectStore {
 
 /** A block as it will be archived, taken apart without any judgement. */
 interface TakenBlock {
+  /** Tree index of its first leaf. */
+  readonly first: number;
   readonly seal: Seal;
   readonly keyId: Uint8Array;
   readonly signature: Uint8Array;
@@ -135,8 +137,8 @@ export class ForgedArchive {
 
   /** Takes any block that can be taken apart. */
   append(value: Uint8Array): void {
-    const block = takeApart(value);
     const { head } = this.state;
+    const block = takeApart(value, head.size);
     const bytes = decodeBlock(unframe(value).payload);
     const frontier = extendFrontier(head.frontier, block.hashes);
     const streams = new Map<string, Head>();
@@ -233,7 +235,7 @@ export class ForgedArchive {
     await this.publish();
     const root = frontierRoot(this.state.head.frontier);
     const end = this.size;
-    const first = (this.#blocks[0] as TakenBlock).seal.firstIndex;
+    const { first } = this.#blocks[0] as TakenBlock;
     const sync = segmentSyncMarker(`${this.world.origin}/${this.shard}`, first, end, root);
     const honestRows = this.#blocks.flatMap(rowsOf);
     const rows = forgery.rows?.(honestRows) ?? honestRows;
@@ -269,7 +271,9 @@ export class ForgedArchive {
     const receipts = inputs.flatMap((input) => input.receipts);
     const outcome = (name: string): number => inputs.filter((input) => input.outcome === name).reduce((sum, { span }) => sum + span, 0);
     const receipt = (name: string): number => receipts.filter((each) => each.outcome === name).length;
-    const links = this.#blocks.flatMap((block) => block.links.map(({ inputOffset }) => block.headers.get(inputOffset)?.producer ?? ''));
+    const producers = this.#blocks
+      .flatMap((block) => block.links.map(({ inputOffset }) => block.headers.get(inputOffset)?.producer))
+      .filter((producer) => producer !== undefined);
     const sampled = new Map<string, number>();
     for (const { producer, epoch, sampledOut } of this.#blocks.flatMap((block) => [...block.headers.values()])) {
       const lane = laneKey(producer, epoch);
@@ -281,7 +285,7 @@ export class ForgedArchive {
       ...known,
       origin: `${this.world.origin}/${this.shard}`,
       counts: {
-        links: links.length,
+        links: this.#blocks.reduce((sum, { links }) => sum + links.length, 0),
         seals: seals.length,
         duplicates: receipt('DUPLICATE'),
         conflicts: receipt('CONFLICT'),
@@ -289,9 +293,9 @@ export class ForgedArchive {
         rejected: outcome('REJECTED') + receipt('REJECTED'),
         empty: outcome('EMPTY'),
         sampledOut: [...sampled.values()].reduce((sum, each) => sum + each, 0),
-        perProducer: [...new Set(links)]
+        perProducer: [...new Set(producers)]
           .toSorted()
-          .map((producer) => ({ producer, links: links.filter((each) => each === producer).length })),
+          .map((producer) => ({ producer, links: producers.filter((each) => each === producer).length })),
       },
       occurred: occurred.length === 0 ? null : { from: Math.min(...occurred), to: Math.max(...occurred) },
       accepted: { from: seals[0]?.acceptedAt ?? 0, to: seals.at(-1)?.acceptedAt ?? 0 },
@@ -325,7 +329,7 @@ export class ForgedArchive {
   }
 }
 
-function takeApart(value: Uint8Array): TakenBlock {
+function takeApart(value: Uint8Array, first: number): TakenBlock {
   const block = decodeBlock(unframe(value).payload);
   const seal = decodeLeaf(block.seal) as Seal;
   const links = block.links.map((bytes) => decodeLeaf(bytes) as Link);
@@ -337,14 +341,14 @@ function takeApart(value: Uint8Array): TakenBlock {
     offset += span;
   }
   const { keyId, signature, evidence, events } = block;
-  return { seal, keyId, signature, evidence, inputs, headers, links, events, hashes: [...block.links, block.seal].map(leafHash) };
+  return { first, seal, keyId, signature, evidence, inputs, headers, links, events, hashes: [...block.links, block.seal].map(leafHash) };
 }
 
-function rowsOf({ seal, links, events, headers, hashes }: TakenBlock): Row[] {
+function rowsOf({ first, links, events, headers, hashes }: TakenBlock): Row[] {
   return links.map((link, i) => {
     const header = headers.get(link.inputOffset);
     const columns: ArchivedColumns = {
-      logIndex: seal.firstIndex + i,
+      logIndex: first + i,
       streamIndex: link.index,
       acceptedAt: link.acceptedAt,
       producer: header?.producer ?? '',
@@ -359,8 +363,8 @@ function rowsOf({ seal, links, events, headers, hashes }: TakenBlock): Row[] {
   });
 }
 
-function recordOf({ seal, links, keyId, signature, evidence }: TakenBlock): BlockEvidence {
-  return { sealIndex: seal.firstIndex + links.length, keyId, signature, evidence };
+function recordOf({ first, links, keyId, signature, evidence }: TakenBlock): BlockEvidence {
+  return { sealIndex: first + links.length, keyId, signature, evidence };
 }
 
 function offsetsOf(seals: readonly Seal[]): { generation: number; from: number; to: number }[] {

@@ -1,0 +1,19 @@
+import type { Manifest } from '../core/manifest.ts';
+import type { ObjectStore } from '../core/ports/object-store.ts';
+
+/** The archive's objects, and the shard that is looked at. */
+export interface ShardPlace {
+  readonly objects: ObjectStore;
+  /** Every object with its size. */
+  readonly listed: ReadonlyMap<string, number>;
+  readonly origin: string;
+  readonly shard: number;
+}
+
+/** A manifest that can be read. */
+export interface StoredManifest {
+  readonly key: string;
+  /** Hex SHA-256 of its payload. */
+  readonly digest: string;
+  readonly manifest: Manifest;
+}

@@ -1,0 +1,263 @@
+import { describe, expect, test } from '@jest/globals';
+import { sha256 } from '#crypto';
+import { logKeysOf } from '../../core/archive-keys.ts';
+import { toHex } from '../../core/bytes.ts';
+import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/dsse.ts';
+import { parseManifest } from '../../core/manifest.ts';
+import type { Policy } from '../../core/policy.ts';
+import { encodeRetired, type Retired } from '../../core/retired.ts';
+import { shardOf } from '../../core/shard.ts';
+import { decodeSnapshot, encodeSnapshot, type Snapshot } from '../../core/snapshot.ts';
+import type { Verdict } from '../../core/verdict.ts';
+import { ForgedArchive } from '../support/forged-archive.ts';
+import { makeWorld, START_MICROS, testId, type World } from '../support/producer.ts';
+import { required, richWorld, SECOND } from '../support/rich-archive.ts';
+import { codes, makeScene, Scene } from '../support/scene.ts';
+
+const KEYS = logKeysOf(0);
+const SEVENS = new Uint8Array(32).fill(7);
+
+describe('a snapshot that the log key signed and that says something else than the log', () => {
+  const wrong: Readonly<Record<string, (snapshot: Snapshot) => Partial<Snapshot>>> = {
+    origin: () => ({ origin: 'example.org/other' }),
+    shards: () => ({ shards: 2 }),
+    seal: () => ({ seal: SEVENS }),
+    frontier: ({ frontier }) => ({ frontier: frontier.map(() => SEVENS) }),
+    inputGeneration: () => ({ inputGeneration: 1 }),
+    inputTo: ({ inputTo }) => ({ inputTo: inputTo + 1 }),
+    appendedAt: ({ appendedAt }) => ({ appendedAt: appendedAt + 1 }),
+    acceptedAt: ({ acceptedAt }) => ({ acceptedAt: acceptedAt + 1 }),
+    policy: () => ({ policy: SEVENS }),
+    final: () => ({ final: true }),
+    'a stream’s index': ({ streams }) => ({ streams: streams.map((head) => ({ ...head, index: head.index + 1 })) }),
+    'a stream’s hash': ({ streams }) => ({ streams: streams.map((head) => ({ ...head, hash: SEVENS })) }),
+    'a stream’s leaf': ({ streams }) => ({ streams: streams.map((head) => ({ ...head, logIndex: head.logIndex - 1 })) }),
+    'a stream left out': () => ({ streams: [] }),
+    'a lane’s number': ({ lanes }) => ({ lanes: lanes.map((lane) => ({ ...lane, number: lane.number + 1 })) }),
+    'a lane’s header': ({ lanes }) => ({ lanes: lanes.map((lane) => ({ ...lane, hash: SEVENS })) }),
+    'a lane’s time': ({ lanes }) => ({ lanes: lanes.map((lane) => ({ ...lane, appendedAt: lane.appendedAt + 1 })) }),
+    'a lane left out': () => ({ lanes: [] }),
+  };
+  test.each(Object.entries(wrong))('%s: ARCHIVE, naming it', async (_, change) => {
+    const scene = await makeScene();
+    await scene.end({ snapshot: true });
+    const key = KEYS.snapshot(scene.archive.size);
+    const { payload } = decodeEnvelope(required(scene.archive.objects.map.get(key)), 'snapshot');
+    const snapshot = decodeSnapshot(payload);
+    const forged = encodeSnapshot({ ...snapshot, ...change(snapshot) });
+    scene.archive.objects.map.set(key, encodeEnvelope(await signEnvelope('snapshot', forged, [scene.archive.signer])));
+    const verdict = await scene.verify();
+    expect(codes(verdict)).toEqual(['ARCHIVE SNAPSHOT_WRONG']);
+    expect(verdict.findings.find(({ code }) => code === 'SNAPSHOT_WRONG')?.place.object).toBe(key);
+  });
+
+  test('a snapshot where no segment ends: ARCHIVE', async () => {
+    const scene = await makeScene();
+    await scene.block([await scene.say('x')]);
+    await scene.archive.snapshot();
+    await scene.end();
+    expect(codes(await scene.verify())).toEqual(['ARCHIVE SNAPSHOT_WRONG']);
+  });
+});
+
+describe('what retention removed', () => {
+  const DAY_MS = 86_400_000;
+  const keeping = (eventsKeepMs: number | null): Promise<World> =>
+    makeWorld({ policy: (policy): Policy => ({ ...policy, segmentMaxAgeMs: 10_000, retention: { eventsKeepMs } }) });
+
+  /** Removes the first segment's events after a day, with a record of it. */
+  async function removed(world: World, change: (retired: Retired) => Partial<Retired> = () => ({}), days = 2): Promise<Verdict> {
+    const scene = await makeScene(world);
+    scene.time += days * DAY_MS * 1000;
+    await scene.end();
+    const { map } = scene.archive.objects;
+    const manifestKey = required([...map.keys()].find((key) => key.endsWith('.manifest.json')));
+    const { payload } = decodeEnvelope(required(map.get(manifestKey)), 'manifest');
+    const { origin, first, end, objects } = parseManifest(payload);
+    const events = objects.filter(({ name }) => name.endsWith('.events.avro'));
+    for (const { name } of events) map.delete(`${KEYS.segments}${name}`);
+    const retired: Retired = { origin, first, end, manifest: toHex(sha256(payload)), policy: world.policy.hex, objects: events };
+    const record = encodeRetired({ ...retired, ...change(retired) });
+    map.set(KEYS.retired(first, end), encodeEnvelope(await signEnvelope('retired', record, [scene.archive.signer])));
+    return scene.verify();
+  }
+
+  test('as the policy allows is no finding, and counted', async () => {
+    const verdict = await removed(await keeping(DAY_MS));
+    expect([codes(verdict), verdict.ok]).toEqual([[], true]);
+    expect(verdict.properties.STREAMS.counts['retired']).toBe(12);
+  });
+
+  const wrong = ['ARCHIVE MISSING', 'ARCHIVE RETIRED_WRONG'];
+  test('against the policy: ARCHIVE', async () => {
+    expect(codes(await removed(await keeping(null)))).toEqual(wrong);
+  });
+
+  test('too early: ARCHIVE', async () => {
+    expect(codes(await removed(await keeping(DAY_MS), undefined, 0))).toEqual(wrong);
+  });
+
+  test.each<[string, (retired: Retired) => Partial<Retired>]>([
+    ['another origin', () => ({ origin: 'example.org/other/0' })],
+    ['another segment', ({ end }) => ({ end: end + 1 })],
+    ['another manifest', () => ({ manifest: '7'.repeat(64) })],
+    ['a policy that is not there', () => ({ policy: '7'.repeat(64) })],
+    ['another object', ({ objects }) => ({ objects: objects.map((object) => ({ ...object, size: object.size + 1 })) })],
+  ])('with a record that names %s: ARCHIVE', async (_, change) => {
+    expect(codes(await removed(await keeping(DAY_MS), change))).toEqual(wrong);
+  });
+});
+
+describe('what has not ended', () => {
+  test('leaves that no segment holds yet are OPEN, not OK', async () => {
+    const scene = await makeScene();
+    await scene.block([await scene.say('x')]);
+    await scene.archive.publish();
+    const verdict = await scene.verify();
+    const open = Object.entries(verdict.properties).flatMap(([property, { result }]) => (result === 'OPEN' ? [property] : []));
+    expect([verdict.ok, open]).toEqual([true, ['STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE']]);
+  });
+
+  test('a lane without a final statement is OPEN', async () => {
+    const verdict = await (await makeScene()).verify();
+    expect([verdict.ok, codes(verdict), codes(verdict, 'OPEN')]).toEqual([true, [], ['COMPLETE LANE_OPEN']]);
+  });
+
+  test('a note that is signed and not yet published is checked, and reported', async () => {
+    const scene = await makeScene();
+    const published = required(scene.archive.objects.map.get(KEYS.checkpoint));
+    await scene.block([await scene.say('x')]);
+    await scene.archive.publish();
+    scene.archive.objects.map.set(KEYS.checkpoint, published);
+    const verdict = await scene.verify();
+    expect([codes(verdict), codes(verdict, 'NOTE')]).toEqual([[], ['ARCHIVE CHECKPOINT_BEHIND']]);
+    expect(verdict.properties.LOG.counts['leaves']).toBe(scene.archive.size);
+  });
+
+  test('files of a segment whose manifest was not written yet are reported', async () => {
+    const scene = await makeScene();
+    await scene.block([await scene.say('x')]);
+    await scene.archive.publish();
+    const first = required([...scene.archive.objects.map.keys()].find((key) => key.endsWith('.events.avro')));
+    scene.archive.objects.map.set(
+      KEYS.evidence(scene.archive.size - 2, scene.archive.size),
+      required(scene.archive.objects.map.get(first)),
+    );
+    expect(codes(await scene.verify(), 'NOTE')).toEqual(['ARCHIVE BEYOND_CHECKPOINT']);
+  });
+
+  test('tiles of a size that was never signed are reported; altered where they overlap: LOG', async () => {
+    const scene = await makeScene();
+    const size = scene.archive.size;
+    const before = scene.archive.objects.changed(() => undefined);
+    await scene.block([await scene.say('x')]);
+    await scene.archive.publish();
+    const later = [`logs/0/tile/0/000.p/${scene.archive.size}`, `logs/0/tile/entries/000.p/${scene.archive.size}`];
+    expect(scene.archive.size).toBeGreaterThan(size);
+    for (const key of later) before.map.set(key, required(scene.archive.objects.map.get(key)));
+    scene.archive.objects.map.clear();
+    for (const [key, bytes] of before.map) scene.archive.objects.map.set(key, bytes);
+    expect([codes(await scene.verify()), codes(await scene.verify(), 'NOTE')]).toEqual([[], ['ARCHIVE BEYOND_CHECKPOINT']]);
+    for (const key of later) {
+      const bytes = required(before.map.get(key)).slice();
+      bytes[5] = required(bytes[5]) ^ 1;
+      scene.archive.objects.map.set(key, bytes);
+      const verdict = await scene.verify();
+      expect(codes(verdict)).toEqual(['LOG TILE_WRONG']);
+      expect(verdict.findings.find(({ code }) => code === 'TILE_WRONG')?.place.object).toBe(key);
+      scene.archive.objects.map.set(key, required(before.map.get(key)));
+    }
+  });
+});
+
+describe('objects that have no place', () => {
+  test.each([
+    ['logs/0/notes.txt', ['ARCHIVE UNKNOWN_OBJECT']],
+    ['logs/0/tile/0/x000/001', ['ARCHIVE UNKNOWN_OBJECT']],
+    ['logs/0/tile/9/000', ['ARCHIVE UNKNOWN_OBJECT']],
+    ['policies/readme.txt', ['ARCHIVE UNKNOWN_OBJECT']],
+    ['README.txt', []],
+    [KEYS.evidence(0, 3), ['ARCHIVE UNLISTED']],
+    [KEYS.retired(0, 3), ['ARCHIVE UNLISTED']],
+  ])('%s: %j', async (key, failed) => {
+    const scene = await makeScene();
+    await scene.end();
+    scene.archive.objects.map.set(key, new Uint8Array([1, 2, 3]));
+    expect(codes(await scene.verify())).toEqual(failed);
+  });
+});
+
+describe('two shards', () => {
+  /** A producer whose home is shard 0, with a lane in each shard; the last shard's batch may be dropped or come late. */
+  async function twoShards(final: boolean, dropped: boolean, later: boolean): Promise<Verdict> {
+    const world = await richWorld(2);
+    expect(shardOf(world.producer.name, 2)).toBe(1);
+    const [far, home] = [new ForgedArchive(world, 0), undefined];
+    expect(home).toBeUndefined();
+    const near = new ForgedArchive(world, 1, far.objects);
+    const epoch = testId('epoch both');
+    const nearLane = world.lane('both', world.producer, 1);
+    const farLane = world.lane('both', world.producer, 0);
+    expect(nearLane.epoch).toEqual(epoch);
+    const stream = (shard: number): string => required(['s1', 's2', 's3', 's4', 's5'].find((name) => shardOf(name, 2) === shard));
+    const sent = await farLane.next(world.events(stream(0), 'x'));
+    await far.block({ messages: dropped ? [1] : [sent], appendedAt: START_MICROS, acceptedAt: START_MICROS });
+    const lanes = [
+      { epoch, shard: 0, number: 1, seq: 1, final },
+      { epoch, shard: 1, number: 2, seq: 1, final },
+    ];
+    const spoken = [await nearLane.next(world.events(stream(1), 'y')), await nearLane.next([], { lanes })];
+    await near.block({ messages: spoken, appendedAt: START_MICROS + SECOND, acceptedAt: START_MICROS + SECOND });
+    for (const archive of [far, near]) {
+      const time = START_MICROS + (archive === far && !later ? 0 : 30 * SECOND);
+      await archive.block({ messages: [1], appendedAt: time, acceptedAt: START_MICROS + 30 * SECOND });
+      await archive.close();
+    }
+    const scene = new Scene(world);
+    for (const [key, bytes] of far.objects.map) scene.archive.objects.map.set(key, bytes);
+    return scene.verify();
+  }
+
+  test('lanes of one epoch in two shards, stated as ended: OK', async () => {
+    const verdict = await twoShards(true, false, true);
+    expect([verdict.ok, codes(verdict), codes(verdict, 'OPEN')]).toEqual([true, [], []]);
+  });
+
+  test('a batch that another shard never got is a gap, once that shard has read so far', async () => {
+    expect(codes(await twoShards(true, true, true))).toEqual(['COMPLETE GAP']);
+  });
+
+  test('it is still open while that shard has not read so far, or the producer goes on', async () => {
+    for (const verdict of [await twoShards(true, true, false), await twoShards(false, true, true)]) {
+      expect([codes(verdict), codes(verdict, 'OPEN')]).toEqual([[], expect.arrayContaining(['COMPLETE LANE_SHORT'])]);
+    }
+  });
+
+  test('a shard of which the archive holds nothing is open', async () => {
+    const scene = await makeScene(await richWorld(2));
+    const verdict = await scene.end();
+    expect(codes(verdict, 'OPEN')).toContain('COMPLETE SHARD_EMPTY');
+  });
+});
+
+describe('silence', () => {
+  const listening = (heartbeatMs: number): Promise<World> =>
+    makeWorld({
+      policy: (policy) => ({
+        ...policy,
+        segmentMaxAgeMs: 10_000,
+        clockSkewMs: 0,
+        producers: policy.producers.map((entry) => ({ ...entry, heartbeatMs })),
+      }),
+    });
+
+  test('of a producer that must be heard is open, and says how long', async () => {
+    const verdict = await (await makeScene(await listening(1000))).end();
+    expect(codes(verdict, 'OPEN')).toEqual(['COMPLETE SILENCE']);
+    expect(verdict.findings.find(({ code }) => code === 'SILENCE')?.message).toContain('must be heard every 1 s and was silent for 14 s');
+  });
+
+  test('within the interval is none', async () => {
+    expect(codes(await (await makeScene(await listening(60_000))).end(), 'OPEN')).toEqual([]);
+  });
+});

@@ -1,0 +1,266 @@
+import { describe, expect, test } from '@jest/globals';
+import { verdictText } from '../../auditor/verdict-text.ts';
+import { ARCHIVE_JSON, logKeysOf, policyKey } from '../../core/archive-keys.ts';
+import { toHex, utf8 } from '../../core/bytes.ts';
+import { decodeEnvelope, encodeEnvelope, type PayloadType, signEnvelope } from '../../core/dsse.ts';
+import { EVENT_SCHEMA } from '../../core/event-schema.ts';
+import { canonicalJson } from '../../core/jcs.ts';
+import { encodePolicy, type KeyEntry, newPolicy, type Policy, policyDigest } from '../../core/policy.ts';
+import type { Signer } from '../../core/ports/signer.ts';
+import type { Property, Verdict } from '../../core/verdict.ts';
+import { makeWorld, testSigner, World } from '../support/producer.ts';
+import { narrow, required, richWorld, SECOND } from '../support/rich-archive.ts';
+import { codes, makeScene, type Scene } from '../support/scene.ts';
+
+const CHECKED = ['ARCHIVE', 'LOG', 'STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE', 'POLICY'] as const;
+
+function results({ properties }: Verdict): string[] {
+  return [...new Set(CHECKED.map((property) => properties[property].result))];
+}
+
+async function endedScene(): Promise<Scene> {
+  const scene = await makeScene();
+  await scene.end();
+  return scene;
+}
+
+describe('the key that is pinned', () => {
+  test('the root key proves every property, and is named with each', async () => {
+    const scene = await endedScene();
+    const verdict = await scene.verify();
+    expect([verdict.ok, results(verdict)]).toEqual([true, ['OK']]);
+    for (const property of CHECKED)
+      expect(verdict.properties[property].trust).toMatch(/^root key example\.org\/log\/root\+[0-9a-f]{8} \(pinned\)$/);
+  });
+
+  test('no key: nothing is claimed, the verdict is not green, and the key to pin is named', async () => {
+    const { world, archive } = await endedScene();
+    const { verifyArchive } = await import('../../auditor/verify.ts');
+    const verdict = await verifyArchive(archive.objects, { keys: [] });
+    expect([verdict.ok, results(verdict)]).toEqual([false, ['NOT CHECKED']]);
+    expect(verdictText(verdict)).toContain(world.root.verifierKey);
+    expect(verdictText(verdict)).toMatch(/VERDICT: NOT PROVEN/);
+  });
+
+  test('a key that the archive does not know: FAILED', async () => {
+    const scene = await endedScene();
+    const verdict = await scene.verify(testSigner('example.org/log/root', 'somebody').verifierKey);
+    expect([verdict.ok, codes(verdict)]).toEqual([false, ['POLICY KEY_FOREIGN']]);
+  });
+
+  test('the log key proves what it attested, and not who produced it', async () => {
+    const scene = await endedScene();
+    const verdict = await scene.verify(required(scene.world.logs[0]).verifierKey);
+    const unproven = CHECKED.filter((property) => verdict.properties[property].result === 'NOT CHECKED');
+    expect([verdict.ok, unproven]).toEqual([true, ['SIGNATURES', 'POLICY']]);
+    expect(verdict.properties.LOG.trust).toMatch(/^log key example\.org\/log\/0\+[0-9a-f]{8} \(pinned\)$/);
+  });
+
+  test('the log key of one shard proves nothing of another', async () => {
+    const scene = await makeScene(await richWorld(2));
+    await scene.end();
+    const verdict = await scene.verify(required(scene.world.logs[0]).verifierKey);
+    expect([verdict.ok, verdict.properties.LOG.result]).toEqual([false, 'NOT CHECKED']);
+  });
+
+  test('a root key that stands in the policy and did not sign it: FAILED', async () => {
+    const real = testSigner('example.org/log/root');
+    const thief = testSigner('example.org/log/root', 'thief');
+    const world = new World({});
+    Object.assign(world, { root: thief });
+    await world.addPolicy(policyOf(world, [thief, real]));
+    const scene = await makeScene(world);
+    await scene.end();
+    expect((await scene.verify(thief.verifierKey)).ok).toBe(true);
+    const verdict = await scene.verify(real.verifierKey);
+    expect([verdict.ok, codes(verdict)]).toEqual([false, ['POLICY KEY_FOREIGN']]);
+  });
+
+  test('a log key that stands in a policy of somebody else beside the thief’s own: FAILED', async () => {
+    const real = testSigner('example.org/log/0', 'the real one');
+    const world = await makeWorld({
+      policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000, logs: [...policy.logs, active(real.verifierKey)] }),
+    });
+    const scene = await makeScene(world);
+    await scene.end();
+    const verdict = await scene.verify(real.verifierKey);
+    expect(verdict.ok).toBe(false);
+    expect(codes(verdict)).toEqual(expect.arrayContaining(['LOG NOTE_SIGNATURE', 'ARCHIVE MANIFEST_SIGNATURE']));
+  });
+});
+
+function active(key: string): KeyEntry {
+  return { key, status: 'ACTIVE', believed: null };
+}
+
+function policyOf(world: World, roots: readonly Signer[]): Policy {
+  const policy = newPolicy({
+    origin: world.origin,
+    shards: 1,
+    roots: roots.map(({ verifierKey }) => verifierKey),
+    producers: [{ key: world.producer.verifierKey, streams: ['*'] }],
+    chainers: [world.chainer.verifierKey],
+    logs: world.logs.map(({ verifierKey }) => verifierKey),
+    schemas: [EVENT_SCHEMA.hex],
+  });
+  return { ...policy, segmentMaxAgeMs: 10_000 };
+}
+
+describe('policies', () => {
+  /** Adds a version to the finished archive. */
+  async function addVersion({ world, archive }: Scene, change: (policy: Policy) => Policy, signers: readonly Signer[]): Promise<string> {
+    const { policy, hex } = world.policy;
+    const next = change({ ...policy, version: policy.version + 1, previous: hex });
+    const payload = encodePolicy(next);
+    const key = policyKey(toHex(policyDigest(payload)));
+    archive.objects.map.set(key, encodeEnvelope(await signEnvelope('policy', payload, signers)));
+    const { origin, shards, roots, logs } = next;
+    archive.objects.map.set(ARCHIVE_JSON, utf8(canonicalJson({ origin, shards, roots: roots.keys, logs: logs.map((entry) => entry.key) })));
+    return key;
+  }
+
+  test('either root key of a rotation, pinned, proves the archive', async () => {
+    const scene = await endedScene();
+    const later = testSigner('example.org/log/root', 'later');
+    const rotate = (policy: Policy): Policy => ({ ...policy, roots: { keys: [later.verifierKey], threshold: 1 } });
+    await addVersion(scene, rotate, [scene.world.root, later]);
+    expect([(await scene.verify()).ok, (await scene.verify(later.verifierKey)).ok]).toEqual([true, true]);
+  });
+
+  test('a version that the root key did not sign: FAILED, and named', async () => {
+    const scene = await endedScene();
+    const key = await addVersion(scene, (policy) => policy, [testSigner('thief')]);
+    const verdict = await scene.verify();
+    expect([verdict.ok, codes(verdict)]).toEqual([false, expect.arrayContaining(['POLICY POLICY_CHAIN'])]);
+    expect(verdict.findings.find(({ code }) => code === 'POLICY_CHAIN')?.place.object).toBe(key);
+  });
+
+  test('a version that is missing between others: FAILED, and named', async () => {
+    const scene = await makeScene();
+    await scene.world.nextPolicy();
+    const missing = scene.world.policy.hex;
+    await scene.world.nextPolicy();
+    await scene.end();
+    scene.archive.objects.map.delete(policyKey(missing));
+    const finding = (await scene.verify()).findings.find(({ code }) => code === 'MISSING');
+    expect([finding?.property, finding?.place.object]).toEqual(['POLICY', policyKey(missing)]);
+  });
+});
+
+describe('keys that are retired or stolen', () => {
+  const status = (entries: readonly KeyEntry[], key: string, change: Partial<KeyEntry>): KeyEntry[] =>
+    entries.map((entry) => (entry.key === key ? { ...entry, ...change } : entry));
+
+  test('a retired producer, chainer and log key are no tampering', async () => {
+    const scene = await makeScene();
+    const { world, archive } = scene;
+    const [chainer, log] = [testSigner('example.org/log/chainer', 'new'), testSigner('example.org/log/0', 'new log')];
+    await world.nextPolicy((policy) => ({
+      ...policy,
+      producers: policy.producers.map((entry) => (entry.key === narrow().verifierKey ? { ...entry, status: 'RETIRED' } : entry)),
+      chainers: [...status(policy.chainers, world.chainer.verifierKey, { status: 'RETIRED' }), active(chainer.verifierKey)],
+      logs: [...status(policy.logs, required(world.logs[0]).verifierKey, { status: 'RETIRED' }), active(log.verifierKey)],
+    }));
+    archive.signer = log;
+    const verdict = await scene.end({}, { signer: chainer });
+    expect([verdict.ok, codes(verdict)]).toEqual([true, []]);
+  });
+
+  test('a chainer key that seals after it was retired: FAILED', async () => {
+    const scene = await makeScene();
+    const { world } = scene;
+    const chainer = testSigner('example.org/log/chainer', 'new');
+    await world.nextPolicy((policy) => ({
+      ...policy,
+      chainers: [...status(policy.chainers, world.chainer.verifierKey, { status: 'RETIRED' }), active(chainer.verifierKey)],
+    }));
+    await scene.block([await scene.say('x')], (forgery) => (forgery.signer = world.chainer), { signer: chainer });
+    expect(codes(await scene.end({}, { signer: chainer }))).toEqual(['SIGNATURES CHAINER_NOT_ACTIVE']);
+  });
+
+  type Role = 'producers' | 'chainers' | 'logs';
+  const compromise = async (role: Role, believed: (scene: Scene) => number): Promise<{ verdict: Verdict; scene: Scene }> => {
+    const scene = await makeScene();
+    const { world, archive } = scene;
+    const signer = { producers: world.producer, chainers: world.chainer, logs: required(world.logs[0]) }[role];
+    const fresh = testSigner(signer.name, 'fresh');
+    const size = believed(scene);
+    await world.nextPolicy((policy) => {
+      const stolen = { status: 'COMPROMISED' as const, believed: [size] };
+      const first = required((policy[role] as readonly KeyEntry[])[0]);
+      return { ...policy, [role]: [...status(policy[role], signer.verifierKey, stolen), { ...first, key: fresh.verifierKey }] };
+    });
+    if (role === 'logs') archive.signer = fresh;
+    const lane = world.lane('after', role === 'producers' ? fresh : world.producer);
+    const chained = role === 'chainers' ? { signer: fresh } : {};
+    await scene.block([await lane.next(world.events('a', 'after'))], undefined, chained);
+    scene.time += 20 * SECOND;
+    await scene.block([], undefined, chained);
+    await archive.close();
+    return { verdict: await scene.verify(), scene };
+  };
+
+  test.each(['producers', 'chainers', 'logs'] as const)(
+    '%s: a stolen key is believed up to the size that its policy names',
+    async (role) => {
+      const { verdict } = await compromise(role, ({ archive }) => archive.size);
+      expect(codes(verdict)).toEqual([]);
+    },
+  );
+
+  test.each([
+    ['producers', ['SIGNATURES SUSPECT']],
+    ['chainers', ['SIGNATURES SUSPECT']],
+    ['logs', ['ARCHIVE MANIFEST_SUSPECT', 'LOG NOTE_SUSPECT']],
+  ] as const)('%s: what a stolen key signed after that size is SUSPECT', async (role, expected) => {
+    const { verdict } = await compromise(role, ({ archive }) => archive.size - 3);
+    expect([verdict.ok, codes(verdict)]).toEqual([false, expected]);
+  });
+});
+
+describe('what the log key must have signed', () => {
+  const stranger = testSigner('example.org/log/0', 'stranger');
+  const keys = logKeysOf(0);
+
+  async function resigned(kind: PayloadType, key: (scene: Scene) => string, signers: readonly Signer[]): Promise<Verdict> {
+    const scene = await makeScene();
+    await scene.archive.snapshot();
+    await scene.end({ snapshot: true });
+    const name = key(scene);
+    const { payload } = decodeEnvelope(required(scene.archive.objects.map.get(name)), kind);
+    scene.archive.objects.map.set(name, encodeEnvelope(await signEnvelope(kind, payload, signers)));
+    return scene.verify();
+  }
+
+  test.each([
+    ['by a stranger', [stranger]],
+    ['by nobody', []],
+  ])('a manifest and a snapshot signed %s: ARCHIVE', async (_, signers) => {
+    const manifest = await resigned('manifest', ({ archive }) => keys.manifest(18, archive.size), signers);
+    expect(codes(manifest)).toEqual(['ARCHIVE MANIFEST_SIGNATURE']);
+    const snapshot = await resigned('snapshot', ({ archive }) => keys.snapshot(archive.size), signers);
+    expect(codes(snapshot)).toEqual(['ARCHIVE SNAPSHOT_WRONG']);
+  });
+
+  test.each(['signed', 'checkpoint', 'checkpointAt'] as const)('%s signed by a stranger: LOG', async (which) => {
+    const scene = await endedScene();
+    const { archive } = scene;
+    archive.signer = stranger;
+    const key = which === 'checkpointAt' ? keys.checkpointAt(archive.size) : keys[which];
+    archive.objects.map.set(key, await archive.note());
+    expect(codes(await scene.verify())).toEqual(['LOG NOTE_SIGNATURE']);
+  });
+
+  test('a note of another log: LOG', async () => {
+    const [scene, other] = [await endedScene(), await makeScene(await richWorld(2))];
+    const foreign = required(other.archive.objects.map.get(keys.checkpoint));
+    scene.archive.objects.map.set(keys.checkpoint, utf8(new TextDecoder().decode(foreign).replace('log/0', 'log/1')));
+    const failed = (await scene.verify()).findings.filter(({ severity }) => severity === 'FAILED');
+    expect(failed.map(({ place }) => place.object)).toContain(keys.checkpoint);
+  });
+});
+
+test('properties that need more than an archive say so', async () => {
+  const { properties } = await (await endedScene()).verify();
+  for (const property of ['WITNESSES', 'TIME'] satisfies Property[]) expect(properties[property].result).toBe('NOT CHECKED');
+});

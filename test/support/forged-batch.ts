@@ -1,0 +1,44 @@
+import { sha256 } from '#crypto';
+import { decodeBatchHeader } from '../../core/batch.ts';
+import { eventDigest } from '../../core/event.ts';
+import type { EvidenceInput } from '../../core/evidence.ts';
+import type { Link } from '../../core/leaf.ts';
+import type { LogView } from '../../core/state.ts';
+import { type Forgery, rechain } from './forged-block.ts';
+import type { TestMessage } from './producer.ts';
+import { required } from './rich-archive.ts';
+
+/** The evidence of a message, whatever it deserves. */
+export function inputOf(
+  message: TestMessage,
+  change: Partial<EvidenceInput> & Pick<EvidenceInput, 'outcome' | 'appendedAt'>,
+): EvidenceInput {
+  const { header, keyId, signature, value } = message;
+  const digest = change.outcome === 'REJECTED' ? sha256(value) : null;
+  return { span: 1, reason: 0, message: digest, batch: { header, keyId, signature }, receipts: [], ...change };
+}
+
+/** Makes the last input of the block an accepted batch with all its events linked, whatever the rules say of it. */
+export function acceptAnyway(view: LogView, forgery: Forgery, message: TestMessage, linkChange: Partial<Link> = {}): void {
+  const last = required(forgery.inputs.pop());
+  const offset = view.head.inputTo + forgery.inputs.reduce((sum, { span }) => sum + span, 0);
+  forgery.inputs.push(inputOf(message, { outcome: 'ACCEPTED', appendedAt: last.appendedAt }));
+  const { schema } = decodeBatchHeader(message.header);
+  const links = message.events.map((bytes, position): Link => {
+    return {
+      kind: 'link',
+      stream: 'a',
+      index: 0,
+      previous: new Uint8Array(32),
+      event: eventDigest(schema, bytes),
+      schema,
+      acceptedAt: required(forgery.seal.acceptedAt),
+      inputOffset: offset,
+      position,
+      marks: 0,
+      ...linkChange,
+    };
+  });
+  forgery.links = rechain(view, [...forgery.links, ...links]);
+  forgery.events.push(...message.events);
+}
