@@ -19,7 +19,6 @@ const CHECKS = [
     'schemas',
     'sdk',
     'cli',
-    'bench',
     'test',
   ],
   ['unused', 'knip'],
