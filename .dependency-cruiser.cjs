@@ -61,7 +61,7 @@ module.exports = {
     },
     { name: 'product-without-tests', severity: 'error', from: { path: '^(?!test/)' }, to: { path: '^test/' } },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
-    { name: 'not-to-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    { name: 'not-to-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true, pathNot: '/dist/' } },
   ],
   options: {
     parser: 'swc',
