@@ -1,42 +1,86 @@
+import { statfsSync } from 'node:fs';
 import { open, type RootDatabase } from 'lmdb';
 import { LineproofError } from '../core/errors.ts';
 
 const MAX_VALUE_LISTS = 16;
+/** With less than this a disk counts as full: lmdb ends the process where it cannot make its files, and calls a write that was cut short an I/O error. */
+const MIN_FREE_BYTES = 512 * 1024;
 
-/** An LMDB environment whose transactions are on disk when their promise resolves. One process at a time owns its folder. */
-export type Environment = RootDatabase<Buffer, string>;
+/**
+ * An LMDB environment whose transactions are on disk when their promise resolves. One process at a time owns its folder.
+ * `overlappingSync` is off: with it, lmdb resolves a commit before it is flushed. `eventTurnBatching` is off: with it, a commit that fails
+ * also rejects a promise that nobody can hold, which ends the process.
+ */
+export class Environment {
+  readonly root: RootDatabase<Buffer, string>;
+  readonly #folder: string;
+  #closing: Promise<void> | undefined;
 
-/** Opens or creates the environment in `folder`. `overlappingSync` is off: with it, lmdb resolves a commit before it is flushed. */
-export function openEnvironment(folder: string): Environment {
-  try {
-    return open<Buffer, string>({
-      path: folder,
-      noSubdir: false,
-      overlappingSync: false,
-      encoding: 'binary',
-      maxDbs: MAX_VALUE_LISTS,
-      cache: false,
-      maxReaders: 64,
-    });
-  } catch (error) {
-    throw translated(error, `open ${folder}`);
+  /** Opens or creates the environment in `folder`, which is there. */
+  constructor(folder: string) {
+    this.#folder = folder;
+    try {
+      if (isFull(folder)) throw new LineproofError('DISK_FULL', `cannot open ${folder}: its disk is full; free some space and start again`);
+      this.root = open<Buffer, string>({
+        path: folder,
+        noSubdir: false,
+        overlappingSync: false,
+        eventTurnBatching: false,
+        encoding: 'binary',
+        maxDbs: MAX_VALUE_LISTS,
+        cache: false,
+        maxReaders: 64,
+      });
+    } catch (error) {
+      throw this.#translated(error, `open ${folder}`);
+    }
+  }
+
+  /** Throws UNAVAILABLE once it is closed. Every reader asks first: lmdb may end the process over a database that is closed. */
+  mustBeOpen(what: string): void {
+    if (this.#closing !== undefined) throw new LineproofError('UNAVAILABLE', `cannot ${what}: it is closed`);
+  }
+
+  /**
+   * Runs `action` in one write transaction: everything it wrote is durable when this resolves, or nothing was written.
+   * A child transaction, for in a plain one lmdb commits what was written before `action` threw.
+   */
+  async write<T>(what: string, action: () => T): Promise<T> {
+    this.mustBeOpen(what);
+    try {
+      return await this.root.childTransaction(action);
+    } catch (error) {
+      throw this.#translated(await causeOf(error), what);
+    }
+  }
+
+  /** Resolves when what was begun is written and the environment is closed. */
+  close(): Promise<void> {
+    this.#closing ??= this.root.close();
+    return this.#closing;
+  }
+
+  /** An error of LMDB or of the file system in our words. */
+  #translated(error: unknown, what: string): unknown {
+    if (error instanceof LineproofError) return error;
+    const message = error instanceof Error ? error.message : String(error);
+    if (/ENOSPC|No space left|MDB_MAP_FULL/.test(message) || isFull(this.#folder))
+      return new LineproofError('DISK_FULL', `cannot ${what}: the disk is full`, {}, error);
+    return new LineproofError('IO_FAILED', `cannot ${what}: ${message}`, {}, error);
   }
 }
 
-/** Runs `action` in one write transaction: everything it wrote is durable when this resolves, or nothing was written. */
-export async function write<T>(environment: Environment, what: string, action: () => T): Promise<T> {
-  try {
-    return await environment.transaction(action);
-  } catch (error) {
-    throw translated(error, what);
-  }
+function isFull(folder: string): boolean {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize < MIN_FREE_BYTES;
 }
 
-/** An error of LMDB or of the file system in our words. */
-function translated(error: unknown, what: string): unknown {
-  if (error instanceof LineproofError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  if (/ENOSPC|No space left|MDB_MAP_FULL/.test(message))
-    return new LineproofError('DISK_FULL', `cannot ${what}: the disk is full`, {}, error);
-  return new LineproofError('IO_FAILED', `cannot ${what}: ${message}`, {}, error);
+/** Why a commit failed: lmdb tells it by a promise that the error carries. */
+async function causeOf(failure: unknown): Promise<unknown> {
+  try {
+    await (failure as { commitError?: Promise<unknown> }).commitError;
+    return failure;
+  } catch (cause) {
+    return cause;
+  }
 }
