@@ -60,6 +60,7 @@ module.exports = {
       to: { path: '^(?!schemas/)', dependencyTypesNot: ['core'] },
     },
     { name: 'product-without-tests', severity: 'error', from: { path: '^(?!test/)' }, to: { path: '^test/' } },
+    { name: 'nothing-imports-bench', severity: 'error', from: { path: '^(?!bench/)' }, to: { path: '^bench/' } },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     { name: 'not-to-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
   ],

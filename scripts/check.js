@@ -19,6 +19,7 @@ const CHECKS = [
     'schemas',
     'sdk',
     'cli',
+    'bench',
     'test',
   ],
   ['unused', 'knip'],
