@@ -23,6 +23,7 @@ import {
   type BlockIdentities,
   blockIdentities,
   firstSlot,
+  identitiesAt,
   isAt,
   lastAppendedAt,
   type WindowRules,
@@ -35,7 +36,8 @@ import { blockCost, type Intake, keyText, lookupKeys, type Ordered, order } from
 
 /** Below the limit of a block by what a seal, its signature and the framing need. */
 const BLOCK_BUDGET = 950_000;
-const READ_BYTES = 8 * 1024 * 1024;
+/** A few blocks' worth: input that waits, judged, in memory outlives the young generation, and that costs more than reading it later. */
+const READ_BYTES = 2 * 1024 * 1024;
 const RETRY_MS = 25;
 const MAX_RETRY_MS = 2_000;
 
@@ -225,13 +227,15 @@ export class Sequencer {
 
   /** Moves the head over an accepted block. COMMIT POINT: the block stands in the log and every reader accepts it. */
   #advance(accepted: AcceptedBlock, offset: number): void {
-    const flight = this.#inflight[0];
-    if (flight !== undefined && equal(flight.accepted.delta.head.seal, accepted.delta.head.seal)) this.#inflight.shift();
+    const [flight] = this.#inflight;
+    const own = flight !== undefined && equal(flight.accepted.delta.head.seal, accepted.delta.head.seal) ? flight : undefined;
+    if (own !== undefined) this.#inflight.shift();
     else if (flight !== undefined) this.#forgetFlights();
     this.#o.local.note(accepted.delta, this.#state.apply(accepted.delta));
     this.#chainOffset = offset;
     this.#lastEvidence = accepted.inputs.length > 0 ? accepted.inputs : this.#lastEvidence;
-    this.#pending.push(acceptedIdentities(accepted, offset, this.#window()));
+    const identities = own === undefined ? acceptedIdentities(accepted, offset, this.#window()) : identitiesAt(own.identities, offset);
+    this.#pending.push(identities);
     this.#growSegment(accepted);
     this.#checkAttested();
     this.#count(accepted);
