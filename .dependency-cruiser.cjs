@@ -68,6 +68,7 @@ module.exports = {
     },
     { name: 'product-without-infra', severity: 'error', from: { path: '^(?!infra/|test/)' }, to: { path: '^infra/' } },
     { name: 'product-without-tests', severity: 'error', from: { path: '^(?!test/)' }, to: { path: '^test/' } },
+    { name: 'nothing-imports-bench', severity: 'error', from: { path: '^(?!bench/)' }, to: { path: '^bench/' } },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     { name: 'not-to-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true, pathNot: '/dist/' } },
   ],

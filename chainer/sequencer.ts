@@ -23,6 +23,7 @@ import {
   type BlockIdentities,
   blockIdentities,
   firstSlot,
+  identitiesAt,
   isAt,
   lastAppendedAt,
   type WindowRules,
@@ -35,7 +36,10 @@ import { blockCost, type Intake, keyText, lookupKeys, type Ordered, order } from
 
 /** Below the limit of a block by what a seal, its signature and the framing need. */
 const BLOCK_BUDGET = 950_000;
-const READ_BYTES = 8 * 1024 * 1024;
+/** A few blocks' worth: input that waits, judged, in memory outlives the young generation, and that costs more than reading it later. */
+const READ_BYTES = 2 * 1024 * 1024;
+/** Identities of accepted blocks that are kept here before the index gets them: it writes many for half the cost of few. A restart walks these blocks again. */
+const PENDING_IDENTITIES = 4096;
 const RETRY_MS = 25;
 const MAX_RETRY_MS = 2_000;
 
@@ -225,13 +229,15 @@ export class Sequencer {
 
   /** Moves the head over an accepted block. COMMIT POINT: the block stands in the log and every reader accepts it. */
   #advance(accepted: AcceptedBlock, offset: number): void {
-    const flight = this.#inflight[0];
-    if (flight !== undefined && equal(flight.accepted.delta.head.seal, accepted.delta.head.seal)) this.#inflight.shift();
+    const [flight] = this.#inflight;
+    const own = flight !== undefined && equal(flight.accepted.delta.head.seal, accepted.delta.head.seal) ? flight : undefined;
+    if (own !== undefined) this.#inflight.shift();
     else if (flight !== undefined) this.#forgetFlights();
     this.#o.local.note(accepted.delta, this.#state.apply(accepted.delta));
     this.#chainOffset = offset;
     this.#lastEvidence = accepted.inputs.length > 0 ? accepted.inputs : this.#lastEvidence;
-    this.#pending.push(acceptedIdentities(accepted, offset, this.#window()));
+    const identities = own === undefined ? acceptedIdentities(accepted, offset, this.#window()) : identitiesAt(own.identities, offset);
+    this.#pending.push(identities);
     this.#growSegment(accepted);
     this.#checkAttested();
     this.#count(accepted);
@@ -411,7 +417,7 @@ export class Sequencer {
     return windowRules(this.#o.sources.policies.latest.policy);
   }
 
-  /** Confirms pending identities and looks `keys` up in one call. Undefined: the watermark did not match; start over. */
+  /** Looks `keys` up, and in the same call confirms the pending identities where there are enough of them. Undefined: the watermark did not match; start over. */
   async #lookup(keys: readonly Uint8Array[], signal: AbortSignal): Promise<((key: Uint8Array) => DedupHit | undefined) | undefined> {
     if (this.#watermark === undefined) {
       const stored = await this.#retrying(signal, () => this.#o.dedup.watermark(this.#o.shard));
@@ -419,8 +425,10 @@ export class Sequencer {
       return undefined;
     }
     const expect = this.#watermark;
-    const next = this.#pending.at(-1)?.watermark ?? expect;
-    const add = this.#pending.flatMap(({ entries }) => entries);
+    const confirms = this.#pending.reduce((sum, { entries }) => sum + entries.length, 0) >= PENDING_IDENTITIES;
+    const confirmed = confirms ? this.#pending : [];
+    const next = confirmed.at(-1)?.watermark ?? expect;
+    const add = confirmed.flatMap(({ entries }) => entries);
     const dropBelowSlot = firstSlot(this.#state.head.appendedAt, this.#window());
     const answer = await this.#call({ shard: this.#o.shard, expect, next, add, dropBelowSlot, wipe: false, lookup: keys }, signal);
     if (!answer.ok) {
@@ -428,13 +436,13 @@ export class Sequencer {
       return undefined;
     }
     this.#watermark = next;
-    this.#pending = [];
+    if (confirms) this.#pending = [];
     const stored = new Map<string, DedupHit>();
     for (const [i, hit] of answer.hits.entries()) if (hit !== undefined) stored.set(keyText(keys[i] as Uint8Array), hit);
-    const flights = this.#inflight.map(({ identities }) => identities.hits);
+    const unconfirmed = [...this.#inflight.map(({ identities }) => identities.hits), ...this.#pending.map(({ hits }) => hits)];
     return (key) => {
       const text = keyText(key);
-      for (const hits of flights) {
+      for (const hits of unconfirmed) {
         const hit = hits.get(text);
         if (hit !== undefined) return hit;
       }

@@ -21,6 +21,7 @@ const CHECKS = [
     'sdk',
     'cli',
     'infra',
+    'bench',
     'test',
   ],
   ['unused', 'knip'],
