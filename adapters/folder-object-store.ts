@@ -1,11 +1,16 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { constants, type Dirent } from 'node:fs';
+import { link, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LineproofError } from '../core/errors.ts';
 import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../core/ports/object-store.ts';
 
 /** Drafts and locks live here; no key can name it, for a part of a key never starts with a dot. */
 const PRIVATE = '.store';
+/** Follows no link, and does not wait for whoever might write to a pipe. */
+const PLAIN_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+/** Nothing is there, or something that is no file: a link, a socket. */
+const ABSENT: readonly string[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO'];
 const LOCK_TRIES = 2000;
 const LOCK_WAIT_MS = 5;
 const LOCK_STALE_MS = 30_000;
@@ -15,7 +20,10 @@ export async function openFolderObjectStore(folder: string): Promise<ObjectStore
   return new FolderObjectStore(folder);
 }
 
-/** One file per object. A new object is a complete file linked into place, a replaced one a complete file renamed over it under a lock. */
+/**
+ * One file per object: a link, a pipe or a device is none, and is listed with size 0 so that whoever checks the folder can name it.
+ * A new object is a complete file linked into place, a replaced one a complete file renamed over it under a lock.
+ */
 class FolderObjectStore implements ObjectStore {
   readonly #folder: string;
 
@@ -29,7 +37,9 @@ class FolderObjectStore implements ObjectStore {
       const file = await openIfThere(path);
       if (file === undefined) return undefined;
       try {
-        const { size, mtimeNs, ino } = await file.stat({ bigint: true });
+        const status = await file.stat({ bigint: true });
+        if (!status.isFile()) return undefined;
+        const { size, mtimeNs, ino } = status;
         const start = Math.min(range?.start ?? 0, Number(size));
         const end = Math.min(range?.end ?? Number(size), Number(size));
         const bytes = new Uint8Array(Math.max(0, end - start));
@@ -89,6 +99,20 @@ class FolderObjectStore implements ObjectStore {
     yield* this.#walk(folder, prefix);
   }
 
+  /** Size of a file, 0 for what is none, undefined where it was removed meanwhile. */
+  async #sizeOf(key: string, entry: Dirent): Promise<number | undefined> {
+    if (!entry.isFile()) return 0;
+    return io(`list ${key}`, async () => {
+      try {
+        return (await lstat(join(this.#folder, key))).size;
+      } catch (error) {
+        // A name that is no UTF-8 cannot be asked for under the name that the system gives for it; it is there nevertheless.
+        if (codeOf(error) === 'ENOENT') return key.includes('\uFFFD') ? 0 : undefined;
+        throw error;
+      }
+    });
+  }
+
   async *#walk(folder: string, prefix: string): AsyncGenerator<ListedObject> {
     const entries = await io(`list ${folder}`, async () => {
       try {
@@ -108,8 +132,8 @@ class FolderObjectStore implements ObjectStore {
       if (entry.isDirectory()) {
         if (below.startsWith(prefix) || prefix.startsWith(below)) yield* this.#walk(key, prefix);
       } else if (key.startsWith(prefix)) {
-        const found = await stat(join(this.#folder, key)).catch(() => undefined);
-        if (found !== undefined) yield { key, size: found.size };
+        const size = await this.#sizeOf(key, entry);
+        if (size !== undefined) yield { key, size };
       }
     }
   }
@@ -183,9 +207,9 @@ function codeOf(error: unknown): string | undefined {
 
 async function openIfThere(path: string): Promise<import('node:fs/promises').FileHandle | undefined> {
   try {
-    return await open(path, 'r');
+    return await open(path, PLAIN_FILE);
   } catch (error) {
-    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
+    if (ABSENT.includes(codeOf(error) ?? '')) return undefined;
     throw error;
   }
 }
