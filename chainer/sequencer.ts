@@ -1,15 +1,17 @@
 import { randomBytes } from '#crypto';
 import type { AcceptedBlock } from '../core/accept.ts';
 import type { BatchRules } from '../core/batch-check.ts';
-import { equal, toHex } from '../core/bytes.ts';
-import { checkAnchor, judgeRecord } from '../core/chain-reader.ts';
-import { type WalkedBlock, walkBack } from '../core/chain-walk.ts';
+import { equal, fromHex, toHex } from '../core/bytes.ts';
+import { carriesSeal, chainRecordAt, checkAnchor, judgeRecord } from '../core/chain-reader.ts';
+import { blocksAt, type WalkedBlock, walkBack } from '../core/chain-walk.ts';
 import { hasCode, LineproofError } from '../core/errors.ts';
 import { decodeEvidence } from '../core/evidence.ts';
+import type { Seal } from '../core/leaf.ts';
+import type { PolicyInForce } from '../core/policy-history.ts';
 import type { ArchiveAnchor } from '../core/ports/archive-anchor.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { DedupHit, DedupIndex, Watermark, WindowAnswer, WindowCall } from '../core/ports/dedup-index.ts';
-import { type Log, TOPICS } from '../core/ports/log.ts';
+import { type Log, type LogBounds, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
 import type { Signer } from '../core/ports/signer.ts';
@@ -84,6 +86,15 @@ interface Flight {
   append: Promise<{ offset: number } | { error: unknown }>;
 }
 
+/** Part of the chain that we need is gone. */
+function trimmed(message: string, details: Readonly<Record<string, number>>): LineproofError {
+  return new LineproofError('LOG_DIVERGED', message, { ...details, trimmed: true });
+}
+
+function isTrimmed(error: unknown): error is LineproofError {
+  return error instanceof LineproofError && error.details['trimmed'] === true;
+}
+
 /** The owner of one shard's lane of work: orders its input into blocks. docs/sequencer.md is the protocol that this file follows line by line. */
 export class Sequencer {
   readonly #o: SequencerOptions;
@@ -98,10 +109,15 @@ export class Sequencer {
   #watermark: Watermark | undefined;
   /** Judged input that is not in a block yet, from the end of the last flight on. */
   #input: Intake[] = [];
-  /** Policy that {@link Sequencer.#input} was judged by; under another one it is judged anew. */
-  #inputPolicy: string | undefined;
+  /**
+   * Policy that {@link Sequencer.#input} was judged by, and that its block is sealed under: a newer one may become known between any two calls,
+   * for the process's other shards look for it too. Under a newer one the input is judged anew.
+   */
+  #inputPolicy: PolicyInForce | undefined;
   #lastEvidence: AcceptedBlock['inputs'] | undefined;
   #attested: { readonly size: number; readonly root: Uint8Array } | undefined;
+  /** Size at which we stood after the log was trimmed under us: the same again, and there is no way on. */
+  #recoveredAt: number | undefined;
   #stateWrittenMs = 0;
   #policyReadMs = 0;
   /** The archive's segment that the head lies in: a silent log closes it with a block that has no input. */
@@ -119,11 +135,23 @@ export class Sequencer {
 
   /** Owns the shard until `signal` aborts or a rule says STOP, which throws. */
   async run(signal: AbortSignal): Promise<void> {
-    await this.#retrying(signal, () => this.#recover(signal));
+    await this.#retrying(signal, () => this.#orRecover(signal, () => this.#recover(signal)));
     while (!signal.aborted && !this.#top().head.final) {
-      await this.#retrying(signal, () => this.#step(signal));
+      await this.#retrying(signal, () => this.#orRecover(signal, () => this.#step(signal)));
     }
     await this.#drain(signal);
+  }
+
+  /** Where the log was trimmed under us, a newer snapshot stands for what is gone. Where it does not, that is STOP. */
+  async #orRecover(signal: AbortSignal, action: () => Promise<void>): Promise<void> {
+    try {
+      await action();
+    } catch (error) {
+      if (!isTrimmed(error) || this.#recoveredAt === this.#state.head.size) throw error;
+      this.#o.logger.warn('chain trimmed before it was read: recovering', { shard: this.#o.shard, reason: error.message });
+      await this.#recover(signal);
+      this.#recoveredAt = this.#state.head.size;
+    }
   }
 
   async #step(signal: AbortSignal): Promise<void> {
@@ -204,18 +232,13 @@ export class Sequencer {
   async #tail(signal: AbortSignal): Promise<void> {
     const { log, shard, sources } = this.#o;
     if (this.#chainOffset >= 0) await checkAnchor(log, shard, this.#chainOffset, this.#state.head.seal);
-    const { start, end } = await log.bounds(TOPICS.chain, shard);
-    if (start > this.#readPos) {
-      throw new LineproofError(
-        'LOG_DIVERGED',
-        `cannot go on: shard ${shard} of ${TOPICS.chain} starts at ${start}, blocks from ${this.#readPos} on were trimmed before they were read`,
-        { shard, start, readPos: this.#readPos },
-      );
-    }
+    const { end } = await this.#chainBounds();
     while (this.#readPos < end) {
       const records = await log.read(TOPICS.chain, shard, this.#readPos, { maxBytes: READ_BYTES, waitMs: 0 });
       if (records.length === 0) return;
       for (const record of records) {
+        // A hole: either the log holds nothing there, or it was trimmed since we looked.
+        if (record.offset > this.#readPos) await this.#chainBounds();
         const accepted = await judgeRecord(this.#state, record, sources, signal);
         if (accepted !== undefined) this.#advance(accepted, record.offset);
         this.#readPos = record.offset + 1;
@@ -223,11 +246,22 @@ export class Sequencer {
     }
   }
 
+  /** Bounds of the chain, which must not begin behind what is to be read next. */
+  async #chainBounds(): Promise<LogBounds> {
+    const { log, shard } = this.#o;
+    const bounds = await log.bounds(TOPICS.chain, shard);
+    if (bounds.start <= this.#readPos) return bounds;
+    throw trimmed(
+      `cannot go on: shard ${shard} of ${TOPICS.chain} starts at ${bounds.start}, blocks from ${this.#readPos} on were trimmed before they were read`,
+      { shard, start: bounds.start, readPos: this.#readPos },
+    );
+  }
+
   /** Moves the head over an accepted block. COMMIT POINT: the block stands in the log and every reader accepts it. */
   #advance(accepted: AcceptedBlock, offset: number): void {
     const flight = this.#inflight[0];
     if (flight !== undefined && equal(flight.accepted.delta.head.seal, accepted.delta.head.seal)) this.#inflight.shift();
-    else if (flight !== undefined) this.#forgetFlights();
+    else this.#forgetFlights();
     this.#o.local.note(accepted.delta, this.#state.apply(accepted.delta));
     this.#chainOffset = offset;
     this.#lastEvidence = accepted.inputs.length > 0 ? accepted.inputs : this.#lastEvidence;
@@ -237,6 +271,7 @@ export class Sequencer {
     this.#count(accepted);
   }
 
+  /** Somebody else's block is accepted: what we built, and the input read to go on with, belongs to a chain that does not exist. */
   #forgetFlights(): void {
     if (this.#inflight.length > 0) this.#o.metrics.add('lineproof_chainer_lost_races_total', 1, this.#labels());
     this.#inflight = [];
@@ -263,22 +298,22 @@ export class Sequencer {
 
   /** Reads on in the input when nothing of it is left. */
   async #fill(signal: AbortSignal): Promise<void> {
-    const policy = this.#o.sources.policies.latest.hex;
+    const policy = this.#o.sources.policies.latest;
     if (this.#inputPolicy !== policy) this.#input = [];
     this.#inputPolicy = policy;
     if (this.#input.length > 0) return;
     const waitMs = this.#inflight.length > 0 || this.#tickDue() ? 0 : this.#o.settings.pollMs;
     const from = () => {
-      const { inputTo, appendedAt } = this.#inputStart();
+      const { inputTo, appendedAt } = this.#inputStart(policy);
       return { offset: inputTo, appendedAt, maxBytes: READ_BYTES, waitMs };
     };
-    let read = await readIntake(this.#o, from(), this.#rules(), signal);
+    let read = await readIntake(this.#o, from(), this.#rules(policy), signal);
     if (read.kind === 'trimmed') {
       await this.#tail(signal);
-      read = await readIntake(this.#o, from(), this.#rules(), signal);
+      read = await readIntake(this.#o, from(), this.#rules(policy), signal);
     }
     if (read.kind === 'trimmed') {
-      const { inputTo } = this.#inputStart();
+      const { inputTo } = this.#inputStart(policy);
       throw new LineproofError(
         'LOG_DIVERGED',
         `cannot go on: shard ${this.#o.shard} of ${TOPICS.events} starts at ${read.start}, messages from ${inputTo} on were trimmed before they were consumed`,
@@ -288,15 +323,15 @@ export class Sequencer {
     this.#input = [...read.intakes];
   }
 
-  #rules(): BatchRules {
+  #rules(policy: PolicyInForce): BatchRules {
     const { origin, shard, shards, sources } = this.#o;
-    return { origin, shard, shards, policy: sources.policies.latest, eventSchema: (hex) => sources.eventSchema(hex) };
+    return { origin, shard, shards, policy, eventSchema: (hex) => sources.eventSchema(hex) };
   }
 
   /** Where the next block's input starts: behind the last block, or where the policy says that a new generation of the topic does. */
-  #inputStart(): { inputGeneration: number; inputTo: number; appendedAt: number } {
+  #inputStart({ policy }: PolicyInForce): { inputGeneration: number; inputTo: number; appendedAt: number } {
     const { head } = this.#top();
-    const { generation, firstOffsets } = this.#o.sources.policies.latest.policy.inputGeneration;
+    const { generation, firstOffsets } = policy.inputGeneration;
     if (generation <= head.inputGeneration) return head;
     return { inputGeneration: generation, inputTo: firstOffsets[head.shard] ?? 0, appendedAt: head.appendedAt };
   }
@@ -336,8 +371,8 @@ export class Sequencer {
     if (known === undefined) return;
     const { sources, metrics } = this.#o;
     const view = this.#top();
-    const policy = sources.policies.latest;
-    const { inputGeneration, inputTo } = this.#inputStart();
+    const policy = this.#inputPolicy as PolicyInForce;
+    const { inputGeneration, inputTo } = this.#inputStart(policy);
     const acceptedAt = Math.max(view.head.acceptedAt, this.#o.clock.nowMicros());
     const ordered = order(view, intakes, known, { acceptedAt, inputGeneration, laneRetentionMicros: policy.policy.laneRetentionMs * 1000 });
     await this.#keepRejected(ordered, signal);
@@ -407,8 +442,11 @@ export class Sequencer {
 
   // --- the dedup window
 
+  /** The window of the policy in force in the head's block: a newer one counts from the first block that it seals. */
   #window(): WindowRules {
-    return windowRules(this.#o.sources.policies.latest.policy);
+    const { policies } = this.#o.sources;
+    const { policy } = this.#state.head;
+    return windowRules(((policy === null ? undefined : policies.byDigest(policy)) ?? policies.latest).policy);
   }
 
   /** Confirms pending identities and looks `keys` up in one call. Undefined: the watermark did not match; start over. */
@@ -485,31 +523,34 @@ export class Sequencer {
   /** Blocks from the head back to the start of the window. A block missing before it: the log lost what it must keep, LOG_DIVERGED. */
   async *#windowBlocks(): AsyncGenerator<WalkedBlock> {
     const { head } = this.#state;
-    const from = head.appendedAt - this.#window().windowMicros;
+    // What left the window under one policy does not come back under another: the window's start never falls.
+    let from = head.appendedAt - this.#window().windowMicros;
     let first = head.size;
     for await (const walked of walkBack(this.#o.log, this.#o.shard, this.#chainOffset, head.seal)) {
       const last = lastAppendedAt(walked.block);
       if (last !== undefined && last < from) return;
       yield walked;
+      from = Math.max(from, (last ?? 0) - this.#windowMicrosOf(walked.seal));
       first = walked.seal.firstIndex;
     }
     if (first === 0 || this.#chainOffset < 0) return;
-    throw new LineproofError(
-      'LOG_DIVERGED',
+    throw trimmed(
       `cannot rebuild the dedup index: shard ${head.shard} of ${TOPICS.chain} lost blocks below leaf ${first}, which lie inside the dedup window`,
       { shard: head.shard, first },
     );
   }
 
+  /** The window that the policy of a block allows; none to speak of where the policy is not known, for then it is not ours to shorten. */
+  #windowMicrosOf(seal: Seal): number {
+    const policy = this.#o.sources.policies.byDigest(toHex(seal.policy));
+    return policy === undefined ? Number.POSITIVE_INFINITY : windowRules(policy.policy).windowMicros;
+  }
+
   /** A watermark that is not on our chain, while the log still holds its offset with another block: index and log contradict each other. */
   async #checkForeignWatermark(stored: Extract<Watermark, { kind: 'at' }>): Promise<void> {
-    const { start, end } = await this.#o.log.bounds(TOPICS.chain, this.#o.shard);
-    if (stored.chainOffset < start || stored.chainOffset >= end || stored.size === 0) return;
-    for await (const walked of walkBack(this.#o.log, this.#o.shard, this.#chainOffset, this.#state.head.seal)) {
-      if (walked.offset > stored.chainOffset) continue;
-      if (walked.offset === stored.chainOffset && toHex(walked.sealHash) === stored.seal) return;
-      break;
-    }
+    if (stored.size === 0) return;
+    const record = await chainRecordAt(this.#o.log, this.#o.shard, stored.chainOffset);
+    if (record === undefined || carriesSeal(record, fromHex(stored.seal))) return;
     throw new LineproofError(
       'LOG_DIVERGED',
       `cannot go on: the dedup index of shard ${this.#o.shard} stands at a block that is not on the chain; was the log set back?`,
@@ -517,24 +558,32 @@ export class Sequencer {
     );
   }
 
+  /**
+   * Fills the index anew from the chain, oldest block first, so that of two links of one identity the newer is remembered.
+   * The chain is walked before anything is written: where it lacks a block, the index stays as it is.
+   */
   async #rebuild(stored: Watermark, signal: AbortSignal): Promise<void> {
     const started = this.#o.clock.monotonicMs();
-    const { shard, dedup } = this.#o;
+    const { shard, dedup, log } = this.#o;
     const token = toHex(randomBytes(16));
-    let expect = stored;
-    let blocks = 0;
+    const offsets: number[] = [];
+    if (this.#chainOffset >= 0) for await (const { offset } of this.#windowBlocks()) offsets.push(offset);
+    let [expect, blocks] = [stored, 0];
     const step = async (next: Watermark, add: BlockIdentities['entries'], wipe: boolean): Promise<boolean> => {
       const answer = await this.#retrying(signal, () => dedup.window({ shard, expect, next, add, wipe, lookup: [] }));
       if (answer.ok) expect = next;
       return answer.ok;
     };
     if (!(await step({ kind: 'building', token, step: 0 }, [], true))) return;
-    if (this.#chainOffset >= 0) {
-      for await (const { block, seal, offset, sealHash } of this.#windowBlocks()) {
-        const { entries } = blockIdentities(block, seal, offset, sealHash, this.#window());
-        if (!(await step({ kind: 'building', token, step: ++blocks }, entries, false))) return;
-      }
+    for await (const { block, seal, offset, sealHash } of blocksAt(log, shard, offsets.toReversed())) {
+      const { entries } = blockIdentities(block, seal, offset, sealHash, this.#window());
+      if (!(await step({ kind: 'building', token, step: ++blocks }, entries, false))) return;
     }
+    if (blocks < offsets.length)
+      throw trimmed(`cannot rebuild the dedup index: shard ${shard} of ${TOPICS.chain} lost blocks while they were read`, {
+        shard,
+        blocks,
+      });
     const at = watermarkOf(this.#state.head, this.#chainOffset);
     if (!(await step(at, [], false))) return;
     this.#watermark = at;
