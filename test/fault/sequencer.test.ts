@@ -5,7 +5,7 @@ import { Random } from '../support/random.ts';
 import { HAPPENINGS, type Happening, Play } from '../support/sequencer-play.ts';
 
 /** A failure names its seed: `LINEPROOF_FAULT_SEED=41 LINEPROOF_FAULT_RUNS=1` plays that run alone. */
-const RUNS = Number(process.env['LINEPROOF_FAULT_RUNS'] ?? 600);
+const RUNS = Number(process.env['LINEPROOF_FAULT_RUNS'] ?? 300);
 const FIRST_SEED = Number(process.env['LINEPROOF_FAULT_SEED'] ?? 1);
 const SECOND = 1_000_000;
 const TIME_LIMIT = 300_000;

@@ -25,6 +25,8 @@ export interface PlayOptions {
   readonly feedChance: number;
   readonly fault?: (call: CallName, process: SimProcess) => CallFault;
   readonly happenings?: readonly { readonly turn: number; readonly what: Happening }[];
+  /** Faults end only after this holds. */
+  readonly until?: (() => boolean) | undefined;
   /** Whether the archive is made and audited in the end; the chain is always read and compared. */
   readonly audit: boolean;
   /** What the auditor may say all the same. */
@@ -62,12 +64,12 @@ export class Play {
   /** What is wrong in the end; empty: nothing. */
   async run(): Promise<readonly string[]> {
     const { sim } = this;
-    const { happenings = [], processes = 1, atStart, world, audit, tolerated } = this.#o;
+    const { happenings = [], processes = 1, atStart, world, audit, tolerated, until } = this.#o;
     await sim.publishPolicies(this.#published);
     for (let i = 0; i < atStart; i++) await this.#feed();
     for (let i = 0; i < processes; i++) sim.start();
     const last = Math.max(0, ...happenings.map(({ turn }) => turn));
-    await sim.run(() => this.#input.length === 0 && sim.turns > last);
+    await sim.run(() => this.#input.length === 0 && sim.turns > last && until?.() !== false);
     sim.faulty = false;
     for (const process of sim.living) process.owns = true;
     const { end } = await sim.log.bounds(TOPICS.events, 0);
