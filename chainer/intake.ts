@@ -58,6 +58,8 @@ export interface IntakeOptions {
 
 export interface ReadFrom {
   readonly offset: number;
+  /** Whether the input before `offset` was consumed from this very topic, so that it cannot end before. */
+  readonly consumed: boolean;
   /** `appendedAt` of the input before. */
   readonly appendedAt: number;
   readonly maxBytes: number;
@@ -69,14 +71,15 @@ export type IntakeRead =
   | { readonly kind: 'read'; readonly intakes: readonly Intake[] }
   | { readonly kind: 'trimmed'; readonly start: number };
 
-/** Reads on in the input log and judges each message by itself. `appendedAt` never falls and never leads the clock by more than the skew. */
+/** Reads on in the input log and judges each message by itself. Throws LOG_BEHIND where the log ends before what was consumed. `appendedAt` never falls and never leads the clock by more than the skew. */
 export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: BatchRules, signal: AbortSignal): Promise<IntakeRead> {
   const { log, shard, ids } = options;
   const records = await log.read(TOPICS.events, shard, from.offset, { maxBytes: from.maxBytes, waitMs: from.waitMs, signal });
   const first = records[0];
   if (first === undefined || first.offset > from.offset) {
-    const { start } = await log.bounds(TOPICS.events, shard);
+    const { start, end } = await log.bounds(TOPICS.events, shard);
     if (start > from.offset) return { kind: 'trimmed', start };
+    if (from.consumed) mustReach(shard, end, from.offset);
   }
   await ids.learn(records.map(({ value }) => value));
   const intakes: Intake[] = [];
@@ -121,18 +124,22 @@ function boundedTime(options: IntakeOptions, record: LogRecord, rules: BatchRule
   return limit;
 }
 
+function mustReach(shard: number, end: number, inputTo: number): void {
+  if (inputTo <= end) return;
+  throw new LineproofError(
+    'LOG_BEHIND',
+    `cannot go on: shard ${shard} of ${TOPICS.events} ends at ${end}, before offset ${inputTo} up to which it was consumed`,
+    { shard, end, inputTo },
+  );
+}
+
 /**
  * Makes sure that the input log still holds, before `inputTo`, the message that the last block consumed there:
  * an input topic that was made anew without a new generation is not read on. Throws LOG_BEHIND or LOG_DIVERGED.
  */
 export async function checkInputAnchor(log: Log, shard: number, inputTo: number, last: EvidenceInput | undefined): Promise<void> {
   const { start, end } = await log.bounds(TOPICS.events, shard);
-  if (inputTo > end)
-    throw new LineproofError(
-      'LOG_BEHIND',
-      `cannot go on: shard ${shard} of ${TOPICS.events} ends at ${end}, before offset ${inputTo} up to which it was consumed`,
-      { shard, end, inputTo },
-    );
+  mustReach(shard, end, inputTo);
   if (last === undefined || last.outcome === 'EMPTY' || inputTo - 1 < start) return;
   const [record] = await log.read(TOPICS.events, shard, inputTo - 1, { maxBytes: 1, waitMs: 0 });
   if (record?.offset === inputTo - 1 && isThatInput(record.value, last)) return;

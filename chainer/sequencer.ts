@@ -5,7 +5,7 @@ import { equal, fromHex, toHex } from '../core/bytes.ts';
 import { carriesSeal, chainRecordAt, checkAnchor, judgeRecord } from '../core/chain-reader.ts';
 import { blocksAt, type WalkedBlock, walkBack } from '../core/chain-walk.ts';
 import { hasCode, LineproofError } from '../core/errors.ts';
-import { decodeEvidence } from '../core/evidence.ts';
+import { decodeEvidence, type EvidenceInput } from '../core/evidence.ts';
 import type { Seal } from '../core/leaf.ts';
 import type { PolicyInForce } from '../core/policy-history.ts';
 import type { ArchiveAnchor } from '../core/ports/archive-anchor.ts';
@@ -40,6 +40,8 @@ const BLOCK_BUDGET = 950_000;
 const READ_BYTES = 8 * 1024 * 1024;
 const RETRY_MS = 25;
 const MAX_RETRY_MS = 2_000;
+/** Tries without an answer, most of a second, after which somebody should know. */
+const ALARM_TRIES = 6;
 
 export interface SequencerSettings {
   /** Blocks that may be appended before the first of them was judged. */
@@ -114,12 +116,14 @@ export class Sequencer {
    * for the process's other shards look for it too. Under a newer one the input is judged anew.
    */
   #inputPolicy: PolicyInForce | undefined;
-  #lastEvidence: AcceptedBlock['inputs'] | undefined;
+  #lastEvidence: EvidenceInput | undefined;
   #attested: { readonly size: number; readonly root: Uint8Array } | undefined;
   /** Size at which we stood after the log was trimmed under us: the same again, and there is no way on. */
   #recoveredAt: number | undefined;
   #stateWrittenMs = 0;
-  #policyReadMs = 0;
+  #lookedAroundMs = Number.NEGATIVE_INFINITY;
+  /** Whether our clock was found to be wrong when we last looked. */
+  #clockOff = false;
   /** The archive's segment that the head lies in: a silent log closes it with a block that has no input. */
   #segment: OpenSegment = openSegment(0);
 
@@ -155,8 +159,9 @@ export class Sequencer {
   }
 
   async #step(signal: AbortSignal): Promise<void> {
-    await this.#refreshPolicies();
-    if (this.#inflight.length < this.#o.settings.depth && this.#o.owns()) {
+    await this.#lookAround();
+    const works = this.#o.owns() && !this.#clockOff;
+    if (this.#inflight.length < this.#o.settings.depth && works) {
       await this.#fill(signal);
       if (this.#input.length > 0 || this.#tickDue()) {
         await this.#orderNext(signal);
@@ -164,7 +169,7 @@ export class Sequencer {
       }
     }
     if (this.#inflight.length > 0) await this.#settle(signal);
-    else if (!this.#o.owns()) await this.#o.clock.sleep(this.#o.settings.pollMs, signal);
+    else if (!works) await this.#o.clock.sleep(this.#o.settings.pollMs, signal);
     await this.#writeState(false);
   }
 
@@ -206,7 +211,10 @@ export class Sequencer {
         { shard, attested: attested.size, size: this.#state.head.size },
       );
     }
-    await checkInputAnchor(this.#o.log, shard, this.#state.head.inputTo, await this.#lastInput());
+    // A newer generation is another topic: nothing of what was consumed stands in it.
+    const { inputGeneration, inputTo } = this.#state.head;
+    if (sources.policies.latest.policy.inputGeneration.generation === inputGeneration)
+      await checkInputAnchor(this.#o.log, shard, inputTo, await this.#lastInput());
     this.#o.logger.info('shard recovered', { shard, from: startSize, size: this.#state.head.size, streams: this.#state.streamCount });
   }
 
@@ -218,10 +226,12 @@ export class Sequencer {
     );
   }
 
-  async #lastInput(): Promise<AcceptedBlock['inputs'][number] | undefined> {
-    if (this.#lastEvidence !== undefined) return this.#lastEvidence.at(-1);
-    if (this.#chainOffset < 0) return undefined;
-    for await (const { block } of walkBack(this.#o.log, this.#o.shard, this.#chainOffset, this.#state.head.seal)) {
+  /** The evidence of the input that was consumed last, if it was of the generation that the head stands in. */
+  async #lastInput(): Promise<EvidenceInput | undefined> {
+    if (this.#lastEvidence !== undefined || this.#chainOffset < 0) return this.#lastEvidence;
+    const { seal: sealHash, inputGeneration } = this.#state.head;
+    for await (const { block, seal } of walkBack(this.#o.log, this.#o.shard, this.#chainOffset, sealHash)) {
+      if (seal.inputGeneration !== inputGeneration) return undefined;
       const last = decodeEvidence(block.evidence).at(-1);
       if (last !== undefined) return last;
     }
@@ -262,9 +272,10 @@ export class Sequencer {
     const flight = this.#inflight[0];
     if (flight !== undefined && equal(flight.accepted.delta.head.seal, accepted.delta.head.seal)) this.#inflight.shift();
     else this.#forgetFlights();
+    const sameInput = accepted.seal.inputGeneration === this.#state.head.inputGeneration;
+    this.#lastEvidence = accepted.inputs.at(-1) ?? (sameInput ? this.#lastEvidence : undefined);
     this.#o.local.note(accepted.delta, this.#state.apply(accepted.delta));
     this.#chainOffset = offset;
-    this.#lastEvidence = accepted.inputs.length > 0 ? accepted.inputs : this.#lastEvidence;
     this.#pending.push(acceptedIdentities(accepted, offset, this.#window()));
     this.#growSegment(accepted);
     this.#checkAttested();
@@ -304,8 +315,9 @@ export class Sequencer {
     if (this.#input.length > 0) return;
     const waitMs = this.#inflight.length > 0 || this.#tickDue() ? 0 : this.#o.settings.pollMs;
     const from = () => {
-      const { inputTo, appendedAt } = this.#inputStart(policy);
-      return { offset: inputTo, appendedAt, maxBytes: READ_BYTES, waitMs };
+      const { inputGeneration, inputTo, appendedAt } = this.#inputStart(policy);
+      const consumed = inputGeneration === this.#top().head.inputGeneration;
+      return { offset: inputTo, consumed, appendedAt, maxBytes: READ_BYTES, waitMs };
     };
     let read = await readIntake(this.#o, from(), this.#rules(policy), signal);
     if (read.kind === 'trimmed') {
@@ -372,6 +384,7 @@ export class Sequencer {
     const { sources, metrics } = this.#o;
     const view = this.#top();
     const policy = this.#inputPolicy as PolicyInForce;
+    this.#checkSigner(policy);
     const { inputGeneration, inputTo } = this.#inputStart(policy);
     const acceptedAt = Math.max(view.head.acceptedAt, this.#o.clock.nowMicros());
     const ordered = order(view, intakes, known, { acceptedAt, inputGeneration, laneRetentionMicros: policy.policy.laneRetentionMs * 1000 });
@@ -381,6 +394,17 @@ export class Sequencer {
     this.#input = this.#input.slice(intakes.length);
     this.#launch(value, accepted, view);
     metrics.observe('lineproof_chainer_block_bytes', value.length, this.#labels());
+  }
+
+  /** A block by a key that the policy does not name would be ignored by every reader. */
+  #checkSigner(policy: PolicyInForce): void {
+    const { signer, shard } = this.#o;
+    if (policy.chainer(signer.name, signer.keyId)?.active === true) return;
+    throw new LineproofError(
+      'CONFIG_INVALID',
+      `cannot order shard ${shard}: ${signer.verifierKey} is no ACTIVE chainer key in the newest policy`,
+      { shard },
+    );
   }
 
   /** What refused bytes there are goes to `provenance.rejected` before the block that names them. COMMIT POINT of the refused bytes. */
@@ -593,11 +617,26 @@ export class Sequencer {
 
   // --- housekeeping
 
-  async #refreshPolicies(): Promise<void> {
+  /** Looks for new policies and at the clocks, now and then. */
+  async #lookAround(): Promise<void> {
     const now = this.#o.clock.monotonicMs();
-    if (now - this.#policyReadMs < this.#o.settings.policyIntervalMs) return;
-    this.#policyReadMs = now;
+    if (now - this.#lookedAroundMs < this.#o.settings.policyIntervalMs) return;
+    this.#lookedAroundMs = now;
     if (await this.#o.sources.refreshPolicies()) await this.#o.sources.refreshSchemas();
+    await this.#checkClock();
+  }
+
+  /** Our clock dates blocks: where it and the index's differ by more than the policy allows, one is wrong, and the shard holds. */
+  async #checkClock(): Promise<void> {
+    const { clock, dedup, logger, shard, sources } = this.#o;
+    const before = clock.nowMicros();
+    const theirs = await dedup.nowMicros();
+    const after = clock.nowMicros();
+    const differMs = theirs === undefined ? 0 : Math.round(Math.max(0, before - theirs, theirs - after) / 1000);
+    const off = differMs > sources.policies.latest.policy.clockSkewMs;
+    if (off && !this.#clockOff)
+      logger.error('shard holds: this clock and the dedup index differ by more than clockSkew', { shard, differMs });
+    this.#clockOff = off;
   }
 
   async #writeState(always: boolean): Promise<void> {
@@ -607,16 +646,19 @@ export class Sequencer {
     await this.#o.local.write(this.#state.head, this.#chainOffset, this.#segment);
   }
 
-  /** Runs `action` until it succeeds; what cannot get better by itself is thrown. */
+  /** Runs `action` until it succeeds; what cannot get better by itself is thrown. What lasts raises an alarm, once. */
   async #retrying<T>(signal: AbortSignal, action: () => Promise<T>): Promise<T> {
-    for (let waitMs = RETRY_MS; ; waitMs = Math.min(2 * waitMs, MAX_RETRY_MS)) {
+    const { shard, logger, clock } = this.#o;
+    for (let tries = 1, waitMs = RETRY_MS; ; tries++, waitMs = Math.min(2 * waitMs, MAX_RETRY_MS)) {
       try {
-        return await action();
+        const result = await action();
+        if (tries > ALARM_TRIES) logger.info('shard goes on', { shard });
+        return result;
       } catch (error) {
         if (!(error instanceof LineproofError && error.retryable) || signal.aborted) throw error;
-        if (!hasCode(error, 'UNAVAILABLE'))
-          this.#o.logger.error('shard holds', { shard: this.#o.shard, code: error.code, reason: error.message });
-        await this.#o.clock.sleep(waitMs, signal);
+        if (tries === (hasCode(error, 'UNAVAILABLE') ? ALARM_TRIES : 1))
+          logger.error('shard holds', { shard, code: error.code, reason: error.message });
+        await clock.sleep(waitMs, signal);
       }
     }
   }

@@ -22,13 +22,17 @@ export interface ReadBlock {
   readonly record: SimRecord;
 }
 
-/** The accepted blocks among everything that was ever appended to the chain topic, and the state after them. */
-export function readChain(log: SimLog, world: World): { readonly blocks: readonly ReadBlock[]; readonly state: LogState } {
+/** The accepted blocks among everything that was ever appended to the chain topic, at most `limit`, and the state after them. */
+export function readChain(
+  log: SimLog,
+  world: World,
+  limit = Number.POSITIVE_INFINITY,
+): { readonly blocks: readonly ReadBlock[]; readonly state: LogState } {
   const state = world.state();
   const blocks: ReadBlock[] = [];
   for (const record of log.history(TOPICS.chain, 0)) {
     const accepted = accept(state, record.value, world.context);
-    if (accepted.kind !== 'accepted') continue;
+    if (accepted.kind !== 'accepted' || blocks.length >= limit) continue;
     state.apply(accepted.delta);
     blocks.push({ accepted, record });
   }

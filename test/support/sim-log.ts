@@ -77,6 +77,13 @@ export class SimLog implements Log {
     held.end = end;
   }
 
+  /** Makes a partition anew, empty; what it held. */
+  renew(topic: string, partition: number): readonly SimRecord[] {
+    const { history } = this.#partition(topic, partition);
+    this.#partitions.delete(`${topic}/${partition}`);
+    return history;
+  }
+
   history(topic: string, partition: number): readonly SimRecord[] {
     return this.#partition(topic, partition).history;
   }
