@@ -86,6 +86,8 @@ interface Flight {
   readonly view: LogView;
   /** Offset that the append answered, or what it failed with. Never rejects. */
   append: Promise<{ offset: number } | { error: unknown }>;
+  /** How often it was found neither accepted nor beaten. */
+  tries: number;
 }
 
 /** Part of the chain that we need is gone. */
@@ -116,6 +118,8 @@ export class Sequencer {
    * for the process's other shards look for it too. Under a newer one the input is judged anew.
    */
   #inputPolicy: PolicyInForce | undefined;
+  /** Digest of the event schema without which the input behind {@link Sequencer.#input} cannot be judged. */
+  #held: string | undefined;
   #lastEvidence: EvidenceInput | undefined;
   #attested: { readonly size: number; readonly root: Uint8Array } | undefined;
   /** Size at which we stood after the log was trimmed under us: the same again, and there is no way on. */
@@ -169,6 +173,7 @@ export class Sequencer {
       }
     }
     if (this.#inflight.length > 0) await this.#settle(signal);
+    else if (this.#held !== undefined && works) await this.#obtainSchema(this.#held);
     else if (!works) await this.#o.clock.sleep(this.#o.settings.pollMs, signal);
     await this.#writeState(false);
   }
@@ -333,6 +338,22 @@ export class Sequencer {
       );
     }
     this.#input = [...read.intakes];
+    this.#held = read.held;
+  }
+
+  /** Asks for a schema that is in force. Throws UNAVAILABLE where it is not to be had: our failure, for which nobody is rejected. */
+  async #obtainSchema(hex: string): Promise<void> {
+    const { sources } = this.#o;
+    this.#held = undefined;
+    await sources.refreshSchemas();
+    if (sources.eventSchema(hex) !== undefined || !sources.policies.latest.schemaInForce(hex)) return;
+    throw new LineproofError(
+      'UNAVAILABLE',
+      `cannot judge the next message: the registry does not give event schema ${hex}, which is in force`,
+      {
+        schema: hex,
+      },
+    );
   }
 
   #rules(policy: PolicyInForce): BatchRules {
@@ -417,7 +438,7 @@ export class Sequencer {
   #launch(value: Uint8Array, accepted: AcceptedBlock, view: LogView): void {
     const identities = acceptedIdentities(accepted, -1, this.#window());
     const after = this.#inflight.at(-1)?.append ?? Promise.resolve(undefined);
-    this.#inflight.push({ value, accepted, identities, view: overlay(view, accepted.delta), append: this.#append(value, after) });
+    this.#inflight.push({ value, accepted, identities, view: overlay(view, accepted.delta), append: this.#append(value, after), tries: 0 });
   }
 
   /** Appends behind the flight before; a flight whose predecessor failed waits for the judgement instead of overtaking it. */
@@ -450,7 +471,10 @@ export class Sequencer {
       });
     await this.#tail(signal);
     if (this.#inflight[0] !== flight) return;
-    await this.#o.clock.sleep(RETRY_MS, signal);
+    flight.tries += 1;
+    if (flight.tries === ALARM_TRIES)
+      this.#o.logger.error('shard holds', { shard: this.#o.shard, reason: 'the chain topic does not take the next block' });
+    await this.#o.clock.sleep(Math.min(RETRY_MS * 2 ** (flight.tries - 1), MAX_RETRY_MS), signal);
     let after: Flight['append'] | undefined;
     for (const again of this.#inflight) {
       again.append = this.#append(again.value, after ?? Promise.resolve({ offset: -1 }));

@@ -80,7 +80,7 @@ export interface SimOptions {
 export class ChainerSim {
   readonly #o: SimOptions;
   readonly log: SimLog;
-  readonly dedup = new MemoryDedupIndex();
+  readonly dedup = new MemoryDedupIndex(() => this.now);
   readonly objects = new MemoryObjectStore();
   readonly processes: SimProcess[] = [];
   #waiting: Waiting[] = [];
@@ -88,10 +88,14 @@ export class ChainerSim {
   turns = 0;
   /** False: every call does what it should. */
   faulty = true;
+  /** What the registry gives as schema of an id, and as event schemas; undefined: it does not answer. */
+  schemaOfId: ((id: number) => string | undefined) | undefined = (id) => (id === BATCH_SCHEMA_ID ? SCHEMA_TEXTS.SignedBatch : undefined);
+  eventSchemas: readonly string[] | undefined;
 
   constructor(options: SimOptions) {
     this.#o = options;
     this.log = new SimLog(() => this.now);
+    this.eventSchemas = options.world.schemas.map(({ text }) => text);
   }
 
   /** Starts a process on `store`. */
@@ -112,7 +116,7 @@ export class ChainerSim {
       local: new LocalState(this.#store(process), 0),
       anchor: archiveAnchor(this.objects, sources, origin, shards),
       sources,
-      ids: new BatchSchemaIds(registry, (text) => text === SCHEMA_TEXTS.SignedBatch),
+      ids: new BatchSchemaIds(registry, (text) => text === SCHEMA_TEXTS.SignedBatch, clock),
       signer: world.chainer,
       blockSchemaId: BLOCK_SCHEMA_ID,
       clock,
@@ -162,10 +166,22 @@ export class ChainerSim {
     await this.run(() => this.living.every(({ ended }) => ended));
   }
 
+  /** Lets time pass in which nothing comes, so that the open segment of the archive closes, if there is one. */
+  async beSilent(): Promise<void> {
+    this.now += 2 * (this.#o.world.policies.versions[0]?.policy.segmentMaxAgeMs ?? 0) * 1000;
+    const [turn, now] = [this.turns, this.now];
+    await this.run(() => this.turns > turn + 500 || this.living.some(({ sequencer }) => sequencer.state.head.acceptedAt >= now));
+  }
+
   /** Archives what the chain topic holds now, outside of any turn. */
   async archive(): Promise<void> {
     const { world } = this.#o;
-    const registry: SchemaRegistry = { ...this.#schemas(), get: async () => undefined };
+    const registry: SchemaRegistry = {
+      register: async () => BLOCK_SCHEMA_ID,
+      close: async () => undefined,
+      list: async () => world.schemas.map(({ text }) => text),
+      get: async () => undefined,
+    };
     const clock: Clock = { nowMicros: () => this.now, monotonicMs: () => this.now / 1000, sleep: async () => undefined };
     const sources = new Sources({ origin: world.origin, log: this.log, registry, clock, logger: new TestLogger() });
     await archiveChain({ world, log: this.log, sources }, this.objects);
@@ -251,18 +267,16 @@ export class ChainerSim {
     };
   }
 
-  #schemas(): Pick<SchemaRegistry, 'register' | 'list' | 'close'> {
+  #registry(process: SimProcess): SchemaRegistry {
+    const answer = async <T>(given: T | undefined): Promise<T> => {
+      if (given === undefined) throw new LineproofError('UNAVAILABLE', 'cannot reach the registry: told to be away');
+      return given;
+    };
     return {
       register: async () => BLOCK_SCHEMA_ID,
-      list: async () => this.#o.world.schemas.map(({ text }) => text),
       close: async () => undefined,
-    };
-  }
-
-  #registry(process: SimProcess): SchemaRegistry {
-    return {
-      ...this.#schemas(),
-      get: (id) => this.#call(process, 'registry.get', async () => (id === BATCH_SCHEMA_ID ? SCHEMA_TEXTS.SignedBatch : undefined)),
+      list: () => this.#call(process, 'registry.list', () => answer(this.eventSchemas)),
+      get: (id) => this.#call(process, 'registry.get', async () => (await answer(this.schemaOfId))(id)),
     };
   }
 

@@ -74,7 +74,7 @@ export class Play {
     for (const process of sim.living) process.owns = true;
     const { end } = await sim.log.bounds(TOPICS.events, 0);
     await sim.run(() => sim.living.every(({ sequencer }) => sequencer.state.head.inputTo === end));
-    await this.#beSilent();
+    await sim.beSilent();
     await sim.stopAll();
     const problems = [...new ChainOracle(sim.log, world).check()];
     if (audit) {
@@ -96,14 +96,6 @@ export class Play {
     const next = this.#input.shift();
     if (typeof next === 'number') this.sim.log.skip(TOPICS.events, 0, next);
     else if (next !== undefined) await this.sim.log.append(TOPICS.events, 0, [{ key: null, value: next }]);
-  }
-
-  /** Lets time pass, so that the open segment of the archive closes. */
-  async #beSilent(): Promise<void> {
-    const { sim } = this;
-    sim.now += 2 * (this.#o.world.policies.versions[0]?.policy.segmentMaxAgeMs ?? 0) * 1000;
-    const [turn, now] = [sim.turns, sim.now];
-    await sim.run(() => sim.turns > turn + 500 || sim.living.some(({ sequencer }) => sequencer.state.head.acceptedAt >= now));
   }
 }
 
