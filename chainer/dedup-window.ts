@@ -5,7 +5,7 @@ import { toHex } from '../core/bytes.ts';
 import { decodeEvidence, type EvidenceInput } from '../core/evidence.ts';
 import { dedupKeyOfEvent, dedupKeyOfHeader } from '../core/identity.ts';
 import { decodeLeaf, type Link, type Seal } from '../core/leaf.ts';
-import type { DedupEntry, DedupHit, Watermark } from '../core/ports/dedup-index.ts';
+import type { DedupEntry, Watermark } from '../core/ports/dedup-index.ts';
 import type { LogHead } from '../core/state.ts';
 import { keyText } from './order.ts';
 
@@ -35,7 +35,7 @@ export interface BlockIdentities {
   readonly watermark: Watermark;
   readonly entries: readonly DedupEntry[];
   /** The same by key, for look-ups while they are not written yet. */
-  readonly hits: ReadonlyMap<string, DedupHit>;
+  readonly hits: ReadonlyMap<string, DedupEntry>;
 }
 
 /** The identities of a block: its linked events and its ACCEPTED headers. */
