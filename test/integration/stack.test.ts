@@ -5,15 +5,7 @@ import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type EachMessagePayload, Kafka, type KafkaConfig, logLevel, Partitioners } from 'kafkajs';
 import { s3Request } from '../../infra/stack/s3-request.js';
-import {
-  describeOnStack,
-  type FullStackSettings,
-  type OwnStack,
-  ownStack,
-  STACK_TIMEOUT_MS,
-  type StackSettings,
-  testStack,
-} from '../support/stack.ts';
+import { describeOnStack, type OwnStack, ownStack, STACK_TIMEOUT_MS, type StackSettings, testStack } from '../support/stack.ts';
 
 const TIMEOUT_MS = 180_000;
 const TOPIC = 'stack-test';
@@ -122,7 +114,7 @@ async function registerSchema(url: string): Promise<{ registered: number; known:
 }
 
 describeOnStack('a stack with everything', () => {
-  let stack: FullStackSettings;
+  let stack: StackSettings;
   beforeAll(async () => {
     stack = await testStack();
   }, STACK_TIMEOUT_MS);

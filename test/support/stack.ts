@@ -19,29 +19,28 @@ interface Login {
   readonly password: string;
 }
 
-/** How to reach the servers of a stack, as its stack.json says. */
-export interface StackSettings {
-  /** The stack.json itself. */
-  readonly file: string;
+interface PlainServers {
   readonly kafka: { readonly brokers: readonly string[] };
   readonly registry: { readonly url: string };
   readonly s3: S3Access;
   readonly redis: { readonly url: string };
 }
 
-/** A stack with everything: TLS and passwords beside the plain servers, and a proxy before each plain one, named as its server. */
-export interface FullStackSettings extends StackSettings {
-  readonly kafka: StackSettings['kafka'] & {
+/** How to reach the servers of a stack with everything, as its stack.json says. */
+export interface StackSettings extends PlainServers {
+  /** The stack.json itself. */
+  readonly file: string;
+  readonly kafka: PlainServers['kafka'] & {
     readonly secure: { readonly brokers: readonly string[]; readonly caFile: string; readonly plain: Login; readonly scramSha256: Login };
   };
-  readonly redis: StackSettings['redis'] & { readonly secure: { readonly url: string; readonly caFile: string } };
-  /** `url` is Toxiproxy's API; the rest are the servers as seen through it. */
-  readonly toxiproxy: Omit<StackSettings, 'file'> & { readonly url: string };
+  readonly redis: PlainServers['redis'] & { readonly secure: { readonly url: string; readonly caFile: string } };
+  /** `url` is Toxiproxy's API; the rest are the plain servers as seen through it. Each proxy is named as its server: kafka-1, redis, … */
+  readonly toxiproxy: PlainServers & { readonly url: string };
 }
 
 /** A stack that one suite has for itself, to kill and to change as it likes. */
-export interface OwnStack<Settings extends StackSettings = StackSettings> {
-  readonly settings: Settings;
+export interface OwnStack {
+  readonly settings: StackSettings;
   readonly folder: string;
   /** Runs `npm run stack -- ARGS` on it. */
   command(...args: string[]): Promise<CommandResult>;
@@ -79,14 +78,14 @@ function missingForStack(): readonly string[] {
  * The full stack that all suites of a run share: the one whose stack.json LINEPROOF_STACK names, else one that is started now, or was
  * by another suite, and ends with the run. Use names of your own for topics, keys and objects, and leave its servers alone.
  */
-export async function testStack(): Promise<FullStackSettings> {
+export async function testStack(): Promise<StackSettings> {
   const given = process.env['LINEPROOF_STACK'];
   if (given !== undefined) return readSettings(given);
   await endAbandonedStacks();
-  return start(`${stackPrefix()}shared`, FULL);
+  return start(`${stackPrefix()}shared`, []);
 }
 
-/** Starts a stack for one suite, by the options of `up`, as in `ownStack('--brokers', '3')`. */
+/** Starts a stack with everything for one suite; more options as for `up`, as in `ownStack('--brokers', '3')`. */
 export async function ownStack(...options: string[]): Promise<OwnStack> {
   const folder = mkdtempSync(`${stackPrefix()}own-`);
   const command = (...args: string[]): Promise<CommandResult> => stackCommand(...args, '--data', folder);
@@ -97,14 +96,17 @@ export async function ownStack(...options: string[]): Promise<OwnStack> {
   return { settings: await start(folder, options), folder, command, release };
 }
 
-async function start<Settings extends StackSettings>(folder: string, options: readonly string[]): Promise<Settings> {
-  const { code, stderr } = await stackCommand('up', '--data', folder, ...options);
+async function start(folder: string, options: readonly string[]): Promise<StackSettings> {
+  const { code, stderr } = await stackCommand('up', '--data', folder, ...FULL, ...options);
   if (code !== 0) throw new Error(`the stack did not start: ${stderr}`);
   return readSettings(join(folder, 'stack.json'));
 }
 
-function readSettings<Settings extends StackSettings>(file: string): Settings {
-  return { file, ...JSON.parse(readFileSync(file, 'utf8')) };
+function readSettings(file: string): StackSettings {
+  const settings = JSON.parse(readFileSync(file, 'utf8'));
+  if (settings.kafka.secure === undefined || settings.toxiproxy === undefined)
+    throw new Error(`${file} is not of a stack with everything: reset it with ${FULL.join(' ')}`);
+  return { file, ...settings };
 }
 
 function stackPrefix(): string {
