@@ -67,13 +67,14 @@ function moveAside(lock: string, expected: string): void {
 }
 
 function isHeld(text: string, folder: string): boolean {
-  let owner: Owner;
+  let owner: Partial<Owner> | null;
   try {
-    owner = JSON.parse(text) as Owner;
+    owner = JSON.parse(text) as Partial<Owner> | null;
   } catch {
     return false;
   }
-  if (owner.folder !== identityOf(folder) || !Number.isSafeInteger(owner.pid) || owner.pid <= 0) return false;
+  if (typeof owner?.pid !== 'number' || owner.folder !== identityOf(folder) || !Number.isSafeInteger(owner.pid) || owner.pid <= 0)
+    return false;
   try {
     process.kill(owner.pid, 0);
   } catch (error) {
