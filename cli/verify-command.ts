@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
 import { verdictText } from '../auditor/verdict-text.ts';
 import { verifyArchive } from '../auditor/verify.ts';
@@ -27,8 +28,10 @@ export const verifyCommand: Command = {
   ],
   settings: false,
   notes: [
-    'Exit code 0: every checked property is OK. 1: findings, or no key was given. 74: the archive cannot be read.',
+    'Exit code 0: every checked property is OK or still open. 1: findings, or no key was given. 74: the archive cannot be read.',
     'A key that lies in the archive itself proves nothing: get it from the operator by another way.',
+    'Reads the folder only. Copy an archive while nothing writes to it, or from a snapshot of its disk: a copy in which segments are newer than',
+    'the notes looks as if the notes had been set back. An archive that is being written can be verified where it lies.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     const archive = invocation.operands[0];
@@ -45,7 +48,7 @@ export const verifyCommand: Command = {
 
 /** Verifies a folder with a progress line on stderr. Throws IO_FAILED where there is no such folder. */
 export async function verifyFolder(folder: string, keys: readonly VerifierKey[], terminal: Terminal): Promise<Verdict> {
-  if (!existsSync(folder)) throw new LineproofError('IO_FAILED', `cannot verify ${folder}: there is no such folder`);
+  checkArchiveFolder(folder, 'verify');
   const objects = await openFolderObjectStore(folder);
   const progress = new Progress(terminal.stderr);
   try {
@@ -56,12 +59,42 @@ export async function verifyFolder(folder: string, keys: readonly VerifierKey[],
   }
 }
 
-/** A verifier key as typed, or the content of the file of that name. Throws USAGE. */
+/** Throws IO_FAILED where `folder` cannot be an archive, before anything in it is called a finding. */
+export function checkArchiveFolder(folder: string, verb: string): void {
+  const cannot = (fact: string): LineproofError => new LineproofError('IO_FAILED', `cannot ${verb} ${folder}: ${fact}`);
+  if (!existsSync(folder)) throw cannot('there is no such folder');
+  if (!statSync(folder).isDirectory()) throw cannot('it is no folder');
+  if (PARTS.some((name) => existsSync(join(folder, name)))) return;
+  const below = join(folder, 'archive');
+  throw cannot(
+    PARTS.some((name) => existsSync(join(below, name)))
+      ? `it is no archive; ${below} looks like one`
+      : `it is no archive, or an empty one: nothing named ${PARTS.join(', ')} is there`,
+  );
+}
+
+const PARTS = ['logs', 'policies', 'archive.json'];
+
+/** A verifier key as typed, or the content of the file of that name. Throws USAGE or KEY_UNREADABLE, never with what may be a secret. */
 function readVerifierKey(given: string): VerifierKey {
-  const text = existsSync(given) ? readFileSync(given, 'utf8').trim() : given;
+  const isPath = existsSync(given);
+  const text = isPath ? readKey(given) : given;
+  const named = isPath ? ` ${given}` : '';
+  if (text.startsWith('PRIVATE+KEY+'))
+    throw new LineproofError('USAGE', `--key${named} is a private key; verify takes the verifier key, which lies beside it as .pub`);
   try {
     return parseVerifierKey(text);
   } catch (error) {
-    throw new LineproofError('USAGE', `--key ${given} is neither a verifier key (name+id+base64) nor a file that holds one`, {}, error);
+    const shown = isPath ? named : ` ${JSON.stringify(given.slice(0, 200))}`;
+    throw new LineproofError('USAGE', `--key${shown} is neither a verifier key (name+id+base64) nor a file that holds one`, {}, error);
+  }
+}
+
+function readKey(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    const fact = (error as NodeJS.ErrnoException).code ?? 'unknown reason';
+    throw new LineproofError('KEY_UNREADABLE', `cannot read key file ${path}: ${fact}`, { path });
   }
 }
