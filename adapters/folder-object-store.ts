@@ -1,6 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { sha256 } from '#crypto';
+import { toHex } from '../core/bytes.ts';
 import { LineproofError } from '../core/errors.ts';
 import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../core/ports/object-store.ts';
 
@@ -174,7 +176,7 @@ class FolderObjectStore implements ObjectStore {
 }
 
 function tagOf(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex').slice(0, 32);
+  return toHex(sha256(bytes)).slice(0, 32);
 }
 
 function codeOf(error: unknown): string | undefined {
