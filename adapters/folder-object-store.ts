@@ -1,7 +1,9 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { constants, type Dirent } from 'node:fs';
 import { link, lstat, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { sha256 } from '#crypto';
+import { toHex } from '../core/bytes.ts';
 import { LineproofError } from '../core/errors.ts';
 import { checkObjectKey } from '../core/object-key.ts';
 import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../core/ports/object-store.ts';
@@ -190,7 +192,7 @@ class FolderObjectStore implements ObjectStore {
 }
 
 function tagOf(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex').slice(0, 32);
+  return toHex(sha256(bytes)).slice(0, 32);
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -8,6 +8,7 @@ import type { BlockEvidence } from '../core/block-evidence.ts';
 import { equal, toHex } from '../core/bytes.ts';
 import { preAuthentication } from '../core/dsse.ts';
 import { eventDigest } from '../core/event.ts';
+import type { EventHead } from '../core/event-schema.ts';
 import { decodeEvidence, type EvidenceInput, type Receipt } from '../core/evidence.ts';
 import { judgeLane, type LaneStep } from '../core/lane.ts';
 import { type Link, MARKS, type Seal } from '../core/leaf.ts';
@@ -62,6 +63,8 @@ export interface BlockSummary {
   readonly inputs: readonly EvidenceInput[];
   readonly headers: ReadonlyMap<number, BatchHeader>;
   readonly appendedAt: number;
+  /** Leading fields of the links' events, by leaf, as far as they were read by the schema that the link names. */
+  readonly heads: ReadonlyMap<number, EventHead>;
 }
 
 interface OpenBatch {
@@ -81,6 +84,7 @@ export class BlockAudit {
   readonly #governance: Governance;
   readonly #findings: Findings;
   readonly #lanesOfArchive: LaneAudit;
+  #latestSchema: { readonly digest: Uint8Array; readonly hex: string } | undefined;
   readonly unique: UniqueAudit;
   readonly streams = new Map<string, Head>();
   /** Lanes that are held, oldest first, as acceptance forgets them. */
@@ -304,10 +308,10 @@ export class BlockAudit {
         `the evidence accounts for the input up to ${offset}, the seal says ${seal.inputTo}`,
         place,
       );
-    this.#checkLinks(block, batches, rules);
+    const heads = this.#checkLinks(block, batches, rules);
     this.#checkOriginals(block, receipts);
     for (const [at, batch] of batches) this.#checkRoot(batch, at);
-    return { inputs, headers, appendedAt };
+    return { inputs, headers, appendedAt, heads };
   }
 
   #checkInput(input: EvidenceInput, offset: number, rules: BatchRules): OpenBatch | undefined {
@@ -441,7 +445,8 @@ export class BlockAudit {
 
   // --- links against batches and events
 
-  #checkLinks(block: AuditedBlock, batches: ReadonlyMap<number, OpenBatch>, rules: BatchRules): void {
+  #checkLinks(block: AuditedBlock, batches: ReadonlyMap<number, OpenBatch>, rules: BatchRules): Map<number, EventHead> {
+    const heads = new Map<number, EventHead>();
     let before: Link | undefined;
     for (const audited of block.links) {
       const { link, leaf } = audited;
@@ -468,8 +473,10 @@ export class BlockAudit {
       batch.linked = true;
       before = link;
       this.#place(batch, link.position, link.event, link.inputOffset);
-      this.#checkRow(audited, batch, block, rules);
+      const head = this.#checkRow(audited, batch, block, rules);
+      if (head !== undefined && equal(link.schema, batch.header.schema)) heads.set(leaf, head);
     }
+    return heads;
   }
 
   /** Follows each receipt to its original, which must be linked before it: links and receipts of a block take turns. */
@@ -508,19 +515,22 @@ export class BlockAudit {
       this.#findings.fail('SIGNATURES', 'BATCH_ROOT', 'links and receipts do not give the root that the producer signed', place);
   }
 
-  #checkRow({ link, hash, leaf }: AuditedLink, batch: OpenBatch, block: AuditedBlock, rules: BatchRules): void {
-    const object = block.objects.events(toHex(link.schema));
-    const place = { shard: this.#shard, leaf, stream: link.stream, object };
+  /** The leading fields of the link's event, where the batch's schema gives them. */
+  #checkRow({ link, hash, leaf }: AuditedLink, batch: OpenBatch, block: AuditedBlock, rules: BatchRules): EventHead | undefined {
+    const schema = this.#schemaHex(link.schema);
+    const fail = (property: Property, code: string, message: string): undefined => {
+      this.#findings.fail(property, code, message, { shard: this.#shard, leaf, stream: link.stream, object: block.objects.events(schema) });
+    };
     const row = block.rows.get(leaf);
     if (row === undefined) {
       this.unique.unknown(leaf);
-      if (block.retired.has(toHex(link.schema))) this.retired += 1;
-      else if (block.whole) this.#findings.fail('ARCHIVE', 'EVENT_MISSING', 'the events file has no record of this leaf', place);
+      if (block.retired.has(schema)) this.retired += 1;
+      else if (block.whole) fail('ARCHIVE', 'EVENT_MISSING', 'the events file has no record of this leaf');
       return undefined;
     }
     const { columns, event } = row;
     const right =
-      row.schema === toHex(link.schema) &&
+      row.schema === schema &&
       columns.streamIndex === link.index &&
       columns.acceptedAt === link.acceptedAt &&
       columns.producer === batch.header.producer &&
@@ -530,28 +540,28 @@ export class BlockAudit {
       columns.position === link.position &&
       columns.marks === link.marks &&
       equal(columns.leafHash, hash);
-    if (!right) this.#findings.fail('ARCHIVE', 'COLUMN_WRONG', 'a derived column is not what the log gives', place);
+    if (!right) fail('ARCHIVE', 'COLUMN_WRONG', 'a derived column is not what the log gives');
     if (event === null) this.unique.unknown(leaf);
     if (event === null)
-      return this.#findings.fail(
-        'STREAMS',
-        'EVENT_REMOVED',
-        'the content was removed, and nothing in the archive says that it might be',
-        place,
-      );
+      return fail('STREAMS', 'EVENT_REMOVED', 'the content was removed, and nothing in the archive says that it might be');
     if (!equal(eventDigest(link.schema, event), link.event))
-      return this.#findings.fail('STREAMS', 'EVENT_DIGEST', 'the archived event is not the one that was linked', place);
+      return fail('STREAMS', 'EVENT_DIGEST', 'the archived event is not the one that was linked');
     if (batch.proven === undefined) return undefined;
     const { head, reason } = judgeEvent(event, link.event, batch.proven, rules);
-    if (reason !== REASONS.NONE)
-      this.#findings.fail(propertyOf(reason), 'EVENT_UNACCEPTABLE', `a linked event is not acceptable: ${reasonName(reason)}`, place);
+    if (reason !== REASONS.NONE) fail(propertyOf(reason), 'EVENT_UNACCEPTABLE', `a linked event is not acceptable: ${reasonName(reason)}`);
     if (head === undefined) return undefined;
-    if (head.stream !== link.stream)
-      this.#findings.fail('STREAMS', 'EVENT_STREAM', `the event is of stream ${JSON.stringify(head.stream)}`, place);
+    if (head.stream !== link.stream) fail('STREAMS', 'EVENT_STREAM', `the event is of stream ${JSON.stringify(head.stream)}`);
     const { appendedAt } = batch;
     const from = Math.max(this.windowFrom, windowStart(appendedAt, rules.policy));
     this.unique.link({ stream: link.stream, id: head.id, digest: link.event, leaf, appendedAt }, from);
-    return undefined;
+    return head;
+  }
+
+  /** Hex of a schema's digest; links name the same one again and again. */
+  #schemaHex(schema: Uint8Array): string {
+    if (this.#latestSchema === undefined || !equal(this.#latestSchema.digest, schema))
+      this.#latestSchema = { digest: schema.slice(), hex: toHex(schema) };
+    return this.#latestSchema.hex;
   }
 }
 

@@ -1,4 +1,4 @@
-import { toHex } from '../core/bytes.ts';
+import { equal, toHex } from '../core/bytes.ts';
 import type { EvidenceInput } from '../core/evidence.ts';
 import { canonicalJson } from '../core/jcs.ts';
 import type { Seal } from '../core/leaf.ts';
@@ -13,6 +13,7 @@ export class ManifestDraft {
   readonly #perProducer = new Map<string, number>();
   readonly #sampled = new Map<string, number>();
   readonly #schemas = new Set<string>();
+  #latestSchema: { readonly digest: Uint8Array; readonly hex: string } | undefined;
   #from = Number.MAX_SAFE_INTEGER;
   #to = Number.MIN_SAFE_INTEGER;
 
@@ -23,8 +24,10 @@ export class ManifestDraft {
     for (const { link, leaf } of block.links) {
       const producer = summary.headers.get(link.inputOffset)?.producer;
       if (producer !== undefined) this.#perProducer.set(producer, (this.#perProducer.get(producer) ?? 0) + 1);
-      this.#schemas.add(toHex(link.schema));
-      this.#occurred(block.rows.get(leaf)?.event ?? null, toHex(link.schema), governance);
+      const schema = this.#schemaHex(link.schema);
+      const head = summary.heads.get(leaf);
+      if (head !== undefined) this.#occurredAt(head.occurredAt);
+      else this.#occurred(block.rows.get(leaf)?.event ?? null, schema, governance);
     }
     for (const { producer, epoch, sampledOut } of summary.headers.values()) {
       const lane = `${toHex(epoch)} ${producer}`;
@@ -48,12 +51,24 @@ export class ManifestDraft {
     const schema = governance.schemas.get(schemaHex);
     if (event === null || schema === undefined) return;
     try {
-      const { occurredAt } = schema.readHead(event);
-      this.#from = Math.min(this.#from, occurredAt);
-      this.#to = Math.max(this.#to, occurredAt);
+      this.#occurredAt(schema.readHead(event).occurredAt);
     } catch {
       // An event that cannot be read has its own finding.
     }
+  }
+
+  #occurredAt(time: number): void {
+    this.#from = Math.min(this.#from, time);
+    this.#to = Math.max(this.#to, time);
+  }
+
+  /** Notes a link's schema; its hex. */
+  #schemaHex(schema: Uint8Array): string {
+    if (this.#latestSchema !== undefined && equal(this.#latestSchema.digest, schema)) return this.#latestSchema.hex;
+    const hex = toHex(schema);
+    this.#latestSchema = { digest: schema.slice(), hex };
+    this.#schemas.add(hex);
+    return hex;
   }
 
   /** Names of the fields in which the signed manifest differs from what the log gives. */

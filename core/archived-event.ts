@@ -1,5 +1,5 @@
-import { closeOutput, openOutput, writeLong, writeSlice } from './avro/cursor.ts';
-import { type AvroField, type Codec, codecOf, compileFields, recordNode } from './avro/schema.ts';
+import { closeOutput, inputAt, openInput, openOutput, writeLong, writeSlice } from './avro/cursor.ts';
+import { type AvroField, compileFields, recordNode } from './avro/schema.ts';
 import { LineproofError } from './errors.ts';
 import { canonicalJson } from './jcs.ts';
 import { checkName, mustCount, mustHold } from './rules.ts';
@@ -23,7 +23,6 @@ type Schema = { readonly fields: readonly { readonly name: string; readonly type
 const RELEASED: Schema & Record<string, unknown> = JSON.parse(SCHEMA_TEXTS.ArchivedEvent);
 const columnFields: readonly AvroField[] = compileFields({ ...RELEASED, fields: RELEASED.fields.slice(0, -1) });
 const columnsNode = recordNode(columnFields, 'ArchivedEvent');
-const columns: Codec<ArchivedColumns> = codecOf(columnsNode);
 
 /** RFC 8785 text of the schema of an events file whose events have the schema `eventSchemaText`. */
 export function archivedEventSchema(eventSchemaText: string): string {
@@ -46,8 +45,9 @@ export function encodeArchivedEvent(row: ArchivedColumns, event: Uint8Array | nu
 
 /** A row's columns and its event's bytes (a view), which are for the event schema to check. Throws AVRO_INVALID or FORMAT_INVALID. */
 export function decodeArchivedEvent(bytes: Uint8Array): { readonly columns: ArchivedColumns; readonly event: Uint8Array | null } {
-  const end = columns.walk(bytes, 0);
-  const row = columns.decode(bytes.subarray(0, end));
+  openInput(bytes);
+  const row = columnsNode.read() as ArchivedColumns;
+  const end = inputAt();
   checkColumns(row);
   const branch = bytes[end];
   if (branch === 0 && bytes.length === end + 1) return { columns: row, event: null };
