@@ -64,8 +64,8 @@ export interface Spool {
   append(kind: number, head: Uint8Array, payload: Uint8Array, live: boolean): Place;
   /** Resolves when all that was appended is on disk. Rejects with DISK_FULL or IO_FAILED when a try to write failed; it is tried again, and nothing appended is dropped. */
   durable(): Promise<void>;
-  /** Resolves when all that was appended is on disk, however long that takes; rejects with CLOSED. */
-  settled(): Promise<void>;
+  /** Resolves when all that was appended is on disk, however long that takes; rejects with CLOSED when the spool closes or `signal` aborts before. */
+  settled(signal: AbortSignal): Promise<void>;
   /** The payload at `place`, which must be durable. */
   read(place: Place): Promise<Uint8Array>;
   release(place: Place): void;
@@ -174,11 +174,11 @@ export class FileSpool implements Spool {
     if (last !== undefined) await last.attempt.durable;
   }
 
-  async settled(): Promise<void> {
+  async settled(signal: AbortSignal): Promise<void> {
     const last = this.#chunk ?? this.#inFlight;
     if (last === undefined) return;
     for (;;) {
-      if (this.#stop.signal.aborted && last.segment === undefined) throw closed();
+      if ((signal.aborted || this.#stop.signal.aborted) && last.segment === undefined) throw closed();
       if (last.segment !== undefined) return;
       try {
         await last.attempt.durable;
@@ -230,6 +230,8 @@ export class FileSpool implements Spool {
   /** Waits for what was appended, as long as the disk takes it; `empty` says that nothing is left to be sent, so that the folder can be emptied. */
   async close(empty: boolean): Promise<void> {
     try {
+      // What is in flight first: what gathered behind it is not tried before.
+      await this.#inFlight?.attempt.durable;
       await this.durable();
     } catch (error) {
       this.#options.logger.error('the spool closes with records that the disk did not take', { error: String(error) });
