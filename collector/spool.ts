@@ -170,8 +170,10 @@ export class FileSpool implements Spool {
   }
 
   async durable(): Promise<void> {
-    const last = this.#chunk ?? this.#inFlight;
-    if (last !== undefined) await last.attempt.durable;
+    const last = this.#chunk;
+    // What is in flight first: what gathered behind it is not tried before, so its failure is the news for all.
+    await this.#inFlight?.attempt.durable;
+    await last?.attempt.durable;
   }
 
   async settled(signal: AbortSignal): Promise<void> {
@@ -181,6 +183,7 @@ export class FileSpool implements Spool {
       if ((signal.aborted || this.#stop.signal.aborted) && last.segment === undefined) throw closed();
       if (last.segment !== undefined) return;
       try {
+        await this.#inFlight?.attempt.durable;
         await last.attempt.durable;
         return;
       } catch {
@@ -230,8 +233,6 @@ export class FileSpool implements Spool {
   /** Waits for what was appended, as long as the disk takes it; `empty` says that nothing is left to be sent, so that the folder can be emptied. */
   async close(empty: boolean): Promise<void> {
     try {
-      // What is in flight first: what gathered behind it is not tried before.
-      await this.#inFlight?.attempt.durable;
       await this.durable();
     } catch (error) {
       this.#options.logger.error('the spool closes with records that the disk did not take', { error: String(error) });

@@ -141,10 +141,12 @@ describe('a data folder in use', () => {
       const first = await lineproof(['start', '--data', data], {
         onStart: (child) => {
           pid = child.pid;
-          child.stdout?.on('data', async (chunk: Buffer) => {
-            if (!chunk.toString().includes('Running')) return;
+          const tryToo = async (): Promise<void> => {
             second = await start();
             child.kill('SIGKILL');
+          };
+          child.stdout?.on('data', (chunk: Buffer) => {
+            if (chunk.toString().includes('Running')) void tryToo();
           });
         },
       });
@@ -225,7 +227,7 @@ describe('a policy that does not verify', () => {
 
 describe('a full disk', () => {
   /** Runs a script as the superuser of its own mounts, where `$1` is an empty disk of that size. */
-  async function onDisk(size: string, script: string): Promise<string[]> {
+  async function onDisk(size: string, script: string, collected: string): Promise<string[]> {
     const mount = join(folder.path, 'disk');
     mkdirSync(mount, { recursive: true });
     const all = `mount -t tmpfs -o size=${size} none "$1" && cd "$1" && ${script}`;
@@ -238,7 +240,7 @@ describe('a full disk', () => {
       mount,
       process.execPath,
       MAIN,
-      repository,
+      collected,
     ]);
     expect(stderr).not.toMatch(/unshare|mount:/);
     return `${stdout}${stderr}`.split('\n');
@@ -248,11 +250,45 @@ describe('a full disk', () => {
   test.each(['16k', '48k', '600k'])(
     'of %s is told at the first start, which succeeds once there is space',
     async (size) => {
-      const said = await onDisk(size, `{ ${command}; echo "exit $?"; mount -o remount,size=64m "$1"; ${command}; echo "exit $?"; }`);
+      const said = await onDisk(
+        size,
+        `{ ${command}; echo "exit $?"; mount -o remount,size=64m "$1"; ${command}; echo "exit $?"; }`,
+        repository,
+      );
       expect(said.filter((line) => line.startsWith('exit'))).toEqual(['exit 74', 'exit 0']);
       expect(said.find((line) => line.startsWith('lineproof: '))).toMatch(/disk is full.*\[DISK_FULL\]|ENOSPC.*\[DISK_FULL\]/);
       expect(said.find((line) => line.startsWith('VERDICT'))).toBe('VERDICT: OK');
     },
     TIMEOUT_MS,
   );
+
+  test(
+    'that fills up under work ends the command; started again with more space, everything is there once',
+    async () => {
+      const long = join(folder.path, 'long');
+      await makeLongHistory(long, 4000);
+      const said = await onDisk('3m', `{ ${command}; echo "exit $?"; mount -o remount,size=64m "$1"; ${command}; echo "exit $?"; }`, long);
+      expect(said.filter((line) => line.startsWith('exit'))).toEqual(['exit 74', 'exit 0']);
+      expect(said.find((line) => line.startsWith('lineproof: '))).toMatch(/disk is full.*\[DISK_FULL\]/);
+      expect(said.find((line) => line.includes('STREAMS'))).toMatch(/ OK +1 streams, 4000 links, 4000 events/);
+      expect(said.find((line) => line.startsWith('VERDICT'))).toBe('VERDICT: OK');
+    },
+    TIMEOUT_MS,
+  );
 });
+
+/** A git history of many commits, made in one go. */
+async function makeLongHistory(path: string, commits: number): Promise<void> {
+  mkdirSync(path);
+  const said = (text: string): string => `data ${text.length}\n${text}\n`;
+  const history = Array.from(
+    { length: commits },
+    (_, i) =>
+      `commit refs/heads/main\ncommitter Ada <ada@example.org> ${1_700_000_000 + i} +0000\n${said(`change ${i}`)}M 100644 inline file-${i % 7}\n${said(`content ${i}`)}`,
+  );
+  for (const [args, input] of [
+    [['init', '-q', '-b', 'main'], ''],
+    [['fast-import', '--quiet'], history.join('')],
+  ] as const)
+    expect(await runProgram('git', args, { cwd: path, input })).toMatchObject({ code: 0 });
+}
