@@ -4,7 +4,7 @@ import { dedupKeyOfEvent } from '../../core/identity.ts';
 import { LIMITS } from '../../core/limits.ts';
 import { TOPICS } from '../../core/ports/log.ts';
 import { auditProblems, ChainOracle, readChain } from '../support/chain-oracle.ts';
-import { ChainerSim } from '../support/chainer-sim.ts';
+import { ChainerSim, NO_FAULT } from '../support/chainer-sim.ts';
 import { forge, honest } from '../support/forged-block.ts';
 import { makeWorld, START_MICROS, type TestMessage, testId, type World } from '../support/producer.ts';
 import { Random } from '../support/random.ts';
@@ -368,6 +368,47 @@ describe('a chainer', () => {
     await consumed(sim);
     expect(sim.log.history(TOPICS.chain, 0).map(({ value }) => value.length <= LIMITS.blockBytes)).toEqual([true, true, true]);
     await goesOn(sim);
+  });
+
+  test('keeps many refused events with few appends, none of them too large', async () => {
+    const appends: number[] = [];
+    const sim = new ChainerSim({
+      world,
+      random: new Random(1),
+      fault: (name) => {
+        if (name === `log.append ${TOPICS.rejected}`) appends.push(sim.log.history(TOPICS.rejected, 0).length);
+        return NO_FAULT;
+      },
+    });
+    await sim.publishPolicies(1);
+    const lane = world.lane('refused');
+    const small = Array.from({ length: LIMITS.batchEvents }, (_, i) => new Uint8Array([i, i >> 8]));
+    const large = Array.from({ length: 2 }, (_, i) => new Uint8Array(350_000).fill(i));
+    for (const events of [small, large, large])
+      await sim.log.append(TOPICS.events, 0, [{ key: null, value: (await lane.next(events)).value }]);
+    await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(LIMITS.rejectedBytes + 1) }]);
+    const last = { epoch: lane.epoch, shard: 0, number: 4, seq: LIMITS.batchEvents + 4, final: true };
+    await sim.log.append(TOPICS.events, 0, [{ key: null, value: (await lane.next([], { lanes: [last] })).value }]);
+    sim.start();
+    await consumed(sim);
+    const kept = sim.log.history(TOPICS.rejected, 0);
+    expect(kept).toHaveLength(LIMITS.batchEvents + 5);
+    expect(appends.length).toBeLessThanOrEqual(6);
+    const sizes = [...appends, kept.length].map((end, i) => kept.slice(i === 0 ? 0 : appends[i - 1], end).map(({ value }) => value.length));
+    for (const group of sizes) if (group.length > 1) expect(group.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(900_000);
+    await goesOn(sim);
+  });
+
+  test('ends with a final seal, also where somebody else set it, and again at each start', async () => {
+    const sim = await makeShard(world, []);
+    await consumed(sim);
+    const { value } = await world.block(world.state(), { messages: [], final: true });
+    await sim.log.append(TOPICS.chain, 0, [{ key: null, value }]);
+    await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
+    await sim.run(() => sim.living.every(({ ended }) => ended));
+    sim.start();
+    await sim.run(() => sim.living.every(({ ended }) => ended));
+    expect(readChain(sim.log, world).blocks).toHaveLength(1);
   });
 
   test('never lets the time of the input lead its clock by more than the skew, nor fall', async () => {

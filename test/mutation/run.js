@@ -209,6 +209,8 @@ const CHAINER_CHANGES = [
   ['chainer/order.ts', '      marks = 0;\n', ''],
   ['chainer/order.ts', 'bytes: record.bytes.subarray(0, LIMITS.rejectedBytes)', 'bytes: record.bytes'],
   // Refused bytes are acknowledged before the block that names them.
+  ['chainer/sequencer.ts', '    if (bytes > maxBytes) {', '    if (true) {'],
+  ['chainer/sequencer.ts', '    if (bytes > maxBytes) {', '    if (groups.length === 0) {'],
   ['chainer/sequencer.ts', 'await this.#keepRejected(ordered, signal);', 'void this.#keepRejected(ordered, signal);'],
   ['chainer/order.ts', "if (outcome === 'CONFLICT') this.#keepBytes(", 'if (false) this.#keepBytes('],
   // Recovery.
@@ -236,8 +238,9 @@ const CHAINER_CHANGES = [
   ['chainer/intake.ts', "if (start > from.offset) return { kind: 'trimmed', start };", ''],
   ['chainer/intake.ts', 'if (from.consumed) mustReach(shard, end, from.offset);', ''],
   ['chainer/intake.ts', 'if (inputTo <= end) return;', 'return;'],
-  ['chainer/intake.ts', 'if (record.timestampMicros <= limit) return record.timestampMicros;', 'return record.timestampMicros;'],
-  ['chainer/intake.ts', 'Math.max(appendedAt, boundedTime(options, record, rules))', 'boundedTime(options, record, rules)'],
+  ['chainer/intake.ts', 'Math.min(record.timestampMicros, latest)', 'record.timestampMicros'],
+  ['chainer/intake.ts', 'Math.max(appendedAt, Math.min(record.timestampMicros, latest))', 'Math.min(record.timestampMicros, latest)'],
+  ['chainer/intake.ts', 'if (lead === 0) return;', 'return;'],
   ['chainer/intake.ts', 'if (record.offset > offset) intakes.push(', 'if (false) intakes.push('],
   ['chainer/intake.ts', ' && this.#clock.monotonicMs() - askedMs < UNKNOWN_MS', ''],
   ['chainer/intake.ts', 'text !== undefined && this.#isBatchSchema(text)', 'text !== undefined'],
