@@ -11,7 +11,7 @@ import { systemClock } from '../adapters/system-clock.ts';
 import { Archiver } from '../archiver/archiver.ts';
 import { Chainer } from '../chainer/chainer.ts';
 import { EmbeddedPipeline } from '../cli/embedded.ts';
-import { type EmbeddedKeys, openEmbeddedKeys } from '../cli/embedded-keys.ts';
+import { type EmbeddedKeys, makeEmbeddedKeys, readEmbeddedKeys } from '../cli/embedded-keys.ts';
 import type { Settings } from '../cli/settings.ts';
 import { openCollector } from '../collector/collector.ts';
 import { archiveAnchor } from '../core/archive-anchor.ts';
@@ -101,7 +101,8 @@ async function openSite(settings: Settings): Promise<Site> {
     objects: await openFolderObjectStore(path('archive')),
     registry: await openFolderSchemaRegistry(path('registry')),
   };
-  return { settings, keys: await openEmbeddedKeys(path('keys'), settings.origin, settings.shards), stores };
+  await makeEmbeddedKeys(path('keys'), settings.origin, settings.shards);
+  return { settings, keys: await readEmbeddedKeys(path('keys'), settings.shards), stores };
 }
 
 async function collect({ settings, keys, stores }: Site, workload: Workload, events: number): Promise<void> {

@@ -89,7 +89,10 @@ export type IntakeRead =
     }
   | { readonly kind: 'trimmed'; readonly start: number };
 
-/** Reads on in the input log and judges each message by itself. Throws LOG_BEHIND where the log ends before what was consumed. `appendedAt` never falls and never leads the clock by more than the skew. */
+/**
+ * Reads on in the input log and judges each message by itself. `appendedAt` never falls and never leads the clock by more than the skew.
+ * Throws LOG_BEHIND where the log ends before what was consumed.
+ */
 export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: BatchRules, signal: AbortSignal): Promise<IntakeRead> {
   const { log, shard, ids } = options;
   const records = await log.read(TOPICS.events, shard, from.offset, { maxBytes: from.maxBytes, waitMs: from.waitMs, signal });
@@ -100,29 +103,30 @@ export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: 
     if (from.consumed) mustReach(shard, end, from.offset);
   }
   await ids.learn(records.map(({ value }) => value));
+  const latest = options.clock.nowMicros() + rules.policy.policy.clockSkewMs * 1000;
+  alarmOfLead(options, records, latest);
   const intakes: Intake[] = [];
   let { offset, appendedAt } = from;
   for (const record of records) {
     const check = checkMessage(record.value, rules, ids.has);
     if (check.kind === 'hold') return { kind: 'read', intakes, held: check.schema };
     if (record.offset > offset) intakes.push({ kind: 'empty', offset, span: record.offset - offset, appendedAt });
-    appendedAt = Math.max(appendedAt, boundedTime(options, record, rules));
+    appendedAt = Math.max(appendedAt, Math.min(record.timestampMicros, latest));
     intakes.push({ kind: 'message', offset: record.offset, appendedAt, value: record.value, check });
     offset = record.offset + 1;
   }
   return { kind: 'read', intakes, held: undefined };
 }
 
-/** The log's time, lowered to the chainer's clock plus the skew where it leads by more. */
-function boundedTime(options: IntakeOptions, record: LogRecord, rules: BatchRules): number {
-  const limit = options.clock.nowMicros() + rules.policy.policy.clockSkewMs * 1000;
-  if (record.timestampMicros <= limit) return record.timestampMicros;
-  options.logger.error('time of the input log lowered: it leads this clock by more than clockSkew', {
-    shard: options.shard,
-    offset: record.offset,
-    leadMs: Math.round((record.timestampMicros - limit) / 1000),
+/** Times of the log that lead our clock by more than the skew are lowered: one of the two clocks is wrong. */
+function alarmOfLead({ logger, shard }: IntakeOptions, records: readonly LogRecord[], latest: number): void {
+  const lead = records.reduce((most, { timestampMicros }) => Math.max(most, timestampMicros - latest), 0);
+  if (lead === 0) return;
+  logger.error('time of the input log lowered: it leads this clock by more than clockSkew', {
+    shard,
+    offset: records[0]?.offset,
+    leadMs: Math.round(lead / 1000),
   });
-  return limit;
 }
 
 function mustReach(shard: number, end: number, inputTo: number): void {

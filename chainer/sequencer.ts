@@ -41,6 +41,8 @@ import { blockCost, type Intake, keyText, lookupKeys, type Ordered, order } from
 const BLOCK_BUDGET = 950_000;
 /** A few blocks' worth: input that waits, judged, in memory outlives the young generation, and that costs more than reading it later. */
 const READ_BYTES = 2 * 1024 * 1024;
+/** Of refused records in one append: a log bounds what it takes at once. */
+const REJECTED_BYTES = 900_000;
 const RETRY_MS = 25;
 const MAX_RETRY_MS = 2_000;
 /** Tries without an answer, most of a second, after which somebody should know. */
@@ -104,6 +106,21 @@ interface Flight {
   tries: number;
 }
 
+/** Consecutive values in groups of at most `maxBytes`; a larger one stands alone. */
+function grouped(values: readonly Uint8Array[], maxBytes: number): Uint8Array[][] {
+  const groups: Uint8Array[][] = [];
+  let bytes = maxBytes;
+  for (const value of values) {
+    bytes += value.length;
+    if (bytes > maxBytes) {
+      groups.push([]);
+      bytes = value.length;
+    }
+    groups.at(-1)?.push(value);
+  }
+  return groups;
+}
+
 /** Part of the chain that we need is gone. */
 function trimmed(message: string, details: Readonly<Record<string, number>>): LineproofError {
   return new LineproofError('LOG_DIVERGED', message, { ...details, trimmed: true });
@@ -162,6 +179,7 @@ export class Sequencer {
     while (!signal.aborted && !this.#top().head.final) {
       await this.#retrying(signal, () => this.#orRecover(signal, () => this.#step(signal)));
     }
+    if (this.#state.head.final) this.#o.logger.info('shard ended: its log has a final seal', { shard: this.#o.shard });
     await this.#drain(signal);
   }
 
@@ -421,6 +439,7 @@ export class Sequencer {
     if (known === undefined) return;
     const { sources, metrics } = this.#o;
     const view = this.#top();
+    if (view.head.final) return;
     const policy = this.#inputPolicy as PolicyInForce;
     this.#checkSigner(policy);
     const { inputGeneration, inputTo } = this.#inputStart(policy);
@@ -447,8 +466,9 @@ export class Sequencer {
 
   /** What refused bytes there are goes to `provenance.rejected` before the block that names them. COMMIT POINT of the refused bytes. */
   async #keepRejected(ordered: Ordered, signal: AbortSignal): Promise<void> {
-    for (const value of ordered.rejected) {
-      await this.#retrying(signal, () => this.#o.log.append(TOPICS.rejected, this.#o.shard, [{ key: null, value }]));
+    for (const values of grouped(ordered.rejected, REJECTED_BYTES)) {
+      const records = values.map((value) => ({ key: null, value }));
+      await this.#retrying(signal, () => this.#o.log.append(TOPICS.rejected, this.#o.shard, records));
     }
   }
 

@@ -29,6 +29,7 @@ export class Sources implements AcceptSources {
   #history: PolicyHistory | undefined;
   #controlOffset = 0;
   #refusal = '';
+  #refreshing: Promise<boolean> | undefined;
 
   constructor(options: SourcesOptions) {
     this.#options = options;
@@ -61,7 +62,15 @@ export class Sources implements AcceptSources {
   }
 
   /** Reads what is new on `provenance.control`; what is no valid next version is ignored and named in the log. True when a version was added. */
-  async refreshPolicies(): Promise<boolean> {
+  refreshPolicies(): Promise<boolean> {
+    // Shards of one process share what they know: the same record must not be judged twice.
+    this.#refreshing ??= this.#readPolicies().finally(() => {
+      this.#refreshing = undefined;
+    });
+    return this.#refreshing;
+  }
+
+  async #readPolicies(): Promise<boolean> {
     const { log, logger, origin } = this.#options;
     let added = false;
     for (;;) {

@@ -1,10 +1,12 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { LineproofError } from '../../core/errors.ts';
+import { dedupKeyOfEvent } from '../../core/identity.ts';
+import { LIMITS } from '../../core/limits.ts';
 import { TOPICS } from '../../core/ports/log.ts';
 import { auditProblems, ChainOracle, readChain } from '../support/chain-oracle.ts';
-import { ChainerSim } from '../support/chainer-sim.ts';
+import { ChainerSim, NO_FAULT } from '../support/chainer-sim.ts';
 import { forge, honest } from '../support/forged-block.ts';
-import { makeWorld, type TestMessage, type World } from '../support/producer.ts';
+import { makeWorld, START_MICROS, type TestMessage, testId, type World } from '../support/producer.ts';
 import { Random } from '../support/random.ts';
 import type { SimRecord } from '../support/sim-log.ts';
 
@@ -104,6 +106,8 @@ describe('a chainer stops', () => {
         const sim = await makeShard();
         if (archived) await sim.archive();
         await restart(sim, memory);
+        await send(sim, new Uint8Array(2));
+        await restart(sim, 'kept');
         await goesOn(sim);
       }
     }
@@ -177,7 +181,14 @@ describe('a chainer stops', () => {
 
   test('not, where the dedup index stands at a block of which the chain knows nothing any more: it is filled anew', async () => {
     const sim = await makeShard();
-    sim.dedup.setWatermark(0, { kind: 'at', size: 5, seal: '00'.repeat(32), chainOffset: 1000 });
+    const lane = world.lane('new');
+    const message = await lane.next([world.schema.encode(world.event('a', 'new'))]);
+    const entry = { key: dedupKeyOfEvent('a', testId('a new')), logIndex: 0, digest: new Uint8Array(16), slot: 1e9 };
+    const next = { kind: 'at', size: 5, seal: '00'.repeat(32), chainOffset: 1000 } as const;
+    const expected = await sim.dedup.watermark(0);
+    await sim.dedup.window({ shard: 0, expect: expected, next, add: [entry], wipe: false, lookup: [] });
+    await send(sim, message.value);
+    await send(sim, (await lane.next([], { lanes: [{ epoch: lane.epoch, shard: 0, number: 2, seq: 1, final: true }] })).value);
     await goesOn(sim);
   });
 
@@ -289,5 +300,130 @@ describe('an input topic that was made anew', () => {
       await sim.archive();
       expect(await auditProblems(sim.objects, given)).toEqual([]);
     }
+  });
+});
+
+describe('an input topic that was made anew, of which nothing came yet', () => {
+  test('is not compared with the one before, after a block without input that begins it', async () => {
+    for (const memory of ['kept', 'lost'] as const) {
+      const given = await smallWorld();
+      const lane = given.lane('generations');
+      const sim = await makeShard(given, []);
+      await sim.log.append(TOPICS.events, 0, [{ key: null, value: (await lane.next(given.events('a', '1'))).value }]);
+      await consumed(sim);
+      sim.log.renew(TOPICS.events, 0);
+      for (let i = 0; i < 3; i++) await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array([i]) }]);
+      await given.nextPolicy((policy) => ({ ...policy, inputGeneration: { generation: 1, firstOffsets: [3] } }));
+      await sim.publishPolicies(2);
+      await sim.beSilent();
+      expect(readChain(sim.log, given).state.head).toMatchObject({ inputGeneration: 1, inputTo: 3 });
+      await restart(sim, memory);
+      const last = { epoch: lane.epoch, shard: 0, number: 2, seq: 1, final: true };
+      await send(sim, (await lane.next([], { lanes: [last] })).value);
+      expect(readChain(sim.log, given).state.head).toMatchObject({ inputGeneration: 1, inputTo: 4 });
+      await sim.beSilent();
+      await sim.stopAll();
+      await sim.archive();
+      expect(await auditProblems(sim.objects, given)).toEqual([]);
+    }
+  });
+});
+
+describe('a chainer', () => {
+  test('that does not own the shard appends nothing, until it does', async () => {
+    const sim = await makeShard(world, []);
+    for (const process of sim.living) process.owns = false;
+    for (const { value } of messages) await sim.log.append(TOPICS.events, 0, [{ key: null, value }]);
+    const end = sim.turns + 200;
+    await sim.run(() => sim.turns > end);
+    expect(sim.log.history(TOPICS.chain, 0)).toEqual([]);
+    for (const process of sim.living) process.owns = true;
+    await goesOn(sim);
+  });
+
+  test('forgets identities behind the dedup window', async () => {
+    const sim = await makeShard(world, []);
+    for (const { value } of messages) {
+      await send(sim, value);
+      sim.now += 300 * SECOND;
+    }
+    await send(sim, new Uint8Array(1));
+    expect(sim.dedup.size(0)).toBeLessThanOrEqual(2);
+    await goesOn(sim);
+  });
+
+  test('puts no more into a block than it may hold, and nothing of it is lost', async () => {
+    const lane = world.lane('large');
+    const large: Uint8Array[] = [];
+    for (let i = 0; i < 3; i++) {
+      const filler = Array.from({ length: 3 }, (_, k) => ({ key: `filler${k}`, value: 'x'.repeat(LIMITS.batchBytes / 12 - 300) }));
+      const events = ['1', '2', '3', '4'].map((word) => world.schema.encode(world.event('a', `${i}.${word}`, { attributes: filler })));
+      large.push((await lane.next(events)).value, new Uint8Array([i]));
+    }
+    large.push((await lane.next([], { lanes: [{ epoch: lane.epoch, shard: 0, number: 4, seq: 12, final: true }] })).value);
+    const sim = new ChainerSim({ world, random: new Random(1) });
+    await sim.publishPolicies(1);
+    for (const value of large) await sim.log.append(TOPICS.events, 0, [{ key: null, value }]);
+    sim.start();
+    await consumed(sim);
+    expect(sim.log.history(TOPICS.chain, 0).map(({ value }) => value.length <= LIMITS.blockBytes)).toEqual([true, true, true]);
+    await goesOn(sim);
+  });
+
+  test('keeps many refused events with few appends, none of them too large', async () => {
+    const appends: number[] = [];
+    const sim = new ChainerSim({
+      world,
+      random: new Random(1),
+      fault: (name) => {
+        if (name === `log.append ${TOPICS.rejected}`) appends.push(sim.log.history(TOPICS.rejected, 0).length);
+        return NO_FAULT;
+      },
+    });
+    await sim.publishPolicies(1);
+    const lane = world.lane('refused');
+    const small = Array.from({ length: LIMITS.batchEvents }, (_, i) => new Uint8Array([i, i >> 8]));
+    const large = Array.from({ length: 2 }, (_, i) => new Uint8Array(350_000).fill(i));
+    for (const events of [small, large, large])
+      await sim.log.append(TOPICS.events, 0, [{ key: null, value: (await lane.next(events)).value }]);
+    await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(LIMITS.rejectedBytes + 1) }]);
+    const last = { epoch: lane.epoch, shard: 0, number: 4, seq: LIMITS.batchEvents + 4, final: true };
+    await sim.log.append(TOPICS.events, 0, [{ key: null, value: (await lane.next([], { lanes: [last] })).value }]);
+    sim.start();
+    await consumed(sim);
+    const kept = sim.log.history(TOPICS.rejected, 0);
+    expect(kept).toHaveLength(LIMITS.batchEvents + 5);
+    expect(appends.length).toBeLessThanOrEqual(6);
+    const sizes = [...appends, kept.length].map((end, i) => kept.slice(i === 0 ? 0 : appends[i - 1], end).map(({ value }) => value.length));
+    for (const group of sizes) if (group.length > 1) expect(group.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(900_000);
+    await goesOn(sim);
+  });
+
+  test('ends with a final seal, also where somebody else set it, and again at each start', async () => {
+    const sim = await makeShard(world, []);
+    await consumed(sim);
+    const { value } = await world.block(world.state(), { messages: [], final: true });
+    await sim.log.append(TOPICS.chain, 0, [{ key: null, value }]);
+    await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
+    await sim.run(() => sim.living.every(({ ended }) => ended));
+    sim.start();
+    await sim.run(() => sim.living.every(({ ended }) => ended));
+    expect(readChain(sim.log, world).blocks).toHaveLength(1);
+  });
+
+  test('never lets the time of the input lead its clock by more than the skew, nor fall', async () => {
+    const sim = await makeShard(world, []);
+    const times: number[] = [];
+    for (const ahead of [0, 3600, -3600, 0]) {
+      sim.logAhead = ahead * SECOND;
+      await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array([times.length]) }]);
+      await consumed(sim);
+      times.push(Math.round((readChain(sim.log, world).state.head.appendedAt - START_MICROS) / SECOND));
+    }
+    // An hour ahead counts as one second, the skew; what came then is not dated back.
+    expect(times).toEqual([0, 1, 1, 1]);
+    expect(sim.living.map(({ logger }) => logger.lines)).toEqual([
+      ['error time of the input log lowered: it leads this clock by more than clockSkew'],
+    ]);
   });
 });

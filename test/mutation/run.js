@@ -1,5 +1,5 @@
-// Breaks each rule of acceptance, of the archiver and of the auditor, one at a time, in a copy of the sources and expects a test to go red:
-// `node test/mutation/run.js [acceptance|archiver|auditor [FILE]]`.
+// Breaks each rule of acceptance, archiver, chainer and auditor, one at a time, in a copy of the sources and expects a test to go red:
+// `node test/mutation/run.js [acceptance|archiver|chainer|auditor [FILE]]`.
 // Exit code 1 names the mutations that no test noticed.
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -145,9 +145,137 @@ const ARCHIVER_CHANGES = [
   ['archiver/shard-archiver.ts', 'if (point?.head.size !== head.size)', 'if (false)'],
 ];
 
+/** The rules of docs/sequencer.md, one by one taken away. */
+const CHAINER_CHANGES = [
+  // The index names its watermark in every call.
+  ['test/support/memory-dedup-index.ts', 'return { ok: false, watermark: shelf.watermark };', '{}'],
+  ['test/support/memory-dedup-index.ts', 'if (same(shelf.watermark, call.expect)) {', 'if (true) {'],
+  ['chainer/sequencer.ts', 'const token = toHex(randomBytes(16));', "const token = '';"],
+  ['chainer/sequencer.ts', 'step: ++blocks }', 'step: (blocks++, 0) }'],
+  ['chainer/sequencer.ts', 'step: 0 }, [], true)', 'step: 0 }, [], false)'],
+  // Identities are written after acceptance, looked up while they are in flight, and forgotten with a lost race.
+  [
+    'chainer/sequencer.ts',
+    'const identities = acceptedIdentities(accepted, -1, this.#window());',
+    'const identities = acceptedIdentities(accepted, -1, this.#window()); this.#pending.push(identities);',
+  ],
+  ['chainer/sequencer.ts', 'const flights = this.#inflight.map(({ identities }) => identities.hits);', 'const flights = [];'],
+  ['chainer/sequencer.ts', '    this.#inflight = [];\n', ''],
+  ['chainer/sequencer.ts', '    this.#inflight = [];\n    this.#input = [];\n', '    this.#inflight = [];\n'],
+  ['chainer/sequencer.ts', '    else this.#forgetFlights();\n', ''],
+  ['chainer/sequencer.ts', 'else this.#forgetFlights();', 'else if (flight !== undefined) this.#forgetFlights();'],
+  // An acknowledged append is not an accepted one.
+  ['chainer/sequencer.ts', 'answer.offset === this.#readPos', 'true'],
+  ['chainer/sequencer.ts', 'if (this.#inflight[0] !== flight) return;', ''],
+  // Reading starts at the last accepted block, and goes to the end without a hole.
+  ['chainer/sequencer.ts', 'if (this.#chainOffset >= 0) await checkAnchor(log, shard, this.#chainOffset, this.#state.head.seal);', ''],
+  ['chainer/sequencer.ts', 'if (bounds.start <= this.#readPos) return bounds;', 'return bounds;'],
+  ['chainer/sequencer.ts', 'if (record.offset > this.#readPos) await this.#chainBounds();', ''],
+  ['chainer/sequencer.ts', 'if (!isTrimmed(error) || this.#recoveredAt === this.#state.head.size) throw error;', 'throw error;'],
+  ['chainer/sequencer.ts', ' || this.#recoveredAt === this.#state.head.size', ''],
+  // RESYNC and REBUILD.
+  ['chainer/sequencer.ts', "if (stored.kind === 'at' && stored.size > this.#state.head.size) await this.#tail(signal);", ''],
+  ['chainer/sequencer.ts', 'if (stored.size > head.size) {', 'if (false) {'],
+  ['chainer/sequencer.ts', 'await this.#checkForeignWatermark(stored);', ''],
+  [
+    'chainer/sequencer.ts',
+    'if (record === undefined || carriesSeal(record, fromHex(stored.seal))) return;',
+    'if (record === undefined) return;',
+  ],
+  ['chainer/sequencer.ts', 'this.#pending = missing;', 'this.#pending = [];'],
+  ['chainer/sequencer.ts', '        return after.toReversed();', '        return after;'],
+  ['chainer/sequencer.ts', 'if (blocks < offsets.length)', 'if (false)'],
+  ['chainer/sequencer.ts', 'if (first === 0 || this.#chainOffset < 0) return;', 'return;'],
+  ['chainer/sequencer.ts', 'if (last !== undefined && last < from) return;', ''],
+  // The window.
+  ['chainer/sequencer.ts', 'from = Math.max(from, (last ?? 0) - this.#windowMicrosOf(walked.seal));', ''],
+  ['chainer/sequencer.ts', '(policy === null ? undefined : policies.byDigest(policy)) ?? policies.latest', 'policies.latest'],
+  ['chainer/dedup-window.ts', '(appendedAt - rules.windowMicros)', '(appendedAt)'],
+  ['chainer/dedup-window.ts', 'return Math.max(0, Math.floor((appendedAt - rules.windowMicros) / rules.slotMicros));', 'return 0;'],
+  ['chainer/dedup-window.ts', "input.outcome === 'ACCEPTED' && ", ''],
+  ['chainer/dedup-window.ts', 'slots.get(link.inputOffset) ?? 0', '0'],
+  ['archiver/shard-archiver.ts', 'if (accepted.inputs.length > 0) this.#places', 'this.#places'],
+  ['archiver/shard-archiver.ts', "sources.policies.byDigest(head.policy ?? '') ?? ", ''],
+  // Order within a block.
+  ['chainer/order.ts', "const outcome = seen ? 'REPEATED' : judgeLane(", 'const outcome = judgeLane('],
+  ['chainer/order.ts', 'this.#lanes.get(lane) ?? ', ''],
+  ['chainer/order.ts', '    this.#own.set(keyText(headerKey), { logIndex: -1, digest: hash.subarray(0, 16) });\n', ''],
+  [
+    'chainer/order.ts',
+    '    this.#own.set(keyText(dedupKeyOfEvent(stream, id)), { logIndex, digest: event.digest.subarray(0, 16) });\n',
+    '',
+  ],
+  ['chainer/order.ts', "equal(hit.digest, digest.subarray(0, 16)) ? 'DUPLICATE' : 'CONFLICT'", "'DUPLICATE'"],
+  ['chainer/order.ts', 'this.#streams.get(stream) ?? ', ''],
+  ['chainer/order.ts', "outcome === 'GAP' ? MARKS.gapBefore : 0", '0'],
+  ['chainer/order.ts', '      marks = 0;\n', ''],
+  ['chainer/order.ts', 'bytes: record.bytes.subarray(0, LIMITS.rejectedBytes)', 'bytes: record.bytes'],
+  // Refused bytes are acknowledged before the block that names them.
+  ['chainer/sequencer.ts', '    if (bytes > maxBytes) {', '    if (true) {'],
+  ['chainer/sequencer.ts', '    if (bytes > maxBytes) {', '    if (groups.length === 0) {'],
+  ['chainer/sequencer.ts', 'await this.#keepRejected(ordered, signal);', 'void this.#keepRejected(ordered, signal);'],
+  ['chainer/order.ts', "if (outcome === 'CONFLICT') this.#keepBytes(", 'if (false) this.#keepBytes('],
+  // Recovery.
+  ['chainer/sequencer.ts', 'snapshot !== undefined && snapshot.head.size > (own?.head.size ?? 0)', 'false'],
+  ['chainer/sequencer.ts', 'snapshot.head.size > (own?.head.size ?? 0)', 'true'],
+  ['chainer/sequencer.ts', 'if (fromSnapshot) this.#noteAll();', ''],
+  ['chainer/sequencer.ts', 'if (this.#attested !== undefined && this.#attested.size < startSize) this.#attested = undefined;', ''],
+  ['chainer/sequencer.ts', 'if (attested !== undefined && attested.size > this.#state.head.size) {', 'if (false) {'],
+  ['chainer/sequencer.ts', 'head.size === this.#attested.size && equal(frontierRoot(head.frontier), this.#attested.root)', 'true'],
+  ['chainer/sequencer.ts', 'await checkInputAnchor(this.#o.log, shard, inputTo, await this.#lastInput());', '{}'],
+  ['chainer/sequencer.ts', 'if (sources.policies.latest.policy.inputGeneration.generation === inputGeneration)', ''],
+  ['chainer/sequencer.ts', 'if (seal.inputGeneration !== inputGeneration) return undefined;', ''],
+  ['chainer/sequencer.ts', '(sameInput ? this.#lastEvidence : undefined)', 'this.#lastEvidence'],
+  ['chainer/intake.ts', 'if (record?.offset === inputTo - 1 && isThatInput(record.value, last)) return;', 'return;'],
+  ['chainer/local-state.ts', 'for (const [name, value] of this.#streams) changes', 'for (const [name, value] of []) changes'],
+  ['chainer/local-state.ts', 'for (const [key, lane] of this.#lanes) {', 'for (const [key, lane] of []) {'],
+  // Input.
+  ['chainer/sequencer.ts', 'if (this.#inputPolicy !== policy) this.#input = [];', ''],
+  ['chainer/sequencer.ts', 'const policy = this.#inputPolicy as PolicyInForce;', 'const policy = sources.policies.latest;'],
+  [
+    'chainer/sequencer.ts',
+    "    if (read.kind === 'trimmed') {\n      await this.#tail(signal);",
+    '    if (false) {\n      await this.#tail(signal);',
+  ],
+  ['chainer/intake.ts', "if (start > from.offset) return { kind: 'trimmed', start };", ''],
+  ['chainer/intake.ts', 'if (from.consumed) mustReach(shard, end, from.offset);', ''],
+  ['chainer/intake.ts', 'if (inputTo <= end) return;', 'return;'],
+  ['chainer/intake.ts', 'Math.min(record.timestampMicros, latest)', 'record.timestampMicros'],
+  ['chainer/intake.ts', 'Math.max(appendedAt, Math.min(record.timestampMicros, latest))', 'Math.min(record.timestampMicros, latest)'],
+  ['chainer/intake.ts', 'if (lead === 0) return;', 'return;'],
+  ['chainer/intake.ts', 'if (record.offset > offset) intakes.push(', 'if (false) intakes.push('],
+  ['chainer/intake.ts', ' && this.#clock.monotonicMs() - askedMs < UNKNOWN_MS', ''],
+  ['chainer/intake.ts', 'text !== undefined && this.#isBatchSchema(text)', 'text !== undefined'],
+  ['chainer/sequencer.ts', 'if (count > 0 && cost > BLOCK_BUDGET) break;', ''],
+  // Whether and when to work.
+  ['chainer/sequencer.ts', 'const works = this.#o.owns() && !this.#clockOff;', 'const works = !this.#clockOff;'],
+  ['chainer/sequencer.ts', 'const works = this.#o.owns() && !this.#clockOff;', 'const works = this.#o.owns();'],
+  ['chainer/sequencer.ts', '|| this.#tickDue()) {', ') {'],
+  ['chainer/sequencer.ts', 'this.#checkSigner(policy);', ''],
+  ['chainer/sequencer.ts', '    await sources.refreshSchemas();\n    if (sources.eventSchema(hex)', '    if (sources.eventSchema(hex)'],
+  ['chainer/sequencer.ts', ' || !sources.policies.latest.schemaInForce(hex)', ''],
+  ['chainer/sequencer.ts', "tries === (hasCode(error, 'UNAVAILABLE') ? ALARM_TRIES : 1)", 'false'],
+  ['chainer/sequencer.ts', 'flight.tries === ALARM_TRIES', 'false'],
+  ['chainer/sequencer.ts', "if (input.outcome === 'REJECTED') this.#countRefused(input.reason, offset);", ''],
+  ['chainer/sequencer.ts', 'if (reason === REASONS.LANE_FORK)', 'if (false)'],
+];
+
 const SUITES = {
   acceptance: { checks: ACCEPTANCE_CHECKS, changes: ACCEPTANCE_CHANGES, tests: ['test/unit/accept'] },
   archiver: { checks: ARCHIVER_CHECKS, changes: ARCHIVER_CHANGES, tests: ['test/embedded/archiver', 'test/fault/archiver'] },
+  chainer: {
+    checks: {},
+    changes: CHAINER_CHANGES,
+    // The quick ones first. Those that play whole histories take longer than others.
+    limitMs: 400_000,
+    tests: [
+      'test/fault/sequencer-stops',
+      'test/fault/own-failures',
+      'test/fault/sequencer-calls',
+      'test/fault/sequencer.test',
+      'test/embedded/bad-input',
+    ],
+  },
 };
 
 /** Every change by rule in these files; for each file the tests that are about it. Takes about half an hour on two cores. */
@@ -200,13 +328,13 @@ function mutations({ checks, changes, tests, generated = {}, equivalents = [] })
 }
 
 /** Whether a test goes red in `copy` with the mutation. One that never ends is noticed. */
-function isNoticed(copy, { file, text, tests }) {
+function isNoticed(copy, { file, text, tests }, limitMs) {
   writeFileSync(join(copy, file), text);
   const child = spawn('node_modules/.bin/jest', [...SILENT, ...tests], {
     cwd: copy,
     env: { ...process.env, NODE_OPTIONS: '--experimental-vm-modules --no-warnings' },
     stdio: 'ignore',
-    timeout: LIMIT_MS,
+    timeout: limitMs,
     killSignal: 'SIGKILL',
   });
   return new Promise((resolve) => {
@@ -225,9 +353,9 @@ function copySources() {
   return copy;
 }
 
-async function work(copy, queue) {
+async function work(copy, queue, limitMs) {
   for (let mutation = queue.pop(); mutation !== undefined; mutation = queue.pop()) {
-    const noticed = await isNoticed(copy, mutation);
+    const noticed = await isNoticed(copy, mutation, limitMs);
     if (!noticed) survivors += 1;
     process.stdout.write(`${noticed ? 'noticed ' : 'SURVIVED'} ${mutation.file}: ${mutation.name.replaceAll(/\s+/g, ' ')}\n`);
   }
@@ -239,11 +367,12 @@ const copies = Array.from({ length: AT_ONCE }, copySources);
 let survivors = 0;
 for (const [name, suite] of Object.entries(SUITES)) {
   if ((process.argv[2] ?? name) !== name) continue;
+  const { limitMs = LIMIT_MS } = suite;
   const queue = mutations(suite).toReversed();
   const tests = [...new Set(queue.flatMap((mutation) => mutation.tests))];
-  if (await isNoticed(copies[0], { file: 'package.json', text: readFileSync('package.json'), tests }))
+  if (await isNoticed(copies[0], { file: 'package.json', text: readFileSync('package.json'), tests }, limitMs))
     throw new Error(`the tests of ${name} are red without any mutation`);
-  await Promise.all(copies.map((copy) => work(copy, queue)));
+  await Promise.all(copies.map((copy) => work(copy, queue, limitMs)));
 }
 for (const copy of [original, ...copies]) rmSync(copy, { recursive: true, force: true });
 process.stdout.write(`${survivors} survived\n`);

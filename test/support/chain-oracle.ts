@@ -8,6 +8,7 @@ import type { EvidenceInput } from '../../core/evidence.ts';
 import { dedupKeyOfEvent } from '../../core/identity.ts';
 import { parseVerifierKey } from '../../core/key.ts';
 import type { Link } from '../../core/leaf.ts';
+import { LIMITS } from '../../core/limits.ts';
 import type { PolicyInForce } from '../../core/policy-history.ts';
 import { TOPICS } from '../../core/ports/log.ts';
 import type { ObjectStore } from '../../core/ports/object-store.ts';
@@ -55,6 +56,8 @@ export class ChainOracle {
   readonly #world: World;
   readonly #ids = new Map<string, Known>();
   readonly #headers = new Map<string, number>();
+  /** What lies on `provenance.rejected`, by offset and position. */
+  readonly #kept = new Map<string, { readonly turn: number; readonly bytes: Uint8Array }[]>();
   readonly #lanes = new Map<string, { number: number; hash: Uint8Array; appendedAt: number }>();
   #appendedAt = 0;
   /** Start of the dedup window after the last block; under a policy with a longer one it does not fall. */
@@ -67,6 +70,11 @@ export class ChainOracle {
 
   check(): readonly string[] {
     const { blocks, state } = readChain(this.#log, this.#world);
+    for (const { turn, value } of this.#log.history(TOPICS.rejected, 0)) {
+      const { inputOffset, position, bytes } = decodeRejected(value);
+      const key = `${inputOffset}.${position}`;
+      this.#kept.set(key, [...(this.#kept.get(key) ?? []), { turn, bytes }]);
+    }
     for (const block of blocks) this.#checkBlock(block);
     const end = this.#log.history(TOPICS.events, 0).at(-1)?.offset ?? -1;
     this.#expect('end of the input', end + 1, state.head.inputTo);
@@ -178,11 +186,9 @@ export class ChainOracle {
 
   /** Refused bytes lie on `provenance.rejected`, and did before the block that names them was appended. */
   #checkKept(offset: number, position: number, turn: number, bytes: Uint8Array): void {
-    const kept = this.#log
-      .history(TOPICS.rejected, 0)
-      .filter((record) => record.turn < turn)
-      .map(({ value }) => decodeRejected(value))
-      .some((each) => each.inputOffset === offset && each.position === position && equal(each.bytes, bytes));
+    const kept = this.#kept
+      .get(`${offset}.${position}`)
+      ?.some((each) => each.turn < turn && equal(each.bytes, bytes.subarray(0, LIMITS.rejectedBytes)));
     if (!kept) this.problems.push(`bytes of ${offset}.${position} were not kept before the block`);
   }
 }

@@ -87,6 +87,8 @@ export class ChainerSim {
   #waiting: Waiting[] = [];
   now = START_MICROS;
   turns = 0;
+  /** How far the clock of the log is ahead of everybody else's, microseconds. */
+  logAhead = 0;
   /** False: every call does what it should. */
   faulty = true;
   /** What the registry gives as schema of an id, and as event schemas; undefined: it does not answer. */
@@ -95,7 +97,7 @@ export class ChainerSim {
 
   constructor(options: SimOptions) {
     this.#o = options;
-    this.log = new SimLog(() => this.now);
+    this.log = new SimLog(() => this.now + this.logAhead);
     this.eventSchemas = options.world.schemas.map(({ text }) => text);
   }
 
