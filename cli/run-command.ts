@@ -61,7 +61,7 @@ export const runCommand: Command = {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(result.exitCode));
     const failure = result.failure ?? (await closing(ending));
     const what = result.started ? 'the run was not recorded: ' : '';
-    if (failure !== undefined) stderr.write(`lineproof: ${what}${failure instanceof Error ? failure.message : String(failure)}\n`);
+    if (failure !== undefined) stderr.write(`lineproof: ${what}${failure instanceof Error ? failure.message : JSON.stringify(failure)}\n`);
     return result.exitCode;
   },
 };

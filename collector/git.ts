@@ -210,13 +210,20 @@ async function commitEvents(stream: string, commit: Commit, blobs: BlobHasher, o
 
 /** A person as the settings want it: under the key's hash, or in clear without what could disturb a terminal. */
 function personName(person: string, { actors, actorKey }: GitOptions): string {
-  if (actors === 'plain') return [...person.replaceAll(/\p{Cc}/gu, '_')].slice(0, MAX_PERSON_CHARS).join('');
+  if (actors === 'plain')
+    return Array.from(person.replaceAll(/\p{Cc}/gu, '_'))
+      .slice(0, MAX_PERSON_CHARS)
+      .join('');
   return `hmac:${toHex(hmacSha256(actorKey, utf8(person))).slice(0, 32)}`;
 }
 
 /** Stream names have no control characters and a bounded length. */
 export function safeName(name: string): string {
-  return [...name.replaceAll(/\p{Cc}/gu, '_')].slice(0, 60).join('') || 'root';
+  return (
+    Array.from(name.replaceAll(/\p{Cc}/gu, '_'))
+      .slice(0, 60)
+      .join('') || 'root'
+  );
 }
 
 /** Commits, parents before children. A merge is compared with its first parent. */

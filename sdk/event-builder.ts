@@ -124,7 +124,7 @@ function traceOf(trace: { readonly traceId: string; readonly spanId: string } | 
 }
 
 function attributesOf(attributes: NonNullable<EventInput['attributes']>): Event['attributes'] {
-  const rows = Object.entries(attributes).map(([key, value]) => ({ key, value: String(value) }));
+  const rows = Object.entries(attributes).flatMap(([key, value]) => (value === undefined ? [] : [{ key, value: String(value) }]));
   // UTF-16 order, which `<` has, differs from the order of UTF-8 bytes beyond the basic plane.
   return rows.length < 2 ? rows : rows.toSorted((a, b) => compare(utf8(a.key), utf8(b.key)));
 }

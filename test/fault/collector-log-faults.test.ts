@@ -30,17 +30,17 @@ const MEASUREMENTS = 3;
 
 /** The log of a data folder on which nobody else works, so that only the collector's work is measured. */
 class ServiceLog {
-  readonly #folder: string;
+  readonly #path: string;
   #log: Log;
   #behaviour: Behaviour = 'healthy';
 
-  private constructor(folder: string, log: Log) {
-    this.#folder = folder;
+  private constructor(path: string, log: Log) {
+    this.#path = path;
     this.#log = log;
   }
 
-  static async open(folder: string): Promise<ServiceLog> {
-    return new ServiceLog(folder, await openLmdbLog(folder, { clock: systemClock }));
+  static async open(path: string): Promise<ServiceLog> {
+    return new ServiceLog(path, await openLmdbLog(path, { clock: systemClock }));
   }
 
   /** As the collector sees it. */
@@ -55,7 +55,7 @@ class ServiceLog {
   /** A log that closes is really closed under the collector, and opened again afterwards. */
   async behave(behaviour: Behaviour): Promise<void> {
     if (behaviour === 'closing') await this.#log.close();
-    if (this.#behaviour === 'closing') this.#log = await openLmdbLog(this.#folder, { clock: systemClock });
+    if (this.#behaviour === 'closing') this.#log = await openLmdbLog(this.#path, { clock: systemClock });
     this.#behaviour = behaviour;
   }
 
