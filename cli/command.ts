@@ -39,6 +39,8 @@ export interface Command {
   readonly settings: boolean;
   /** Whether arguments after `--` are a command to run. */
   readonly takesCommand?: boolean;
+  /** Whether the command takes signals itself, instead of being ended by them. */
+  readonly takesSignals?: boolean;
   /** Lines under the options: what it exits with, an example. */
   readonly notes: readonly string[];
   /** Resolves with the exit code. */

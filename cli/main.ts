@@ -65,13 +65,17 @@ function report(error: unknown): string {
 }
 
 const stop = new AbortController();
-for (const name of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(name, () => {
-    stop.abort();
-    process.once(name, () => process.exit(130));
-  });
+if (COMMANDS.find(({ name }) => name === process.argv[2])?.takesSignals !== true) {
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => {
+      stop.abort();
+      process.once(name, () => process.exit(130));
+    });
+  }
 }
 // A reader that went away (`lineproof query | head`) ends the command, quietly.
+// What nobody reads any more must not change what a command did, nor its exit code.
+process.stderr.on('error', () => undefined);
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.io));
 
 let code: number;

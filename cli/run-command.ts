@@ -21,40 +21,71 @@ export const runCommand: Command = {
       type: 'string',
       multiple: true,
       value: 'GLOB',
-      help: 'output files; without it: files below this folder that changed meanwhile',
+      help: 'output files; files below this folder that changed meanwhile are recorded as well, up to 10,000',
     },
+    { name: 'with-arguments', type: 'boolean', help: 'record the arguments of COMMAND; left out otherwise, as they can hold secrets' },
   ],
   settings: true,
   takesCommand: true,
+  takesSignals: true,
   notes: [
-    'Exits with the exit code of COMMAND, whatever becomes of the recording; 127 where it cannot be started.',
+    'Exits with the exit code of COMMAND, whatever becomes of the recording; 127 where there is no such program, 126 where it cannot be started.',
+    'Signals go to COMMAND; one that comes when it has ended ends the recording.',
     'Names of environment variables are recorded, never their values.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     if (invocation.rest.length === 0)
       throw new LineproofError('USAGE', 'run takes the command after --, as in: lineproof run -- make report');
-    const { values } = loadInvocationSettings(invocation);
+    // A configuration that cannot be used is a reason not to record, and none not to run.
+    const settings = tried(() => loadInvocationSettings(invocation).values);
     const { env, stderr } = invocation.terminal;
     const [program, ...args] = invocation.rest as [string, ...string[]];
-    const options = {
-      command: [program, ...args] as const,
-      folder: process.cwd(),
-      inputs: stringOptions(invocation, 'in'),
-      outputs: stringOptions(invocation, 'out'),
-      env,
-    };
     let ending: (() => Promise<unknown>) | undefined;
-    const result = await runAndDescribe(async () => {
-      const opened = await openSink(values);
-      ending = opened.close;
-      return opened.collector;
-    }, options);
+    const result = await runAndDescribe(
+      async () => {
+        const opened = await openSink(settings());
+        ending = opened.close;
+        return opened.collector;
+      },
+      {
+        command: [program, ...args],
+        folder: process.cwd(),
+        inputs: stringOptions(invocation, 'in'),
+        outputs: stringOptions(invocation, 'out'),
+        withArguments: invocation.options['with-arguments'] === true,
+        env,
+        ...exceptOf(settings),
+      },
+    );
+    // What is recorded is on disk: from here on a signal ends this process with the command's exit code.
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(result.exitCode));
     const failure = result.failure ?? (await closing(ending));
-    if (failure !== undefined)
-      stderr.write(`lineproof: the run was not recorded: ${failure instanceof Error ? failure.message : JSON.stringify(failure)}\n`);
+    const what = result.started ? 'the run was not recorded: ' : '';
+    if (failure !== undefined) stderr.write(`lineproof: ${what}${failure instanceof Error ? failure.message : JSON.stringify(failure)}\n`);
     return result.exitCode;
   },
 };
+
+/** Does it now, and gives the value or throws the error at each later call. */
+function tried<T>(work: () => T): () => T {
+  try {
+    const value = work();
+    return () => value;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
+  }
+}
+
+function exceptOf(settings: () => Settings): { readonly except?: string } {
+  try {
+    return { except: settings().data };
+  } catch {
+    return {};
+  }
+}
+
 async function closing(close: (() => Promise<unknown>) | undefined): Promise<unknown> {
   try {
     await close?.();

@@ -131,6 +131,7 @@ async function collect(system: EmbeddedSystem, settings: Settings, folder: strin
     return await collectGit(folder, system.collector, cursorStore(system), {
       actors: settings.actors,
       actorKey: actorKey(settings.data),
+      except: settings.data,
       progress: (events) => progress.update('collecting', events, 0),
       signal: terminal.signal,
     });

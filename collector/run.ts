@@ -1,12 +1,13 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { stat } from 'node:fs/promises';
-import { hostname } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { constants, hostname } from 'node:os';
+import { basename, resolve } from 'node:path';
 import { randomBytes } from '#crypto';
-import { compare, utf8 } from '../core/bytes.ts';
+import { LineproofError } from '../core/errors.ts';
 import type { DataRef, Event } from '../core/event.ts';
 import { newEventId } from '../core/identity.ts';
-import { type EventSink, hashFile, walk } from './git.ts';
+import { eventParts, sortedAttributes } from './event-parts.ts';
+import { type EventSink, type FoundFile, hashFile, MAX_FILES, safeName, walk } from './git.ts';
 
 export interface RunOptions {
   readonly command: readonly [string, ...string[]];
@@ -15,106 +16,170 @@ export interface RunOptions {
   /** Patterns relative to the folder: `*`, `?` within a name, `**` across folders. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** Default `run/<command>`. */
-  readonly stream?: string;
+  /** Folder whose files are never looked at: where the system that records keeps its own data. */
+  readonly except?: string;
+  /** Record the arguments in clear. They can hold secrets, and what is recorded stays; so it is for the caller to say. */
+  readonly withArguments?: boolean;
   /** The command's environment; only names are recorded. */
   readonly env: NodeJS.ProcessEnv;
 }
 
 export interface RunResult {
-  /** The command's own; 128 + n after signal n, 127 when it could not be started. */
+  /** The command's own; 128 + n after signal n, 127 when it is not there, 126 when it could not be started. */
   readonly exitCode: number;
+  readonly started: boolean;
+  /** Undefined where nothing was recorded. */
   readonly event: Uint8Array | undefined;
-  /** Why nothing was recorded. */
+  /** Why nothing was recorded, or why the command could not be started. */
   readonly failure: unknown;
 }
 
-const MAX_OUTPUTS = 10_000;
-/** Refs of one event, so that it stays below the limit of 256 KiB. */
-const MAX_REFS = 1000;
+/** Files that changed while the command ran without being declared. */
+const MAX_UNDECLARED = 10_000;
+/** Linux stamps files with the time of its last tick, which may lie so much before the command's start. */
+const TICK_MS = 10;
+const MAX_TEXT_BYTES = 16_384;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
-const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGABRT: 6,
-  SIGKILL: 9,
-  SIGSEGV: 11,
-  SIGTERM: 15,
-};
+/** What a terminal sends to the command by itself, as it belongs to the same group: passed on, it would come twice. */
+const OF_THE_TERMINAL: ReadonlySet<string> = new Set(['SIGINT', 'SIGQUIT']);
 
-/** Runs a command with this process's own input and output and records what it read and wrote as one TRANSFORM event. Never throws: the exit code is the command's, whatever happens to the recording. `open` gives the sink when the command has ended. */
+/**
+ * Runs a command with this process's own input and output and records what it read and wrote as a TRANSFORM event. Never throws: the exit code is
+ * the command's, whatever happens to the recording. `open` gives the sink when the command has ended. Signals go to the command; one that comes
+ * when it has ended ends the recording.
+ */
 export async function runCommand(open: () => Promise<EventSink>, options: RunOptions): Promise<RunResult> {
-  const folder = resolve(options.folder);
-  let failure: unknown;
-  const attempt = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
-    try {
-      return await work();
-    } catch (error) {
-      failure ??= error;
-      return undefined;
-    }
+  const signals = new Signals();
+  try {
+    const folder = resolve(options.folder);
+    const inputs = await attempt(() => declaredInputs(folder, options));
+    const startedAt = Date.now();
+    const { exitCode, fault } = await execute(options, folder, signals);
+    if (fault !== undefined) return { exitCode, started: false, event: undefined, failure: fault };
+    const durationMs = Date.now() - startedAt;
+    const recorded = await attempt(() =>
+      Promise.race([
+        signals.interrupted,
+        (async () => {
+          if ('failure' in inputs) throw inputs.failure;
+          const outputs = await changedFiles(folder, options, startedAt);
+          const events = runEvents(options, { inputs: inputs.value, outputs, startedAt, durationMs, exitCode });
+          const sink = await open();
+          await Promise.all(events.map((event) => sink.recordDurably(event)));
+          return events[0]?.id;
+        })(),
+      ]),
+    );
+    return {
+      exitCode,
+      started: true,
+      event: 'failure' in recorded ? undefined : recorded.value,
+      failure: 'failure' in recorded ? recorded.failure : undefined,
+    };
+  } finally {
+    signals.close();
+  }
+}
+
+async function attempt<T>(work: () => Promise<T>): Promise<{ readonly value: T } | { readonly failure: unknown }> {
+  try {
+    return { value: await work() };
+  } catch (failure) {
+    return { failure };
+  }
+}
+
+/** Takes the signals of this process: to the command while there is one, else to end the recording. */
+class Signals {
+  /** Rejects at the first signal that comes when there is no command. */
+  readonly interrupted: Promise<never>;
+  #child: ChildProcess | undefined;
+  #interrupt: (error: Error) => void = () => undefined;
+  readonly #take = (signal: NodeJS.Signals): void => {
+    if (this.#child === undefined)
+      this.#interrupt(new LineproofError('CLOSED', `cannot record the run: ${signal} came while it was being recorded`));
+    else if (!(process.stdin.isTTY && OF_THE_TERMINAL.has(signal))) this.#child.kill(signal);
   };
-  const inputs = (await attempt(() => declared(folder, options.inputs))) ?? [];
-  const startedAt = Date.now();
-  const { exitCode, fault } = await execute(options.command, folder, options.env);
-  const durationMs = Date.now() - startedAt;
-  const event = await attempt(async () => {
-    const outputs = await changed(folder, options, startedAt);
-    const made = runEvent(options, { inputs, outputs, startedAt, durationMs, exitCode });
-    await (await open()).recordDurably(made);
-    return made.id;
-  });
-  return { exitCode, event, failure: fault ?? failure };
+
+  constructor() {
+    this.interrupted = new Promise((_, reject) => {
+      this.#interrupt = reject;
+    });
+    this.interrupted.catch(() => undefined);
+    for (const signal of SIGNALS) process.on(signal, this.#take);
+  }
+
+  passTo(child: ChildProcess | undefined): void {
+    this.#child = child;
+  }
+
+  close(): void {
+    for (const signal of SIGNALS) process.off(signal, this.#take);
+  }
 }
 
 function execute(
-  [program, ...args]: readonly [string, ...string[]],
+  { command: [program, ...args], env }: RunOptions,
   cwd: string,
-  env: NodeJS.ProcessEnv,
+  signals: Signals,
 ): Promise<{ readonly exitCode: number; readonly fault: unknown }> {
   return new Promise((done) => {
-    const child = spawn(program, args, { cwd, env, stdio: 'inherit' });
-    const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
-    for (const signal of SIGNALS) process.on(signal, forward);
     const end = (exitCode: number, fault?: unknown): void => {
-      for (const signal of SIGNALS) process.off(signal, forward);
+      signals.passTo(undefined);
       done({ exitCode, fault });
     };
-    child.on('error', (error: NodeJS.ErrnoException) => end(error.code === 'EACCES' ? 126 : 127, error));
-    child.on('exit', (code, signal) => end(code ?? 128 + (SIGNAL_NUMBERS[signal ?? ''] ?? 0)));
+    const refused = (error: unknown): void => {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const fact = code === 'ENOENT' ? 'there is no such program' : message;
+      end(code === 'ENOENT' ? 127 : 126, new LineproofError('NOT_FOUND', `cannot run ${JSON.stringify(program)}: ${fact}`, {}, error));
+    };
+    try {
+      const child = spawn(program, args, { cwd, env, stdio: 'inherit' });
+      signals.passTo(child);
+      child.on('error', refused);
+      child.on('exit', (code, signal) => end(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+    } catch (error) {
+      // Some refusals of the system come at once: too many bytes of arguments.
+      refused(error);
+    }
   });
 }
 
-async function declared(folder: string, patterns: readonly string[]): Promise<DataRef[]> {
-  const matches = patterns.map(globMatcher);
+async function declaredInputs(folder: string, { inputs, except }: RunOptions): Promise<DataRef[]> {
+  const matches = inputs.map(globMatcher);
   const refs: DataRef[] = [];
   if (matches.length === 0) return refs;
-  for await (const path of walk(folder, '')) {
-    if (!matches.some((match) => match(path))) continue;
-    const ref = await hashFile('file', path, join(folder, path));
-    if (ref !== undefined) refs.push(ref);
-  }
+  for await (const file of walk(folder, except))
+    if (refs.length < MAX_FILES && matches.some((match) => match(file.name))) await addFile(refs, file);
   return refs;
 }
 
 /** Declared outputs, and files that changed while the command ran. */
-async function changed(folder: string, { outputs }: RunOptions, startedAt: number): Promise<DataRef[]> {
+async function changedFiles(folder: string, { outputs, except }: RunOptions, startedAt: number): Promise<DataRef[]> {
   const matches = outputs.map(globMatcher);
   const refs: DataRef[] = [];
-  for await (const path of walk(folder, '')) {
-    if (refs.length >= MAX_OUTPUTS) break;
-    const there = await stat(join(folder, path)).catch(() => undefined);
-    // Some file systems keep whole milliseconds only.
-    if (!matches.some((match) => match(path)) && (there === undefined || Math.max(there.mtimeMs, there.ctimeMs) < startedAt - 1)) continue;
-    const ref = await hashFile('file', path, join(folder, path));
-    if (ref !== undefined) refs.push(ref);
+  let undeclared = 0;
+  for await (const file of walk(folder, except)) {
+    const isDeclared = matches.some((match) => match(file.name));
+    if (!isDeclared && (undeclared >= MAX_UNDECLARED || !(await changedSince(file, startedAt - TICK_MS)))) continue;
+    if (!isDeclared) undeclared++;
+    if (refs.length < MAX_FILES) await addFile(refs, file);
   }
   return refs;
 }
 
-function runEvent(
-  { command, stream, env }: RunOptions,
+async function changedSince({ path }: FoundFile, ms: number): Promise<boolean> {
+  const there = await stat(path).catch(() => undefined);
+  return there !== undefined && Math.max(there.mtimeMs, there.ctimeMs) >= ms;
+}
+
+async function addFile(refs: DataRef[], { name, path }: FoundFile): Promise<void> {
+  const ref = await hashFile('file', name, path);
+  if (ref !== undefined) refs.push(ref);
+}
+
+function runEvents(
+  { command, withArguments, env }: RunOptions,
   run: {
     readonly inputs: DataRef[];
     readonly outputs: DataRef[];
@@ -122,33 +187,41 @@ function runEvent(
     readonly durationMs: number;
     readonly exitCode: number;
   },
-): Event {
-  const name = basename(command[0]);
-  const left = Math.max(0, run.inputs.length - MAX_REFS) + Math.max(0, run.outputs.length - MAX_REFS);
-  const attributes: Record<string, string> = {
-    'run.command': name,
-    'run.durationMs': String(run.durationMs),
-    'run.environmentNames': Object.keys(env).toSorted().join(' ').slice(0, 16_384),
-    'run.exitCode': String(run.exitCode),
-  };
-  if (left > 0) attributes['run.filesNotListed'] = String(left);
-  return {
-    id: newEventId(run.startedAt * 1000, randomBytes(10)),
-    stream: (stream ?? `run/${name}`).slice(0, 80),
-    type: 'TRANSFORM',
-    importance: 'ESSENTIAL',
-    occurredAt: run.startedAt * 1000,
-    actor: { id: hostname(), kind: 'JOB', onBehalfOf: null },
-    activity: { name, runId: null, version: null, environment: null },
-    inputs: run.inputs.slice(0, MAX_REFS),
-    outputs: run.outputs.slice(0, MAX_REFS),
-    parents: [],
-    trace: null,
-    attributes: Object.entries(attributes)
-      .map(([key, value]) => ({ key, value }))
-      .toSorted((a, b) => compare(utf8(a.key), utf8(b.key))),
-    facets: [],
-  };
+): Event[] {
+  const name = safeName(basename(command[0]));
+  const attributes = new Map([
+    ['run.command', name],
+    ['run.durationMs', String(run.durationMs)],
+    ['run.environmentNames', cut(Object.keys(env).toSorted().join(' '))],
+    ['run.exitCode', String(run.exitCode)],
+  ]);
+  if (withArguments === true) attributes.set('run.arguments', cut(JSON.stringify(command.slice(1))));
+  const newId = (): Uint8Array => newEventId(run.startedAt * 1000, randomBytes(10));
+  return eventParts(
+    {
+      id: newId(),
+      stream: `run/${name}`,
+      type: 'TRANSFORM',
+      importance: 'ESSENTIAL',
+      occurredAt: run.startedAt * 1000,
+      actor: { id: hostname(), kind: 'JOB', onBehalfOf: null },
+      activity: { name, runId: null, version: null, environment: null },
+      parents: [],
+      trace: null,
+      attributes: sortedAttributes(attributes),
+      facets: [],
+    },
+    { inputs: run.inputs, outputs: run.outputs, partId: newId },
+  );
+}
+
+/** The beginning of a text, in whole characters and within the bytes that one attribute may take here. */
+function cut(text: string): string {
+  if (Buffer.byteLength(text) <= MAX_TEXT_BYTES) return text;
+  return `${Buffer.from(text)
+    .subarray(0, MAX_TEXT_BYTES)
+    .toString('utf8')
+    .replace(/\ufffd$/, '')}…`;
 }
 
 /** Whether a path relative to the folder fits: `*` and `?` stay within a name, `**` spans folders, everything else is meant as it stands. */

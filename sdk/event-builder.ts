@@ -135,7 +135,7 @@ function traceOf(trace: { readonly traceId: string; readonly spanId: string } | 
 }
 
 function attributesOf(attributes: NonNullable<EventInput['attributes']>): Event['attributes'] {
-  const rows = Object.entries(attributes).map(([key, value]) => ({ key, value: String(value) }));
+  const rows = Object.entries(attributes).flatMap(([key, value]) => (value === undefined ? [] : [{ key, value: String(value) }]));
   return rows.length < 2 ? rows : rows.toSorted((a, b) => compareCodePoints(a.key, b.key));
 }
 

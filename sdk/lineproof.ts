@@ -1,3 +1,4 @@
+import { readKeyFile } from '../adapters/key-files.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { type CollectorStats, openCollector, type Collector as Recorder, type SpoolSettings } from '../collector/collector.ts';
 import { hasCode, LineproofError } from '../core/errors.ts';
@@ -18,15 +19,19 @@ export type { ErrorCode } from '../core/errors.ts';
 export type { EventType, Importance } from '../core/event.ts';
 export type { DataInput, EventInput, ParentInput } from './event-builder.ts';
 export type { Clock, Log, Logger, Metrics, SchemaRegistry, Signer };
-export { hasCode, keySigner, LineproofError, parsePrivateKey };
+export { hasCode, keySigner, LineproofError, parsePrivateKey, readKeyFile };
 
 export interface CreateCollectorOptions {
+  /** The log's name, as its policy has it. */
   readonly origin: string;
   /** As the policy has it. */
   readonly shards: number;
+  /** The producer's key: {@link readKeyFile}, or a key that never leaves its device. */
   readonly signer: Signer;
+  /** Null only spools: whoever opens the folder later sends what is in it. */
   readonly log: Log | null;
-  readonly registry: SchemaRegistry;
+  /** Needed where there is a log. */
+  readonly registry?: SchemaRegistry;
   readonly spool: SpoolSettings;
   readonly clock?: Clock;
   readonly logger?: Logger;
@@ -52,25 +57,67 @@ export interface Collector {
 }
 
 const silent: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => silent };
+const noRegistry: SchemaRegistry = {
+  register: () => Promise.reject(new LineproofError('CONFIG_INVALID', 'cannot register schema: the collector has no registry')),
+  get: async () => undefined,
+  list: async () => [],
+  close: async () => undefined,
+};
 const unmeasured: Metrics = { add: nothing, set: nothing, observe: nothing, forget: nothing };
 
 /** Opens a collector on a log; one process for each spool folder. Throws DATA_IN_USE, DISK_FULL, IO_FAILED, CONFIG_INVALID. */
 export async function createCollector(options: CreateCollectorOptions): Promise<Collector> {
-  const defaults = { eventSchema: EVENT_SCHEMA, clock: systemClock, logger: silent, metrics: unmeasured };
-  return friendlyCollector(await openCollector({ ...defaults, ...options }));
+  checkGiven(options);
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as unknown as CreateCollectorOptions;
+  const defaults = { eventSchema: EVENT_SCHEMA, clock: systemClock, logger: silent, metrics: unmeasured, registry: noRegistry };
+  return friendlyCollector(await openCollector({ ...defaults, ...given }));
+}
+
+/** For callers without types: what is missing, all of it at once. */
+function checkGiven(options: Partial<CreateCollectorOptions> | undefined): void {
+  const { origin, shards, signer, log, registry, spool } = options ?? {};
+  const needed = { origin, shards, signer, log, spool, ...(log === null ? {} : { registry }) };
+  const missing = Object.entries(needed).flatMap(([name, value]) => (value === undefined ? [name] : []));
+  if (missing.length > 0)
+    throw new LineproofError(
+      'CONFIG_INVALID',
+      `cannot open collector: its options lack ${missing.join(', ')}; docs/getting-started.md has an example`,
+    );
 }
 
 /** The friendly face of a collector that is open already. */
 export function friendlyCollector(collector: Recorder): Collector {
   return {
-    record: (event) => formatUuid(collector.record(buildEvent(event))),
-    recordDurably: async (event) => formatUuid(await collector.recordDurably(buildEvent(event))),
+    record: (event) => taking(() => formatUuid(collector.record(buildEvent(event)))),
+    recordDurably: async (event) => {
+      const built = taking(() => buildEvent(event));
+      try {
+        return formatUuid(await collector.recordDurably(built));
+      } catch (error) {
+        throw refusal(error);
+      }
+    },
     flush: () => collector.flush(),
     close: (timeoutMs) => collector.close(timeoutMs),
     get stats() {
       return collector.stats;
     },
   };
+}
+
+function taking<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw refusal(error);
+  }
+}
+
+/** An event that breaks its types is an event that cannot be taken, whatever stumbled over it. */
+function refusal(error: unknown): LineproofError {
+  if (error instanceof LineproofError && error.code !== 'AVRO_INVALID') return error;
+  const fact = error instanceof Error ? error.message : String(error);
+  return new LineproofError('EVENT_INVALID', `cannot take event: ${fact.replace(/^cannot [a-z ]+: /, '')}`, {}, error);
 }
 
 const typed =

@@ -5,8 +5,9 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 import type { CollectorOptions } from '../../collector/collector.ts';
 import { RECORD, readRecords } from '../../collector/spool-record.ts';
 import { toHex } from '../../core/bytes.ts';
-import { event, idsIn, openOn } from '../support/collector.ts';
+import { event, openOn } from '../support/collector.ts';
 import { faultyLog, type Heard, listen, MemoryLog } from '../support/memory-log.ts';
+import { idsIn } from '../support/sent-batches.ts';
 
 // Thousands of spools are opened here; in memory that takes seconds, and what is tested does not depend on the disk.
 const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'lineproof-recovery-'));

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { toHex } from '../../../core/bytes.ts';
-import { event, idsIn, idsOf, openOn, sentTo } from '../../support/collector.ts';
+import { event, idsOf, openOn } from '../../support/collector.ts';
 import { type Fault, faultyLog, MemoryLog } from '../../support/memory-log.ts';
+import { idsIn, sentTo } from '../../support/sent-batches.ts';
 
 let folder: string;
 beforeEach(() => {

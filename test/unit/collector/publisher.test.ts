@@ -14,8 +14,9 @@ import { LIMITS } from '../../../core/limits.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import { shardOf } from '../../../core/shard.ts';
-import { event, idsIn, idsOf, openOn, sentTo, signer } from '../../support/collector.ts';
+import { event, idsOf, openOn, signer } from '../../support/collector.ts';
 import { type Fault, faultyLog, MemoryLog } from '../../support/memory-log.ts';
+import { idsIn, sentTo } from '../../support/sent-batches.ts';
 
 let folder: string;
 beforeEach(() => {

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { OVERFLOW_BYTES } from '../../../collector/collector.ts';
 import { shardOf } from '../../../core/shard.ts';
-import { event, idsIn, idsOf, openOn, sentTo, signer } from '../../support/collector.ts';
+import { event, idsOf, openOn, signer } from '../../support/collector.ts';
 import { type Fault, faultyLog, listen, MemoryLog } from '../../support/memory-log.ts';
+import { idsIn, sentTo } from '../../support/sent-batches.ts';
 
 let folder: string;
 beforeEach(() => {

@@ -1,0 +1,55 @@
+import { compare, utf8 } from '../core/bytes.ts';
+import type { DataRef, Event } from '../core/event.ts';
+import { LIMITS } from '../core/limits.ts';
+
+/** Left for everything but data in an event that is one of several: parents, attributes, names. */
+const RESERVED_BYTES = 160 * 1024;
+const REF_OVERHEAD_BYTES = 64;
+
+/** What an event and those that continue it say about data. */
+export interface EventContent {
+  readonly inputs: readonly DataRef[];
+  readonly outputs: readonly DataRef[];
+  /** The id of a part after the first, which has the event's own. */
+  partId(part: number): Uint8Array;
+}
+
+/**
+ * The event with its inputs and outputs, or as many events as it takes to keep each below the limit of docs/formats.md §1. Parts after the first
+ * name it as their parent, and all of them say how many there are.
+ */
+export function eventParts(event: Omit<Event, 'inputs' | 'outputs'>, { inputs, outputs, partId }: EventContent): Event[] {
+  const sides = [...inputs.map((ref) => ({ ref, isInput: true })), ...outputs.map((ref) => ({ ref, isInput: false }))];
+  const parts: (typeof sides)[] = [[]];
+  let bytes = 0;
+  for (const side of sides) {
+    const cost = refBytes(side.ref);
+    if (bytes + cost > LIMITS.eventBytes - RESERVED_BYTES && bytes > 0) {
+      parts.push([]);
+      bytes = 0;
+    }
+    parts.at(-1)?.push(side);
+    bytes += cost;
+  }
+  if (parts.length === 1) return [{ ...event, inputs, outputs }];
+  return parts.map((part, i) => ({
+    ...event,
+    id: i === 0 ? event.id : partId(i + 1),
+    parents: i === 0 ? event.parents : [{ stream: event.stream, id: event.id, digest: null, origin: null }],
+    inputs: part.filter(({ isInput }) => isInput).map(({ ref }) => ref),
+    outputs: part.filter(({ isInput }) => !isInput).map(({ ref }) => ref),
+    attributes: sortedAttributes(
+      new Map([...event.attributes.map(({ key, value }) => [key, value] as const), ['part', `${i + 1}/${parts.length}`]]),
+    ),
+  }));
+}
+
+/** At least what the reference takes when it is encoded. */
+function refBytes({ namespace, name, version, digest }: DataRef): number {
+  return REF_OVERHEAD_BYTES + 3 * (namespace.length + name.length + (version?.length ?? 0)) + (digest?.value.length ?? 0);
+}
+
+/** Attributes as an event wants them: sorted by the UTF-8 bytes of their keys. */
+export function sortedAttributes(attributes: ReadonlyMap<string, string>): Event['attributes'] {
+  return [...attributes].map(([key, value]) => ({ key, value })).toSorted((a, b) => compare(utf8(a.key), utf8(b.key)));
+}
