@@ -1,7 +1,8 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   AbortMultipartUploadCommand,
+  type CompletedPart,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
@@ -12,6 +13,7 @@ import {
   PutObjectCommand,
   S3Client,
   UploadPartCommand,
+  type UploadPartCommandInput,
 } from '@aws-sdk/client-s3';
 import { hasCode, LineproofError } from '../core/errors.ts';
 import type { ByteRange, StoredObject } from '../core/ports/object-store.ts';
@@ -42,11 +44,24 @@ export interface S3Settings {
 /** What must be true of what is there: nothing is, or it has this tag. */
 export type WriteCondition = { readonly kind: 'absent' } | { readonly kind: 'tag'; readonly etag: string };
 
+interface ConditionHeaders {
+  readonly IfNoneMatch?: string;
+  readonly IfMatch?: string;
+}
+
+interface WriteTarget {
+  readonly Bucket: string;
+  readonly Key: string;
+  readonly Metadata: Record<string, string>;
+}
+
 export interface ListedKey {
   readonly key: string;
   readonly size: number;
 }
 
+/** Name of the metadata in which a write leaves its mark. */
+const MARK = 'lineproof-write';
 const MULTIPART = { fromBytes: 64 * 1024 * 1024, partBytes: 16 * 1024 * 1024 };
 const PARTS_AT_ONCE = 4;
 const CONFLICT_TRIES = 8;
@@ -97,18 +112,21 @@ export class S3Bucket {
 
   /**
    * Writes the object where `condition` holds, locked where `locked` says so and a lock is configured. The new tag; undefined where the condition did not hold.
-   * Where the answer is lost, what is there is read: our bytes are as good as an answer. Throws UNAVAILABLE where that does not tell either.
+   * Each write leaves a mark of its own beside the bytes: where the answer is lost, it tells whether what is there is ours.
+   * Throws UNAVAILABLE where that does not tell either.
    */
   async write(key: string, bytes: Uint8Array, condition: WriteCondition, locked: boolean): Promise<string | undefined> {
     const act = `write ${key}`;
     this.#checkOpen(act);
+    const mark = randomBytes(16).toString('hex');
+    const target = { ...this.#at(key), ...this.#lock(locked), Metadata: { [MARK]: mark } };
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#send(key, bytes, condition, locked);
+        return await this.#send(target, bytes, headersOf(condition));
       } catch (error) {
         const outcome = s3Outcome(error);
         if (outcome === 'refused' || outcome === 'missing') return undefined;
-        if (outcome === 'unknown') return this.#whatIsThere(key, bytes, condition, s3Error(act, error));
+        if (outcome === 'unknown') return this.#whatIsThere(key, mark, condition, s3Error(act, error));
         if (outcome !== 'conflict' || tries === CONFLICT_TRIES) throw s3Error(act, error);
       }
       await pause(tries);
@@ -164,61 +182,46 @@ export class S3Bucket {
     return { bytes: new Uint8Array(0), etag: parseTag(ETag) };
   }
 
-  async #whatIsThere(key: string, bytes: Uint8Array, condition: WriteCondition, failure: LineproofError): Promise<string | undefined> {
-    const there = await this.get(key).catch(() => {
-      throw failure;
-    });
+  async #whatIsThere(key: string, mark: string, condition: WriteCondition, failure: LineproofError): Promise<string | undefined> {
+    const there = await this.#reading(`read ${key}`, () => this.#client.send(new HeadObjectCommand(this.#at(key)))).catch(() => undefined);
     if (there === undefined) throw failure;
-    if (Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).equals(there.bytes)) return there.etag;
+    const etag = parseTag(there.ETag);
+    if (there.Metadata?.[MARK] === mark) return etag;
     // As it was: the write did not happen, but may still.
-    if (condition.kind === 'tag' && condition.etag === there.etag) throw failure;
+    if (condition.kind === 'tag' && condition.etag === etag) throw failure;
     return undefined;
   }
 
-  async #send(key: string, bytes: Uint8Array, condition: WriteCondition, locked: boolean): Promise<string> {
+  async #send(target: WriteTarget, bytes: Uint8Array, headers: ConditionHeaders): Promise<string> {
     const { fromBytes, partBytes } = this.#settings.multipart ?? MULTIPART;
-    if (bytes.length >= fromBytes) return this.#sendParts(key, split(bytes, partBytes), condition, locked);
-    const answer = await this.#client.send(
-      new PutObjectCommand({
-        ...this.#at(key),
-        ...this.#lock(locked),
-        ...headersOf(condition),
-        Body: bytes,
-        ChecksumSHA256: sha256(bytes),
-      }),
-    );
-    return parseTag(answer.ETag);
+    if (bytes.length >= fromBytes) return this.#sendParts(target, split(bytes, partBytes), headers);
+    const put = new PutObjectCommand({ ...target, ...headers, Body: bytes, ChecksumSHA256: sha256(bytes) });
+    return parseTag((await this.#client.send(put)).ETag);
   }
 
   /** The object comes into being, and its condition is judged, when the upload is completed. */
-  async #sendParts(key: string, parts: readonly Uint8Array[], condition: WriteCondition, locked: boolean): Promise<string> {
-    const { UploadId } = await this.#client.send(
-      new CreateMultipartUploadCommand({ ...this.#at(key), ...this.#lock(locked), ChecksumAlgorithm: 'SHA256' }),
-    );
-    const upload = { ...this.#at(key), UploadId };
+  async #sendParts(target: WriteTarget, parts: readonly Uint8Array[], headers: ConditionHeaders): Promise<string> {
+    const { UploadId } = await this.#client.send(new CreateMultipartUploadCommand({ ...target, ChecksumAlgorithm: 'SHA256' }));
+    const upload = { Bucket: target.Bucket, Key: target.Key, UploadId };
     try {
-      const Parts: { PartNumber: number; ETag: string | undefined; ChecksumSHA256: string }[] = [];
+      const Parts: CompletedPart[] = [];
       for (let first = 0; first < parts.length; first += PARTS_AT_ONCE) {
-        const some = parts.slice(first, first + PARTS_AT_ONCE).map((bytes, i) => ({ bytes, PartNumber: first + i + 1 }));
-        Parts.push(
-          ...(await Promise.all(
-            some.map(async ({ bytes, PartNumber }) => {
-              const ChecksumSHA256 = sha256(bytes);
-              const { ETag } = await this.#client.send(new UploadPartCommand({ ...upload, PartNumber, Body: bytes, ChecksumSHA256 }));
-              return { PartNumber, ETag, ChecksumSHA256 };
-            }),
-          )),
-        );
+        const some = parts.slice(first, first + PARTS_AT_ONCE);
+        Parts.push(...(await Promise.all(some.map((bytes, i) => this.#sendPart({ ...upload, PartNumber: first + i + 1 }, bytes)))));
       }
-      const answer = await this.#client.send(
-        new CompleteMultipartUploadCommand({ ...upload, ...headersOf(condition), MultipartUpload: { Parts } }),
-      );
-      return parseTag(answer.ETag);
+      const complete = new CompleteMultipartUploadCommand({ ...upload, ...headers, MultipartUpload: { Parts } });
+      return parseTag((await this.#client.send(complete)).ETag);
     } catch (error) {
       // What was not completed would be kept, and paid for, unseen; where this fails too, the bucket's lifecycle has to clear it.
       await this.#client.send(new AbortMultipartUploadCommand(upload)).catch(() => undefined);
       throw error;
     }
+  }
+
+  async #sendPart(part: UploadPartCommandInput, bytes: Uint8Array): Promise<CompletedPart> {
+    const ChecksumSHA256 = sha256(bytes);
+    const { ETag } = await this.#client.send(new UploadPartCommand({ ...part, Body: bytes, ChecksumSHA256 }));
+    return { PartNumber: part.PartNumber, ETag, ChecksumSHA256 };
   }
 
   #at(key: string): { readonly Bucket: string; readonly Key: string } {
@@ -251,7 +254,7 @@ export class S3Bucket {
   }
 }
 
-function headersOf(condition: WriteCondition): { readonly IfNoneMatch?: string; readonly IfMatch?: string } {
+function headersOf(condition: WriteCondition): ConditionHeaders {
   return condition.kind === 'absent' ? { IfNoneMatch: '*' } : { IfMatch: `"${condition.etag}"` };
 }
 

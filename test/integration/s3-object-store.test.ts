@@ -20,8 +20,8 @@ import type { ObjectStore } from '../../core/ports/object-store.ts';
 import { codeOf } from '../contract/contract.ts';
 import { objectStoreContract } from '../contract/object-store-contract.ts';
 import { newCertificates } from '../support/certificates.ts';
-import { withToxic } from '../support/toxiproxy.ts';
 import { describeOnStack, STACK_TIMEOUT_MS, type StackSettings, testStack } from '../support/stack.ts';
+import { withToxic } from '../support/toxiproxy.ts';
 
 interface Credentials {
   readonly accessKeyId: string;
@@ -122,6 +122,13 @@ describeOnStack('S3', () => {
       await open().create(key, utf8('theirs'));
       expect(await store.create(key, utf8('mine'))).toBe(false);
       expect(await textAt(key)).toBe('theirs');
+    });
+
+    test('to a create that found the same bytes, written by somebody else: it says so', async () => {
+      const [key, store] = [newKey(), open({ endpoint: await between(fates('PUT', 'lose the answer', 'lose the answer')) })];
+      await open().create(key, utf8('same'));
+      expect(await store.create(key, utf8('same'))).toBe(false);
+      expect(await store.replace(key, utf8('same'), undefined)).toBeUndefined();
     });
 
     test('to a create that never arrived: it is unknown, and may be repeated', async () => {
