@@ -65,7 +65,10 @@ class LmdbDedupIndex implements DedupIndex {
     return this.#watermarks.get(shard) ?? ABSENT;
   }
 
+  /** A rebuild adds the newest block first: an older entry does not take the place of a newer one. */
   #add(shard: number, { key, logIndex, digest, slot }: DedupEntry): void {
+    const known = this.#entries.get(entryKey(shard, key));
+    if (known !== undefined && Number(known.readBigUInt64BE(8)) > logIndex) return;
     const value = Buffer.alloc(32);
     value.writeBigUInt64BE(BigInt(slot), 0);
     value.writeBigUInt64BE(BigInt(logIndex), 8);

@@ -189,15 +189,6 @@ describeOnStack('Redis', () => {
       expect(await found(index, size, [entry(1, 1), entry(30_001, 1)])).toEqual([1, undefined]);
     });
 
-    test('of two entries of a key the newer in the log stays, in whatever order they are added, and outlives the slot of the older', async () => {
-      const index = await open(redis.url);
-      await index.window(call(0, { add: [entry(1, 9, 90)] }));
-      await index.window(call(1, { add: [entry(1, 5, 50)] }));
-      expect(await found(index, 2, [entry(1, 9)])).toEqual([90]);
-      await index.window(call(2, { dropBelowSlot: 6 }));
-      expect(await found(index, 3, [entry(1, 9)])).toEqual([90]);
-    });
-
     test('a watermark that somebody else wrote is CONFIG_INVALID', async () => {
       const origin = newOrigin();
       const index = await open(redis.url, origin);
