@@ -15,7 +15,7 @@ export async function readKeyFile(path: string): Promise<Signer> {
     if (error instanceof LineproofError) throw error;
     throw new LineproofError(
       'KEY_UNREADABLE',
-      `cannot read key file ${path}: ${(error as NodeJS.ErrnoException).code ?? 'unknown reason'}`,
+      `cannot read key file ${path}: ${(error as NodeJS.ErrnoException).code ?? 'unknown reason'}; restore it from its backup with mode 0600, never make a new key under the old name`,
       { path },
     );
   }
@@ -25,7 +25,7 @@ export async function readKeyFile(path: string): Promise<Signer> {
   } catch {
     throw new LineproofError(
       'KEY_UNREADABLE',
-      `cannot use key file ${path}: it holds no Ed25519 private key of the form PRIVATE+KEY+name+id+base64`,
+      `cannot use key file ${path}: it holds no Ed25519 private key of the form PRIVATE+KEY+name+id+base64; restore it from its backup`,
       { path },
     );
   }
@@ -48,8 +48,7 @@ async function writeNew(path: string, text: string, mode: number): Promise<void>
     }
     await chmod(path, mode);
   } catch (error) {
-    throw new LineproofError('IO_FAILED', `cannot write key file ${path}: ${(error as NodeJS.ErrnoException).code ?? 'unknown reason'}`, {
-      path,
-    });
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown reason';
+    throw new LineproofError(code === 'ENOSPC' ? 'DISK_FULL' : 'IO_FAILED', `cannot write key file ${path}: ${code}`, { path });
   }
 }

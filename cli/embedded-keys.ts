@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { importPrivateKey, randomBytes } from '#crypto';
 import { readKeyFile, writeKeyFile } from '../adapters/key-files.ts';
@@ -13,14 +13,25 @@ export interface EmbeddedKeys {
   readonly chainer: Signer;
   /** One per shard. */
   readonly logs: readonly Signer[];
-  /** True when this start made them. */
-  readonly made: boolean;
 }
 
-/** Reads the keys below `folder`, or makes them at the first start. The origin is the given one, or made of the root key. Throws KEY_UNREADABLE. */
-export async function openEmbeddedKeys(folder: string, origin: string, shards: number): Promise<EmbeddedKeys> {
-  const made = !existsSync(join(folder, 'root.key'));
-  if (made) await makeKeys(folder, origin, shards);
+/**
+ * Makes the keys below `folder` where there are none, for the process that owns the data folder; true when it did.
+ * They are made in a folder beside it that then takes its name, so that they are there together or not at all.
+ */
+export async function makeEmbeddedKeys(folder: string, origin: string, shards: number): Promise<boolean> {
+  if (existsSync(folder) && readdirSync(folder).length > 0) return false;
+  const draft = `${folder}.new`;
+  rmSync(draft, { recursive: true, force: true });
+  mkdirSync(draft, { recursive: true, mode: 0o700 });
+  await makeKeys(draft, origin, shards);
+  // Commit point. A name that an empty folder has is taken over.
+  renameSync(draft, folder);
+  return true;
+}
+
+/** Reads the keys below `folder`. The origin is that of the root key. Throws KEY_UNREADABLE. */
+export async function readEmbeddedKeys(folder: string, shards: number): Promise<EmbeddedKeys> {
   const read = (name: string): Promise<Signer> => readKeyFile(join(folder, `${name}.key`));
   const root = await read('root');
   const logs: Signer[] = [];
@@ -31,11 +42,10 @@ export async function openEmbeddedKeys(folder: string, origin: string, shards: n
     collector: await read('collector'),
     chainer: await read('chainer'),
     logs,
-    made,
   };
 }
 
-/** The root key is written last: where it is, the others are. */
+/** The origin is the given one, or made of the root key. */
 async function makeKeys(folder: string, given: string, shards: number): Promise<void> {
   const rootSeed = randomBytes(32);
   const origin = given === '' ? `local/${toHex(importPrivateKey(rootSeed).publicKey.subarray(0, 4))}` : given;

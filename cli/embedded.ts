@@ -1,10 +1,11 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DataFolder, openDataFolder } from '../adapters/data-folder.ts';
 import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
 import { openFolderSchemaRegistry } from '../adapters/folder-schema-registry.ts';
 import { openLmdbDedupIndex } from '../adapters/lmdb-dedup-index.ts';
 import { openLmdbLog } from '../adapters/lmdb-log.ts';
+import { checkEnvironments } from '../adapters/lmdb-probe.ts';
 import { openLmdbStateStore } from '../adapters/lmdb-state-store.ts';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
@@ -28,7 +29,7 @@ import type { StateStore } from '../core/ports/state-store.ts';
 import { SCHEMA_TEXTS } from '../core/schema-texts.ts';
 import { EVENT_SUBJECT, Sources } from '../core/sources.ts';
 import { type Collector as FriendlyCollector, friendlyCollector } from '../sdk/lineproof.ts';
-import { type EmbeddedKeys, openEmbeddedKeys } from './embedded-keys.ts';
+import { type EmbeddedKeys, makeEmbeddedKeys, readEmbeddedKeys } from './embedded-keys.ts';
 import { loadSettings, type Settings } from './settings.ts';
 
 const IDLE_POLL_MS = 10;
@@ -47,7 +48,7 @@ interface Stores {
  * A folder that another process works on is refused with DATA_IN_USE.
  */
 export class EmbeddedPipeline {
-  readonly keys: EmbeddedKeys;
+  readonly keys: EmbeddedKeys & { readonly made: boolean };
   readonly stores: Stores;
   readonly sources: Sources;
   readonly shards: number;
@@ -58,7 +59,14 @@ export class EmbeddedPipeline {
   readonly #work: Promise<void>[] = [];
   #failure: unknown;
 
-  private constructor(folder: DataFolder, keys: EmbeddedKeys, stores: Stores, settings: Settings, logger: Logger, metrics: Metrics) {
+  private constructor(
+    folder: DataFolder,
+    keys: EmbeddedPipeline['keys'],
+    stores: Stores,
+    settings: Settings,
+    logger: Logger,
+    metrics: Metrics,
+  ) {
     this.#folder = folder;
     this.keys = keys;
     this.stores = stores;
@@ -96,7 +104,9 @@ export class EmbeddedPipeline {
         mkdirSync(join(settings.data, name), { recursive: true, mode: 0o700 });
         return join(settings.data, name);
       };
-      const keys = await openEmbeddedKeys(path('keys'), settings.origin, settings.shards);
+      const made = await makeKeysOnce(settings);
+      const keys = await readEmbeddedKeys(join(settings.data, 'keys'), settings.shards);
+      checkEnvironments(['log', 'dedup', 'state'].map(path));
       const stores: Stores = {
         log: await openLmdbLog(path('log'), { clock: systemClock }),
         dedup: await openLmdbDedupIndex(path('dedup')),
@@ -104,7 +114,7 @@ export class EmbeddedPipeline {
         objects: await openFolderObjectStore(path('archive')),
         registry: await openFolderSchemaRegistry(path('registry')),
       };
-      const pipeline = new EmbeddedPipeline(folder, keys, stores, settings, logger, metrics);
+      const pipeline = new EmbeddedPipeline(folder, { ...keys, made }, stores, settings, logger, metrics);
       await pipeline.#prepare(settings);
       pipeline.#start();
       return pipeline;
@@ -122,7 +132,10 @@ export class EmbeddedPipeline {
     await registry.register('lineproof.v1.Block', SCHEMA_TEXTS.Block);
     await registry.register(EVENT_SUBJECT, EVENT_SCHEMA.text);
     await this.sources.refreshPolicies();
-    if ((await log.bounds(TOPICS.control, 0)).end === 0) await this.#publishFirstPolicy(settings);
+    if ((await log.bounds(TOPICS.control, 0)).end === 0) {
+      await mustBeFirstStart(this.stores.objects, settings.data);
+      await this.#publishFirstPolicy(settings);
+    }
     const { shards, origin } = this.sources.policies.latest.policy;
     if (shards !== settings.shards) {
       throw new LineproofError(
@@ -216,6 +229,24 @@ export class EmbeddedPipeline {
     for (const store of [log, dedup, state, objects, registry]) await store.close();
     await this.#folder.close();
     this.check();
+  }
+}
+
+/** Makes keys at the first start only: where a log is, keys were, and new ones would not fit it. */
+async function makeKeysOnce({ data, origin, shards }: Settings): Promise<boolean> {
+  const folder = join(data, 'keys');
+  if (!existsSync(join(data, 'log'))) return makeEmbeddedKeys(folder, origin, shards);
+  if (existsSync(folder)) return false;
+  throw new LineproofError('KEY_UNREADABLE', `cannot read the keys in ${folder}: the folder is gone; restore it from its backup`);
+}
+
+/** Throws LOG_BEHIND where an archive is there and its log is not: whatever a new log took would be lost once the old one is back. */
+async function mustBeFirstStart(objects: ObjectStore, data: string): Promise<void> {
+  for await (const { key } of objects.list('')) {
+    throw new LineproofError(
+      'LOG_BEHIND',
+      `cannot start: the log in ${join(data, 'log')} is empty, but the archive beside it holds ${key}; restore the log from its backup`,
+    );
   }
 }
 
@@ -334,7 +365,7 @@ function collectorOptions(
 
 /** Opens a spool of its own beside a system that another process runs: that process takes it up. Throws KEY_UNREADABLE where there are no keys yet. */
 export async function openSpoolOnly(settings: Settings, name: string, logger: Logger, metrics: Metrics): Promise<Collector> {
-  const keys = await openEmbeddedKeys(join(settings.data, 'keys'), settings.origin, settings.shards);
+  const keys = await readEmbeddedKeys(join(settings.data, 'keys'), settings.shards);
   const registry = await openFolderSchemaRegistry(join(settings.data, 'registry'));
   return openCollector({
     ...collectorOptions(settings, keys, logger, metrics),

@@ -410,7 +410,7 @@ export class Collector {
   async #sendEvents(lane: Lane): Promise<void> {
     const { eventSchema } = this.#options;
     const taken = lane.queue.take(LIMITS.batchEvents, LIMITS.batchBytes);
-    await this.#spool.settled();
+    await this.#spool.settled(this.#stop.signal);
     const events: Uint8Array[] = [];
     try {
       for (const { bytes, place } of taken) events.push(bytes ?? (await this.#read(place)));
@@ -495,7 +495,7 @@ export class Collector {
     });
     const batch = { header, keyId: signer.keyId, signature: await this.#sign(header) };
     const place = this.#spool.append(RECORD.batch, NOTHING, encodeSignedBatch({ ...batch, events: [] }), true);
-    await this.#spool.settled();
+    await this.#spool.settled(this.#stop.signal);
     lane.number++;
     lane.seq += events.length;
     lane.previous = sha256(header);

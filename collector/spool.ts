@@ -64,8 +64,8 @@ export interface Spool {
   append(kind: number, head: Uint8Array, payload: Uint8Array, live: boolean): Place;
   /** Resolves when all that was appended is on disk. Rejects with DISK_FULL or IO_FAILED when a try to write failed; it is tried again, and nothing appended is dropped. */
   durable(): Promise<void>;
-  /** Resolves when all that was appended is on disk, however long that takes; rejects with CLOSED. */
-  settled(): Promise<void>;
+  /** Resolves when all that was appended is on disk, however long that takes; rejects with CLOSED when the spool closes or `signal` aborts before. */
+  settled(signal: AbortSignal): Promise<void>;
   /** The payload at `place`, which must be durable. */
   read(place: Place): Promise<Uint8Array>;
   release(place: Place): void;
@@ -170,17 +170,20 @@ export class FileSpool implements Spool {
   }
 
   async durable(): Promise<void> {
-    const last = this.#chunk ?? this.#inFlight;
-    if (last !== undefined) await last.attempt.durable;
+    const last = this.#chunk;
+    // What is in flight first: what gathered behind it is not tried before, so its failure is the news for all.
+    await this.#inFlight?.attempt.durable;
+    await last?.attempt.durable;
   }
 
-  async settled(): Promise<void> {
+  async settled(signal: AbortSignal): Promise<void> {
     const last = this.#chunk ?? this.#inFlight;
     if (last === undefined) return;
     for (;;) {
-      if (this.#stop.signal.aborted && last.segment === undefined) throw closed();
+      if ((signal.aborted || this.#stop.signal.aborted) && last.segment === undefined) throw closed();
       if (last.segment !== undefined) return;
       try {
+        await this.#inFlight?.attempt.durable;
         await last.attempt.durable;
         return;
       } catch {

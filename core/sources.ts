@@ -28,6 +28,7 @@ export class Sources implements AcceptSources {
   readonly #schemas = new Map<string, EventSchema>();
   #history: PolicyHistory | undefined;
   #controlOffset = 0;
+  #refusal = '';
 
   constructor(options: SourcesOptions) {
     this.#options = options;
@@ -38,7 +39,9 @@ export class Sources implements AcceptSources {
     if (this.#history === undefined) {
       throw new LineproofError(
         'POLICY_INVALID',
-        `cannot start: ${TOPICS.control} holds no policy of origin ${this.#options.origin}; publish one first`,
+        this.#refusal === ''
+          ? `cannot start: ${TOPICS.control} holds no policy of origin ${this.#options.origin}; publish one first`
+          : `cannot start: ${TOPICS.control} holds no policy of origin ${this.#options.origin} that verifies; restore the log from its backup: ${this.#refusal}`,
       );
     }
     return this.#history;
@@ -74,10 +77,9 @@ export class Sources implements AcceptSources {
           this.#envelopes.push(record.value);
           added = true;
         } catch (error) {
-          logger.warn('policy ignored: it is no valid next version', {
-            offset: record.offset,
-            reason: error instanceof Error ? error.message : String(error),
-          });
+          const reason = error instanceof Error ? error.message : String(error);
+          this.#refusal = `offset ${record.offset}: ${reason}`;
+          logger.warn('policy ignored: it is no valid next version', { offset: record.offset, reason });
         }
       }
     }

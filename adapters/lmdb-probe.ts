@@ -1,0 +1,36 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { LineproofError } from '../core/errors.ts';
+
+/** Reads every entry of each environment to its last byte; says a dot for each that it got through. */
+const PROBE = `
+const { open } = require(process.argv[1]);
+for (const path of process.argv.slice(2)) {
+  const root = open({ path, noSubdir: false, readOnly: true, encoding: 'binary', maxDbs: 16, cache: false });
+  for (const name of [...root.getKeys()]) {
+    if (typeof name !== 'string' || !['records', 'bounds', 'topics', 'entries', 'slots', 'watermarks'].includes(name)) continue;
+    for (const { value } of root.openDB(name, { encoding: 'binary', keyEncoding: 'binary' }).getRange({})) value.at(-1);
+  }
+  for (const { value } of root.getRange({})) value.at(-1);
+  process.stdout.write('.');
+}
+process.exit(0);
+`;
+
+/**
+ * Throws IO_FAILED for the first of `folders` whose LMDB file cannot be read to its end. In a process of its own: over a file that was
+ * truncated or overwritten, lmdb ends the process that opens it.
+ */
+export function checkEnvironments(folders: readonly string[]): void {
+  const there = folders.filter((folder) => existsSync(join(folder, 'data.mdb')));
+  if (there.length === 0) return;
+  const lmdb = createRequire(import.meta.url).resolve('lmdb');
+  const { status, stdout } = spawnSync(process.execPath, ['-e', PROBE, lmdb, ...there], { encoding: 'utf8' });
+  if (status === 0) return;
+  throw new LineproofError(
+    'IO_FAILED',
+    `cannot open ${there[stdout.length] ?? there.join(', ')}: its LMDB file is damaged; restore the folder from its backup`,
+  );
+}
