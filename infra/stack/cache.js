@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { withFileLock } from './file-lock.js';
 import { cacheFolder, RECIPES } from './folders.js';
 
+const STILL_MS = 30_000;
+
 /**
  * One thing that is fetched or built once per machine.
  * @typedef {object} Artefact
@@ -41,12 +43,14 @@ export async function fetchArtefact(artefact, say) {
     const startMs = performance.now();
     say(artefact.about);
     removeAbandoned(artefact.name);
+    const patience = setInterval(() => say(`still busy with ${artefact.name}`), STILL_MS);
     const temporary = mkdtempSync(join(cacheFolder(), `.${artefact.name}-`));
     try {
       mkdirSync(join(temporary, 'made'));
       await artefact.make(join(temporary, 'made'));
       renameSync(join(temporary, 'made'), path);
     } finally {
+      clearInterval(patience);
       rmSync(temporary, { recursive: true, force: true });
     }
     say(`${artefact.name} ${artefact.version} is in the cache, ${((performance.now() - startMs) / 1000).toFixed(0)} s`);

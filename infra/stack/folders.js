@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, realpathSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { StackError } from './stack-error.js';
@@ -45,12 +45,21 @@ function plain(path, setBy) {
  */
 export function makeStackFolder(folder) {
   mkdirSync(folder, { recursive: true });
-  const foreign = readdirSync(folder).filter((entry) => entry !== 'lock');
-  if (foreign.length > 0 && !foreign.includes('stack.json') && !foreign.every((entry) => OWN_ENTRIES.includes(entry)))
+  const entries = readdirSync(folder).filter((entry) => entry !== 'lock' && entry !== 'stack.json.new');
+  if (entries.length > 0 && !entries.includes('stack.json'))
     throw new StackError(`cannot use the folder ${folder}: it is not empty and holds no stack.json`);
-  for (const entry of OWN_ENTRIES) mkdirSync(join(folder, entry), { recursive: true, mode: 0o700 });
   return plain(realpathSync(folder), '--data');
 }
 
-/** What a stack makes in its folder, beside stack.json, stack.env and the lock; all of it is deleted by reset. */
-export const OWN_ENTRIES = ['config', 'data', 'logs', 'tls', 'tmp'];
+/** What a stack makes in its folder after its stack.json; reset deletes all of it, and stack.json last. */
+const OWN_ENTRIES = ['config', 'data', 'logs', 'tls', 'tmp'];
+
+/** @param {string} folder */
+export function makeOwnEntries(folder) {
+  for (const entry of OWN_ENTRIES) mkdirSync(join(folder, entry), { recursive: true, mode: 0o700 });
+}
+
+/** @param {string} folder */
+export function deleteOwnEntries(folder) {
+  for (const entry of [...OWN_ENTRIES, 'stack.env', 'stack.json']) rmSync(join(folder, entry), { recursive: true, force: true });
+}

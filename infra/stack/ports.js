@@ -24,8 +24,9 @@ export async function reservePorts(folder, names, wanted, keep) {
     () => undefined,
     async () => {
       const kept = readKept(folder);
-      const again = names.every((name) => wanted[name] !== undefined) && (await areFree(Object.values(wanted)));
-      const ports = again ? wanted : await chooseFree(names, new Set(kept.flatMap(([, each]) => each)));
+      const taken = new Set(kept.flatMap(([, each]) => each));
+      const complete = names.every((name) => wanted[name] !== undefined && !taken.has(wanted[name]));
+      const ports = complete && (await areFree(Object.values(wanted))) ? wanted : await chooseFree(names, taken);
       keep(ports);
       writeFileSync(keptFile(), `${JSON.stringify(Object.fromEntries([...kept, [folder, Object.values(ports)]]), null, 2)}\n`);
     },

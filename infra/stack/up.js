@@ -1,9 +1,9 @@
-import { appendFileSync, existsSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fetchAll } from './artefacts.js';
 import { makeCertificates } from './certificates.js';
 import { withFileLock } from './file-lock.js';
-import { makeStackFolder, OWN_ENTRIES } from './folders.js';
+import { deleteOwnEntries, makeOwnEntries, makeStackFolder } from './folders.js';
 import { reservePorts } from './ports.js';
 import { inspectMachine, missingFor, neededArtefacts, portNames, stackServers } from './runtimes.js';
 import { checkServer } from './server.js';
@@ -59,7 +59,7 @@ export async function reset(scene, asked) {
   return locked(scene, async () => {
     const shape = { ...shapeBefore(scene.folder), ...asked };
     await takeDownLocked(scene);
-    for (const entry of [...OWN_ENTRIES, 'stack.json', 'stack.env']) rmSync(join(scene.folder, entry), { recursive: true, force: true });
+    deleteOwnEntries(scene.folder);
     return bringUpLocked(scene, shape);
   });
 }
@@ -96,6 +96,7 @@ async function bringUpLocked(scene, asked) {
   if (lacks.length > 0) throw new StackError(`cannot start the stack: this machine lacks\n  - ${lacks.join('\n  - ')}`);
   await fetchAll(neededArtefacts(shape, machine), scene.say);
   const stack = await settlePorts(before ?? newStack(scene.name, folder, shape));
+  makeOwnEntries(folder);
   if (shape.secure) await makeCertificates(folder);
   const running = runningServers(folder);
   const servers = stackServers(stack, machine);
