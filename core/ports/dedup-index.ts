@@ -32,7 +32,7 @@ export interface WindowCall {
   readonly lookup: readonly Uint8Array[];
 }
 
-/** What a looked-up key stands for; the newest entry where it was added more than once. */
+/** What a looked-up key stands for; the newest entry in the log, in whatever order they were added. */
 export interface DedupHit {
   readonly logIndex: number;
   readonly digest: Uint8Array;

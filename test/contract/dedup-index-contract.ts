@@ -192,6 +192,19 @@ function lookingUp(clause: Clause, suite: Suite): void {
     expect(await suite.hits(shard, at(2), key(1), key(2))).toEqual([plain(entry(1, 8, 12)), plain(entry(2, 7, 21))]);
   });
 
+  clause(
+    'of two entries of a key the newer in the log stays, also where it is added first, as a rebuild does, and outlives the slot of the older',
+    async () => {
+      const shard = await suite.filled(entry(1, 9, 90));
+      await suite.call(shard, at(1), at(2), { add: [entry(1, 5, 50)] });
+      expect(await suite.hits(shard, at(2), key(1))).toEqual([plain(entry(1, 9, 90))]);
+      await suite.call(shard, at(2), at(3), { dropBelowSlot: 6 });
+      expect(await suite.hits(shard, at(3), key(1))).toEqual([plain(entry(1, 9, 90))]);
+      await suite.call(shard, at(3), at(4), { dropBelowSlot: 10 });
+      expect(await suite.hits(shard, at(4), key(1))).toEqual([undefined]);
+    },
+  );
+
   clause('a key that is asked for twice is answered twice', async () => {
     const shard = await suite.filled(entry(1));
     expect(await suite.hits(shard, at(1), key(1), key(2), key(1))).toEqual([plain(entry(1)), undefined, plain(entry(1))]);

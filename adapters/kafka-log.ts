@@ -1,0 +1,184 @@
+import type { Kafka } from 'kafkajs';
+import { LineproofError } from '../core/errors.ts';
+import type { Log, LogBounds, LogRecord, NewRecord, ReadOptions, TopicSettings } from '../core/ports/log.ts';
+import type { Logger } from '../core/ports/logger.ts';
+import { askLeader, type KafkaCluster, type KafkaMessage, type KafkaSettings, kafkaClient, kafkaCluster } from './kafka-client.ts';
+import { ensureKafkaTopic } from './kafka-topics.ts';
+
+const READ_UNCOMMITTED = 0;
+const EARLIEST = -2;
+const LATEST = -1;
+/** The broker's limit of a message is one of a record batch: what one request carries stays below it. */
+const REQUEST_BYTES = 900_000;
+/** A long fetch is asked for in pieces, so that an abort is not waited for. */
+const MAX_WAIT_MS = 500;
+const EMPTY = new Uint8Array(0);
+
+/** Opens the {@link Log} on a Kafka cluster. Connects at the first use. */
+export function openKafkaLog(settings: KafkaSettings, logger: Logger): Log {
+  return new KafkaLog(kafkaClient(settings, logger), settings.requestTimeoutMs, logger);
+}
+
+/**
+ * Appends are one produce request with acks −1, never sent again by the client. Reads are fetches from an offset, uncommitted records included:
+ * an open transaction of anybody else must not stop a reader.
+ */
+class KafkaLog implements Log {
+  readonly #kafka: Kafka;
+  readonly #requestTimeoutMs: number;
+  readonly #logger: Logger;
+  /** For everything but reading. */
+  readonly #cluster: KafkaCluster;
+  /** One for each partition that is read: a broker answers a connection's requests in turn, and a fetch may wait. */
+  readonly #readers = new Map<string, KafkaCluster>();
+  #closed = false;
+
+  constructor(kafka: Kafka, requestTimeoutMs: number, logger: Logger) {
+    this.#kafka = kafka;
+    this.#requestTimeoutMs = requestTimeoutMs;
+    this.#logger = logger;
+    this.#cluster = kafkaCluster(kafka);
+  }
+
+  async ensureTopic(topic: string, settings: TopicSettings): Promise<void> {
+    this.#mustBeOpen('create topic');
+    await ensureKafkaTopic(this.#kafka, topic, settings.partitions, this.#logger);
+  }
+
+  async append(topic: string, partition: number, records: readonly NewRecord[]): Promise<number> {
+    this.#mustBeOpen(`append to ${topic}`);
+    let base: number | undefined;
+    for (const group of requestsOf(records)) {
+      const offset = await this.#produce(topic, partition, group);
+      base ??= offset;
+    }
+    return base ?? (await this.bounds(topic, partition)).end;
+  }
+
+  async #produce(topic: string, partition: number, records: readonly NewRecord[]): Promise<number> {
+    const act = `append to ${topic}/${partition}`;
+    const timestamp = Date.now();
+    const messages = records.map(({ key, value, headers }) => ({ key, value, headers: headers ?? {}, timestamp }));
+    return askLeader(this.#cluster, { topic, partition }, act, async (broker) => {
+      const topicData = [{ topic, partitions: [{ partition, messages }] }];
+      const answer = await broker.produce({ acks: -1, timeout: this.#requestTimeoutMs, topicData });
+      const taken = answer.topics[0]?.partitions.find((each) => each.partition === partition);
+      // An answer that does not name the partition acknowledges nothing.
+      if (taken === undefined) throw new LineproofError('UNAVAILABLE', `cannot ${act}: the broker's answer does not name it`);
+      return Number(taken.baseOffset);
+    });
+  }
+
+  async read(topic: string, partition: number, from: number, options: ReadOptions): Promise<readonly LogRecord[]> {
+    this.#mustBeOpen(`read ${topic}`);
+    const until = performance.now() + options.waitMs;
+    let offset = from;
+    for (;;) {
+      const waitMs = Math.max(0, Math.min(MAX_WAIT_MS, Math.ceil(until - performance.now())));
+      const fetched = await this.#unlessAborted(this.#fetch(topic, partition, offset, waitMs, options.maxBytes), options.signal);
+      const records = fetched.filter(({ isControlRecord, offset: at }) => isControlRecord !== true && Number(at) >= offset).map(recordOf);
+      if (records.length > 0) return records;
+      if (options.signal?.aborted === true || performance.now() >= until) return [];
+      // Markers of transactions hold nothing; what follows them may.
+      const last = fetched.at(-1);
+      if (last !== undefined) offset = Math.max(offset, Number(last.offset) + 1);
+    }
+  }
+
+  async #fetch(topic: string, partition: number, from: number, waitMs: number, maxBytes: number): Promise<readonly KafkaMessage[]> {
+    const name = `${topic}/${partition}`;
+    const reader = this.#readers.get(name) ?? kafkaCluster(this.#kafka);
+    this.#readers.set(name, reader);
+    return askLeader(reader, { topic, partition }, `read ${name}`, async (broker) => {
+      const topics = [{ topic, partitions: [{ partition, fetchOffset: String(from), maxBytes }] }];
+      try {
+        const { responses } = await broker.fetch({ isolationLevel: READ_UNCOMMITTED, maxWaitTime: waitMs, minBytes: 1, maxBytes, topics });
+        return responses[0]?.partitions[0]?.messages ?? [];
+      } catch (error) {
+        if ((error as { type?: string }).type !== 'OFFSET_OUT_OF_RANGE') throw error;
+        const { start } = await this.bounds(topic, partition);
+        if (start <= from) return [];
+        return this.#fetch(topic, partition, start, 0, maxBytes);
+      }
+    });
+  }
+
+  async #unlessAborted(fetch: Promise<readonly KafkaMessage[]>, signal: AbortSignal | undefined): Promise<readonly KafkaMessage[]> {
+    if (signal === undefined) return fetch;
+    let stop = (): void => undefined;
+    const aborted = new Promise<readonly KafkaMessage[]>((resolve) => {
+      stop = () => resolve([]);
+      if (signal.aborted) stop();
+      else signal.addEventListener('abort', stop, { once: true });
+    });
+    try {
+      return await Promise.race([fetch, aborted]);
+    } finally {
+      signal.removeEventListener('abort', stop);
+      fetch.catch(() => undefined);
+    }
+  }
+
+  async bounds(topic: string, partition: number): Promise<LogBounds> {
+    this.#mustBeOpen(`read bounds of ${topic}`);
+    const at = async (timestamp: number): Promise<number> =>
+      askLeader(this.#cluster, { topic, partition }, `read bounds of ${topic}/${partition}`, async (broker) => {
+        const topics = [{ topic, partitions: [{ partition, timestamp }] }];
+        const { responses } = await broker.listOffsets({ isolationLevel: READ_UNCOMMITTED, topics });
+        return Number(responses[0]?.partitions[0]?.offset);
+      });
+    // The start first: it only rises, and so never passes the end.
+    const start = await at(EARLIEST);
+    return { start, end: await at(LATEST) };
+  }
+
+  async trim(topic: string, partition: number, before: number): Promise<void> {
+    const { start, end } = await this.bounds(topic, partition);
+    const offset = Math.min(before, end);
+    if (offset <= start) return;
+    await askLeader(this.#cluster, { topic, partition }, `trim ${topic}/${partition}`, (broker) =>
+      broker.deleteRecords({ topics: [{ topic, partitions: [{ partition, offset: String(offset) }] }] }),
+    );
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await Promise.all([this.#cluster, ...this.#readers.values()].map((cluster) => cluster.disconnect()));
+  }
+
+  #mustBeOpen(act: string): void {
+    if (this.#closed) throw new LineproofError('UNAVAILABLE', `cannot ${act}: the log is closed`);
+  }
+}
+
+/** Cuts records into requests that the broker's limit of a record batch lets pass. */
+function* requestsOf(records: readonly NewRecord[]): Generator<readonly NewRecord[]> {
+  let group: NewRecord[] = [];
+  let bytes = 0;
+  for (const record of records) {
+    const size = record.value.length + (record.key?.length ?? 0) + 100;
+    if (group.length > 0 && bytes + size > REQUEST_BYTES) {
+      yield group;
+      group = [];
+      bytes = 0;
+    }
+    group.push(record);
+    bytes += size;
+  }
+  if (group.length > 0) yield group;
+}
+
+function recordOf({ offset, timestamp, key, value, headers }: KafkaMessage): LogRecord {
+  return { offset: Number(offset), timestampMicros: Number(timestamp) * 1000, key, value: value ?? EMPTY, headers: headersOf(headers) };
+}
+
+/** The last value of each header: a name may stand there more than once. */
+function headersOf(headers: KafkaMessage['headers']): Record<string, Uint8Array> {
+  const found: Record<string, Uint8Array> = Object.create(null) as Record<string, Uint8Array>;
+  for (const [name, value] of Object.entries(headers ?? {})) {
+    const last = Array.isArray(value) ? (value as readonly Buffer[]).at(-1) : (value as Buffer);
+    if (last !== undefined) found[name] = last;
+  }
+  return found;
+}

@@ -1,0 +1,145 @@
+import { type Admin, ConfigResourceTypes, type Kafka } from 'kafkajs';
+import { LineproofError } from '../core/errors.ts';
+import { TOPICS } from '../core/ports/log.ts';
+import type { Logger } from '../core/ports/logger.ts';
+import { kafkaError } from './kafka-client.ts';
+
+/** More than the largest record of a topic, as a record batch. */
+const MESSAGE_BYTES = 1_048_588;
+/** `provenance.rejected` keeps up to 1 MiB of what was refused, and says what it was. */
+const REJECTED_BYTES = 2_097_152;
+/** Copies of each record, where the cluster has so many brokers. */
+const REPLICAS = 3;
+
+/** What a topic must be set to for the chainer's protocol to hold (docs/sequencer.md), and why. */
+const REQUIRED: Readonly<Record<string, { readonly value: string; readonly reason: string }>> = {
+  'cleanup.policy': { value: 'delete', reason: 'compaction removes evidence' },
+  'retention.ms': { value: '-1', reason: 'the archiver trims, nobody else' },
+  'retention.bytes': { value: '-1', reason: 'the archiver trims, nobody else' },
+  'message.timestamp.type': {
+    value: 'LogAppendTime',
+    reason: "the dedup window runs on the log's clock, and a producer's clock must not get a message refused",
+  },
+  'unclean.leader.election.enable': { value: 'false', reason: 'it loses acknowledged records' },
+};
+
+/** A fact about a topic that forbids to run on it, or that an operator should know. */
+export interface TopicFinding {
+  readonly topic: string;
+  readonly severity: 'refuse' | 'warn';
+  readonly text: string;
+}
+
+function messageBytes(topic: string): number {
+  return topic === TOPICS.rejected ? REJECTED_BYTES : MESSAGE_BYTES;
+}
+
+async function withAdmin<T>(kafka: Kafka, act: string, use: (admin: Admin) => Promise<T>): Promise<T> {
+  const admin = kafka.admin({ retry: { retries: 5, initialRetryTime: 50, maxRetryTime: 1_000 } });
+  try {
+    await admin.connect();
+    return await use(admin);
+  } catch (error) {
+    throw kafkaError(act, error);
+  } finally {
+    await admin.disconnect().catch(() => undefined);
+  }
+}
+
+/** Creates the topics that are not there; the names of those that it made. Throws UNAVAILABLE or CONFIG_INVALID. */
+export async function createKafkaTopics(kafka: Kafka, topics: Readonly<Record<string, number>>): Promise<readonly string[]> {
+  return withAdmin(kafka, 'create topics', async (admin) => {
+    const there = new Set(await admin.listTopics());
+    const { brokers } = await admin.describeCluster();
+    const replicas = Math.min(REPLICAS, brokers.length);
+    const missing = Object.entries(topics).filter(([topic]) => !there.has(topic));
+    if (missing.length === 0) return [];
+    await admin.createTopics({
+      waitForLeaders: true,
+      topics: missing.map(([topic, numPartitions]) => ({
+        topic,
+        numPartitions,
+        replicationFactor: replicas,
+        configEntries: [
+          ...Object.entries(REQUIRED).map(([name, { value }]) => ({ name, value })),
+          { name: 'min.insync.replicas', value: String(Math.max(1, replicas - 1)) },
+          { name: 'max.message.bytes', value: String(messageBytes(topic)) },
+        ],
+      })),
+    });
+    return missing.map(([topic]) => topic);
+  });
+}
+
+/** What is wrong with the topics, of which each must have at least the given number of partitions. Throws UNAVAILABLE or CONFIG_INVALID. */
+export async function checkKafkaTopics(kafka: Kafka, topics: Readonly<Record<string, number>>): Promise<readonly TopicFinding[]> {
+  return withAdmin(kafka, 'check topics', async (admin) => {
+    const there = new Set(await admin.listTopics());
+    const findings: TopicFinding[] = [];
+    for (const topic of Object.keys(topics))
+      if (!there.has(topic)) findings.push({ topic, severity: 'refuse', text: 'is not there; lineproof topics create makes it' });
+    const names = Object.keys(topics).filter((topic) => there.has(topic));
+    if (names.length === 0) return findings;
+    const { brokers } = await admin.describeCluster();
+    const metadata = await admin.fetchTopicMetadata({ topics: names });
+    const { resources } = await admin.describeConfigs({
+      includeSynonyms: false,
+      resources: names.map((name) => ({ type: ConfigResourceTypes.TOPIC, name })),
+    });
+    for (const { name, partitions } of metadata.topics) {
+      const entries = resources.find(({ resourceName }) => resourceName === name)?.configEntries ?? [];
+      const values = new Map(entries.map(({ configName, configValue }) => [configName, configValue]));
+      const add = (severity: TopicFinding['severity'], text: string): void => void findings.push({ topic: name, severity, text });
+      checkPartitions(partitions.length, topics[name] as number, add);
+      checkConfig(name, values, add);
+      checkReplication(Math.min(...partitions.map(({ replicas }) => replicas.length)), values, brokers.length, add);
+    }
+    return findings;
+  });
+}
+
+type Add = (severity: TopicFinding['severity'], text: string) => void;
+
+function checkPartitions(partitions: number, wanted: number, add: Add): void {
+  if (partitions < wanted) add('refuse', `has ${partitions} partitions; the policy has ${wanted} shards, and that number never changes`);
+  if (partitions > wanted)
+    add(
+      'warn',
+      `has ${partitions} partitions, of which the ${partitions - wanted} beyond the policy's ${wanted} shards are read by nobody`,
+    );
+}
+
+function checkConfig(topic: string, values: ReadonlyMap<string, string>, add: Add): void {
+  for (const [name, { value, reason }] of Object.entries(REQUIRED))
+    if (values.get(name) !== value) add('refuse', `has ${name}=${values.get(name)}; set it to ${value}: ${reason}`);
+  const bytes = Number(values.get('max.message.bytes'));
+  if (!(bytes >= messageBytes(topic)))
+    add('refuse', `has max.message.bytes=${values.get('max.message.bytes')}; set it to ${messageBytes(topic)} or more`);
+}
+
+function checkReplication(replicas: number, values: ReadonlyMap<string, string>, brokers: number, add: Add): void {
+  const inSync = Number(values.get('min.insync.replicas'));
+  if (brokers === 1) return add('warn', 'lies on the only broker: if its disk is lost, so is what was not archived');
+  if (replicas < 2)
+    return add('refuse', `has one replica of each partition in a cluster of ${brokers} brokers; give it ${Math.min(REPLICAS, brokers)}`);
+  if (inSync < 2)
+    add(
+      replicas >= 3 ? 'refuse' : 'warn',
+      `has min.insync.replicas=${inSync}; with less than 2, what one broker acknowledged can be lost with it`,
+    );
+}
+
+/** As {@link createKafkaTopics} for one topic; then throws CONFIG_INVALID with everything that forbids to run on it. */
+export async function ensureKafkaTopic(kafka: Kafka, topic: string, partitions: number, logger: Logger): Promise<void> {
+  await createKafkaTopics(kafka, { [topic]: partitions });
+  refuseTopics(await checkKafkaTopics(kafka, { [topic]: partitions }), logger);
+}
+
+/** Throws one CONFIG_INVALID with every refusal; warnings go to the log. */
+export function refuseTopics(findings: readonly TopicFinding[], logger: Logger): void {
+  for (const { topic, text } of findings.filter(({ severity }) => severity === 'warn')) logger.warn(`topic ${topic} ${text}`);
+  const refusals = findings.filter(({ severity }) => severity === 'refuse');
+  if (refusals.length === 0) return;
+  const list = refusals.map(({ topic, text }) => `  - topic ${topic} ${text}`).join('\n');
+  throw new LineproofError('CONFIG_INVALID', `cannot run on these topics:\n${list}`, { refusals: refusals.length });
+}
