@@ -15,7 +15,6 @@ export const queryCommand: Command = {
     { name: 'stream', short: 's', type: 'string', value: 'NAME', help: 'only events of this stream, in its order' },
     { name: 'json', type: 'boolean', help: 'one JSON object a line, with every field of the event' },
   ],
-  settings: false,
   notes: ['Prints what the archive holds; lineproof verify tells whether to believe it.'],
   run: async (invocation: Invocation): Promise<number> => {
     const archive = invocation.operands[0];

@@ -7,7 +7,7 @@ import { hasCode, LineproofError } from '../core/errors.ts';
 import { type Command, type Invocation, stringOptions } from './command.ts';
 import { EmbeddedSystem, openSpoolOnly } from './embedded.ts';
 import { loadInvocationSettings } from './invocation-settings.ts';
-import type { Settings } from './settings.ts';
+import { SETTINGS, type Settings } from './settings.ts';
 
 /** `lineproof run -- CMD`: a command, its input and output files, and its exit code passed on. */
 export const runCommand: Command = {
@@ -24,7 +24,7 @@ export const runCommand: Command = {
       help: 'output files; without it: files below this folder that changed meanwhile',
     },
   ],
-  settings: true,
+  settings: SETTINGS,
   takesCommand: true,
   notes: [
     'Exits with the exit code of COMMAND, whatever becomes of the recording; 127 where it cannot be started.',

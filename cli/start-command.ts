@@ -14,7 +14,7 @@ import { EmbeddedSystem } from './embedded.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadInvocationSettings } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
-import type { Settings } from './settings.ts';
+import { SETTINGS, type Settings } from './settings.ts';
 import { verifyFolder } from './verify-command.ts';
 
 /** `lineproof start`: everything embedded in one process. */
@@ -33,7 +33,7 @@ export const startCommand: Command = {
     { name: 'verify', type: 'boolean', help: 'verify the archive at the end, with the root key that this system made' },
     { name: 'json', type: 'boolean', help: 'print what was done and the verdict as one JSON object' },
   ],
-  settings: true,
+  settings: SETTINGS,
   notes: [
     'The first start makes keys and a policy below the data folder. Keep keys/root.key: whoever has it can change the policy.',
     'Without --until-idle it runs until SIGINT or SIGTERM.',
@@ -50,7 +50,7 @@ export const collectCommand: Command = {
     { name: 'verify', type: 'boolean', help: 'verify the archive at the end' },
     { name: 'json', type: 'boolean', help: 'print what was done as one JSON object' },
   ],
-  settings: true,
+  settings: SETTINGS,
   notes: ['Resumes where it stopped and adds nothing twice.'],
   run: async (invocation) => {
     const [kind, ...operands] = invocation.operands;

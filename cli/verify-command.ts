@@ -25,7 +25,6 @@ export const verifyCommand: Command = {
     },
     { name: 'json', type: 'boolean', help: 'print the verdict as JSON' },
   ],
-  settings: false,
   notes: [
     'Exit code 0: every checked property is OK. 1: findings, or no key was given. 74: the archive cannot be read.',
     'A key that lies in the archive itself proves nothing: get it from the operator by another way.',
