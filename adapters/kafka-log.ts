@@ -16,7 +16,7 @@ const EMPTY = new Uint8Array(0);
 
 /** Opens the {@link Log} on a Kafka cluster. Connects at the first use. */
 export function openKafkaLog(settings: KafkaSettings, logger: Logger): Log {
-  return new KafkaLog(kafkaClient(settings, logger), settings.requestTimeoutMs, logger);
+  return new KafkaLog(kafkaClient(settings, logger), settings, logger);
 }
 
 /**
@@ -26,6 +26,7 @@ export function openKafkaLog(settings: KafkaSettings, logger: Logger): Log {
 class KafkaLog implements Log {
   readonly #kafka: Kafka;
   readonly #requestTimeoutMs: number;
+  readonly #prefix: string;
   readonly #logger: Logger;
   /** For everything but reading. */
   readonly #cluster: KafkaCluster;
@@ -33,16 +34,17 @@ class KafkaLog implements Log {
   readonly #readers = new Map<string, KafkaCluster>();
   #closed = false;
 
-  constructor(kafka: Kafka, requestTimeoutMs: number, logger: Logger) {
+  constructor(kafka: Kafka, settings: KafkaSettings, logger: Logger) {
     this.#kafka = kafka;
-    this.#requestTimeoutMs = requestTimeoutMs;
+    this.#requestTimeoutMs = settings.requestTimeoutMs;
+    this.#prefix = settings.topicPrefix;
     this.#logger = logger;
     this.#cluster = kafkaCluster(kafka);
   }
 
   async ensureTopic(topic: string, settings: TopicSettings): Promise<void> {
     this.#mustBeOpen('create topic');
-    await ensureKafkaTopic(this.#kafka, topic, settings.partitions, this.#logger);
+    await ensureKafkaTopic({ kafka: this.#kafka, prefix: this.#prefix }, topic, settings.partitions, this.#logger);
   }
 
   async append(topic: string, partition: number, records: readonly NewRecord[]): Promise<number> {
@@ -55,7 +57,8 @@ class KafkaLog implements Log {
     return base ?? (await this.bounds(topic, partition)).end;
   }
 
-  async #produce(topic: string, partition: number, records: readonly NewRecord[]): Promise<number> {
+  async #produce(name: string, partition: number, records: readonly NewRecord[]): Promise<number> {
+    const topic = this.#prefix + name;
     const act = `append to ${topic}/${partition}`;
     const timestamp = Date.now();
     const messages = records.map(({ key, value, headers }) => ({ key, value, headers: headers ?? {}, timestamp }));
@@ -85,20 +88,21 @@ class KafkaLog implements Log {
     }
   }
 
-  async #fetch(topic: string, partition: number, from: number, waitMs: number, maxBytes: number): Promise<readonly KafkaMessage[]> {
-    const name = `${topic}/${partition}`;
-    const reader = this.#readers.get(name) ?? kafkaCluster(this.#kafka);
-    this.#readers.set(name, reader);
-    return askLeader(reader, { topic, partition }, `read ${name}`, async (broker) => {
+  async #fetch(name: string, partition: number, from: number, waitMs: number, maxBytes: number): Promise<readonly KafkaMessage[]> {
+    const topic = this.#prefix + name;
+    const place = `${topic}/${partition}`;
+    const reader = this.#readers.get(place) ?? kafkaCluster(this.#kafka);
+    this.#readers.set(place, reader);
+    return askLeader(reader, { topic, partition }, `read ${place}`, async (broker) => {
       const topics = [{ topic, partitions: [{ partition, fetchOffset: String(from), maxBytes }] }];
       try {
         const { responses } = await broker.fetch({ isolationLevel: READ_UNCOMMITTED, maxWaitTime: waitMs, minBytes: 1, maxBytes, topics });
         return responses[0]?.partitions[0]?.messages ?? [];
       } catch (error) {
         if ((error as { type?: string }).type !== 'OFFSET_OUT_OF_RANGE') throw error;
-        const { start } = await this.bounds(topic, partition);
+        const { start } = await this.bounds(name, partition);
         if (start <= from) return [];
-        return this.#fetch(topic, partition, start, 0, maxBytes);
+        return this.#fetch(name, partition, start, 0, maxBytes);
       }
     });
   }
@@ -119,7 +123,8 @@ class KafkaLog implements Log {
     }
   }
 
-  async bounds(topic: string, partition: number): Promise<LogBounds> {
+  async bounds(name: string, partition: number): Promise<LogBounds> {
+    const topic = this.#prefix + name;
     this.#mustBeOpen(`read bounds of ${topic}`);
     const at = async (timestamp: number): Promise<number> =>
       askLeader(this.#cluster, { topic, partition }, `read bounds of ${topic}/${partition}`, async (broker) => {
@@ -132,8 +137,9 @@ class KafkaLog implements Log {
     return { start, end: await at(LATEST) };
   }
 
-  async trim(topic: string, partition: number, before: number): Promise<void> {
-    const { start, end } = await this.bounds(topic, partition);
+  async trim(name: string, partition: number, before: number): Promise<void> {
+    const topic = this.#prefix + name;
+    const { start, end } = await this.bounds(name, partition);
     const offset = Math.min(before, end);
     if (offset <= start) return;
     await askLeader(this.#cluster, { topic, partition }, `trim ${topic}/${partition}`, (broker) =>

@@ -2,7 +2,7 @@ import { type Admin, ConfigResourceTypes, type Kafka } from 'kafkajs';
 import { LineproofError } from '../core/errors.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
-import { kafkaError } from './kafka-client.ts';
+import { type KafkaSettings, kafkaClient, kafkaError } from './kafka-client.ts';
 
 /** More than the largest record of a topic, as a record batch. */
 const MESSAGE_BYTES = 1_048_588;
@@ -31,10 +31,25 @@ export interface TopicFinding {
 }
 
 function messageBytes(topic: string): number {
-  return topic === TOPICS.rejected ? REJECTED_BYTES : MESSAGE_BYTES;
+  return topic.endsWith(TOPICS.rejected) ? REJECTED_BYTES : MESSAGE_BYTES;
 }
 
-async function withAdmin<T>(kafka: Kafka, act: string, use: (admin: Admin) => Promise<T>): Promise<T> {
+/** A client of a cluster, and what stands before the names of our topics there. */
+export interface KafkaAdmin {
+  readonly kafka: Kafka;
+  readonly prefix: string;
+}
+
+/** The client for {@link createKafkaTopics} and {@link checkKafkaTopics}. */
+export function kafkaAdmin(settings: KafkaSettings, logger: Logger): KafkaAdmin {
+  return { kafka: kafkaClient(settings, logger), prefix: settings.topicPrefix };
+}
+
+function prefixed({ prefix }: KafkaAdmin, topics: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.entries(topics).map(([topic, partitions]) => [`${prefix}${topic}`, partitions]));
+}
+
+async function withAdmin<T>({ kafka }: KafkaAdmin, act: string, use: (admin: Admin) => Promise<T>): Promise<T> {
   const admin = kafka.admin({ retry: { retries: 5, initialRetryTime: 50, maxRetryTime: 1_000 } });
   try {
     await admin.connect();
@@ -47,8 +62,9 @@ async function withAdmin<T>(kafka: Kafka, act: string, use: (admin: Admin) => Pr
 }
 
 /** Creates the topics that are not there; the names of those that it made. Throws UNAVAILABLE or CONFIG_INVALID. */
-export async function createKafkaTopics(kafka: Kafka, topics: Readonly<Record<string, number>>): Promise<readonly string[]> {
-  return withAdmin(kafka, 'create topics', async (admin) => {
+export async function createKafkaTopics(cluster: KafkaAdmin, wanted: Readonly<Record<string, number>>): Promise<readonly string[]> {
+  const topics = prefixed(cluster, wanted);
+  return withAdmin(cluster, 'create topics', async (admin) => {
     const there = new Set(await admin.listTopics());
     const { brokers } = await admin.describeCluster();
     const replicas = Math.min(REPLICAS, brokers.length);
@@ -72,8 +88,9 @@ export async function createKafkaTopics(kafka: Kafka, topics: Readonly<Record<st
 }
 
 /** What is wrong with the topics, of which each must have at least the given number of partitions. Throws UNAVAILABLE or CONFIG_INVALID. */
-export async function checkKafkaTopics(kafka: Kafka, topics: Readonly<Record<string, number>>): Promise<readonly TopicFinding[]> {
-  return withAdmin(kafka, 'check topics', async (admin) => {
+export async function checkKafkaTopics(cluster: KafkaAdmin, wanted: Readonly<Record<string, number>>): Promise<readonly TopicFinding[]> {
+  const topics = prefixed(cluster, wanted);
+  return withAdmin(cluster, 'check topics', async (admin) => {
     const there = new Set(await admin.listTopics());
     const findings: TopicFinding[] = [];
     for (const topic of Object.keys(topics))
@@ -130,9 +147,9 @@ function checkReplication(replicas: number, values: ReadonlyMap<string, string>,
 }
 
 /** As {@link createKafkaTopics} for one topic; then throws CONFIG_INVALID with everything that forbids to run on it. */
-export async function ensureKafkaTopic(kafka: Kafka, topic: string, partitions: number, logger: Logger): Promise<void> {
-  await createKafkaTopics(kafka, { [topic]: partitions });
-  refuseTopics(await checkKafkaTopics(kafka, { [topic]: partitions }), logger);
+export async function ensureKafkaTopic(cluster: KafkaAdmin, topic: string, partitions: number, logger: Logger): Promise<void> {
+  await createKafkaTopics(cluster, { [topic]: partitions });
+  refuseTopics(await checkKafkaTopics(cluster, { [topic]: partitions }), logger);
 }
 
 /** Throws one CONFIG_INVALID with every refusal; warnings go to the log. */
