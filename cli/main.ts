@@ -2,15 +2,34 @@
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { LineproofError } from '../core/errors.ts';
+import { archiveCommand } from './archive-command.ts';
+import { chainCommand } from './chain-command.ts';
 import { type Command, commandHelp, parseInvocation, type Terminal } from './command.ts';
 import { configCommand } from './config-command.ts';
+import { emitCommand } from './emit-command.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
+import { policyCommand } from './policy-command.ts';
 import { queryCommand } from './query-command.ts';
 import { runCommand } from './run-command.ts';
 import { collectCommand, startCommand } from './start-command.ts';
+import { statusCommand } from './status-command.ts';
+import { topicsCommand } from './topics-command.ts';
 import { verifyCommand } from './verify-command.ts';
 
-const COMMANDS: readonly Command[] = [startCommand, collectCommand, runCommand, verifyCommand, queryCommand, configCommand];
+const COMMANDS: readonly Command[] = [
+  startCommand,
+  collectCommand,
+  runCommand,
+  verifyCommand,
+  queryCommand,
+  chainCommand,
+  archiveCommand,
+  emitCommand,
+  topicsCommand,
+  policyCommand,
+  statusCommand,
+  configCommand,
+];
 
 function version(): string {
   const load = createRequire(import.meta.url);
