@@ -58,10 +58,11 @@ export interface KafkaBroker {
   }): Promise<unknown>;
 }
 
+/** Buffers, for kafkajs would write any other array as its text. */
 export interface KafkaNewMessage {
-  readonly key: Uint8Array | null;
-  readonly value: Uint8Array;
-  readonly headers: Readonly<Record<string, Uint8Array>>;
+  readonly key: Buffer | null;
+  readonly value: Buffer;
+  readonly headers: Readonly<Record<string, Buffer>>;
   readonly timestamp: number;
 }
 
@@ -169,7 +170,7 @@ export function kafkaError(act: string, error: unknown): LineproofError {
  */
 export async function askLeader<T>(
   cluster: KafkaCluster,
-  place: { readonly topic: string; readonly partition: number },
+  place: { readonly topic: string; readonly partition: number; readonly closing: AbortSignal },
   act: string,
   ask: (broker: KafkaBroker) => Promise<T>,
 ): Promise<T> {
@@ -183,8 +184,11 @@ export async function askLeader<T>(
   } catch (error) {
     const { host, port, type } = error as KafkaFailure;
     if (type === 'UNKNOWN_TOPIC_OR_PARTITION') throw noPartition(act, place, error);
-    if (host !== undefined && port !== undefined) cluster.removeBroker({ host, port });
-    await cluster.refreshMetadata().catch(() => undefined);
+    // A cluster that was told to disconnect would connect again.
+    if (!place.closing.aborted) {
+      if (host !== undefined && port !== undefined) cluster.removeBroker({ host, port });
+      await cluster.refreshMetadata().catch(() => undefined);
+    }
     throw kafkaError(act, error);
   }
 }

@@ -2,7 +2,15 @@ import type { Kafka } from 'kafkajs';
 import { LineproofError } from '../core/errors.ts';
 import type { Log, LogBounds, LogRecord, NewRecord, ReadOptions, TopicSettings } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
-import { askLeader, type KafkaCluster, type KafkaMessage, type KafkaSettings, kafkaClient, kafkaCluster } from './kafka-client.ts';
+import {
+  askLeader,
+  type KafkaCluster,
+  type KafkaMessage,
+  type KafkaNewMessage,
+  type KafkaSettings,
+  kafkaClient,
+  kafkaCluster,
+} from './kafka-client.ts';
 import { ensureKafkaTopic } from './kafka-topics.ts';
 
 const READ_UNCOMMITTED = 0;
@@ -32,7 +40,7 @@ class KafkaLog implements Log {
   readonly #cluster: KafkaCluster;
   /** One for each partition that is read: a broker answers a connection's requests in turn, and a fetch may wait. */
   readonly #readers = new Map<string, KafkaCluster>();
-  #closed = false;
+  readonly #closing = new AbortController();
 
   constructor(kafka: Kafka, settings: KafkaSettings, logger: Logger) {
     this.#kafka = kafka;
@@ -61,8 +69,8 @@ class KafkaLog implements Log {
     const topic = this.#prefix + name;
     const act = `append to ${topic}/${partition}`;
     const timestamp = Date.now();
-    const messages = records.map(({ key, value, headers }) => ({ key, value, headers: headers ?? {}, timestamp }));
-    return askLeader(this.#cluster, { topic, partition }, act, async (broker) => {
+    const messages = records.map((record) => messageOf(record, timestamp));
+    return askLeader(this.#cluster, { topic, partition, closing: this.#closing.signal }, act, async (broker) => {
       const topicData = [{ topic, partitions: [{ partition, messages }] }];
       const answer = await broker.produce({ acks: -1, timeout: this.#requestTimeoutMs, topicData });
       const taken = answer.topics[0]?.partitions.find((each) => each.partition === partition);
@@ -75,16 +83,17 @@ class KafkaLog implements Log {
   async read(topic: string, partition: number, from: number, options: ReadOptions): Promise<readonly LogRecord[]> {
     this.#mustBeOpen(`read ${topic}`);
     const until = performance.now() + options.waitMs;
+    const signal = options.signal === undefined ? this.#closing.signal : AbortSignal.any([options.signal, this.#closing.signal]);
     let offset = from;
     for (;;) {
       const waitMs = Math.max(0, Math.min(MAX_WAIT_MS, Math.ceil(until - performance.now())));
-      const fetched = await this.#unlessAborted(this.#fetch(topic, partition, offset, waitMs, options.maxBytes), options.signal);
-      const records = fetched.filter(({ isControlRecord, offset: at }) => isControlRecord !== true && Number(at) >= offset).map(recordOf);
+      const fetched = await unlessAborted(this.#fetch(topic, partition, offset, waitMs, options.maxBytes), signal);
+      const records = fetched.filter(({ isControlRecord }) => isControlRecord !== true).map(recordOf);
       if (records.length > 0) return records;
-      if (options.signal?.aborted === true || performance.now() >= until) return [];
+      if (signal.aborted || performance.now() >= until) return [];
       // Markers of transactions hold nothing; what follows them may.
       const last = fetched.at(-1);
-      if (last !== undefined) offset = Math.max(offset, Number(last.offset) + 1);
+      if (last !== undefined) offset = Number(last.offset) + 1;
     }
   }
 
@@ -93,11 +102,12 @@ class KafkaLog implements Log {
     const place = `${topic}/${partition}`;
     const reader = this.#readers.get(place) ?? kafkaCluster(this.#kafka);
     this.#readers.set(place, reader);
-    return askLeader(reader, { topic, partition }, `read ${place}`, async (broker) => {
+    return askLeader(reader, { topic, partition, closing: this.#closing.signal }, `read ${place}`, async (broker) => {
       const topics = [{ topic, partitions: [{ partition, fetchOffset: String(from), maxBytes }] }];
       try {
         const { responses } = await broker.fetch({ isolationLevel: READ_UNCOMMITTED, maxWaitTime: waitMs, minBytes: 1, maxBytes, topics });
-        return responses[0]?.partitions[0]?.messages ?? [];
+        // A record batch may begin before what was asked for.
+        return (responses[0]?.partitions[0]?.messages ?? []).filter(({ offset }) => Number(offset) >= from);
       } catch (error) {
         if ((error as { type?: string }).type !== 'OFFSET_OUT_OF_RANGE') throw error;
         const { start } = await this.bounds(name, partition);
@@ -107,31 +117,20 @@ class KafkaLog implements Log {
     });
   }
 
-  async #unlessAborted(fetch: Promise<readonly KafkaMessage[]>, signal: AbortSignal | undefined): Promise<readonly KafkaMessage[]> {
-    if (signal === undefined) return fetch;
-    let stop = (): void => undefined;
-    const aborted = new Promise<readonly KafkaMessage[]>((resolve) => {
-      stop = () => resolve([]);
-      if (signal.aborted) stop();
-      else signal.addEventListener('abort', stop, { once: true });
-    });
-    try {
-      return await Promise.race([fetch, aborted]);
-    } finally {
-      signal.removeEventListener('abort', stop);
-      fetch.catch(() => undefined);
-    }
-  }
-
   async bounds(name: string, partition: number): Promise<LogBounds> {
     const topic = this.#prefix + name;
     this.#mustBeOpen(`read bounds of ${topic}`);
     const at = async (timestamp: number): Promise<number> =>
-      askLeader(this.#cluster, { topic, partition }, `read bounds of ${topic}/${partition}`, async (broker) => {
-        const topics = [{ topic, partitions: [{ partition, timestamp }] }];
-        const { responses } = await broker.listOffsets({ isolationLevel: READ_UNCOMMITTED, topics });
-        return Number(responses[0]?.partitions[0]?.offset);
-      });
+      askLeader(
+        this.#cluster,
+        { topic, partition, closing: this.#closing.signal },
+        `read bounds of ${topic}/${partition}`,
+        async (broker) => {
+          const topics = [{ topic, partitions: [{ partition, timestamp }] }];
+          const { responses } = await broker.listOffsets({ isolationLevel: READ_UNCOMMITTED, topics });
+          return Number(responses[0]?.partitions[0]?.offset);
+        },
+      );
     // The start first: it only rises, and so never passes the end.
     const start = await at(EARLIEST);
     return { start, end: await at(LATEST) };
@@ -142,20 +141,46 @@ class KafkaLog implements Log {
     const { start, end } = await this.bounds(name, partition);
     const offset = Math.min(before, end);
     if (offset <= start) return;
-    await askLeader(this.#cluster, { topic, partition }, `trim ${topic}/${partition}`, (broker) =>
+    await askLeader(this.#cluster, { topic, partition, closing: this.#closing.signal }, `trim ${topic}/${partition}`, (broker) =>
       broker.deleteRecords({ topics: [{ topic, partitions: [{ partition, offset: String(offset) }] }] }),
     );
   }
 
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
     await Promise.all([this.#cluster, ...this.#readers.values()].map((cluster) => cluster.disconnect()));
   }
 
   #mustBeOpen(act: string): void {
-    if (this.#closed) throw new LineproofError('UNAVAILABLE', `cannot ${act}: the log is closed`);
+    if (this.#closing.signal.aborted) throw new LineproofError('UNAVAILABLE', `cannot ${act}: the log is closed`);
   }
+}
+
+/** What was fetched, or nothing as soon as the signal aborts. */
+async function unlessAborted(fetch: Promise<readonly KafkaMessage[]>, signal: AbortSignal): Promise<readonly KafkaMessage[]> {
+  let stop = (): void => undefined;
+  const aborted = new Promise<readonly KafkaMessage[]>((resolve) => {
+    stop = () => resolve([]);
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([fetch, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+    fetch.catch(() => undefined);
+  }
+}
+
+function messageOf({ key, value, headers }: NewRecord, timestamp: number): KafkaNewMessage {
+  const named = Object.entries(headers ?? {}).map(([name, bytes]) => [name, bufferOf(bytes)] as const);
+  return { key: key === null ? null : bufferOf(key), value: bufferOf(value), headers: Object.fromEntries(named), timestamp };
+}
+
+/** The same memory as a Buffer. */
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** Cuts records into requests that the broker's limit of a record batch lets pass. */

@@ -1,13 +1,10 @@
 import { type Admin, ConfigResourceTypes, type Kafka } from 'kafkajs';
 import { LineproofError } from '../core/errors.ts';
-import { TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import { type KafkaSettings, kafkaClient, kafkaError } from './kafka-client.ts';
 
-/** More than the largest record of a topic, as a record batch. */
-const MESSAGE_BYTES = 1_048_588;
-/** `provenance.rejected` keeps up to 1 MiB of what was refused, and says what it was. */
-const REJECTED_BYTES = 2_097_152;
+/** More than the largest record of any topic: `provenance.rejected` keeps up to 1 MiB of what was refused, and says what it was. */
+const MESSAGE_BYTES = 2_097_152;
 /** Copies of each record, where the cluster has so many brokers. */
 const REPLICAS = 3;
 
@@ -27,11 +24,8 @@ const REQUIRED: Readonly<Record<string, { readonly value: string; readonly reaso
 export interface TopicFinding {
   readonly topic: string;
   readonly severity: 'refuse' | 'warn';
+  readonly about: 'absence' | 'partitions' | 'configuration' | 'replication';
   readonly text: string;
-}
-
-function messageBytes(topic: string): number {
-  return topic.endsWith(TOPICS.rejected) ? REJECTED_BYTES : MESSAGE_BYTES;
 }
 
 /** A client of a cluster, and what stands before the names of our topics there. */
@@ -79,7 +73,7 @@ export async function createKafkaTopics(cluster: KafkaAdmin, wanted: Readonly<Re
         configEntries: [
           ...Object.entries(REQUIRED).map(([name, { value }]) => ({ name, value })),
           { name: 'min.insync.replicas', value: String(Math.max(1, replicas - 1)) },
-          { name: 'max.message.bytes', value: String(messageBytes(topic)) },
+          { name: 'max.message.bytes', value: String(MESSAGE_BYTES) },
         ],
       })),
     });
@@ -94,7 +88,8 @@ export async function checkKafkaTopics(cluster: KafkaAdmin, wanted: Readonly<Rec
     const there = new Set(await admin.listTopics());
     const findings: TopicFinding[] = [];
     for (const topic of Object.keys(topics))
-      if (!there.has(topic)) findings.push({ topic, severity: 'refuse', text: 'is not there; lineproof topics create makes it' });
+      if (!there.has(topic))
+        findings.push({ topic, severity: 'refuse', about: 'absence', text: 'is not there; lineproof topics create makes it' });
     const names = Object.keys(topics).filter((topic) => there.has(topic));
     if (names.length === 0) return findings;
     const { brokers } = await admin.describeCluster();
@@ -106,10 +101,13 @@ export async function checkKafkaTopics(cluster: KafkaAdmin, wanted: Readonly<Rec
     for (const { name, partitions } of metadata.topics) {
       const entries = resources.find(({ resourceName }) => resourceName === name)?.configEntries ?? [];
       const values = new Map(entries.map(({ configName, configValue }) => [configName, configValue]));
-      const add = (severity: TopicFinding['severity'], text: string): void => void findings.push({ topic: name, severity, text });
-      checkPartitions(partitions.length, topics[name] as number, add);
-      checkConfig(name, values, add);
-      checkReplication(Math.min(...partitions.map(({ replicas }) => replicas.length)), values, brokers.length, add);
+      const adding =
+        (about: TopicFinding['about']): Add =>
+        (severity, text) =>
+          void findings.push({ topic: name, severity, about, text });
+      checkPartitions(partitions.length, topics[name] as number, adding('partitions'));
+      checkConfig(values, adding('configuration'));
+      checkReplication(Math.min(...partitions.map(({ replicas }) => replicas.length)), values, brokers.length, adding('replication'));
     }
     return findings;
   });
@@ -126,12 +124,11 @@ function checkPartitions(partitions: number, wanted: number, add: Add): void {
     );
 }
 
-function checkConfig(topic: string, values: ReadonlyMap<string, string>, add: Add): void {
+function checkConfig(values: ReadonlyMap<string, string>, add: Add): void {
   for (const [name, { value, reason }] of Object.entries(REQUIRED))
     if (values.get(name) !== value) add('refuse', `has ${name}=${values.get(name)}; set it to ${value}: ${reason}`);
-  const bytes = Number(values.get('max.message.bytes'));
-  if (!(bytes >= messageBytes(topic)))
-    add('refuse', `has max.message.bytes=${values.get('max.message.bytes')}; set it to ${messageBytes(topic)} or more`);
+  if (!(Number(values.get('max.message.bytes')) >= MESSAGE_BYTES))
+    add('refuse', `has max.message.bytes=${values.get('max.message.bytes')}; set it to ${MESSAGE_BYTES} or more`);
 }
 
 function checkReplication(replicas: number, values: ReadonlyMap<string, string>, brokers: number, add: Add): void {
@@ -149,7 +146,11 @@ function checkReplication(replicas: number, values: ReadonlyMap<string, string>,
 /** As {@link createKafkaTopics} for one topic; then throws CONFIG_INVALID with everything that forbids to run on it. */
 export async function ensureKafkaTopic(cluster: KafkaAdmin, topic: string, partitions: number, logger: Logger): Promise<void> {
   await createKafkaTopics(cluster, { [topic]: partitions });
-  refuseTopics(await checkKafkaTopics(cluster, { [topic]: partitions }), logger);
+  const findings = await checkKafkaTopics(cluster, { [topic]: partitions });
+  refuseTopics(
+    findings.map((finding) => (finding.about === 'partitions' ? { ...finding, severity: 'refuse' } : finding)),
+    logger,
+  );
 }
 
 /** Throws one CONFIG_INVALID with every refusal; warnings go to the log. */
