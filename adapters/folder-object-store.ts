@@ -1,7 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import type { Dirent } from 'node:fs';
+import { link, mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LineproofError } from '../core/errors.ts';
+import { checkObjectKey } from '../core/object-key.ts';
 import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../core/ports/object-store.ts';
 
 /** Drafts and locks live here; no key can name it, for a part of a key never starts with a dot. */
@@ -26,24 +28,14 @@ class FolderObjectStore implements ObjectStore {
   async get(key: string, range?: ByteRange): Promise<StoredObject | undefined> {
     const path = this.#path(key);
     return io(`read ${key}`, async () => {
-      const file = await openIfThere(path);
-      if (file === undefined) return undefined;
-      try {
-        const { size, mtimeNs, ino } = await file.stat({ bigint: true });
-        const start = Math.min(range?.start ?? 0, Number(size));
-        const end = Math.min(range?.end ?? Number(size), Number(size));
-        const bytes = new Uint8Array(Math.max(0, end - start));
-        let read = 0;
-        while (read < bytes.length) {
-          const { bytesRead } = await file.read(bytes, read, bytes.length - read, start + read);
-          if (bytesRead === 0) break;
-          read += bytesRead;
-        }
-        const etag = range === undefined ? tagOf(bytes) : `${ino}-${mtimeNs}-${size}`;
-        return { bytes: bytes.subarray(0, read), etag };
-      } finally {
-        await file.close();
-      }
+      const whole = await unlessMissing(() => readFile(path));
+      if (whole === undefined) return undefined;
+      // The tag is of the content, so a part costs reading the whole.
+      const bytes =
+        range === undefined
+          ? new Uint8Array(whole.buffer, whole.byteOffset, whole.length)
+          : new Uint8Array(whole.subarray(range.start, range.end));
+      return { bytes, etag: tagOf(whole) };
     });
   }
 
@@ -53,12 +45,9 @@ class FolderObjectStore implements ObjectStore {
       const draft = await this.#draft(bytes);
       try {
         await this.#makeFolder(dirname(path));
-        await link(draft, path);
+        if (!(await linkNew(draft, path))) return false;
         await syncFolder(dirname(path));
         return true;
-      } catch (error) {
-        if (codeOf(error) === 'EEXIST') return false;
-        throw error;
       } finally {
         await rm(draft, { force: true });
       }
@@ -90,14 +79,8 @@ class FolderObjectStore implements ObjectStore {
   }
 
   async *#walk(folder: string, prefix: string): AsyncGenerator<ListedObject> {
-    const entries = await io(`list ${folder}`, async () => {
-      try {
-        return await readdir(join(this.#folder, folder), { withFileTypes: true });
-      } catch (error) {
-        if (codeOf(error) === 'ENOENT') return [];
-        throw error;
-      }
-    });
+    const read = (): Promise<Dirent[]> => readdir(join(this.#folder, folder), { withFileTypes: true });
+    const entries = await io(`list ${folder}`, async () => (await unlessMissing(read)) ?? []);
     // A folder's keys sort as if its name ended in a slash.
     const named = entries.map((entry) => ({ entry, sort: entry.isDirectory() ? `${entry.name}/` : entry.name }));
     named.sort((a, b) => (a.sort < b.sort ? -1 : 1));
@@ -117,7 +100,11 @@ class FolderObjectStore implements ObjectStore {
   async delete(key: string): Promise<void> {
     const path = this.#path(key);
     await io(`delete ${key}`, async () => {
-      await rm(path, { force: true });
+      const gone = await unlessMissing(async () => {
+        await unlink(path);
+        return true;
+      });
+      if (gone === true) await syncFolder(dirname(path));
     });
   }
 
@@ -127,12 +114,7 @@ class FolderObjectStore implements ObjectStore {
 
   /** The file of a key; throws FORMAT_INVALID on a key that is not spelled as the port says. */
   #path(key: string): string {
-    if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]*(?:\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/.test(key) || key.length > 1024) {
-      throw new LineproofError(
-        'FORMAT_INVALID',
-        `cannot use object key ${JSON.stringify(key.slice(0, 80))}: it is not a relative path of plain names`,
-      );
-    }
+    checkObjectKey(key);
     return join(this.#folder, key);
   }
 
@@ -157,7 +139,7 @@ class FolderObjectStore implements ObjectStore {
 
   /** Keeps other replacers of the key out, in this process and others. A lock that its owner left behind is broken after 30 s. */
   async #lock(key: string): Promise<() => Promise<void>> {
-    const path = join(this.#folder, PRIVATE, `${key.replaceAll('/', '=')}.lock`);
+    const path = join(this.#folder, PRIVATE, `${tagOf(Buffer.from(key))}.lock`);
     for (let tries = 0; tries < LOCK_TRIES; tries++) {
       try {
         await (await open(path, 'wx')).close();
@@ -181,11 +163,23 @@ function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code;
 }
 
-async function openIfThere(path: string): Promise<import('node:fs/promises').FileHandle | undefined> {
+/** What `action` gives; undefined where there is no such file: nothing, a folder, or a path that leads through a file. */
+async function unlessMissing<T>(action: () => Promise<T>): Promise<T | undefined> {
   try {
-    return await open(path, 'r');
+    return await action();
   } catch (error) {
-    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
+    if (['ENOENT', 'ENOTDIR', 'EISDIR'].includes(codeOf(error) ?? '')) return undefined;
+    throw error;
+  }
+}
+
+/** Gives a complete file its name; false where a file has it. A folder of that name is no object: then it throws. */
+async function linkNew(draft: string, path: string): Promise<boolean> {
+  try {
+    await link(draft, path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST' && (await stat(path).catch(() => undefined))?.isDirectory() !== true) return false;
     throw error;
   }
 }

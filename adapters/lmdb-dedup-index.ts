@@ -1,13 +1,13 @@
 import type { Database } from 'lmdb';
 import type { DedupEntry, DedupHit, DedupIndex, Watermark, WindowAnswer, WindowCall } from '../core/ports/dedup-index.ts';
-import { type Environment, openEnvironment, write } from './lmdb-environment.ts';
+import { Environment } from './lmdb-environment.ts';
 
 const ABSENT: Watermark = { kind: 'absent' };
 const KEY_BYTES = 16;
 
 /** Opens the embedded {@link DedupIndex} in `folder`. */
 export async function openLmdbDedupIndex(folder: string): Promise<DedupIndex> {
-  return new LmdbDedupIndex(openEnvironment(folder));
+  return new LmdbDedupIndex(new Environment(folder));
 }
 
 /** Entries by (shard, key), and per (shard, slot, key) what to drop when a slot leaves the window. */
@@ -19,21 +19,21 @@ class LmdbDedupIndex implements DedupIndex {
 
   constructor(environment: Environment) {
     this.#environment = environment;
-    this.#entries = environment.openDB('entries', { encoding: 'binary', keyEncoding: 'binary' });
-    this.#slots = environment.openDB('slots', { encoding: 'binary', keyEncoding: 'binary' });
-    this.#watermarks = environment.openDB('watermarks', { encoding: 'json' });
+    this.#entries = environment.root.openDB('entries', { encoding: 'binary', keyEncoding: 'binary' });
+    this.#slots = environment.root.openDB('slots', { encoding: 'binary', keyEncoding: 'binary' });
+    this.#watermarks = environment.root.openDB('watermarks', { encoding: 'json' });
   }
 
   async window(call: WindowCall): Promise<WindowAnswer> {
-    const stored = await this.watermark(call.shard);
-    if (same(stored, call.expect)) {
-      if (call.wipe || !same(call.next, call.expect)) await this.#write(call);
-    } else if (!same(stored, call.next)) return { ok: false, watermark: stored };
-    return { ok: true, hits: call.lookup.map((key) => this.#find(call.shard, key)) };
+    this.#environment.mustBeOpen('read the dedup index');
+    // What only looks up needs no transaction: nothing comes between reads of one turn.
+    if (!call.wipe && same(call.next, call.expect)) return this.#answer(call);
+    return this.#environment.write('write the dedup index', () => this.#step(call));
   }
 
   async watermark(shard: number): Promise<Watermark> {
-    return this.#watermarks.get(shard) ?? ABSENT;
+    this.#environment.mustBeOpen('read the dedup index');
+    return this.#stored(shard);
   }
 
   async nowMicros(): Promise<undefined> {
@@ -44,15 +44,25 @@ class LmdbDedupIndex implements DedupIndex {
     await this.#environment.close();
   }
 
-  /** One transaction that compares the watermark again: two calls may have read the same one. */
-  async #write({ shard, expect, next, add, dropBelowSlot, wipe }: WindowCall): Promise<void> {
-    await write(this.#environment, 'write the dedup index', () => {
-      if (!same(this.#watermarks.get(shard) ?? ABSENT, expect)) return;
+  #step(call: WindowCall): WindowAnswer {
+    const { shard, expect, next, add, dropBelowSlot, wipe } = call;
+    if (same(this.#stored(shard), expect)) {
       if (wipe) this.#drop(shard, Number.MAX_SAFE_INTEGER);
       for (const entry of add) this.#add(shard, entry);
       if (dropBelowSlot !== undefined) this.#drop(shard, dropBelowSlot);
       void this.#watermarks.put(shard, next);
-    });
+    }
+    return this.#answer(call);
+  }
+
+  /** The look-up, where the stored watermark is the one that the call leaves behind. */
+  #answer({ shard, next, lookup }: WindowCall): WindowAnswer {
+    const watermark = this.#stored(shard);
+    return same(watermark, next) ? { ok: true, hits: lookup.map((key) => this.#find(shard, key)) } : { ok: false, watermark };
+  }
+
+  #stored(shard: number): Watermark {
+    return this.#watermarks.get(shard) ?? ABSENT;
   }
 
   #add(shard: number, { key, logIndex, digest, slot }: DedupEntry): void {

@@ -3,32 +3,53 @@ import { LineproofError } from '../core/errors.ts';
 
 const MAX_VALUE_LISTS = 16;
 
-/** An LMDB environment whose transactions are on disk when their promise resolves. One process at a time owns its folder. */
-export type Environment = RootDatabase<Buffer, string>;
+/**
+ * An LMDB environment whose transactions are on disk when their promise resolves. One process at a time owns its folder.
+ * `overlappingSync` is off: with it, lmdb resolves a commit before it is flushed.
+ */
+export class Environment {
+  readonly root: RootDatabase<Buffer, string>;
+  #closing: Promise<void> | undefined;
 
-/** Opens or creates the environment in `folder`. `overlappingSync` is off: with it, lmdb resolves a commit before it is flushed. */
-export function openEnvironment(folder: string): Environment {
-  try {
-    return open<Buffer, string>({
-      path: folder,
-      noSubdir: false,
-      overlappingSync: false,
-      encoding: 'binary',
-      maxDbs: MAX_VALUE_LISTS,
-      cache: false,
-      maxReaders: 64,
-    });
-  } catch (error) {
-    throw translated(error, `open ${folder}`);
+  /** Opens or creates the environment in `folder`. */
+  constructor(folder: string) {
+    try {
+      this.root = open<Buffer, string>({
+        path: folder,
+        noSubdir: false,
+        overlappingSync: false,
+        encoding: 'binary',
+        maxDbs: MAX_VALUE_LISTS,
+        cache: false,
+        maxReaders: 64,
+      });
+    } catch (error) {
+      throw translated(error, `open ${folder}`);
+    }
   }
-}
 
-/** Runs `action` in one write transaction: everything it wrote is durable when this resolves, or nothing was written. */
-export async function write<T>(environment: Environment, what: string, action: () => T): Promise<T> {
-  try {
-    return await environment.transaction(action);
-  } catch (error) {
-    throw translated(error, what);
+  /** Throws UNAVAILABLE once it is closed. Every reader asks first: lmdb may end the process over a database that is closed. */
+  mustBeOpen(what: string): void {
+    if (this.#closing !== undefined) throw new LineproofError('UNAVAILABLE', `cannot ${what}: it is closed`);
+  }
+
+  /**
+   * Runs `action` in one write transaction: everything it wrote is durable when this resolves, or nothing was written.
+   * A child transaction, for in a plain one lmdb commits what was written before `action` threw.
+   */
+  async write<T>(what: string, action: () => T): Promise<T> {
+    this.mustBeOpen(what);
+    try {
+      return await this.root.childTransaction(action);
+    } catch (error) {
+      throw translated(error, what);
+    }
+  }
+
+  /** Resolves when what was begun is written and the environment is closed. */
+  close(): Promise<void> {
+    this.#closing ??= this.root.close();
+    return this.#closing;
   }
 }
 

@@ -2,7 +2,7 @@ import type { Database } from 'lmdb';
 import { LineproofError } from '../core/errors.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Log, LogBounds, LogRecord, NewRecord, ReadOptions, TopicSettings } from '../core/ports/log.ts';
-import { type Environment, openEnvironment, write } from './lmdb-environment.ts';
+import { Environment } from './lmdb-environment.ts';
 
 /** Ordered by topic, partition, offset. */
 type RecordKey = [topic: string, partition: number, offset: number];
@@ -15,7 +15,7 @@ interface Meta {
 
 /** Opens the embedded {@link Log} in `folder`: a partition is a range of keys, an append one transaction. */
 export async function openLmdbLog(folder: string, options: { readonly clock: Clock }): Promise<Log> {
-  return new LmdbLog(openEnvironment(folder), options.clock);
+  return new LmdbLog(new Environment(folder), options.clock);
 }
 
 class LmdbLog implements Log {
@@ -30,15 +30,15 @@ class LmdbLog implements Log {
   constructor(environment: Environment, clock: Clock) {
     this.#environment = environment;
     this.#clock = clock;
-    this.#records = environment.openDB('records', { encoding: 'binary' });
-    this.#bounds = environment.openDB('bounds', { encoding: 'json' });
-    this.#topics = environment.openDB('topics', { encoding: 'json' });
+    this.#records = environment.root.openDB('records', { encoding: 'binary' });
+    this.#bounds = environment.root.openDB('bounds', { encoding: 'json' });
+    this.#topics = environment.root.openDB('topics', { encoding: 'json' });
   }
 
   async ensureTopic(topic: string, settings: TopicSettings): Promise<void> {
-    const there = this.#topics.get(topic);
-    if (there === undefined)
-      return write(this.#environment, `create topic ${topic}`, () => void this.#topics.put(topic, { partitions: settings.partitions }));
+    const what = `create topic ${topic}`;
+    this.#environment.mustBeOpen(what);
+    const there = this.#topics.get(topic) ?? (await this.#environment.write(what, () => this.#createTopic(topic, settings)));
     if (there.partitions !== settings.partitions) {
       throw new LineproofError(
         'CONFIG_INVALID',
@@ -48,9 +48,16 @@ class LmdbLog implements Log {
     }
   }
 
+  /** In a transaction: the settings that the topic has in the end, for somebody else may have been faster. */
+  #createTopic(topic: string, { partitions }: TopicSettings): TopicSettings {
+    const there = this.#topics.get(topic);
+    if (there === undefined) void this.#topics.put(topic, { partitions });
+    return there ?? { partitions };
+  }
+
   async append(topic: string, partition: number, records: readonly NewRecord[]): Promise<number> {
     this.#check(topic, partition);
-    const base = await write(this.#environment, `append to ${topic}/${partition}`, () => {
+    const base = await this.#environment.write(`append to ${topic}/${partition}`, () => {
       const { start, end } = this.#boundsOf(topic, partition);
       const timestamp = this.#clock.nowMicros();
       for (const [i, record] of records.entries()) void this.#records.put([topic, partition, end + i], encodeRecord(record, timestamp));
@@ -64,6 +71,7 @@ class LmdbLog implements Log {
   async read(topic: string, partition: number, from: number, options: ReadOptions): Promise<readonly LogRecord[]> {
     this.#check(topic, partition);
     if (options.waitMs > 0 && this.#boundsOf(topic, partition).end <= from) await this.#wait(topic, partition, options);
+    this.#environment.mustBeOpen(`read ${topic}/${partition}`);
     const records: LogRecord[] = [];
     let bytes = 0;
     for (const { key, value } of this.#records.getRange({
@@ -84,7 +92,7 @@ class LmdbLog implements Log {
 
   async trim(topic: string, partition: number, before: number): Promise<void> {
     this.#check(topic, partition);
-    await write(this.#environment, `trim ${topic}/${partition}`, () => {
+    await this.#environment.write(`trim ${topic}/${partition}`, () => {
       const { start, end } = this.#boundsOf(topic, partition);
       const next = Math.min(Math.max(start, before), end);
       for (let offset = start; offset < next; offset++) void this.#records.remove([topic, partition, offset]);
@@ -93,11 +101,13 @@ class LmdbLog implements Log {
   }
 
   async close(): Promise<void> {
+    const closing = this.#environment.close();
     for (const waiting of this.#waiting.values()) for (const wake of waiting) wake();
-    await this.#environment.close();
+    await closing;
   }
 
   #check(topic: string, partition: number): void {
+    this.#environment.mustBeOpen(`use ${topic}/${partition}`);
     const settings = this.#topics.get(topic);
     if (settings === undefined || !Number.isInteger(partition) || partition < 0 || partition >= settings.partitions) {
       throw new LineproofError('NOT_FOUND', `cannot use ${topic}/${partition}: there is no such partition`, { topic, partition });

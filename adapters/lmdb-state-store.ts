@@ -1,9 +1,9 @@
 import type { StateChange, StateStore } from '../core/ports/state-store.ts';
-import { type Environment, openEnvironment, write } from './lmdb-environment.ts';
+import { Environment } from './lmdb-environment.ts';
 
 /** Opens the embedded {@link StateStore} in `folder`. */
 export async function openLmdbStateStore(folder: string): Promise<StateStore> {
-  return new LmdbStateStore(openEnvironment(folder));
+  return new LmdbStateStore(new Environment(folder));
 }
 
 class LmdbStateStore implements StateStore {
@@ -14,21 +14,23 @@ class LmdbStateStore implements StateStore {
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
-    return this.#environment.get(key);
+    this.#environment.mustBeOpen('read state');
+    return this.#environment.root.get(key);
   }
 
   async *entries(prefix: string): AsyncGenerator<readonly [string, Uint8Array]> {
-    for (const { key, value } of this.#environment.getRange({ start: prefix, snapshot: true })) {
+    this.#environment.mustBeOpen('read state');
+    for (const { key, value } of this.#environment.root.getRange({ start: prefix, snapshot: true })) {
       if (!key.startsWith(prefix)) return;
       yield [key, value];
     }
   }
 
   async commit(changes: readonly StateChange[]): Promise<void> {
-    await write(this.#environment, 'write state', () => {
+    await this.#environment.write('write state', () => {
       for (const { key, value } of changes) {
-        if (value === undefined) void this.#environment.remove(key);
-        else void this.#environment.put(key, Buffer.from(value.buffer, value.byteOffset, value.byteLength));
+        if (value === undefined) void this.#environment.root.remove(key);
+        else void this.#environment.root.put(key, Buffer.from(value.buffer, value.byteOffset, value.byteLength));
       }
     });
   }

@@ -8,7 +8,7 @@ export interface PrometheusMetrics extends Metrics {
   text(): Promise<string>;
 }
 
-/** Registers every metric of core/metric-names.ts. A name that is not there is ignored: metrics never stop the work. */
+/** Registers every metric of core/metric-names.ts. */
 export function prometheusMetrics(): PrometheusMetrics {
   const registry = new Registry();
   const counters = new Map<string, Counter>();
@@ -21,10 +21,19 @@ export function prometheusMetrics(): PrometheusMetrics {
     else histograms.set(name, new Histogram('buckets' in spec ? { ...config, buckets: [...spec.buckets] } : config));
   }
   return {
-    add: (name, by, labels: Labels = {}) => counters.get(name)?.inc(labels, by),
-    set: (name, value, labels: Labels = {}) => gauges.get(name)?.set(labels, value),
-    observe: (name, value, labels: Labels = {}) => histograms.get(name)?.observe(labels, value),
-    forget: (name, labels: Labels = {}) => gauges.get(name)?.remove(labels),
+    add: (name, by, labels: Labels = {}) => unharmed(() => counters.get(name)?.inc(labels, by)),
+    set: (name, value, labels: Labels = {}) => unharmed(() => gauges.get(name)?.set(labels, value)),
+    observe: (name, value, labels: Labels = {}) => unharmed(() => histograms.get(name)?.observe(labels, value)),
+    forget: (name, labels: Labels = {}) => unharmed(() => gauges.get(name)?.remove(labels)),
     text: () => registry.metrics(),
   };
+}
+
+/** Metrics never stop the work: what prom-client refuses (a label that is not declared, a counter that falls) is not counted. */
+function unharmed(call: () => void): void {
+  try {
+    call();
+  } catch {
+    // Not counted.
+  }
 }

@@ -44,7 +44,7 @@ export type WindowAnswer =
 
 /**
  * The dedup window of each shard, as of a watermark that is kept beside it.
- * Derived data: losing it costs a rebuild, never correctness.
+ * Derived data: losing it costs a rebuild, never correctness. UNAVAILABLE after `close`.
  */
 export interface DedupIndex {
   /**

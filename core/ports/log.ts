@@ -2,7 +2,7 @@
 export interface LogRecord {
   /** Position in its partition, rising, possibly with holes. */
   readonly offset: number;
-  /** Time at which the log took the record, microseconds since 1970 (Kafka: `LogAppendTime`). */
+  /** Time at which the log took the record, microseconds since 1970 (Kafka: `LogAppendTime`); falls only where the log's clock does. */
   readonly timestampMicros: number;
   readonly key: Uint8Array | null;
   readonly value: Uint8Array;
@@ -37,7 +37,8 @@ export interface TopicSettings {
 
 /**
  * An ordered, partitioned, append-only log with the semantics of a Kafka topic.
- * Every method throws UNAVAILABLE (retryable) while the log cannot be reached; the caller retries.
+ * Every method throws UNAVAILABLE (retryable) while the log cannot be reached, and after `close`; the caller retries.
+ * All but `ensureTopic` throw NOT_FOUND for a topic or partition that is not there.
  */
 export interface Log {
   /** Creates `topic` if it is not there; throws CONFIG_INVALID where it is there with other settings. Idempotent. */
@@ -55,7 +56,7 @@ export interface Log {
   read(topic: string, partition: number, from: number, options: ReadOptions): Promise<readonly LogRecord[]>;
   /** Reads the bounds now; an unused partition has {0, 0}. */
   bounds(topic: string, partition: number): Promise<LogBounds>;
-  /** Deletes records below `before`; idempotent, never lowers the start. */
+  /** Deletes records below `before`, all of them where that is beyond the end; idempotent, never lowers the start nor the end. */
   trim(topic: string, partition: number, before: number): Promise<void>;
   close(): Promise<void>;
 }

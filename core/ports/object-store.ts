@@ -17,17 +17,18 @@ export interface ByteRange {
 }
 
 /**
- * A bucket. Keys are `/`-separated relative paths of A–Z a–z 0–9 `.` `-` `_`, no part of which is empty, `.` or `..`.
+ * A bucket. Keys are `/`-separated relative paths of at most 512 bytes; each part has 1 to 200 of A–Z a–z 0–9 `.` `-` `_` and starts with no `.`.
+ * Any other key throws FORMAT_INVALID. Whoever names objects never puts one below another's key: a folder could not hold both.
  * Durable when resolved; throws UNAVAILABLE (retryable) when the outcome is unknown.
  */
 export interface ObjectStore {
-  /** The object, or the part of it that lies in `range`; undefined when there is none. */
+  /** The object, or the part of it that lies in `range`, with the tag of the whole; undefined when there is none. */
   get(key: string, range?: ByteRange): Promise<StoredObject | undefined>;
   /** Writes `bytes` unless `key` exists (`If-None-Match: *`): true when written, false when something is there, which is left as it is. */
   create(key: string, bytes: Uint8Array): Promise<boolean>;
   /** Replaces the object if its tag is still `etag` (undefined: there is none). The new tag, or undefined when somebody else was faster. */
   replace(key: string, bytes: Uint8Array, etag: string | undefined): Promise<string | undefined>;
-  /** Keys that start with `prefix`, in byte order. */
+  /** Keys that start with `prefix` (empty, or the beginning of a key), in byte order. Of what is written meanwhile some may be listed. */
   list(prefix: string): AsyncIterable<ListedObject>;
   /** Removes the object; no error where there is none. */
   delete(key: string): Promise<void>;

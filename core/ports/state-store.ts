@@ -6,7 +6,7 @@ export interface StateChange {
 
 /**
  * A process's own durable memory: a small ordered key-value store. Derived data, never a commit point of evidence.
- * Keys are at most 500 bytes of UTF-8, ordered by their bytes.
+ * Keys are 1 to 500 bytes of UTF-8, ordered by their bytes. UNAVAILABLE after `close`.
  */
 export interface StateStore {
   get(key: string): Promise<Uint8Array | undefined>;

@@ -1,0 +1,13 @@
+import { LineproofError } from './errors.ts';
+
+const MAX_KEY_BYTES = 512;
+const PLAIN = /^(?!\.)[A-Za-z0-9._-]{1,200}$/;
+
+/** Refuses what is no key of an object store with FORMAT_INVALID, so that every store takes the same ones and none leads out of its place. */
+export function checkObjectKey(key: string): void {
+  if (key.length <= MAX_KEY_BYTES && key.split('/').every((part) => PLAIN.test(part))) return;
+  throw new LineproofError(
+    'FORMAT_INVALID',
+    `cannot use object key ${JSON.stringify(key.slice(0, 80))}: it is not a relative path of plain names`,
+  );
+}
