@@ -179,7 +179,7 @@ export async function askLeader<T>(
     await cluster.connect();
     await cluster.addTargetTopic(topic);
     const [nodeId] = Object.keys(cluster.findLeaderForPartitions(topic, [partition]));
-    if (nodeId === undefined) throw noPartition(act, place);
+    if (nodeId === undefined || !Number.isInteger(partition)) throw noPartition(act, place);
     return await ask(await cluster.findBroker({ nodeId }));
   } catch (error) {
     const { host, port, type } = error as KafkaFailure;

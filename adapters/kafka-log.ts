@@ -4,6 +4,7 @@ import type { Log, LogBounds, LogRecord, NewRecord, ReadOptions, TopicSettings }
 import type { Logger } from '../core/ports/logger.ts';
 import {
   askLeader,
+  type KafkaBroker,
   type KafkaCluster,
   type KafkaMessage,
   type KafkaNewMessage,
@@ -27,6 +28,21 @@ export function openKafkaLog(settings: KafkaSettings, logger: Logger): Log {
   return new KafkaLog(kafkaClient(settings, logger), settings, logger);
 }
 
+/** One fetch: records of about `maxBytes` from `offset` on, awaited for `waitMs`. */
+interface Fetch {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly waitMs: number;
+  readonly maxBytes: number;
+}
+
+/** The connections that read one partition, and the fetch that is under way. */
+interface Reader {
+  readonly cluster: KafkaCluster;
+  turn: Promise<void>;
+}
+
 /**
  * Appends are one produce request with acks −1, never sent again by the client. Reads are fetches from an offset, uncommitted records included:
  * an open transaction of anybody else must not stop a reader.
@@ -39,8 +55,9 @@ class KafkaLog implements Log {
   /** For everything but reading. */
   readonly #cluster: KafkaCluster;
   /** One for each partition that is read: a broker answers a connection's requests in turn, and a fetch may wait. */
-  readonly #readers = new Map<string, KafkaCluster>();
+  readonly #readers = new Map<string, Reader>();
   readonly #closing = new AbortController();
+  readonly #requests = new Set<Promise<unknown>>();
 
   constructor(kafka: Kafka, settings: KafkaSettings, logger: Logger) {
     this.#kafka = kafka;
@@ -70,7 +87,7 @@ class KafkaLog implements Log {
     const act = `append to ${topic}/${partition}`;
     const timestamp = Date.now();
     const messages = records.map((record) => messageOf(record, timestamp));
-    return askLeader(this.#cluster, { topic, partition, closing: this.#closing.signal }, act, async (broker) => {
+    return this.#ask(this.#cluster, { topic, partition }, act, async (broker) => {
       const topicData = [{ topic, partitions: [{ partition, messages }] }];
       const answer = await broker.produce({ acks: -1, timeout: this.#requestTimeoutMs, topicData });
       const taken = answer.topics[0]?.partitions.find((each) => each.partition === partition);
@@ -87,7 +104,7 @@ class KafkaLog implements Log {
     let offset = from;
     for (;;) {
       const waitMs = Math.max(0, Math.min(MAX_WAIT_MS, Math.ceil(until - performance.now())));
-      const fetched = await unlessAborted(this.#fetch(topic, partition, offset, waitMs, options.maxBytes), signal);
+      const fetched = await unlessAborted(this.#fetch({ topic, partition, offset, waitMs, maxBytes: options.maxBytes }), signal);
       const records = fetched.filter(({ isControlRecord }) => isControlRecord !== true).map(recordOf);
       if (records.length > 0) return records;
       if (signal.aborted || performance.now() >= until) return [];
@@ -97,12 +114,23 @@ class KafkaLog implements Log {
     }
   }
 
-  async #fetch(name: string, partition: number, from: number, waitMs: number, maxBytes: number): Promise<readonly KafkaMessage[]> {
-    const topic = this.#prefix + name;
-    const place = `${topic}/${partition}`;
-    const reader = this.#readers.get(place) ?? kafkaCluster(this.#kafka);
+  /** Fetches of one reader follow each other: two at a time would make two connections of which one is never closed. */
+  #fetch(wanted: Fetch): Promise<readonly KafkaMessage[]> {
+    const place = `${wanted.topic}/${wanted.partition}`;
+    const reader = this.#readers.get(place) ?? { cluster: kafkaCluster(this.#kafka), turn: Promise.resolve() };
     this.#readers.set(place, reader);
-    return askLeader(reader, { topic, partition, closing: this.#closing.signal }, `read ${place}`, async (broker) => {
+    const fetched = reader.turn.then(() => {
+      this.#mustBeOpen(`read ${place}`);
+      return this.#fetchNow(reader.cluster, wanted);
+    });
+    reader.turn = fetched.then(nothing, nothing);
+    return fetched;
+  }
+
+  async #fetchNow(cluster: KafkaCluster, wanted: Fetch): Promise<readonly KafkaMessage[]> {
+    const { partition, offset: from, waitMs, maxBytes } = wanted;
+    const topic = this.#prefix + wanted.topic;
+    return this.#ask(cluster, { topic, partition }, `read ${topic}/${partition}`, async (broker) => {
       const topics = [{ topic, partitions: [{ partition, fetchOffset: String(from), maxBytes }] }];
       try {
         const { responses } = await broker.fetch({ isolationLevel: READ_UNCOMMITTED, maxWaitTime: waitMs, minBytes: 1, maxBytes, topics });
@@ -110,9 +138,9 @@ class KafkaLog implements Log {
         return (responses[0]?.partitions[0]?.messages ?? []).filter(({ offset }) => Number(offset) >= from);
       } catch (error) {
         if ((error as { type?: string }).type !== 'OFFSET_OUT_OF_RANGE') throw error;
-        const { start } = await this.bounds(name, partition);
+        const { start } = await this.bounds(wanted.topic, partition);
         if (start <= from) return [];
-        return this.#fetch(name, partition, start, 0, maxBytes);
+        return this.#fetchNow(cluster, { ...wanted, offset: start, waitMs: 0 });
       }
     });
   }
@@ -141,7 +169,7 @@ class KafkaLog implements Log {
     const { start, end } = await this.bounds(name, partition);
     const offset = Math.min(before, end);
     if (offset <= start) return;
-    await askLeader(this.#cluster, { topic, partition, closing: this.#closing.signal }, `trim ${topic}/${partition}`, (broker) =>
+    await this.#ask(this.#cluster, { topic, partition }, `trim ${topic}/${partition}`, (broker) =>
       broker.deleteRecords({ topics: [{ topic, partitions: [{ partition, offset: String(offset) }] }] }),
     );
   }
@@ -149,7 +177,24 @@ class KafkaLog implements Log {
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
-    await Promise.all([this.#cluster, ...this.#readers.values()].map((cluster) => cluster.disconnect()));
+    // A cluster that is told to disconnect while it connects stays connected.
+    await Promise.allSettled(this.#requests);
+    await Promise.all([this.#cluster, ...[...this.#readers.values()].map(({ cluster }) => cluster)].map((cluster) => cluster.disconnect()));
+  }
+
+  async #ask<T>(
+    cluster: KafkaCluster,
+    place: { readonly topic: string; readonly partition: number },
+    act: string,
+    ask: (broker: KafkaBroker) => Promise<T>,
+  ): Promise<T> {
+    const request = askLeader(cluster, { ...place, closing: this.#closing.signal }, act, ask);
+    this.#requests.add(request);
+    try {
+      return await request;
+    } finally {
+      this.#requests.delete(request);
+    }
   }
 
   #mustBeOpen(act: string): void {
@@ -213,3 +258,5 @@ function headersOf(headers: KafkaMessage['headers']): Record<string, Uint8Array>
   }
   return found;
 }
+
+function nothing(): void {}

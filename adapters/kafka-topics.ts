@@ -1,10 +1,12 @@
-import { type Admin, ConfigResourceTypes, type Kafka } from 'kafkajs';
+import type { Admin, ConfigResourceTypes, Kafka } from 'kafkajs';
 import { LineproofError } from '../core/errors.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import { type KafkaSettings, kafkaClient, kafkaError } from './kafka-client.ts';
 
 /** More than the largest record of any topic: `provenance.rejected` keeps up to 1 MiB of what was refused, and says what it was. */
 const MESSAGE_BYTES = 2_097_152;
+/** `ConfigResourceTypes.TOPIC` of kafkajs, which ES modules cannot import by name. */
+const TOPIC_RESOURCE: ConfigResourceTypes.TOPIC = 2;
 /** Copies of each record, where the cluster has so many brokers. */
 const REPLICAS = 3;
 
@@ -96,7 +98,7 @@ export async function checkKafkaTopics(cluster: KafkaAdmin, wanted: Readonly<Rec
     const metadata = await admin.fetchTopicMetadata({ topics: names });
     const { resources } = await admin.describeConfigs({
       includeSynonyms: false,
-      resources: names.map((name) => ({ type: ConfigResourceTypes.TOPIC, name })),
+      resources: names.map((name) => ({ type: TOPIC_RESOURCE, name })),
     });
     for (const { name, partitions } of metadata.topics) {
       const entries = resources.find(({ resourceName }) => resourceName === name)?.configEntries ?? [];
