@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { Dirent } from 'node:fs';
-import { link, mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
+import { constants, type Dirent } from 'node:fs';
+import { link, lstat, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LineproofError } from '../core/errors.ts';
 import { checkObjectKey } from '../core/object-key.ts';
@@ -8,6 +8,10 @@ import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../core
 
 /** Drafts and locks live here; no key can name it, for a part of a key never starts with a dot. */
 const PRIVATE = '.store';
+/** Follows no link, and does not wait for whoever might write to a pipe. */
+const PLAIN_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+/** Nothing is there, or something that is no file: a link, a socket. */
+const ABSENT: readonly string[] = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'ENXIO'];
 const LOCK_TRIES = 2000;
 const LOCK_WAIT_MS = 5;
 const LOCK_STALE_MS = 30_000;
@@ -17,7 +21,10 @@ export async function openFolderObjectStore(folder: string): Promise<ObjectStore
   return new FolderObjectStore(folder);
 }
 
-/** One file per object. A new object is a complete file linked into place, a replaced one a complete file renamed over it under a lock. */
+/**
+ * One file per object: a link, a pipe or a device is none, and is listed with size 0 so that whoever checks the folder can name it.
+ * A new object is a complete file linked into place, a replaced one a complete file renamed over it under a lock.
+ */
 class FolderObjectStore implements ObjectStore {
   readonly #folder: string;
 
@@ -28,14 +35,27 @@ class FolderObjectStore implements ObjectStore {
   async get(key: string, range?: ByteRange): Promise<StoredObject | undefined> {
     const path = this.#path(key);
     return io(`read ${key}`, async () => {
-      const whole = await unlessMissing(() => readFile(path));
-      if (whole === undefined) return undefined;
-      // The tag is of the content, so a part costs reading the whole.
-      const bytes =
-        range === undefined
-          ? new Uint8Array(whole.buffer, whole.byteOffset, whole.length)
-          : new Uint8Array(whole.subarray(range.start, range.end));
-      return { bytes, etag: tagOf(whole) };
+      const file = await unlessMissing(() => open(path, PLAIN_FILE));
+      if (file === undefined) return undefined;
+      try {
+        const status = await file.stat({ bigint: true });
+        if (!status.isFile()) return undefined;
+        const { size, mtimeNs, ino } = status;
+        const start = Math.min(range?.start ?? 0, Number(size));
+        const end = Math.min(range?.end ?? Number(size), Number(size));
+        const bytes = new Uint8Array(Math.max(0, end - start));
+        let read = 0;
+        while (read < bytes.length) {
+          const { bytesRead } = await file.read(bytes, read, bytes.length - read, start + read);
+          if (bytesRead === 0) break;
+          read += bytesRead;
+        }
+        // A tag of the content would cost reading the whole; what was read in part is never replaced by it.
+        const etag = range === undefined ? tagOf(bytes) : `${ino}-${mtimeNs}-${size}`;
+        return { bytes: bytes.subarray(0, read), etag };
+      } finally {
+        await file.close();
+      }
     });
   }
 
@@ -78,6 +98,20 @@ class FolderObjectStore implements ObjectStore {
     yield* this.#walk(folder, prefix);
   }
 
+  /** Size of a file, 0 for what is none, undefined where it was removed meanwhile. */
+  async #sizeOf(key: string, entry: Dirent): Promise<number | undefined> {
+    if (!entry.isFile()) return 0;
+    return io(`list ${key}`, async () => {
+      try {
+        return (await lstat(join(this.#folder, key))).size;
+      } catch (error) {
+        // A name that is no UTF-8 cannot be asked for under the name that the system gives for it; it is there nevertheless.
+        if (codeOf(error) === 'ENOENT') return key.includes('\uFFFD') ? 0 : undefined;
+        throw error;
+      }
+    });
+  }
+
   async *#walk(folder: string, prefix: string): AsyncGenerator<ListedObject> {
     const read = (): Promise<Dirent[]> => readdir(join(this.#folder, folder), { withFileTypes: true });
     const entries = await io(`list ${folder}`, async () => (await unlessMissing(read)) ?? []);
@@ -91,8 +125,8 @@ class FolderObjectStore implements ObjectStore {
       if (entry.isDirectory()) {
         if (below.startsWith(prefix) || prefix.startsWith(below)) yield* this.#walk(key, prefix);
       } else if (key.startsWith(prefix)) {
-        const found = await stat(join(this.#folder, key)).catch(() => undefined);
-        if (found !== undefined) yield { key, size: found.size };
+        const size = await this.#sizeOf(key, entry);
+        if (size !== undefined) yield { key, size };
       }
     }
   }
@@ -168,7 +202,7 @@ async function unlessMissing<T>(action: () => Promise<T>): Promise<T | undefined
   try {
     return await action();
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'EISDIR'].includes(codeOf(error) ?? '')) return undefined;
+    if (ABSENT.includes(codeOf(error) ?? '')) return undefined;
     throw error;
   }
 }

@@ -1,30 +1,38 @@
+import { statfsSync } from 'node:fs';
 import { open, type RootDatabase } from 'lmdb';
 import { LineproofError } from '../core/errors.ts';
 
 const MAX_VALUE_LISTS = 16;
+/** With less than this a disk counts as full: lmdb ends the process where it cannot make its files, and calls a write that was cut short an I/O error. */
+const MIN_FREE_BYTES = 512 * 1024;
 
 /**
  * An LMDB environment whose transactions are on disk when their promise resolves. One process at a time owns its folder.
- * `overlappingSync` is off: with it, lmdb resolves a commit before it is flushed.
+ * `overlappingSync` is off: with it, lmdb resolves a commit before it is flushed. `eventTurnBatching` is off: with it, a commit that fails
+ * also rejects a promise that nobody can hold, which ends the process.
  */
 export class Environment {
   readonly root: RootDatabase<Buffer, string>;
+  readonly #folder: string;
   #closing: Promise<void> | undefined;
 
-  /** Opens or creates the environment in `folder`. */
+  /** Opens or creates the environment in `folder`, which is there. */
   constructor(folder: string) {
+    this.#folder = folder;
     try {
+      if (isFull(folder)) throw new LineproofError('DISK_FULL', `cannot open ${folder}: its disk is full; free some space and start again`);
       this.root = open<Buffer, string>({
         path: folder,
         noSubdir: false,
         overlappingSync: false,
+        eventTurnBatching: false,
         encoding: 'binary',
         maxDbs: MAX_VALUE_LISTS,
         cache: false,
         maxReaders: 64,
       });
     } catch (error) {
-      throw translated(error, `open ${folder}`);
+      throw this.#translated(error, `open ${folder}`);
     }
   }
 
@@ -42,7 +50,7 @@ export class Environment {
     try {
       return await this.root.childTransaction(action);
     } catch (error) {
-      throw translated(error, what);
+      throw this.#translated(await causeOf(error), what);
     }
   }
 
@@ -51,13 +59,28 @@ export class Environment {
     this.#closing ??= this.root.close();
     return this.#closing;
   }
+
+  /** An error of LMDB or of the file system in our words. */
+  #translated(error: unknown, what: string): unknown {
+    if (error instanceof LineproofError) return error;
+    const message = error instanceof Error ? error.message : String(error);
+    if (/ENOSPC|No space left|MDB_MAP_FULL/.test(message) || isFull(this.#folder))
+      return new LineproofError('DISK_FULL', `cannot ${what}: the disk is full`, {}, error);
+    return new LineproofError('IO_FAILED', `cannot ${what}: ${message}`, {}, error);
+  }
 }
 
-/** An error of LMDB or of the file system in our words. */
-function translated(error: unknown, what: string): unknown {
-  if (error instanceof LineproofError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  if (/ENOSPC|No space left|MDB_MAP_FULL/.test(message))
-    return new LineproofError('DISK_FULL', `cannot ${what}: the disk is full`, {}, error);
-  return new LineproofError('IO_FAILED', `cannot ${what}: ${message}`, {}, error);
+function isFull(folder: string): boolean {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize < MIN_FREE_BYTES;
+}
+
+/** Why a commit failed: lmdb tells it by a promise that the error carries. */
+async function causeOf(failure: unknown): Promise<unknown> {
+  try {
+    await (failure as { commitError?: Promise<unknown> }).commitError;
+    return failure;
+  } catch (cause) {
+    return cause;
+  }
 }

@@ -258,7 +258,8 @@ export class ShardArchiver {
     this.#hashes.push(...leafHashes);
     this.#oldestUnpublishedMs ??= this.#o.clock.monotonicMs();
     this.#roots.set(delta.head.size, frontierRoot(delta.head.frontier));
-    this.#places.push({ offset, appendedAt: delta.head.appendedAt });
+    // A block without input does not tell whether the one before it lies in the window.
+    if (accepted.inputs.length > 0) this.#places.push({ offset, appendedAt: delta.head.appendedAt });
     this.#segment.add(accepted);
     this.#o.metrics.set('lineproof_archiver_verified_size', delta.head.size, this.#labels());
     const policy = this.#o.sources.policies.byDigest(toHex(seal.policy));
@@ -431,7 +432,9 @@ export class ShardArchiver {
     if (point?.head.size !== head.size)
       throw new LineproofError('ARCHIVE_DIVERGED', `cannot trim ${this.#name}: the snapshot at ${head.size} does not verify`, { shard });
     await sources.refreshPolicies();
-    const { dedupWindowMs, clockSkewMs, inputGeneration } = sources.policies.latest.policy;
+    const { inputGeneration } = sources.policies.latest.policy;
+    // The window that the chainers keep: a newer policy counts from the first block that it seals.
+    const { dedupWindowMs, clockSkewMs } = (sources.policies.byDigest(head.policy ?? '') ?? sources.policies.latest).policy;
     const cutoff = head.appendedAt - (dedupWindowMs + clockSkewMs) * 1000;
     while (this.#places.length > 1 && (this.#places[1] as Place).appendedAt < cutoff) this.#places.shift();
     const oldest = this.#places[0];

@@ -90,6 +90,8 @@ export class BlockAudit {
   inputGeneration = 0;
   inputTo = 0;
   appendedAt = 0;
+  /** Start of the dedup window after the last block. It never falls: what left the window does not come back under a policy with a longer one. */
+  windowFrom = 0;
   acceptedAt = 0;
   policy: string | null = null;
   final = false;
@@ -135,6 +137,7 @@ export class BlockAudit {
     if (policy !== undefined) this.policy = policy.hex;
     this.final = seal.final;
     if (summary !== undefined) this.appendedAt = summary.appendedAt;
+    if (policy !== undefined) this.windowFrom = Math.max(this.windowFrom, windowStart(this.appendedAt, policy));
     this.#forgetLanes(known);
     return summary;
   }
@@ -545,10 +548,16 @@ export class BlockAudit {
     if (head === undefined) return undefined;
     if (head.stream !== link.stream)
       this.#findings.fail('STREAMS', 'EVENT_STREAM', `the event is of stream ${JSON.stringify(head.stream)}`, place);
-    const { dedupWindowMs } = rules.policy.policy;
-    this.unique.link({ stream: link.stream, id: head.id, digest: link.event, leaf, appendedAt: batch.appendedAt }, dedupWindowMs * 1000);
+    const { appendedAt } = batch;
+    const from = Math.max(this.windowFrom, windowStart(appendedAt, rules.policy));
+    this.unique.link({ stream: link.stream, id: head.id, digest: link.event, leaf, appendedAt }, from);
     return undefined;
   }
+}
+
+/** Where the dedup window begins for what was appended at `appendedAt`. */
+function windowStart(appendedAt: number, { policy }: PolicyInForce): number {
+  return appendedAt - policy.dedupWindowMs * 1000;
 }
 
 function headerOf(bytes: Uint8Array): BatchHeader | undefined {

@@ -6,7 +6,7 @@ import { compileEventSchema, type EventSchema } from '../core/event-schema.ts';
 import type { VerifierKey } from '../core/key.ts';
 import { type Policy, parsePolicy } from '../core/policy.ts';
 import { extendPolicies, type KeyInForce, type PolicyHistory } from '../core/policy-history.ts';
-import type { ObjectStore } from '../core/ports/object-store.ts';
+import type { ArchiveReader } from './archive-reader.ts';
 import type { Findings } from './findings.ts';
 
 /** The archive's policies and schemas, and what the pinned keys say of them. */
@@ -30,7 +30,7 @@ interface StoredPolicy {
 
 /** Reads every policy version and schema in the archive. Undefined where no version can be used: then nothing else can be judged. */
 export async function readGovernance(
-  objects: ObjectStore,
+  objects: ArchiveReader,
   listed: ReadonlyMap<string, number>,
   pinned: readonly VerifierKey[],
   findings: Findings,
@@ -57,7 +57,7 @@ export async function readGovernance(
 }
 
 /** Every policy object that is what its name says, in the order of versions. */
-async function readPolicies(objects: ObjectStore, listed: ReadonlyMap<string, number>, findings: Findings): Promise<StoredPolicy[]> {
+async function readPolicies(objects: ArchiveReader, listed: ReadonlyMap<string, number>, findings: Findings): Promise<StoredPolicy[]> {
   const policies: StoredPolicy[] = [];
   for (const key of listed.keys()) {
     const stored = key.startsWith('policies/') ? await objects.get(key) : undefined;
@@ -108,7 +108,7 @@ function pinnedRoot(stored: readonly StoredPolicy[], pinned: readonly VerifierKe
 }
 
 async function readSchemas(
-  objects: ObjectStore,
+  objects: ArchiveReader,
   listed: ReadonlyMap<string, number>,
   findings: Findings,
 ): Promise<Map<string, EventSchema>> {

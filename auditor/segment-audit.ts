@@ -5,6 +5,7 @@ import { archivedEventSchema, decodeArchivedEvent } from '../core/archived-event
 import { type BlockEvidence, decodeBlockEvidence } from '../core/block-evidence.ts';
 import { fromHex, toHex } from '../core/bytes.ts';
 import { canonicalJson } from '../core/jcs.ts';
+import { LIMITS } from '../core/limits.ts';
 import { type Manifest, type ManifestObject, parseManifest } from '../core/manifest.ts';
 import { readContainer } from '../core/ocf.ts';
 import { SCHEMA_TEXTS } from '../core/schema-texts.ts';
@@ -16,8 +17,12 @@ import { type Governance, reason } from './policies.ts';
 import { retiredObjects } from './retirement.ts';
 import type { ShardPlace, StoredManifest } from './shard-place.ts';
 
-/** More than any segment's file can be expected to have; what is larger is not loaded. */
-const MAX_OBJECT_BYTES = 512 * 1024 * 1024;
+/**
+ * Records of one segment's files, decompressed: a segment ends with the block that reaches 65,536 leaves or 64 MiB of events, and a row adds
+ * less than 1 KiB to its event. Evidence has no such end, only its age; what has more than this is not believed to be a segment.
+ */
+const MAX_ROW_BYTES = LIMITS.segmentEventBytes + LIMITS.blockBytes + 1024 * (LIMITS.segmentLeaves + LIMITS.blockBytes / 100);
+const MAX_EVIDENCE_BYTES = 512 * 1024 * 1024;
 
 /** A segment of the archive: its signed manifest and what its files hold. */
 export interface AuditedSegment extends StoredManifest {
@@ -106,10 +111,13 @@ export async function readSegment(
   const rows = new Map<number, AuditedRow>();
   const retired = new Set<string>();
   let whole = true;
-  for (const listing of manifest.objects) {
+  // All events files of a segment share one bound.
+  const container = { sync, left: { bytes: MAX_ROW_BYTES } };
+  // Each name once: a manifest may list what it wants.
+  for (const listing of new Map(manifest.objects.map((object) => [object.name, object] as const)).values()) {
     const hex = schemas.get(listing.name);
     if (hex !== undefined && removable.has(listing.name) && !place.listed.has(`${segments}${listing.name}`)) retired.add(hex);
-    else if (hex !== undefined) whole = (await readRows(place, listing, { hex, sync }, governance, findings, rows)) && whole;
+    else if (hex !== undefined) whole = (await readRows(place, listing, { ...container, hex }, governance, findings, rows)) && whole;
     else if (listing.name === evidenceName) whole = (await readEvidence(place, listing, sync, findings, evidence)) && whole;
   }
   return { ...stored, evidence, rows, whole, retired };
@@ -124,7 +132,7 @@ function checkObjectNames({ shard }: ShardPlace, { manifest, key }: StoredManife
 async function readRows(
   place: ShardPlace,
   listing: ManifestObject,
-  { hex, sync }: { readonly hex: string; readonly sync: Uint8Array },
+  { hex, ...container }: Omit<Container, 'schema'> & { readonly hex: string },
   governance: Governance,
   findings: Findings,
   rows: Map<number, AuditedRow>,
@@ -132,11 +140,12 @@ async function readRows(
   const schema = governance.schemas.get(hex);
   if (schema === undefined) {
     const missing = { shard: place.shard, object: schemaKey(hex) };
-    if (!place.listed.has(missing.object))
+    // One that is there and cannot be used was named already.
+    if ((await place.objects.get(missing.object)) === undefined)
       findings.fail('ARCHIVE', 'MISSING', 'the schema of an events file is not in the archive', missing);
     return false;
   }
-  return eachRecord(place, listing, { schema: archivedEventSchema(schema.text), sync }, findings, (record) => {
+  return eachRecord(place, listing, { ...container, schema: archivedEventSchema(schema.text) }, findings, (record) => {
     const row = decodeArchivedEvent(record);
     rows.set(row.columns.logIndex, { ...row, schema: hex });
     return row.columns.logIndex;
@@ -150,18 +159,31 @@ function readEvidence(
   findings: Findings,
   evidence: Map<number, BlockEvidence>,
 ): Promise<boolean> {
-  return eachRecord(place, listing, { schema: SCHEMA_TEXTS.BlockEvidence, sync }, findings, (record) => {
-    const decoded = decodeBlockEvidence(record);
-    evidence.set(decoded.sealIndex, decoded);
-    return decoded.sealIndex;
-  });
+  return eachRecord(
+    place,
+    listing,
+    { schema: SCHEMA_TEXTS.BlockEvidence, sync, left: { bytes: MAX_EVIDENCE_BYTES } },
+    findings,
+    (record) => {
+      const decoded = decodeBlockEvidence(record);
+      evidence.set(decoded.sealIndex, decoded);
+      return decoded.sealIndex;
+    },
+  );
+}
+
+/** What a file must be, and how many decompressed bytes are left to it. */
+interface Container {
+  readonly schema: string;
+  readonly sync: Uint8Array;
+  readonly left: { bytes: number };
 }
 
 /** Reads one file: its bytes and its records against the manifest. `take` gives a record's tree index, which must rise. True where all of it was read. */
 async function eachRecord(
   place: ShardPlace,
   listing: ManifestObject,
-  container: { readonly schema: string; readonly sync: Uint8Array },
+  container: Container,
   findings: Findings,
   take: (record: Uint8Array) => number,
 ): Promise<boolean> {
@@ -171,9 +193,8 @@ async function eachRecord(
     findings.fail('ARCHIVE', code, message, at);
     return false;
   };
-  if ((place.listed.get(object) ?? 0) > MAX_OBJECT_BYTES) return fail('TOO_LARGE', 'the object is larger than any segment can be');
   const stored = (await place.objects.get(object))?.bytes;
-  if (stored === undefined) return fail('MISSING', 'the manifest lists this object and it is not there');
+  if (stored === undefined) return place.listed.has(object) ? false : fail('MISSING', 'the manifest lists this object and it is not there');
   if (stored.length !== listing.size) fail('SIZE', `the object has ${stored.length} bytes, the manifest says ${listing.size}`);
   if (toHex(sha256(stored)) !== listing.sha256) fail('SHA256', 'the object has another SHA-256 than the manifest says');
   const content = sha256Stream();
@@ -185,6 +206,8 @@ async function eachRecord(
       (from, length) => stored.subarray(from, from + length),
       inflate,
     )) {
+      container.left.bytes -= data.length;
+      if (container.left.bytes < 0) return fail('TOO_LARGE', 'the object decompresses to more than a segment can hold');
       content.update(data);
       for (const record of records) {
         const index = take(record);

@@ -2,6 +2,7 @@ import { logKeysOf, parseArchiveKey } from '../core/archive-keys.ts';
 import { equal, fromHex } from '../core/bytes.ts';
 import type { Checkpoint } from '../core/checkpoint.ts';
 import { decodeLeaf, type Seal } from '../core/leaf.ts';
+import { LIMITS } from '../core/limits.ts';
 import { growSegment, openSegment, segmentEnds } from '../core/segment.ts';
 import type { Property } from '../core/verdict.ts';
 import { attestedNote } from './attestation.ts';
@@ -67,6 +68,7 @@ class ShardAudit {
   /** False where an event's size is not known, and so where the open segment ends. */
   #boundaryKnown = true;
   #links: AuditedLink[] = [];
+  #linkBytes = 0;
   #index = 0;
   /** Leaf from which on leaves could not be read: nothing but the tree is judged there. */
   #blindFrom: number | undefined;
@@ -165,7 +167,9 @@ class ShardAudit {
   }
 
   #expectRoot(size: number, root: Uint8Array, object: string): void {
-    this.#roots.set(size, [...(this.#roots.get(size) ?? []), { root, object }]);
+    const stated = this.#roots.get(size);
+    if (stated === undefined) this.#roots.set(size, [{ root, object }]);
+    else stated.push({ root, object });
   }
 
   /** Compares the root of the leaves taken so far with everything that was signed for this size. */
@@ -221,14 +225,25 @@ class ShardAudit {
   #readLeaf({ leaves, hashes, first, object }: LeafRun, i: number): Seal | undefined {
     if (leaves === undefined || this.#blindFrom !== undefined) return undefined;
     const leaf = first + i;
+    const bytes = leaves[i] as Uint8Array;
     try {
-      const decoded = decodeLeaf(leaves[i] as Uint8Array);
+      const decoded = decodeLeaf(bytes);
       if (decoded.kind === 'seal') return decoded;
-      this.#links.push({ link: decoded, hash: hashes[i] as Uint8Array, leaf });
+      if (this.#takesLink(bytes, leaf)) this.#links.push({ link: decoded, hash: hashes[i] as Uint8Array, leaf });
     } catch (error) {
       this.#o.findings.fail('LOG', 'LEAF_INVALID', `the leaf cannot be read: ${reason(error)}`, { shard: this.#o.shard, object, leaf });
     }
     return undefined;
+  }
+
+  /** Whether a block can hold one link more: leaves without seals must not fill the memory. */
+  #takesLink(bytes: Uint8Array, leaf: number): boolean {
+    const before = this.#linkBytes;
+    this.#linkBytes += bytes.length;
+    if (this.#linkBytes <= LIMITS.blockBytes) return true;
+    const message = `links of more than ${LIMITS.blockBytes} bytes follow each other without a seal`;
+    if (before <= LIMITS.blockBytes) this.#o.findings.fail('LOG', 'BLOCK_TOO_LARGE', message, { shard: this.#o.shard, leaf });
+    return false;
   }
 
   async #checkBlock(seal: Seal, sealBytes: Uint8Array, { hash, leaf }: { hash: Uint8Array; leaf: number }): Promise<void> {
@@ -257,6 +272,7 @@ class ShardAudit {
     segment?.evidence.delete(leaf);
     for (const link of this.#links) segment?.rows.delete(link.leaf);
     this.#links = [];
+    this.#linkBytes = 0;
   }
 
   #grow({ links, rows, seal }: AuditedBlock): void {

@@ -1,10 +1,10 @@
 import type { Manifest } from '../core/manifest.ts';
-import type { ObjectStore } from '../core/ports/object-store.ts';
+import type { ArchiveReader } from './archive-reader.ts';
 
 /** The archive's objects, and the shard that is looked at. */
 export interface ShardPlace {
-  readonly objects: ObjectStore;
-  /** Every object with its size. */
+  readonly objects: ArchiveReader;
+  /** Every object of the shard's log with its size. */
   readonly listed: ReadonlyMap<string, number>;
   readonly origin: string;
   readonly shard: number;

@@ -65,11 +65,11 @@ export class UniqueAudit {
     return this.#identities.size;
   }
 
-  /** An event that was linked, in the order of the log. One identity twice within `windowMicros` fails; after that it is reported. */
-  link(event: LinkedEvent, windowMicros: number): void {
+  /** An event that was linked, in the order of the log. One identity twice fails where the first was appended at `windowFrom` or later; before that it is reported. */
+  link(event: LinkedEvent, windowFrom: number): void {
     const key = dedupKeyOfEvent(event.stream, event.id);
     const before = this.#identities.find(key);
-    if (before !== undefined) this.#linkedTwice(event, before, windowMicros);
+    if (before !== undefined) this.#linkedTwice(event, before, windowFrom);
     const entry = this.#identities.add(key);
     this.#digests.add(event.digest.subarray(0, 16));
     this.#leaves.set(entry, event.leaf);
@@ -77,10 +77,10 @@ export class UniqueAudit {
     this.#streams.set(entry, this.#streamNumber(event.stream));
   }
 
-  #linkedTwice({ stream, leaf, appendedAt }: LinkedEvent, before: number, windowMicros: number): void {
+  #linkedTwice({ stream, leaf }: LinkedEvent, before: number, windowFrom: number): void {
     const place = { shard: this.#shard, leaf, stream };
     const first = `the event was linked before, as leaf ${this.#leaves.get(before)}`;
-    if (appendedAt - this.#times.get(before) <= windowMicros) {
+    if (this.#times.get(before) >= windowFrom) {
       this.#findings.fail('UNIQUE', 'LINKED_TWICE', `${first}, within the dedup window`, place);
     } else {
       this.repeats += 1;

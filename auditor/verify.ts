@@ -1,9 +1,10 @@
-import { ARCHIVE_JSON, logKeysOf, parseArchiveKey } from '../core/archive-keys.ts';
+import { ARCHIVE_JSON } from '../core/archive-keys.ts';
 import { utf8Text } from '../core/bytes.ts';
 import { canonicalJson } from '../core/jcs.ts';
 import type { VerifierKey } from '../core/key.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import { PROPERTIES, type Property, type PropertyVerdict, type Result, type Verdict } from '../core/verdict.ts';
+import { type ArchiveReader, openArchive } from './archive-reader.ts';
 import { Findings } from './findings.ts';
 import { LaneAudit } from './lane-audit.ts';
 import { type Governance, readGovernance } from './policies.ts';
@@ -17,9 +18,9 @@ export interface VerifyOptions {
 }
 
 /** Verifies an archive by re-hashing every byte of it. Reads only; never throws for what an archive holds. */
-export async function verifyArchive(objects: ObjectStore, options: VerifyOptions): Promise<Verdict> {
+export async function verifyArchive(store: ObjectStore, options: VerifyOptions): Promise<Verdict> {
   const findings = new Findings();
-  const listed = await listObjects(objects, findings);
+  const { objects, listed } = await openArchive(store, findings);
   const governance = await readGovernance(objects, listed, options.keys, findings);
   if (governance === undefined) return withoutPolicy(findings);
   const { origin, shards } = governance.history.latest.policy;
@@ -27,10 +28,13 @@ export async function verifyArchive(objects: ObjectStore, options: VerifyOptions
   const lanes = new LaneAudit(findings);
   const counts: ShardCounts[] = [];
   const total = totalLeaves(listed);
+  const logs = listedByShard(listed);
+  nameForeignLogs(logs, shards, findings);
   let before = 0;
   for (let shard = 0; shard < shards; shard++) {
     const onLeaves = (done: number): void => options.onProgress?.(before + done, Math.max(total, before + done));
-    if (!hasLog(listed, shard)) {
+    const log = logs.get(shard);
+    if (log === undefined) {
       findings.open(
         'COMPLETE',
         'SHARD_EMPTY',
@@ -39,34 +43,32 @@ export async function verifyArchive(objects: ObjectStore, options: VerifyOptions
       );
       continue;
     }
-    counts.push(await auditShard({ objects, listed, origin, shard, shards, governance, findings, lanes, onLeaves }));
+    counts.push(await auditShard({ objects, listed: log, origin, shard, shards, governance, findings, lanes, onLeaves }));
     before += counts.at(-1)?.size ?? 0;
   }
   lanes.finish(governance.history.latest);
   return verdictOf(governance, options.keys, counts, lanes, findings, listed.size);
 }
 
-/** Every object with its size. A key that has no place in an archive is named. */
-async function listObjects(objects: ObjectStore, findings: Findings): Promise<Map<string, number>> {
-  const listed = new Map<string, number>();
-  for await (const { key, size } of objects.list('')) {
-    try {
-      parseArchiveKey(key);
-      listed.set(key, size);
-    } catch {
-      const message = 'the object has no place in an archive: not checked';
-      // A stranger's file beside the archive's folders harms nobody; inside them only the archive has a say.
-      if (/^(?:logs|policies|schemas)\//.test(key)) findings.fail('ARCHIVE', 'UNKNOWN_OBJECT', message, { object: key });
-      else findings.note('ARCHIVE', 'UNKNOWN_OBJECT', message, { object: key });
-    }
+/** The objects of each shard's log: looking for them in all objects would take as long as there are shards and objects. */
+function listedByShard(listed: ReadonlyMap<string, number>): Map<number, Map<string, number>> {
+  const logs = new Map<number, Map<string, number>>();
+  for (const [key, size] of listed) {
+    if (!key.startsWith('logs/')) continue;
+    const shard = Number(key.slice(5, key.indexOf('/', 5)));
+    const log = logs.get(shard) ?? new Map<string, number>();
+    logs.set(shard, log.set(key, size));
   }
-  return listed;
+  return logs;
 }
 
-function hasLog(listed: ReadonlyMap<string, number>, shard: number): boolean {
-  const { folder } = logKeysOf(shard);
-  for (const key of listed.keys()) if (key.startsWith(`${folder}/`)) return true;
-  return false;
+/** What lies in logs of shards that the origin does not have. */
+function nameForeignLogs(logs: ReadonlyMap<number, ReadonlyMap<string, number>>, shards: number, findings: Findings): void {
+  for (const [shard, listed] of logs) {
+    if (shard < shards) continue;
+    const message = `the origin has ${shards} shards, and this is of another: not checked`;
+    for (const object of listed.keys()) findings.fail('ARCHIVE', 'UNKNOWN_OBJECT', message, { object });
+  }
 }
 
 function totalLeaves(listed: ReadonlyMap<string, number>): number {
@@ -77,7 +79,7 @@ function totalLeaves(listed: ReadonlyMap<string, number>): number {
 
 /** The table of contents is a convenience: it may be missing, and where it is there it must say what the policy says. */
 async function checkArchiveJson(
-  objects: ObjectStore,
+  objects: ArchiveReader,
   listed: ReadonlyMap<string, number>,
   { history }: Governance,
   findings: Findings,

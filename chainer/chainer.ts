@@ -40,7 +40,7 @@ export class Chainer {
 
   constructor(options: ChainerOptions) {
     this.#options = options;
-    this.#ids = new BatchSchemaIds(options.registry, isBatchSchema);
+    this.#ids = new BatchSchemaIds(options.registry, isBatchSchema, options.clock);
   }
 
   /** Works on one shard until `signal` aborts. `owns` tells whether the shard is still ours. Throws where a rule says STOP. */

@@ -2,10 +2,10 @@ import { sha256 } from '#crypto';
 import type { AcceptedBlock } from '../core/accept.ts';
 import type { Block } from '../core/block.ts';
 import { toHex } from '../core/bytes.ts';
-import { decodeEvidence } from '../core/evidence.ts';
+import { decodeEvidence, type EvidenceInput } from '../core/evidence.ts';
 import { dedupKeyOfEvent, dedupKeyOfHeader } from '../core/identity.ts';
-import { decodeLeaf, type Seal } from '../core/leaf.ts';
-import type { DedupEntry, DedupHit, Watermark } from '../core/ports/dedup-index.ts';
+import { decodeLeaf, type Link, type Seal } from '../core/leaf.ts';
+import type { DedupEntry, Watermark } from '../core/ports/dedup-index.ts';
 import type { LogHead } from '../core/state.ts';
 import { keyText } from './order.ts';
 
@@ -35,42 +35,63 @@ export interface BlockIdentities {
   readonly watermark: Watermark;
   readonly entries: readonly DedupEntry[];
   /** The same by key, for look-ups while they are not written yet. */
-  readonly hits: ReadonlyMap<string, DedupHit>;
+  readonly hits: ReadonlyMap<string, DedupEntry>;
 }
 
 /** The identities of a block: its linked events and its ACCEPTED headers. */
 export function blockIdentities(block: Block, seal: Seal, chainOffset: number, sealHash: Uint8Array, rules: WindowRules): BlockIdentities {
+  const links = block.links.map(decodeLeaf).filter((leaf) => leaf.kind === 'link');
+  const ids = block.events.map((event) => event.subarray(0, 16));
+  return identities({ seal, links, ids, inputs: decodeEvidence(block.evidence) }, chainOffset, sealHash, rules);
+}
+
+/** The identities of a block that was just accepted, and so was taken apart. */
+export function acceptedIdentities(
+  { seal, links, heads, inputs, delta }: AcceptedBlock,
+  chainOffset: number,
+  rules: WindowRules,
+): BlockIdentities {
+  return identities({ seal, links, ids: heads.map(({ id }) => id), inputs }, chainOffset, delta.head.seal, rules);
+}
+
+/** The same identities, once the block's offset is known. */
+export function identitiesAt({ watermark, entries, hits }: BlockIdentities, chainOffset: number): BlockIdentities {
+  return { watermark: watermark.kind === 'at' ? { ...watermark, chainOffset } : watermark, entries, hits };
+}
+
+interface Identified {
+  readonly seal: Seal;
+  readonly links: readonly Link[];
+  /** Of the links' events. */
+  readonly ids: readonly Uint8Array[];
+  readonly inputs: readonly EvidenceInput[];
+}
+
+function identities(
+  { seal, links, ids, inputs }: Identified,
+  chainOffset: number,
+  sealHash: Uint8Array,
+  rules: WindowRules,
+): BlockIdentities {
   const entries: DedupEntry[] = [];
   const sealIndex = seal.firstIndex + seal.links;
   const slots = new Map<number, number>();
   let offset = seal.inputFrom;
-  for (const input of decodeEvidence(block.evidence)) {
+  for (const input of inputs) {
     const slot = Math.floor(input.appendedAt / rules.slotMicros);
     slots.set(offset, slot);
     if (input.outcome === 'ACCEPTED' && input.batch !== null) {
       const { header } = input.batch;
-      entries.push({ key: dedupKeyOfHeader(header), logIndex: sealIndex, digest: sha256(header).subarray(0, 16), slot });
+      entries.push({ key: dedupKeyOfHeader(header), logIndex: sealIndex, digest: sha256(header).slice(0, 16), slot });
     }
     offset += input.span;
   }
-  for (const [i, bytes] of block.links.entries()) {
-    const link = decodeLeaf(bytes);
-    if (link.kind !== 'link') continue;
-    const id = (block.events[i] as Uint8Array).subarray(0, 16);
-    entries.push({
-      key: dedupKeyOfEvent(link.stream, id),
-      logIndex: seal.firstIndex + i,
-      digest: link.event.subarray(0, 16),
-      slot: slots.get(link.inputOffset) ?? 0,
-    });
+  for (const [i, { stream, event, inputOffset }] of links.entries()) {
+    const key = dedupKeyOfEvent(stream, ids[i] as Uint8Array);
+    entries.push({ key, logIndex: seal.firstIndex + i, digest: event.subarray(0, 16), slot: slots.get(inputOffset) ?? 0 });
   }
   const watermark: Watermark = { kind: 'at', size: sealIndex + 1, seal: toHex(sealHash), chainOffset };
   return { watermark, entries, hits: new Map(entries.map((entry) => [keyText(entry.key), entry])) };
-}
-
-/** The identities of a block that was just accepted. */
-export function acceptedIdentities(accepted: AcceptedBlock, chainOffset: number, rules: WindowRules): BlockIdentities {
-  return blockIdentities(accepted.block, accepted.seal, chainOffset, accepted.delta.head.seal, rules);
 }
 
 /** The watermark of a log that ends in `head`. */

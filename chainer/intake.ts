@@ -9,34 +9,48 @@ import type { Clock } from '../core/ports/clock.ts';
 import { type Log, type LogRecord, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
-import type { Sources } from '../core/sources.ts';
 import type { Intake } from './order.ts';
 
 const KNOWN_IDS = 4096;
+/** How long an id that stands for nothing is not asked about again. */
+const UNKNOWN_MS = 5_000;
 
 /** Tells whether a registry id stands for the SignedBatch schema; remembers what it was told, within a bound that hostile ids cannot outgrow. */
 export class BatchSchemaIds {
   readonly #registry: SchemaRegistry;
   readonly #isBatchSchema: (text: string) => boolean;
-  readonly #known = new Map<number, boolean>();
+  readonly #clock: Clock;
+  readonly #good = new Set<number>();
+  /** Ids that stand for nothing (yet) or for another schema, by the time at which they were asked about: a schema may be registered later. */
+  readonly #bad = new Map<number, number>();
 
-  constructor(registry: SchemaRegistry, isBatchSchema: (text: string) => boolean) {
+  constructor(registry: SchemaRegistry, isBatchSchema: (text: string) => boolean, clock: Clock) {
     this.#registry = registry;
     this.#isBatchSchema = isBatchSchema;
+    this.#clock = clock;
   }
 
   /** Asks the registry for the ids of `values` that are new. Throws UNAVAILABLE when it does not answer: then the shard waits. */
   async learn(values: readonly Uint8Array[]): Promise<void> {
     for (const value of values) {
       const id = framedId(value);
-      if (id === undefined || this.#known.has(id)) continue;
+      if (id === undefined || this.#good.has(id) || this.#isBad(id)) continue;
       const text = await this.#registry.get(id);
-      if (this.#known.size >= KNOWN_IDS) for (const [old, good] of this.#known) if (!good) this.#known.delete(old);
-      this.#known.set(id, text !== undefined && this.#isBatchSchema(text));
+      if (text !== undefined && this.#isBatchSchema(text)) {
+        this.#good.add(id);
+        continue;
+      }
+      if (this.#bad.size >= KNOWN_IDS) this.#bad.clear();
+      this.#bad.set(id, this.#clock.monotonicMs());
     }
   }
 
-  readonly has = (id: number): boolean => this.#known.get(id) === true;
+  readonly has = (id: number): boolean => this.#good.has(id);
+
+  #isBad(id: number): boolean {
+    const askedMs = this.#bad.get(id);
+    return askedMs !== undefined && this.#clock.monotonicMs() - askedMs < UNKNOWN_MS;
+  }
 }
 
 function framedId(value: Uint8Array): number | undefined {
@@ -51,13 +65,14 @@ export interface IntakeOptions {
   readonly shard: number;
   readonly log: Log;
   readonly ids: BatchSchemaIds;
-  readonly sources: Sources;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 export interface ReadFrom {
   readonly offset: number;
+  /** Whether the input before `offset` was consumed from this very topic, so that it cannot end before. */
+  readonly consumed: boolean;
   /** `appendedAt` of the input before. */
   readonly appendedAt: number;
   readonly maxBytes: number;
@@ -66,47 +81,36 @@ export interface ReadFrom {
 
 /** What a read of the input gave: judged stretches from the wanted offset on, or the news that the log no longer holds it. */
 export type IntakeRead =
-  | { readonly kind: 'read'; readonly intakes: readonly Intake[] }
+  | {
+      readonly kind: 'read';
+      readonly intakes: readonly Intake[];
+      /** Digest of the event schema that the message behind them needs: in force, and not to be had right now. */
+      readonly held: string | undefined;
+    }
   | { readonly kind: 'trimmed'; readonly start: number };
 
-/** Reads on in the input log and judges each message by itself. `appendedAt` never falls and never leads the clock by more than the skew. */
+/** Reads on in the input log and judges each message by itself. Throws LOG_BEHIND where the log ends before what was consumed. `appendedAt` never falls and never leads the clock by more than the skew. */
 export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: BatchRules, signal: AbortSignal): Promise<IntakeRead> {
   const { log, shard, ids } = options;
   const records = await log.read(TOPICS.events, shard, from.offset, { maxBytes: from.maxBytes, waitMs: from.waitMs, signal });
   const first = records[0];
   if (first === undefined || first.offset > from.offset) {
-    const { start } = await log.bounds(TOPICS.events, shard);
+    const { start, end } = await log.bounds(TOPICS.events, shard);
     if (start > from.offset) return { kind: 'trimmed', start };
+    if (from.consumed) mustReach(shard, end, from.offset);
   }
   await ids.learn(records.map(({ value }) => value));
   const intakes: Intake[] = [];
   let { offset, appendedAt } = from;
   for (const record of records) {
+    const check = checkMessage(record.value, rules, ids.has);
+    if (check.kind === 'hold') return { kind: 'read', intakes, held: check.schema };
     if (record.offset > offset) intakes.push({ kind: 'empty', offset, span: record.offset - offset, appendedAt });
     appendedAt = Math.max(appendedAt, boundedTime(options, record, rules));
-    intakes.push({
-      kind: 'message',
-      offset: record.offset,
-      appendedAt,
-      value: record.value,
-      check: await judge(options, record.value, rules, signal),
-    });
+    intakes.push({ kind: 'message', offset: record.offset, appendedAt, value: record.value, check });
     offset = record.offset + 1;
   }
-  return { kind: 'read', intakes };
-}
-
-async function judge(
-  options: IntakeOptions,
-  value: Uint8Array,
-  rules: BatchRules,
-  signal: AbortSignal,
-): Promise<Extract<Intake, { kind: 'message' }>['check']> {
-  for (;;) {
-    const check = checkMessage(value, rules, options.ids.has);
-    if (check.kind !== 'hold') return check;
-    await options.sources.obtain('schema', check.schema, signal);
-  }
+  return { kind: 'read', intakes, held: undefined };
 }
 
 /** The log's time, lowered to the chainer's clock plus the skew where it leads by more. */
@@ -121,18 +125,22 @@ function boundedTime(options: IntakeOptions, record: LogRecord, rules: BatchRule
   return limit;
 }
 
+function mustReach(shard: number, end: number, inputTo: number): void {
+  if (inputTo <= end) return;
+  throw new LineproofError(
+    'LOG_BEHIND',
+    `cannot go on: shard ${shard} of ${TOPICS.events} ends at ${end}, before offset ${inputTo} up to which it was consumed`,
+    { shard, end, inputTo },
+  );
+}
+
 /**
  * Makes sure that the input log still holds, before `inputTo`, the message that the last block consumed there:
  * an input topic that was made anew without a new generation is not read on. Throws LOG_BEHIND or LOG_DIVERGED.
  */
 export async function checkInputAnchor(log: Log, shard: number, inputTo: number, last: EvidenceInput | undefined): Promise<void> {
   const { start, end } = await log.bounds(TOPICS.events, shard);
-  if (inputTo > end)
-    throw new LineproofError(
-      'LOG_BEHIND',
-      `cannot go on: shard ${shard} of ${TOPICS.events} ends at ${end}, before offset ${inputTo} up to which it was consumed`,
-      { shard, end, inputTo },
-    );
+  mustReach(shard, end, inputTo);
   if (last === undefined || last.outcome === 'EMPTY' || inputTo - 1 < start) return;
   const [record] = await log.read(TOPICS.events, shard, inputTo - 1, { maxBytes: 1, waitMs: 0 });
   if (record?.offset === inputTo - 1 && isThatInput(record.value, last)) return;

@@ -44,9 +44,10 @@ export interface OrderRules {
   readonly laneRetentionMicros: number;
 }
 
-/** A map key for 16 bytes. */
+/** A map key for 16 bytes: two to a character. Spreading the array costs five times as much. */
 export function keyText(key: Uint8Array): string {
-  return String.fromCharCode(...key);
+  const pair = (at: number): number => ((key[at] as number) << 8) | (key[at + 1] as number);
+  return String.fromCharCode(pair(0), pair(2), pair(4), pair(6), pair(8), pair(10), pair(12), pair(14));
 }
 
 /** The keys under which an intake's header and events are looked up. */
@@ -120,29 +121,31 @@ class Draft implements Ordered {
     if (outcome === 'REPEATED') return this.#entry({ outcome: 'REPEATED', appendedAt, batch: batch.proof });
     if (outcome === 'FORK') return this.#reject(offset, appendedAt, value, REASONS.LANE_FORK, batch.proof);
     this.#lanes.set(lane, { number: header.number + 1, hash, appendedAt });
-    this.#own.set(keyText(headerKey), { logIndex: -1, digest: hash.subarray(0, 16) });
+    this.#own.set(keyText(headerKey), { logIndex: -1, digest: hash.slice(0, 16) });
     let marks = outcome === 'GAP' ? MARKS.gapBefore : 0;
     const receipts: Receipt[] = [];
     for (const [position, event] of batch.events.entries()) {
-      const receipt = this.#receipt(position, event, offset);
+      const key = event.head === undefined ? ZEROS : dedupKeyOfEvent(event.head.stream, event.head.id);
+      const receipt = this.#receipt(position, event, key, offset);
       if (receipt !== undefined) {
         receipts.push(receipt);
         continue;
       }
       this.#link(event, header.schema, offset, position, marks);
+      this.#own.set(keyText(key), { logIndex: this.#view.head.size + this.links.length - 1, digest: event.digest.slice(0, 16) });
       marks = 0;
     }
     this.#entry({ outcome: 'ACCEPTED', appendedAt, batch: batch.proof, receipts });
   }
 
-  /** The receipt of an event that is not linked; undefined for one that is. */
-  #receipt(position: number, event: JudgedEvent, offset: number): Receipt | undefined {
+  /** The receipt of an event that is not linked; undefined for one that is. `key` is its identity's in the dedup index, where it has one. */
+  #receipt(position: number, event: JudgedEvent, key: Uint8Array, offset: number): Receipt | undefined {
     const { bytes, digest, head, reason } = event;
     if (reason !== REASONS.NONE || head === undefined) {
       this.#keepBytes({ inputOffset: offset, position, outcome: 'REJECTED', reason, digest, bytes });
       return { position, digest, id: head?.id ?? null, outcome: 'REJECTED', reason, original: null };
     }
-    const hit = this.#find(dedupKeyOfEvent(head.stream, head.id));
+    const hit = this.#find(key);
     if (hit === undefined) return undefined;
     const outcome = equal(hit.digest, digest.subarray(0, 16)) ? 'DUPLICATE' : 'CONFLICT';
     if (outcome === 'CONFLICT') this.#keepBytes({ inputOffset: offset, position, outcome, reason: REASONS.NONE, digest, bytes });
@@ -150,7 +153,7 @@ class Draft implements Ordered {
   }
 
   #link(event: JudgedEvent, schema: Uint8Array, inputOffset: number, position: number, marks: number): void {
-    const { stream, id } = event.head as NonNullable<JudgedEvent['head']>;
+    const { stream } = event.head as NonNullable<JudgedEvent['head']>;
     const end = this.#streams.get(stream) ?? this.#view.stream(stream);
     const index = end === undefined ? 0 : end.index + 1;
     const { acceptedAt } = this.#rules;
@@ -169,7 +172,6 @@ class Draft implements Ordered {
     const hash = leafHash(leaf);
     const logIndex = this.#view.head.size + this.links.length;
     this.#streams.set(stream, { index, hash, logIndex });
-    this.#own.set(keyText(dedupKeyOfEvent(stream, id)), { logIndex, digest: event.digest.subarray(0, 16) });
     this.links.push(leaf);
     this.events.push(event.bytes);
     this.hashes.push(hash);

@@ -1,15 +1,17 @@
 import { randomBytes } from '#crypto';
 import type { AcceptedBlock } from '../core/accept.ts';
 import type { BatchRules } from '../core/batch-check.ts';
-import { equal, toHex } from '../core/bytes.ts';
-import { checkAnchor, judgeRecord } from '../core/chain-reader.ts';
-import { type WalkedBlock, walkBack } from '../core/chain-walk.ts';
+import { equal, fromHex, toHex } from '../core/bytes.ts';
+import { carriesSeal, chainRecordAt, checkAnchor, judgeRecord } from '../core/chain-reader.ts';
+import { blocksAt, type WalkedBlock, walkBack } from '../core/chain-walk.ts';
 import { hasCode, LineproofError } from '../core/errors.ts';
-import { decodeEvidence } from '../core/evidence.ts';
+import { decodeEvidence, type EvidenceInput } from '../core/evidence.ts';
+import type { Seal } from '../core/leaf.ts';
+import type { PolicyInForce } from '../core/policy-history.ts';
 import type { ArchiveAnchor } from '../core/ports/archive-anchor.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { DedupHit, DedupIndex, Watermark, WindowAnswer, WindowCall } from '../core/ports/dedup-index.ts';
-import { type Log, TOPICS } from '../core/ports/log.ts';
+import { type Log, type LogBounds, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
 import type { Signer } from '../core/ports/signer.ts';
@@ -23,6 +25,7 @@ import {
   type BlockIdentities,
   blockIdentities,
   firstSlot,
+  identitiesAt,
   isAt,
   lastAppendedAt,
   type WindowRules,
@@ -35,9 +38,12 @@ import { blockCost, type Intake, keyText, lookupKeys, type Ordered, order } from
 
 /** Below the limit of a block by what a seal, its signature and the framing need. */
 const BLOCK_BUDGET = 950_000;
-const READ_BYTES = 8 * 1024 * 1024;
+/** A few blocks' worth: input that waits, judged, in memory outlives the young generation, and that costs more than reading it later. */
+const READ_BYTES = 2 * 1024 * 1024;
 const RETRY_MS = 25;
 const MAX_RETRY_MS = 2_000;
+/** Tries without an answer, most of a second, after which somebody should know. */
+const ALARM_TRIES = 6;
 
 export interface SequencerSettings {
   /** Blocks that may be appended before the first of them was judged. */
@@ -48,9 +54,20 @@ export interface SequencerSettings {
   readonly stateIntervalMs: number;
   /** Policies are looked for at most this often. */
   readonly policyIntervalMs: number;
+  /** Identities of accepted blocks wait here for the index until there are so many: it writes many for half the cost of few … */
+  readonly confirmIdentities: number;
+  /** … or the next look-up comes so long after the last confirmation. A restart walks the blocks of those that waited again. */
+  readonly confirmIntervalMs: number;
 }
 
-export const SEQUENCER_DEFAULTS: SequencerSettings = { depth: 2, pollMs: 100, stateIntervalMs: 1_000, policyIntervalMs: 1_000 };
+export const SEQUENCER_DEFAULTS: SequencerSettings = {
+  depth: 2,
+  pollMs: 100,
+  stateIntervalMs: 1_000,
+  policyIntervalMs: 1_000,
+  confirmIdentities: 4_096,
+  confirmIntervalMs: 1_000,
+};
 
 export interface SequencerOptions {
   readonly origin: string;
@@ -82,6 +99,17 @@ interface Flight {
   readonly view: LogView;
   /** Offset that the append answered, or what it failed with. Never rejects. */
   append: Promise<{ offset: number } | { error: unknown }>;
+  /** How often it was found neither accepted nor beaten. */
+  tries: number;
+}
+
+/** Part of the chain that we need is gone. */
+function trimmed(message: string, details: Readonly<Record<string, number>>): LineproofError {
+  return new LineproofError('LOG_DIVERGED', message, { ...details, trimmed: true });
+}
+
+function isTrimmed(error: unknown): error is LineproofError {
+  return error instanceof LineproofError && error.details['trimmed'] === true;
 }
 
 /** The owner of one shard's lane of work: orders its input into blocks. docs/sequencer.md is the protocol that this file follows line by line. */
@@ -98,12 +126,22 @@ export class Sequencer {
   #watermark: Watermark | undefined;
   /** Judged input that is not in a block yet, from the end of the last flight on. */
   #input: Intake[] = [];
-  /** Policy that {@link Sequencer.#input} was judged by; under another one it is judged anew. */
-  #inputPolicy: string | undefined;
-  #lastEvidence: AcceptedBlock['inputs'] | undefined;
+  /**
+   * Policy that {@link Sequencer.#input} was judged by, and that its block is sealed under: a newer one may become known between any two calls,
+   * for the process's other shards look for it too. Under a newer one the input is judged anew.
+   */
+  #inputPolicy: PolicyInForce | undefined;
+  /** Digest of the event schema without which the input behind {@link Sequencer.#input} cannot be judged. */
+  #held: string | undefined;
+  #lastEvidence: EvidenceInput | undefined;
   #attested: { readonly size: number; readonly root: Uint8Array } | undefined;
+  /** Size at which we stood after the log was trimmed under us: the same again, and there is no way on. */
+  #recoveredAt: number | undefined;
   #stateWrittenMs = 0;
-  #policyReadMs = 0;
+  #confirmedMs = 0;
+  #lookedAroundMs = Number.NEGATIVE_INFINITY;
+  /** Whether our clock was found to be wrong when we last looked. */
+  #clockOff = false;
   /** The archive's segment that the head lies in: a silent log closes it with a block that has no input. */
   #segment: OpenSegment = openSegment(0);
 
@@ -119,16 +157,29 @@ export class Sequencer {
 
   /** Owns the shard until `signal` aborts or a rule says STOP, which throws. */
   async run(signal: AbortSignal): Promise<void> {
-    await this.#retrying(signal, () => this.#recover(signal));
+    await this.#retrying(signal, () => this.#orRecover(signal, () => this.#recover(signal)));
     while (!signal.aborted && !this.#top().head.final) {
-      await this.#retrying(signal, () => this.#step(signal));
+      await this.#retrying(signal, () => this.#orRecover(signal, () => this.#step(signal)));
     }
     await this.#drain(signal);
   }
 
+  /** Where the log was trimmed under us, a newer snapshot stands for what is gone. Where it does not, that is STOP. */
+  async #orRecover(signal: AbortSignal, action: () => Promise<void>): Promise<void> {
+    try {
+      await action();
+    } catch (error) {
+      if (!isTrimmed(error) || this.#recoveredAt === this.#state.head.size) throw error;
+      this.#o.logger.warn('chain trimmed before it was read: recovering', { shard: this.#o.shard, reason: error.message });
+      await this.#recover(signal);
+      this.#recoveredAt = this.#state.head.size;
+    }
+  }
+
   async #step(signal: AbortSignal): Promise<void> {
-    await this.#refreshPolicies();
-    if (this.#inflight.length < this.#o.settings.depth && this.#o.owns()) {
+    await this.#lookAround();
+    const works = this.#o.owns() && !this.#clockOff;
+    if (this.#inflight.length < this.#o.settings.depth && works) {
       await this.#fill(signal);
       if (this.#input.length > 0 || this.#tickDue()) {
         await this.#orderNext(signal);
@@ -136,7 +187,8 @@ export class Sequencer {
       }
     }
     if (this.#inflight.length > 0) await this.#settle(signal);
-    else if (!this.#o.owns()) await this.#o.clock.sleep(this.#o.settings.pollMs, signal);
+    else if (this.#held !== undefined && works) await this.#obtainSchema(this.#held);
+    else if (!works) await this.#o.clock.sleep(this.#o.settings.pollMs, signal);
     await this.#writeState(false);
   }
 
@@ -178,7 +230,10 @@ export class Sequencer {
         { shard, attested: attested.size, size: this.#state.head.size },
       );
     }
-    await checkInputAnchor(this.#o.log, shard, this.#state.head.inputTo, await this.#lastInput());
+    // A newer generation is another topic: nothing of what was consumed stands in it.
+    const { inputGeneration, inputTo } = this.#state.head;
+    if (sources.policies.latest.policy.inputGeneration.generation === inputGeneration)
+      await checkInputAnchor(this.#o.log, shard, inputTo, await this.#lastInput());
     this.#o.logger.info('shard recovered', { shard, from: startSize, size: this.#state.head.size, streams: this.#state.streamCount });
   }
 
@@ -190,10 +245,12 @@ export class Sequencer {
     );
   }
 
-  async #lastInput(): Promise<AcceptedBlock['inputs'][number] | undefined> {
-    if (this.#lastEvidence !== undefined) return this.#lastEvidence.at(-1);
-    if (this.#chainOffset < 0) return undefined;
-    for await (const { block } of walkBack(this.#o.log, this.#o.shard, this.#chainOffset, this.#state.head.seal)) {
+  /** The evidence of the input that was consumed last, if it was of the generation that the head stands in. */
+  async #lastInput(): Promise<EvidenceInput | undefined> {
+    if (this.#lastEvidence !== undefined || this.#chainOffset < 0) return this.#lastEvidence;
+    const { seal: sealHash, inputGeneration } = this.#state.head;
+    for await (const { block, seal } of walkBack(this.#o.log, this.#o.shard, this.#chainOffset, sealHash)) {
+      if (seal.inputGeneration !== inputGeneration) return undefined;
       const last = decodeEvidence(block.evidence).at(-1);
       if (last !== undefined) return last;
     }
@@ -204,18 +261,13 @@ export class Sequencer {
   async #tail(signal: AbortSignal): Promise<void> {
     const { log, shard, sources } = this.#o;
     if (this.#chainOffset >= 0) await checkAnchor(log, shard, this.#chainOffset, this.#state.head.seal);
-    const { start, end } = await log.bounds(TOPICS.chain, shard);
-    if (start > this.#readPos) {
-      throw new LineproofError(
-        'LOG_DIVERGED',
-        `cannot go on: shard ${shard} of ${TOPICS.chain} starts at ${start}, blocks from ${this.#readPos} on were trimmed before they were read`,
-        { shard, start, readPos: this.#readPos },
-      );
-    }
+    const { end } = await this.#chainBounds();
     while (this.#readPos < end) {
       const records = await log.read(TOPICS.chain, shard, this.#readPos, { maxBytes: READ_BYTES, waitMs: 0 });
       if (records.length === 0) return;
       for (const record of records) {
+        // A hole: either the log holds nothing there, or it was trimmed since we looked.
+        if (record.offset > this.#readPos) await this.#chainBounds();
         const accepted = await judgeRecord(this.#state, record, sources, signal);
         if (accepted !== undefined) this.#advance(accepted, record.offset);
         this.#readPos = record.offset + 1;
@@ -223,20 +275,35 @@ export class Sequencer {
     }
   }
 
+  /** Bounds of the chain, which must not begin behind what is to be read next. */
+  async #chainBounds(): Promise<LogBounds> {
+    const { log, shard } = this.#o;
+    const bounds = await log.bounds(TOPICS.chain, shard);
+    if (bounds.start <= this.#readPos) return bounds;
+    throw trimmed(
+      `cannot go on: shard ${shard} of ${TOPICS.chain} starts at ${bounds.start}, blocks from ${this.#readPos} on were trimmed before they were read`,
+      { shard, start: bounds.start, readPos: this.#readPos },
+    );
+  }
+
   /** Moves the head over an accepted block. COMMIT POINT: the block stands in the log and every reader accepts it. */
   #advance(accepted: AcceptedBlock, offset: number): void {
-    const flight = this.#inflight[0];
-    if (flight !== undefined && equal(flight.accepted.delta.head.seal, accepted.delta.head.seal)) this.#inflight.shift();
-    else if (flight !== undefined) this.#forgetFlights();
+    const [flight] = this.#inflight;
+    const own = flight !== undefined && equal(flight.accepted.delta.head.seal, accepted.delta.head.seal) ? flight : undefined;
+    if (own !== undefined) this.#inflight.shift();
+    else this.#forgetFlights();
+    const sameInput = accepted.seal.inputGeneration === this.#state.head.inputGeneration;
+    this.#lastEvidence = accepted.inputs.at(-1) ?? (sameInput ? this.#lastEvidence : undefined);
     this.#o.local.note(accepted.delta, this.#state.apply(accepted.delta));
     this.#chainOffset = offset;
-    this.#lastEvidence = accepted.inputs.length > 0 ? accepted.inputs : this.#lastEvidence;
-    this.#pending.push(acceptedIdentities(accepted, offset, this.#window()));
+    const identities = own === undefined ? acceptedIdentities(accepted, offset, this.#window()) : identitiesAt(own.identities, offset);
+    this.#pending.push(identities);
     this.#growSegment(accepted);
     this.#checkAttested();
     this.#count(accepted);
   }
 
+  /** Somebody else's block is accepted: what we built, and the input read to go on with, belongs to a chain that does not exist. */
   #forgetFlights(): void {
     if (this.#inflight.length > 0) this.#o.metrics.add('lineproof_chainer_lost_races_total', 1, this.#labels());
     this.#inflight = [];
@@ -263,22 +330,23 @@ export class Sequencer {
 
   /** Reads on in the input when nothing of it is left. */
   async #fill(signal: AbortSignal): Promise<void> {
-    const policy = this.#o.sources.policies.latest.hex;
+    const policy = this.#o.sources.policies.latest;
     if (this.#inputPolicy !== policy) this.#input = [];
     this.#inputPolicy = policy;
     if (this.#input.length > 0) return;
     const waitMs = this.#inflight.length > 0 || this.#tickDue() ? 0 : this.#o.settings.pollMs;
     const from = () => {
-      const { inputTo, appendedAt } = this.#inputStart();
-      return { offset: inputTo, appendedAt, maxBytes: READ_BYTES, waitMs };
+      const { inputGeneration, inputTo, appendedAt } = this.#inputStart(policy);
+      const consumed = inputGeneration === this.#top().head.inputGeneration;
+      return { offset: inputTo, consumed, appendedAt, maxBytes: READ_BYTES, waitMs };
     };
-    let read = await readIntake(this.#o, from(), this.#rules(), signal);
+    let read = await readIntake(this.#o, from(), this.#rules(policy), signal);
     if (read.kind === 'trimmed') {
       await this.#tail(signal);
-      read = await readIntake(this.#o, from(), this.#rules(), signal);
+      read = await readIntake(this.#o, from(), this.#rules(policy), signal);
     }
     if (read.kind === 'trimmed') {
-      const { inputTo } = this.#inputStart();
+      const { inputTo } = this.#inputStart(policy);
       throw new LineproofError(
         'LOG_DIVERGED',
         `cannot go on: shard ${this.#o.shard} of ${TOPICS.events} starts at ${read.start}, messages from ${inputTo} on were trimmed before they were consumed`,
@@ -286,17 +354,33 @@ export class Sequencer {
       );
     }
     this.#input = [...read.intakes];
+    this.#held = read.held;
   }
 
-  #rules(): BatchRules {
+  /** Asks for a schema that is in force. Throws UNAVAILABLE where it is not to be had: our failure, for which nobody is rejected. */
+  async #obtainSchema(hex: string): Promise<void> {
+    const { sources } = this.#o;
+    this.#held = undefined;
+    await sources.refreshSchemas();
+    if (sources.eventSchema(hex) !== undefined || !sources.policies.latest.schemaInForce(hex)) return;
+    throw new LineproofError(
+      'UNAVAILABLE',
+      `cannot judge the next message: the registry does not give event schema ${hex}, which is in force`,
+      {
+        schema: hex,
+      },
+    );
+  }
+
+  #rules(policy: PolicyInForce): BatchRules {
     const { origin, shard, shards, sources } = this.#o;
-    return { origin, shard, shards, policy: sources.policies.latest, eventSchema: (hex) => sources.eventSchema(hex) };
+    return { origin, shard, shards, policy, eventSchema: (hex) => sources.eventSchema(hex) };
   }
 
   /** Where the next block's input starts: behind the last block, or where the policy says that a new generation of the topic does. */
-  #inputStart(): { inputGeneration: number; inputTo: number; appendedAt: number } {
+  #inputStart({ policy }: PolicyInForce): { inputGeneration: number; inputTo: number; appendedAt: number } {
     const { head } = this.#top();
-    const { generation, firstOffsets } = this.#o.sources.policies.latest.policy.inputGeneration;
+    const { generation, firstOffsets } = policy.inputGeneration;
     if (generation <= head.inputGeneration) return head;
     return { inputGeneration: generation, inputTo: firstOffsets[head.shard] ?? 0, appendedAt: head.appendedAt };
   }
@@ -336,8 +420,9 @@ export class Sequencer {
     if (known === undefined) return;
     const { sources, metrics } = this.#o;
     const view = this.#top();
-    const policy = sources.policies.latest;
-    const { inputGeneration, inputTo } = this.#inputStart();
+    const policy = this.#inputPolicy as PolicyInForce;
+    this.#checkSigner(policy);
+    const { inputGeneration, inputTo } = this.#inputStart(policy);
     const acceptedAt = Math.max(view.head.acceptedAt, this.#o.clock.nowMicros());
     const ordered = order(view, intakes, known, { acceptedAt, inputGeneration, laneRetentionMicros: policy.policy.laneRetentionMs * 1000 });
     await this.#keepRejected(ordered, signal);
@@ -346,6 +431,17 @@ export class Sequencer {
     this.#input = this.#input.slice(intakes.length);
     this.#launch(value, accepted, view);
     metrics.observe('lineproof_chainer_block_bytes', value.length, this.#labels());
+  }
+
+  /** A block by a key that the policy does not name would be ignored by every reader. */
+  #checkSigner(policy: PolicyInForce): void {
+    const { signer, shard } = this.#o;
+    if (policy.chainer(signer.name, signer.keyId)?.active === true) return;
+    throw new LineproofError(
+      'CONFIG_INVALID',
+      `cannot order shard ${shard}: ${signer.verifierKey} is no ACTIVE chainer key in the newest policy`,
+      { shard },
+    );
   }
 
   /** What refused bytes there are goes to `provenance.rejected` before the block that names them. COMMIT POINT of the refused bytes. */
@@ -358,7 +454,7 @@ export class Sequencer {
   #launch(value: Uint8Array, accepted: AcceptedBlock, view: LogView): void {
     const identities = acceptedIdentities(accepted, -1, this.#window());
     const after = this.#inflight.at(-1)?.append ?? Promise.resolve(undefined);
-    this.#inflight.push({ value, accepted, identities, view: overlay(view, accepted.delta), append: this.#append(value, after) });
+    this.#inflight.push({ value, accepted, identities, view: overlay(view, accepted.delta), append: this.#append(value, after), tries: 0 });
   }
 
   /** Appends behind the flight before; a flight whose predecessor failed waits for the judgement instead of overtaking it. */
@@ -391,7 +487,10 @@ export class Sequencer {
       });
     await this.#tail(signal);
     if (this.#inflight[0] !== flight) return;
-    await this.#o.clock.sleep(RETRY_MS, signal);
+    flight.tries += 1;
+    if (flight.tries === ALARM_TRIES)
+      this.#o.logger.error('shard holds', { shard: this.#o.shard, reason: 'the chain topic does not take the next block' });
+    await this.#o.clock.sleep(Math.min(RETRY_MS * 2 ** (flight.tries - 1), MAX_RETRY_MS), signal);
     let after: Flight['append'] | undefined;
     for (const again of this.#inflight) {
       again.append = this.#append(again.value, after ?? Promise.resolve({ offset: -1 }));
@@ -407,11 +506,14 @@ export class Sequencer {
 
   // --- the dedup window
 
+  /** The window of the policy in force in the head's block: a newer one counts from the first block that it seals. */
   #window(): WindowRules {
-    return windowRules(this.#o.sources.policies.latest.policy);
+    const { policies } = this.#o.sources;
+    const { policy } = this.#state.head;
+    return windowRules(((policy === null ? undefined : policies.byDigest(policy)) ?? policies.latest).policy);
   }
 
-  /** Confirms pending identities and looks `keys` up in one call. Undefined: the watermark did not match; start over. */
+  /** Looks `keys` up, and in the same call confirms the pending identities where there are enough of them. Undefined: the watermark did not match; start over. */
   async #lookup(keys: readonly Uint8Array[], signal: AbortSignal): Promise<((key: Uint8Array) => DedupHit | undefined) | undefined> {
     if (this.#watermark === undefined) {
       const stored = await this.#retrying(signal, () => this.#o.dedup.watermark(this.#o.shard));
@@ -419,8 +521,10 @@ export class Sequencer {
       return undefined;
     }
     const expect = this.#watermark;
-    const next = this.#pending.at(-1)?.watermark ?? expect;
-    const add = this.#pending.flatMap(({ entries }) => entries);
+    const confirms = this.#confirmDue();
+    const confirmed = confirms ? this.#pending : [];
+    const next = confirmed.at(-1)?.watermark ?? expect;
+    const add = confirmed.flatMap(({ entries }) => entries);
     const dropBelowSlot = firstSlot(this.#state.head.appendedAt, this.#window());
     const answer = await this.#call({ shard: this.#o.shard, expect, next, add, dropBelowSlot, wipe: false, lookup: keys }, signal);
     if (!answer.ok) {
@@ -428,18 +532,27 @@ export class Sequencer {
       return undefined;
     }
     this.#watermark = next;
-    this.#pending = [];
+    if (confirms) {
+      this.#pending = [];
+      this.#confirmedMs = this.#o.clock.monotonicMs();
+    }
     const stored = new Map<string, DedupHit>();
     for (const [i, hit] of answer.hits.entries()) if (hit !== undefined) stored.set(keyText(keys[i] as Uint8Array), hit);
-    const flights = this.#inflight.map(({ identities }) => identities.hits);
+    const unconfirmed = [...this.#inflight.map(({ identities }) => identities.hits), ...this.#pending.map(({ hits }) => hits)];
     return (key) => {
       const text = keyText(key);
-      for (const hits of flights) {
+      for (const hits of unconfirmed) {
         const hit = hits.get(text);
-        if (hit !== undefined) return hit;
+        if (hit !== undefined && hit.slot >= dropBelowSlot) return hit;
       }
       return stored.get(text);
     };
+  }
+
+  #confirmDue(): boolean {
+    const { clock, settings } = this.#o;
+    const waiting = this.#pending.reduce((sum, { entries }) => sum + entries.length, 0);
+    return waiting >= settings.confirmIdentities || (waiting > 0 && clock.monotonicMs() - this.#confirmedMs >= settings.confirmIntervalMs);
   }
 
   /** One call of the index, sent again unchanged until there is an answer. */
@@ -485,31 +598,34 @@ export class Sequencer {
   /** Blocks from the head back to the start of the window. A block missing before it: the log lost what it must keep, LOG_DIVERGED. */
   async *#windowBlocks(): AsyncGenerator<WalkedBlock> {
     const { head } = this.#state;
-    const from = head.appendedAt - this.#window().windowMicros;
+    // What left the window under one policy does not come back under another: the window's start never falls.
+    let from = head.appendedAt - this.#window().windowMicros;
     let first = head.size;
     for await (const walked of walkBack(this.#o.log, this.#o.shard, this.#chainOffset, head.seal)) {
       const last = lastAppendedAt(walked.block);
       if (last !== undefined && last < from) return;
       yield walked;
+      from = Math.max(from, (last ?? 0) - this.#windowMicrosOf(walked.seal));
       first = walked.seal.firstIndex;
     }
     if (first === 0 || this.#chainOffset < 0) return;
-    throw new LineproofError(
-      'LOG_DIVERGED',
+    throw trimmed(
       `cannot rebuild the dedup index: shard ${head.shard} of ${TOPICS.chain} lost blocks below leaf ${first}, which lie inside the dedup window`,
       { shard: head.shard, first },
     );
   }
 
+  /** The window that the policy of a block allows; none to speak of where the policy is not known, for then it is not ours to shorten. */
+  #windowMicrosOf(seal: Seal): number {
+    const policy = this.#o.sources.policies.byDigest(toHex(seal.policy));
+    return policy === undefined ? Number.POSITIVE_INFINITY : windowRules(policy.policy).windowMicros;
+  }
+
   /** A watermark that is not on our chain, while the log still holds its offset with another block: index and log contradict each other. */
   async #checkForeignWatermark(stored: Extract<Watermark, { kind: 'at' }>): Promise<void> {
-    const { start, end } = await this.#o.log.bounds(TOPICS.chain, this.#o.shard);
-    if (stored.chainOffset < start || stored.chainOffset >= end || stored.size === 0) return;
-    for await (const walked of walkBack(this.#o.log, this.#o.shard, this.#chainOffset, this.#state.head.seal)) {
-      if (walked.offset > stored.chainOffset) continue;
-      if (walked.offset === stored.chainOffset && toHex(walked.sealHash) === stored.seal) return;
-      break;
-    }
+    if (stored.size === 0) return;
+    const record = await chainRecordAt(this.#o.log, this.#o.shard, stored.chainOffset);
+    if (record === undefined || carriesSeal(record, fromHex(stored.seal))) return;
     throw new LineproofError(
       'LOG_DIVERGED',
       `cannot go on: the dedup index of shard ${this.#o.shard} stands at a block that is not on the chain; was the log set back?`,
@@ -517,24 +633,32 @@ export class Sequencer {
     );
   }
 
+  /**
+   * Fills the index anew from the chain, oldest block first, so that of two links of one identity the newer is remembered.
+   * The chain is walked before anything is written: where it lacks a block, the index stays as it is.
+   */
   async #rebuild(stored: Watermark, signal: AbortSignal): Promise<void> {
     const started = this.#o.clock.monotonicMs();
-    const { shard, dedup } = this.#o;
+    const { shard, dedup, log } = this.#o;
     const token = toHex(randomBytes(16));
-    let expect = stored;
-    let blocks = 0;
+    const offsets: number[] = [];
+    if (this.#chainOffset >= 0) for await (const { offset } of this.#windowBlocks()) offsets.push(offset);
+    let [expect, blocks] = [stored, 0];
     const step = async (next: Watermark, add: BlockIdentities['entries'], wipe: boolean): Promise<boolean> => {
       const answer = await this.#retrying(signal, () => dedup.window({ shard, expect, next, add, wipe, lookup: [] }));
       if (answer.ok) expect = next;
       return answer.ok;
     };
     if (!(await step({ kind: 'building', token, step: 0 }, [], true))) return;
-    if (this.#chainOffset >= 0) {
-      for await (const { block, seal, offset, sealHash } of this.#windowBlocks()) {
-        const { entries } = blockIdentities(block, seal, offset, sealHash, this.#window());
-        if (!(await step({ kind: 'building', token, step: ++blocks }, entries, false))) return;
-      }
+    for await (const { block, seal, offset, sealHash } of blocksAt(log, shard, offsets.toReversed())) {
+      const { entries } = blockIdentities(block, seal, offset, sealHash, this.#window());
+      if (!(await step({ kind: 'building', token, step: ++blocks }, entries, false))) return;
     }
+    if (blocks < offsets.length)
+      throw trimmed(`cannot rebuild the dedup index: shard ${shard} of ${TOPICS.chain} lost blocks while they were read`, {
+        shard,
+        blocks,
+      });
     const at = watermarkOf(this.#state.head, this.#chainOffset);
     if (!(await step(at, [], false))) return;
     this.#watermark = at;
@@ -544,11 +668,26 @@ export class Sequencer {
 
   // --- housekeeping
 
-  async #refreshPolicies(): Promise<void> {
+  /** Looks for new policies and at the clocks, now and then. */
+  async #lookAround(): Promise<void> {
     const now = this.#o.clock.monotonicMs();
-    if (now - this.#policyReadMs < this.#o.settings.policyIntervalMs) return;
-    this.#policyReadMs = now;
+    if (now - this.#lookedAroundMs < this.#o.settings.policyIntervalMs) return;
+    this.#lookedAroundMs = now;
     if (await this.#o.sources.refreshPolicies()) await this.#o.sources.refreshSchemas();
+    await this.#checkClock();
+  }
+
+  /** Our clock dates blocks: where it and the index's differ by more than the policy allows, one is wrong, and the shard holds. */
+  async #checkClock(): Promise<void> {
+    const { clock, dedup, logger, shard, sources } = this.#o;
+    const before = clock.nowMicros();
+    const theirs = await dedup.nowMicros();
+    const after = clock.nowMicros();
+    const differMs = theirs === undefined ? 0 : Math.round(Math.max(0, before - theirs, theirs - after) / 1000);
+    const off = differMs > sources.policies.latest.policy.clockSkewMs;
+    if (off && !this.#clockOff)
+      logger.error('shard holds: this clock and the dedup index differ by more than clockSkew', { shard, differMs });
+    this.#clockOff = off;
   }
 
   async #writeState(always: boolean): Promise<void> {
@@ -558,16 +697,19 @@ export class Sequencer {
     await this.#o.local.write(this.#state.head, this.#chainOffset, this.#segment);
   }
 
-  /** Runs `action` until it succeeds; what cannot get better by itself is thrown. */
+  /** Runs `action` until it succeeds; what cannot get better by itself is thrown. What lasts raises an alarm, once. */
   async #retrying<T>(signal: AbortSignal, action: () => Promise<T>): Promise<T> {
-    for (let waitMs = RETRY_MS; ; waitMs = Math.min(2 * waitMs, MAX_RETRY_MS)) {
+    const { shard, logger, clock } = this.#o;
+    for (let tries = 1, waitMs = RETRY_MS; ; tries++, waitMs = Math.min(2 * waitMs, MAX_RETRY_MS)) {
       try {
-        return await action();
+        const result = await action();
+        if (tries > ALARM_TRIES) logger.info('shard goes on', { shard });
+        return result;
       } catch (error) {
         if (!(error instanceof LineproofError && error.retryable) || signal.aborted) throw error;
-        if (!hasCode(error, 'UNAVAILABLE'))
-          this.#o.logger.error('shard holds', { shard: this.#o.shard, code: error.code, reason: error.message });
-        await this.#o.clock.sleep(waitMs, signal);
+        if (tries === (hasCode(error, 'UNAVAILABLE') ? ALARM_TRIES : 1))
+          logger.error('shard holds', { shard, code: error.code, reason: error.message });
+        await clock.sleep(waitMs, signal);
       }
     }
   }

@@ -1,4 +1,4 @@
-import { sha256Into } from '#crypto';
+import { sha256, sha256Into } from '#crypto';
 import { equal } from './bytes.ts';
 import { EMPTY_ROOT } from './tree/hash.ts';
 
@@ -7,11 +7,9 @@ nodeInput[0] = 3;
 
 /** Inner node of the batch tree: `H(0x03 ‖ left ‖ right)` (docs/formats.md §2). */
 export function batchNode(left: Uint8Array, right: Uint8Array): Uint8Array {
-  const node = new Uint8Array(32);
   nodeInput.set(left, 1);
   nodeInput.set(right, 33);
-  sha256Into(nodeInput, node, 0);
-  return node;
+  return sha256(nodeInput);
 }
 
 /**

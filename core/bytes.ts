@@ -9,6 +9,16 @@ export function utf8(text: string): Uint8Array {
   return encoder.encode(text);
 }
 
+/** Writes the UTF-8 bytes of `text` to `out` at `at`, where there is room for three of each of its units; the offset behind them. Short ASCII, as names are, costs a fifth of the encoder's call. */
+export function utf8Into(text: string, out: Uint8Array, at: number): number {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit >= 0x80) return at + encoder.encodeInto(text, out.subarray(at)).written;
+    out[at + i] = unit;
+  }
+  return at + text.length;
+}
+
 /** Text of UTF-8 `bytes`, a byte order mark kept; throws FORMAT_INVALID on malformed input. */
 export function utf8Text(bytes: Uint8Array): string {
   try {

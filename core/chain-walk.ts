@@ -37,6 +37,22 @@ export async function* walkBack(log: Log, shard: number, offset: number, sealHas
   }
 }
 
+/** The blocks at these offsets, which rise, as far as the log still holds them. */
+export async function* blocksAt(log: Log, shard: number, offsets: readonly number[]): AsyncGenerator<WalkedBlock> {
+  const wanted = new Set(offsets);
+  const end = (offsets.at(-1) ?? -1) + 1;
+  for (let next = offsets[0] ?? 0; next < end; ) {
+    const records = await log.read(TOPICS.chain, shard, next, { maxBytes: READ_BYTES, waitMs: 0 });
+    const last = records.at(-1);
+    if (last === undefined) return;
+    for (const record of records) {
+      const walked = wanted.has(record.offset) ? takeApart(record) : undefined;
+      if (walked !== undefined) yield walked;
+    }
+    next = last.offset + 1;
+  }
+}
+
 async function readRange(log: Log, shard: number, from: number, end: number): Promise<LogRecord[]> {
   const range: LogRecord[] = [];
   for (let next = from; next < end; ) {

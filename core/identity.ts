@@ -1,5 +1,5 @@
 import { sha256 } from '#crypto';
-import { concat, fromHex, toHex, utf8 } from './bytes.ts';
+import { concat, fromHex, toHex, utf8, utf8Into } from './bytes.ts';
 import { LineproofError } from './errors.ts';
 
 /** UUIDv7 (RFC 9562): milliseconds of `nowMicros`, then 10 bytes of `random`. */
@@ -43,10 +43,20 @@ export function parseUuid(text: string): Uint8Array {
   return fromHex(text.replaceAll('-', ''));
 }
 
+/** What is hashed is put together here and never outlives a call. */
+let keyInput = new Uint8Array(1024);
+
 function keyed(prefix: number, stream: string, rest: Uint8Array): Uint8Array {
-  const name = utf8(stream);
-  if (name.length > 0xffff) throw new LineproofError('LIMIT_EXCEEDED', `cannot hash identity: the stream name has ${name.length} bytes`);
-  return sha256(concat(Uint8Array.of(prefix, name.length >> 8, name.length & 0xff), name, rest)).slice(0, 16);
+  const room = 3 + 3 * stream.length + rest.length;
+  if (room > keyInput.length) keyInput = new Uint8Array(2 * room);
+  const end = utf8Into(stream, keyInput, 3);
+  const length = end - 3;
+  if (length > 0xffff) throw new LineproofError('LIMIT_EXCEEDED', `cannot hash identity: the stream name has ${length} bytes`);
+  keyInput[0] = prefix;
+  keyInput[1] = length >> 8;
+  keyInput[2] = length & 0xff;
+  keyInput.set(rest, end);
+  return sha256(keyInput.subarray(0, end + rest.length)).slice(0, 16);
 }
 
 function stamp(id: Uint8Array, version: number): Uint8Array {

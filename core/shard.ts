@@ -21,9 +21,23 @@ export function murmur2(bytes: Uint8Array): number {
 
 /** The shard of `stream` (docs/formats.md §1): by hash, but `lineproof/<topic>/<shard>` lives in the shard that it names, where there is such a one. */
 export function shardOf(stream: string, shards: number): number {
-  const own = OWN_STREAM.exec(stream);
+  const own = stream.startsWith('lineproof/') ? OWN_STREAM.exec(stream) : null;
   if (own !== null && Number(own[1]) < shards) return Number(own[1]);
-  return (murmur2(utf8(stream)) & 0x7fffffff) % shards;
+  return hashOf(stream) % shards;
+}
+
+/** Hashes that were computed, bounded: a stream's name comes again with each of its events, and several parts ask. */
+const hashes = new Map<string, number>();
+const HASHES_KEPT = 16_384;
+
+function hashOf(stream: string): number {
+  let hash = hashes.get(stream);
+  if (hash === undefined) {
+    hash = murmur2(utf8(stream)) & 0x7fffffff;
+    if (hashes.size >= HASHES_KEPT) hashes.clear();
+    hashes.set(stream, hash);
+  }
+  return hash;
 }
 
 function word(bytes: Uint8Array, at: number, count: number): number {

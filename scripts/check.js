@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 
 const CHECKS = [
   ['types', 'tsc', '-p', 'tsconfig.json'],
+  ['types of infra', 'tsc', '-p', 'infra/tsconfig.json'],
   ['format and lint', 'biome', 'check', '.'],
   ['type-aware lint', 'oxlint'],
   [
@@ -19,6 +20,8 @@ const CHECKS = [
     'schemas',
     'sdk',
     'cli',
+    'infra',
+    'bench',
     'test',
   ],
   ['unused', 'knip'],

@@ -22,7 +22,7 @@ export interface ByteRange {
  * Durable when resolved; throws UNAVAILABLE (retryable) when the outcome is unknown.
  */
 export interface ObjectStore {
-  /** The object, or the part of it that lies in `range`, with the tag of the whole; undefined when there is none. */
+  /** The object, or the part of it that lies in `range`; undefined when there is none. Only a tag that came with the whole can be used to replace it. */
   get(key: string, range?: ByteRange): Promise<StoredObject | undefined>;
   /** Writes `bytes` unless `key` exists (`If-None-Match: *`): true when written, false when something is there, which is left as it is. */
   create(key: string, bytes: Uint8Array): Promise<boolean>;

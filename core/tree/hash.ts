@@ -15,27 +15,23 @@ nodeInput[0] = 1;
 
 /** RFC 6962 §2.1 leaf hash `H(0x00 ‖ leaf)` in a new array; throws LIMIT_EXCEEDED above 65,535 bytes. */
 export function leafHash(leaf: Uint8Array): Uint8Array {
-  const hash = new Uint8Array(HASH_BYTES);
-  leafHashInto(leaf, hash, 0);
-  return hash;
+  return sha256(leafInputOf(leaf));
 }
 
 /** Leaf hashes of `leaves`, in order; all of them are views of one new array. Throws LIMIT_EXCEEDED as {@link leafHash} does. */
 export function hashLeaves(leaves: readonly Uint8Array[]): Uint8Array[] {
   const arena = new Uint8Array(HASH_BYTES * leaves.length);
   return leaves.map((leaf, i) => {
-    leafHashInto(leaf, arena, HASH_BYTES * i);
+    sha256Into(leafInputOf(leaf), arena, HASH_BYTES * i);
     return arena.subarray(HASH_BYTES * i, HASH_BYTES * (i + 1));
   });
 }
 
 /** RFC 6962 §2.1 node hash `H(0x01 ‖ left ‖ right)` of two 32-byte hashes, in a new array. */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
-  const hash = new Uint8Array(HASH_BYTES);
   nodeInput.set(left, 1);
   nodeInput.set(right, 1 + HASH_BYTES);
-  sha256Into(nodeInput, hash, 0);
-  return hash;
+  return sha256(nodeInput);
 }
 
 /** Hashes the two adjoining hashes that begin at `at` in `hashes`, and writes the result to `to`, which may lie over them. */
@@ -52,9 +48,10 @@ export function subtreeRoot(hashes: Uint8Array): Uint8Array {
   return work.slice(0, HASH_BYTES);
 }
 
-function leafHashInto(leaf: Uint8Array, out: Uint8Array, at: number): void {
+/** `0x00 ‖ leaf`, valid until the next call. */
+function leafInputOf(leaf: Uint8Array): Uint8Array {
   if (leaf.length > LIMITS.leafBytes)
     throw new LineproofError('LIMIT_EXCEEDED', `cannot hash leaf: ${leaf.length} bytes are more than ${LIMITS.leafBytes}`);
   leafInput.set(leaf, 1);
-  sha256Into(leafInput.subarray(0, 1 + leaf.length), out, at);
+  return leafInput.subarray(0, 1 + leaf.length);
 }

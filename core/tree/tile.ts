@@ -57,16 +57,19 @@ export function parseTilePath(path: string): TilePath {
  * A bundle goes with each tile of level 0.
  */
 export function tilesOf(size: number, since = 0): TileName[] {
-  const tiles: TileName[] = [];
+  return [...eachTileOf(size, since)];
+}
+
+/** {@link tilesOf} one by one, for a size that may be a lie: nobody can hold the names of 2^53 leaves' tiles. */
+export function* eachTileOf(size: number, since = 0): Generator<TileName> {
   for (let level = 0; level < LEVELS; level++) {
     const hashes = subtrees(size, level);
     const before = subtrees(since, level);
     for (let n = Math.floor(before / TILE_WIDTH); n * TILE_WIDTH < hashes; n++) {
       const width = Math.min(TILE_WIDTH, hashes - n * TILE_WIDTH);
-      if (n * TILE_WIDTH + width > before) tiles.push({ level, n, width });
+      if (n * TILE_WIDTH + width > before) yield { level, n, width };
     }
   }
-  return tiles;
 }
 
 /** The partial tiles of a log of `size` leaves, level 0 first: with their hashes a log can grow, and its root be computed. */

@@ -441,6 +441,29 @@ describe('uniqueness', () => {
   });
 });
 
+describe('a policy that makes the dedup window longer', () => {
+  async function linkedAgain(afterMs: number): Promise<Scene> {
+    const scene = await makeScene();
+    await scene.block([await scene.say('again')]);
+    scene.time += afterMs * 1000;
+    await scene.block([await scene.say('between')]);
+    await scene.archive.close();
+    await scene.world.nextPolicy((policy) => ({ ...policy, dedupWindowMs: 3 * policy.dedupWindowMs }));
+    scene.archive.forget();
+    await scene.block([await scene.say('again')]);
+    return scene;
+  }
+
+  test('does not bring back what had left it before', async () => {
+    const verdict = await (await linkedAgain(70_000)).end();
+    expect([codes(verdict), codes(verdict, 'NOTE')]).toEqual([[], ['UNIQUE REPEATED_AFTER_WINDOW']]);
+  });
+
+  test('holds what was in it', async () => {
+    expect(codes(await (await linkedAgain(50_000)).end())).toEqual(['UNIQUE LINKED_TWICE']);
+  });
+});
+
 describe('what was decided', () => {
   const rows: readonly Violation[] = [
     { name: 'a link is marked without a gap', failed: ['POLICY MARKS_WRONG'], spoil: (forgery) => changeLink(forgery, 1, { marks: 1 }) },

@@ -1,5 +1,4 @@
 import { describe, expect, test } from '@jest/globals';
-import { verdictText } from '../../auditor/verdict-text.ts';
 import { verifyArchive } from '../../auditor/verify.ts';
 import { parseVerifierKey } from '../../core/key.ts';
 import { richArchive, richWorld } from '../support/rich-archive.ts';
@@ -9,7 +8,6 @@ describe('an archive in which nothing is wrong', () => {
     const world = await richWorld();
     const { objects } = await richArchive(world);
     const verdict = await verifyArchive(objects, { keys: [parseVerifierKey(world.root.verifierKey)] });
-    console.log(verdictText(verdict), [...objects.map.keys()].join('\n'));
     expect(verdict.ok).toBe(true);
   });
 });

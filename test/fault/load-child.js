@@ -5,8 +5,20 @@ import { openEmbedded } from '../../dist/cli/embedded.js';
 
 const [data, run] = process.argv.slice(2);
 const embedded = await openEmbedded({ data, segmentMaxAgeMs: 1000, logLevel: 'error' });
-writeSync(1, 'open\n');
+say('open');
 const collector = embedded.collector;
+
+/** The whole line, at once: a pipe whose reader is behind takes a part, or answers EAGAIN. */
+function say(line) {
+  const bytes = Buffer.from(`${line}\n`);
+  for (let done = 0; done < bytes.length; ) {
+    try {
+      done += writeSync(1, bytes, done);
+    } catch (error) {
+      if (error.code !== 'EAGAIN') throw error;
+    }
+  }
+}
 
 async function produce(lane) {
   for (let i = 0; ; i++) {
@@ -16,7 +28,7 @@ async function produce(lane) {
       actor: { id: `load-${lane}`, kind: 'JOB' },
       attributes: { run, lane: String(lane), number: String(i) },
     });
-    writeSync(1, `${id}\n`);
+    say(id);
   }
 }
 

@@ -70,8 +70,15 @@ export interface ArchiveRun {
   readonly archiver: Archiver;
 }
 
+/** What an archiver needs of a chain. */
+export interface Archivable {
+  readonly world: World;
+  readonly log: Log;
+  readonly sources: Sources;
+}
+
 /** Archives shard 0 of the chain until there is nothing more to read; `options` stand over the usual ones. */
-export async function archiveChain(chain: TestChain, objects: ObjectStore, options: Partial<ArchiverOptions> = {}): Promise<ArchiveRun> {
+export async function archiveChain(chain: Archivable, objects: ObjectStore, options: Partial<ArchiverOptions> = {}): Promise<ArchiveRun> {
   const { world, log, sources } = chain;
   const [metrics, logger, stop] = [new TestMetrics(), new TestLogger(), new AbortController()];
   const archiver = new Archiver({

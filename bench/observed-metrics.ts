@@ -1,0 +1,42 @@
+import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
+import type { MetricName } from '../core/metric-names.ts';
+import type { Labels, Metrics } from '../core/ports/metrics.ts';
+import type { Attestation } from './system.ts';
+
+/** The metrics of a system, kept as it keeps them, and read along: which notes cover which links, and when they were there. */
+export class ObservedMetrics implements Metrics {
+  readonly #kept = prometheusMetrics();
+  /** Links up to each size of a shard's log, by shard. */
+  readonly #links = new Map<string, number>();
+  readonly #linksAt = new Map<string, number>();
+  readonly #attested: { readonly shard: string; readonly size: number; readonly atMs: number }[] = [];
+
+  add(name: MetricName, by: number, labels?: Labels): void {
+    this.#kept.add(name, by, labels);
+    if (name !== 'lineproof_chainer_links_total') return;
+    const shard = labels?.['shard'] ?? '';
+    this.#links.set(shard, (this.#links.get(shard) ?? 0) + by);
+  }
+
+  set(name: MetricName, value: number, labels?: Labels): void {
+    this.#kept.set(name, value, labels);
+    const shard = labels?.['shard'] ?? '';
+    if (name === 'lineproof_chainer_size') this.#linksAt.set(`${shard}/${value}`, this.#links.get(shard) ?? 0);
+    if (name === 'lineproof_archiver_attested_size' && value > 0) this.#attested.push({ shard, size: value, atMs: performance.now() });
+  }
+
+  observe(name: MetricName, value: number, labels?: Labels): void {
+    this.#kept.observe(name, value, labels);
+  }
+
+  forget(name: MetricName, labels?: Labels): void {
+    this.#kept.forget(name, labels);
+  }
+
+  attestations(): Attestation[] {
+    return this.#attested.flatMap(({ shard, size, atMs }) => {
+      const links = this.#linksAt.get(`${shard}/${size}`);
+      return links === undefined ? [] : [{ shard: Number(shard), links, atMs }];
+    });
+  }
+}

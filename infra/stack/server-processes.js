@@ -1,0 +1,145 @@
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf, StackError } from './stack-error.js';
+
+/** Every server carries this variable with its folder and name: /proc is then the one place that knows what runs, and no number in a file can be stale. */
+const MARK = 'LINEPROOF_STACK_SERVER';
+const POLL_MS = 50;
+
+/**
+ * How one server is run.
+ * @typedef {object} Launch
+ * @property {string} command
+ * @property {readonly string[]} args
+ * @property {Readonly<Record<string, string>>} [env]
+ * @property {string} [cwd]
+ */
+
+/** @param {string} folder @param {string} name */
+export function logFile(folder, name) {
+  return join(folder, 'logs', `${name}.log`);
+}
+
+/**
+ * Starts a server that outlives this process, with nothing of this process's environment but where things are.
+ * @param {string} folder
+ * @param {string} name
+ * @param {Launch} launch
+ * @returns {Promise<void>}
+ */
+export async function startServer(folder, name, { command, args, env = {}, cwd = folder }) {
+  const log = openSync(logFile(folder, name), 'a', 0o600);
+  const { PATH = '', HOME = '/' } = process.env;
+  const child = spawn(command, [...args], {
+    cwd,
+    detached: true,
+    stdio: ['ignore', log, log],
+    env: { PATH, HOME, TMPDIR: join(folder, 'tmp'), LC_ALL: 'C.UTF-8', ...env, [MARK]: `${folder}#${name}` },
+  });
+  closeSync(log);
+  await new Promise((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', (error) => reject(new StackError(`cannot start ${name}: ${error.message}`)));
+  });
+  child.unref();
+}
+
+/**
+ * Process ids of a stack's running servers by name, from /proc. An ended process that nobody has waited for has no environment
+ * there and counts as ended.
+ * @param {string} folder
+ */
+export function runningServers(folder) {
+  const prefix = `${MARK}=${folder}#`;
+  /** @type {Map<string, number[]>} */
+  const running = new Map();
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    const mark = environmentOf(entry).find((variable) => variable.startsWith(prefix));
+    if (mark === undefined) continue;
+    const name = mark.slice(prefix.length);
+    running.set(name, [...(running.get(name) ?? []), Number(entry)]);
+  }
+  return running;
+}
+
+/** @param {string} pid */
+function environmentOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+  } catch {
+    return []; // ended meanwhile, or another user's
+  }
+}
+
+/**
+ * Ends a stack's servers: TERM to all, and KILL to those that are there after `graceMs`. Gives the names of the killed.
+ * @param {string} folder
+ * @param {number} graceMs
+ */
+export async function stopServers(folder, graceMs) {
+  signalAll(folder, 'SIGTERM');
+  if (await allEnded(folder, graceMs)) return [];
+  const killed = [...runningServers(folder).keys()];
+  signalAll(folder, 'SIGKILL');
+  if (!(await allEnded(folder, graceMs)))
+    throw new StackError(`cannot stop ${[...runningServers(folder).keys()].join(', ')}: still there after SIGKILL`);
+  return killed;
+}
+
+/** @param {string} folder @param {'SIGTERM' | 'SIGKILL'} signal */
+function signalAll(folder, signal) {
+  for (const pid of [...runningServers(folder).values()].flat()) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // Ended by itself between the look and the signal.
+    }
+  }
+}
+
+/** @param {string} folder @param {number} withinMs */
+async function allEnded(folder, withinMs) {
+  const endMs = performance.now() + withinMs;
+  while (runningServers(folder).size > 0) {
+    if (performance.now() > endMs) return false;
+    await delay(POLL_MS);
+  }
+  return true;
+}
+
+/**
+ * Waits until `check` succeeds; fails when the server ends before, or after `withinMs`, with the end of its log.
+ * @param {string} folder
+ * @param {string} name
+ * @param {() => Promise<void>} check
+ * @param {number} withinMs
+ * @param {AbortSignal} signal
+ */
+export async function waitUntilReady(folder, name, check, withinMs, signal) {
+  const endMs = performance.now() + withinMs;
+  for (;;) {
+    const failure = await check().then(
+      () => undefined,
+      (/** @type {unknown} */ error) => error,
+    );
+    if (failure === undefined) return;
+    if (signal.aborted) throw new StackError('cannot go on: interrupted');
+    if (!runningServers(folder).has(name)) throw new StackError(`cannot start ${name}: it ended\n${logTail(folder, name)}`);
+    if (performance.now() > endMs) {
+      throw new StackError(`cannot start ${name}: not ready in ${withinMs / 1000} s (${messageOf(failure)})\n${logTail(folder, name)}`);
+    }
+    await delay(POLL_MS);
+  }
+}
+
+const TAIL_LINES = 15;
+
+/** @param {string} folder @param {string} name */
+function logTail(folder, name) {
+  const file = logFile(folder, name);
+  const lines = readFileSync(file, 'utf8').trim().split('\n').slice(-TAIL_LINES);
+  return [`  ${file}:`, ...lines.map((line) => `  ${line}`)].join('\n');
+}

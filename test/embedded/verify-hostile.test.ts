@@ -1,0 +1,442 @@
+import { chmodSync, mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { deflateRawSync } from 'node:zlib';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { sha256 } from '#crypto';
+import { openFolderObjectStore } from '../../adapters/folder-object-store.ts';
+import { verifyArchive } from '../../auditor/verify.ts';
+import { exitCodeOf } from '../../cli/exit-codes.ts';
+import { logKeysOf, policyKey } from '../../core/archive-keys.ts';
+import { archivedEventSchema, encodeArchivedEvent } from '../../core/archived-event.ts';
+import { concat, toHex, utf8 } from '../../core/bytes.ts';
+import { formatCheckpoint } from '../../core/checkpoint.ts';
+import { encodeEnvelope, signEnvelope } from '../../core/dsse.ts';
+import { parseVerifierKey } from '../../core/key.ts';
+import { encodeLink } from '../../core/leaf.ts';
+import { signNote } from '../../core/note.ts';
+import { writeContainer } from '../../core/ocf.ts';
+import { encodePolicy, policyDigest } from '../../core/policy.ts';
+import type { ListedObject, ObjectStore, StoredObject } from '../../core/ports/object-store.ts';
+import { segmentSyncMarker } from '../../core/segment.ts';
+import { encodeBundle } from '../../core/tree/tile.ts';
+import type { Verdict } from '../../core/verdict.ts';
+import { noteOf } from '../support/archive.ts';
+import { runProgram, temporaryFolder } from '../support/command.ts';
+import { ArchiveObjects, ForgedArchive } from '../support/forged-archive.ts';
+import { START_MICROS, testId } from '../support/producer.ts';
+import { required, richWorld, SECOND } from '../support/rich-archive.ts';
+import { codes, makeScene, type Scene } from '../support/scene.ts';
+
+const KEYS = logKeysOf(0);
+const SEVENS = new Uint8Array(32).fill(7);
+
+async function endedScene(): Promise<Scene> {
+  const scene = await makeScene();
+  await scene.end();
+  return scene;
+}
+
+function verify(store: ObjectStore, scene: Scene): Promise<Verdict> {
+  return verifyArchive(store, { keys: [parseVerifierKey(scene.world.root.verifierKey)] });
+}
+
+function named({ findings }: Verdict, code: string): (string | undefined)[] {
+  return findings.filter((finding) => finding.code === code && finding.severity === 'FAILED').map(({ place }) => place.object);
+}
+
+/** An archive whose listing says what it wants, and that counts what is read. */
+class LyingObjects extends ArchiveObjects {
+  readonly sizes = new Map<string, number>();
+  readonly read: string[] = [];
+
+  constructor(objects: ArchiveObjects) {
+    super();
+    for (const [key, bytes] of objects.map) this.map.set(key, bytes);
+  }
+
+  override get(key: string): Promise<StoredObject | undefined> {
+    this.read.push(key);
+    return super.get(key);
+  }
+
+  override async *list(prefix: string): AsyncGenerator<ListedObject> {
+    for await (const { key, size } of super.list(prefix)) yield { key, size: this.sizes.get(key) ?? size };
+  }
+}
+
+describe('sizes that lie', () => {
+  test('an object larger than its kind can be is named, and never loaded', async () => {
+    const scene = await endedScene();
+    const keys = [...scene.archive.objects.map.keys()];
+    const kinds = new Set<string>();
+    for (const key of keys) {
+      const kind = key.replaceAll(/[0-9a-f]{3,}|\d+/g, 'n');
+      if (kinds.has(kind)) continue;
+      kinds.add(kind);
+      const lying = new LyingObjects(scene.archive.objects);
+      lying.sizes.set(key, 10 * 2 ** 30);
+      const verdict = await verify(lying, scene);
+      expect({ key, ok: verdict.ok, named: named(verdict, 'TOO_LARGE'), read: lying.read.includes(key) }).toEqual({
+        key,
+        ok: false,
+        named: [key],
+        read: false,
+      });
+    }
+    expect(kinds.size).toBeGreaterThanOrEqual(10);
+  });
+
+  test.each([2 ** 53 - 1, 2 ** 40])('a checkpoint of %d leaves, signed with the stolen log key: what is missing is named', async (size) => {
+    const scene = await endedScene();
+    const note = utf8(await noteOf(scene.archive.signer, size, SEVENS));
+    scene.archive.objects.map.set(KEYS.signed, note).set(KEYS.checkpoint, note);
+    const verdict = await scene.verify();
+    expect(codes(verdict)).toEqual(expect.arrayContaining(['ARCHIVE MISSING', 'LOG LEAVES_MISSING']));
+    expect(verdict.unlisted['MISSING']).toBeLessThan(10_000);
+  });
+
+  test.each(['9007199254740992', '1152921504606846976', '-1', '1e3', '007'])('a checkpoint of %s leaves is none', async (size) => {
+    const scene = await endedScene();
+    const text = formatCheckpoint({ origin: 'example.org/log/0', size: 1, root: SEVENS }).replace('\n1\n', `\n${size}\n`);
+    scene.archive.objects.map.set(KEYS.checkpoint, utf8(await signNote(text, scene.archive.signer)));
+    const verdict = await scene.verify();
+    expect([codes(verdict), named(verdict, 'NOTE_MALFORMED')]).toEqual([['LOG NOTE_MALFORMED'], [KEYS.checkpoint]]);
+  });
+
+  test('a manifest that lists one file a thousand times has it read once', async () => {
+    const scene = await makeScene();
+    await scene.end({ manifest: (manifest) => ({ ...manifest, objects: manifest.objects.flatMap((each) => Array(1000).fill(each)) }) });
+    const counting = new LyingObjects(scene.archive.objects);
+    expect(codes(await verify(counting, scene))).toEqual(['ARCHIVE MANIFEST_OBJECTS']);
+    for (const key of counting.read.filter((each) => each.endsWith('.avro')))
+      expect([key, counting.read.filter((each) => each === key).length]).toEqual([key, 1]);
+  });
+
+  test('an events file that decompresses to more than a segment can hold is not read to its end', async () => {
+    const scene = await makeScene();
+    const { archive, world } = scene;
+    const big = world.schema.encode(world.event('a', 'big', { attributes: [{ key: 'k', value: 'v'.repeat(200_000) }] }));
+    await scene.end();
+    const [first, end] = [18, archive.size];
+    const key = KEYS.events(first, end, world.schema.hex);
+    const row = encodeArchivedEvent(
+      {
+        logIndex: first,
+        streamIndex: 0,
+        acceptedAt: START_MICROS,
+        producer: world.producer.name,
+        epoch: testId('epoch scene'),
+        seq: 0,
+        inputOffset: 0,
+        position: 0,
+        marks: 0,
+        leafHash: SEVENS,
+      },
+      big,
+    );
+    const root = await rootOf(archive);
+    const sync = segmentSyncMarker(`${world.origin}/0`, first, end, root);
+    const pieces: Uint8Array[] = [];
+    const records = Array<Uint8Array>(800).fill(row);
+    for await (const piece of writeContainer(archivedEventSchema(world.schema.text), sync, records, (data) => deflateRawSync(data)))
+      pieces.push(piece);
+    archive.objects.map.set(key, concat(...pieces));
+    const verdict = await scene.verify();
+    expect(named(verdict, 'TOO_LARGE')).toEqual([key]);
+    expect(verdict.findings.find(({ code }) => code === 'TOO_LARGE')?.message).toContain('decompresses');
+  });
+
+  test('links without end and without a seal do not fill the memory', async () => {
+    const scene = await endedScene();
+    const { archive } = scene;
+    const link = encodeLink({
+      kind: 'link',
+      stream: 's'.repeat(256),
+      index: 0,
+      previous: SEVENS,
+      event: SEVENS,
+      schema: SEVENS,
+      acceptedAt: 1,
+      inputOffset: 0,
+      position: 0,
+      marks: 0,
+    });
+    const leaves = Array<Uint8Array>(256).fill(link);
+    for (let n = 0; n < 12; n++)
+      archive.objects.map.set(`${KEYS.folder}/tile/entries/00${n}`.replace('0010', '010').replace('0011', '011'), encodeBundle(leaves));
+    const note = utf8(await noteOf(archive.signer, 12 * 256, SEVENS));
+    archive.objects.map.set(KEYS.signed, note).set(KEYS.checkpoint, note);
+    const verdict = await scene.verify();
+    expect(codes(verdict)).toContain('LOG BLOCK_TOO_LARGE');
+    expect(verdict.findings.filter(({ code }) => code === 'BLOCK_TOO_LARGE')).toHaveLength(1);
+  });
+});
+
+async function rootOf(archive: ForgedArchive): Promise<Uint8Array> {
+  const text = new TextDecoder().decode(await archive.note());
+  return Uint8Array.from(Buffer.from(required(text.split('\n')[2]), 'base64'));
+}
+
+describe('two histories', () => {
+  test.each(['signed', 'checkpoint', 'checkpointAt'] as const)(
+    '%s over another root of the same size, signed with the log key: LOG',
+    async (which) => {
+      const scene = await endedScene();
+      const { archive } = scene;
+      const key = which === 'checkpointAt' ? KEYS.checkpointAt(archive.size) : KEYS[which];
+      archive.objects.map.set(key, utf8(await noteOf(archive.signer, archive.size, SEVENS)));
+      const verdict = await scene.verify();
+      expect([codes(verdict), named(verdict, 'ROOT_WRONG')]).toEqual([['LOG ROOT_WRONG'], [key]]);
+    },
+  );
+
+  test('a note between two seals over another root is found: every size that was signed is compared', async () => {
+    const scene = await endedScene();
+    scene.archive.objects.map.set(KEYS.checkpointAt(10), utf8(await noteOf(scene.archive.signer, 10, SEVENS)));
+    expect(codes(await scene.verify())).toEqual(['LOG ROOT_WRONG']);
+  });
+
+  test('the same chainer and log key, another history: their tiles do not fit into this archive', async () => {
+    const [scene, other] = [await endedScene(), await makeScene()];
+    await other.block([await other.say('another past')]);
+    await other.end();
+    const { map } = scene.archive.objects;
+    for (const [key, bytes] of other.archive.objects.map) if (key.includes('/tile/')) map.set(key, bytes);
+    const verdict = await scene.verify();
+    expect(verdict.ok).toBe(false);
+    expect(verdict.properties.LOG.result).toBe('FAILED');
+  });
+
+  test('two versions of a policy, both signed by the root key: POLICY', async () => {
+    const scene = await makeScene();
+    const { world } = scene;
+    const before = world.policy;
+    await world.nextPolicy();
+    await scene.end();
+    const payload = encodePolicy({ ...before.policy, version: 2, previous: before.hex, dedupWindowMs: 59_000 });
+    const key = policyKey(toHex(policyDigest(payload)));
+    scene.archive.objects.map.set(key, encodeEnvelope(await signEnvelope('policy', payload, [world.root])));
+    const verdict = await scene.verify();
+    expect([verdict.ok, verdict.properties.POLICY.result]).toEqual([false, 'FAILED']);
+  });
+});
+
+describe('what was taken from elsewhere', () => {
+  test('the log of another origin: LOG', async () => {
+    const scene = await endedScene();
+    const other = await makeScene(await richWorld());
+    Object.assign(other.world, { origin: 'example.org/other' });
+    const foreign = utf8(
+      await signNote(formatCheckpoint({ origin: 'example.org/other/0', size: scene.archive.size, root: SEVENS }), scene.archive.signer),
+    );
+    scene.archive.objects.map.set(KEYS.checkpoint, foreign);
+    const verdict = await scene.verify();
+    expect([codes(verdict), verdict.findings.find(({ code }) => code === 'NOTE_MALFORMED')?.message]).toEqual([
+      ['LOG NOTE_MALFORMED'],
+      expect.stringContaining('example.org/other/0'),
+    ]);
+  });
+
+  test('the logs of two shards changed places: LOG', async () => {
+    const world = await richWorld(2);
+    const first = new ForgedArchive(world, 0);
+    const second = new ForgedArchive(world, 1, first.objects);
+    for (const archive of [first, second]) {
+      await archive.block({ messages: [1], appendedAt: START_MICROS, acceptedAt: START_MICROS });
+      await archive.block({ messages: [1], appendedAt: START_MICROS + 20 * SECOND, acceptedAt: START_MICROS + 20 * SECOND });
+      await archive.close();
+    }
+    const keys = [parseVerifierKey(world.root.verifierKey)];
+    expect(codes(await verifyArchive(first.objects, { keys }))).toEqual([]);
+    const swapped = new ArchiveObjects();
+    for (const [key, bytes] of first.objects.map)
+      swapped.map.set(
+        key.replace(/^logs\/([01])/, (_, shard) => `logs/${1 - Number(shard)}`),
+        bytes,
+      );
+    const verdict = await verifyArchive(swapped, { keys });
+    expect([verdict.ok, codes(verdict)]).toEqual([false, expect.arrayContaining(['ARCHIVE MANIFEST_SIGNATURE', 'LOG NOTE_MALFORMED'])]);
+  });
+
+  test('a log of a shard that the origin does not have is named', async () => {
+    const scene = await endedScene();
+    const key = 'logs/7/checkpoint';
+    scene.archive.objects.map.set(key, required(scene.archive.objects.map.get(KEYS.checkpoint)));
+    const verdict = await scene.verify();
+    expect([codes(verdict), named(verdict, 'UNKNOWN_OBJECT')]).toEqual([['ARCHIVE UNKNOWN_OBJECT'], [key]]);
+  });
+});
+
+async function everything<T>(given: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const each of given) all.push(each);
+  return all;
+}
+
+describe('an archive that grows while it is read', () => {
+  /** Grows by a block, at most `times` times, each time after its listing was given. */
+  function growing(scene: Scene, times: number, segments: boolean): ObjectStore {
+    const { objects } = scene.archive;
+    let grown = 0;
+    const list = async function* (prefix: string): AsyncGenerator<ListedObject> {
+      for (const each of await everything(objects.list(prefix))) yield each;
+      if (grown++ >= times) return;
+      await scene.block([await scene.say(`grown ${grown}`)]);
+      if (segments) {
+        scene.time += 20 * SECOND;
+        await scene.block([]);
+      }
+      await (segments ? scene.archive.close() : scene.archive.publish());
+    };
+    return Object.assign(Object.create(objects) as ArchiveObjects, { list });
+  }
+
+  test.each([
+    ['tiles', 1, false],
+    ['tiles, again and again', 3, false],
+    ['segments', 2, true],
+  ])('by %s is judged as it stood: no finding', async (_, times, segments) => {
+    const scene = await makeScene();
+    const before = scene.archive.size;
+    const verdict = await verify(growing(scene, times, segments), scene);
+    expect([verdict.ok, codes(verdict)]).toEqual([true, []]);
+    expect(verdict.properties.LOG.counts['leaves']).toBeGreaterThan(before);
+  });
+
+  test('faster than it can be listed ends all the same', async () => {
+    const scene = await makeScene();
+    expect(typeof (await verify(growing(scene, 1000, false), scene)).ok).toBe('boolean');
+  });
+
+  test('an object that is removed after it was listed is MISSING', async () => {
+    const scene = await endedScene();
+    const key = KEYS.evidence(0, 18);
+    const { objects } = scene.archive;
+    const get = (asked: string): Promise<StoredObject | undefined> => (asked === key ? Promise.resolve(undefined) : objects.get(asked));
+    const verdict = await verify(Object.assign(Object.create(objects) as ArchiveObjects, { get }), scene);
+    expect([verdict.ok, named(verdict, 'MISSING')]).toEqual([false, [key]]);
+  });
+});
+
+describe('a folder that is made to harm its reader', () => {
+  const folder = temporaryFolder('hostile');
+  let scene: Scene;
+  beforeAll(async () => {
+    scene = await endedScene();
+  });
+  beforeEach(() => {
+    rmSync(folder.path, { recursive: true, force: true });
+    for (const [key, bytes] of scene.archive.objects.map) {
+      mkdirSync(dirname(join(folder.path, key)), { recursive: true });
+      writeFileSync(join(folder.path, key), bytes);
+    }
+  });
+  afterAll(() => folder.release());
+
+  const judge = async (): Promise<Verdict> => verify(await openFolderObjectStore(folder.path), scene);
+  const pathOf = (key: string): string => join(folder.path, key);
+  const outside = (key: string): string => {
+    const path = `${folder.path}-outside`;
+    writeFileSync(path, required(scene.archive.objects.map.get(key)));
+    return path;
+  };
+
+  test('as it was made: OK', async () => {
+    expect((await judge()).ok).toBe(true);
+  });
+
+  const makePipe = async (path: string): Promise<void> => expect(await runProgram('mkfifo', [path])).toMatchObject({ code: 0 });
+  const plants: readonly (readonly [string, (path: string, key: string) => unknown])[] = [
+    ['a folder', (path) => mkdirSync(path)],
+    [
+      'a folder that is not empty',
+      (path) => {
+        mkdirSync(path);
+        writeFileSync(join(path, 'x'), 'x');
+      },
+    ],
+    ['a link to the same bytes outside of the archive', (path, key) => symlinkSync(outside(key), path)],
+    ['a link to itself', (path) => symlinkSync(path, path)],
+    ['a link to a device without end', (path) => symlinkSync('/dev/zero', path)],
+    ['a pipe that nobody writes to', makePipe],
+    [
+      'ten gigabytes of nothing',
+      (path) => {
+        writeFileSync(path, '');
+        truncateSync(path, 10 * 2 ** 30);
+      },
+    ],
+  ];
+  const places = [
+    'logs/0/checkpoint',
+    'logs/0/signed',
+    KEYS.manifest(0, 18),
+    KEYS.evidence(0, 18),
+    'logs/0/tile/0/000.p/23',
+    'logs/0/tile/entries/000.p/23',
+  ];
+  test.each(plants.flatMap(([what, plant]) => places.map((key) => [what, key, plant] as const)))(
+    '%s in the place of %s: FAILED, naming it',
+    async (_, key, plant) => {
+      expect(scene.archive.size).toBe(23);
+      rmSync(pathOf(key));
+      await plant(pathOf(key), key);
+      const verdict = await judge();
+      const failed = verdict.findings.filter(({ severity }) => severity === 'FAILED').map(({ place }) => place.object);
+      expect([verdict.ok, failed]).toEqual([false, expect.arrayContaining([key])]);
+      rmSync(pathOf(key), { recursive: true });
+    },
+  );
+
+  test.each(['archive.json', 'logs/0/tile/0/000.p/18'])('a link in the place of %s, which may be missing: FAILED', async (key) => {
+    const path = outside(key);
+    rmSync(pathOf(key));
+    symlinkSync(path, pathOf(key));
+    expect(named(await judge(), 'MISSING')).toEqual([key]);
+  });
+
+  test('a planted link, pipe or file that no note and no manifest knows is named', async () => {
+    symlinkSync('/etc/passwd', pathOf('logs/0/passwd'));
+    await makePipe(pathOf('policies/pipe'));
+    writeFileSync(pathOf('schemas/notes.txt'), 'x');
+    writeFileSync(Buffer.concat([Buffer.from(`${folder.path}/logs/0/`), Buffer.from([0xff, 0xfe])]), 'x');
+    expect(named(await judge(), 'UNKNOWN_OBJECT')).toEqual(['logs/0/passwd', 'logs/0/\uFFFD\uFFFD', 'policies/pipe', 'schemas/notes.txt']);
+  });
+
+  describe('a file or folder that this user may not read', () => {
+    /** As somebody who is not root, for whom every file is readable. */
+    async function unprivileged<T>(work: () => Promise<T>): Promise<T> {
+      if (process.geteuid?.() !== 0) return work();
+      process.seteuid?.(65_534);
+      try {
+        return await work();
+      } finally {
+        process.seteuid?.(0);
+      }
+    }
+
+    test.each(['logs/0/checkpoint', KEYS.evidence(0, 18), 'logs/0/tile', 'policies'])(
+      '%s: an error of this machine, and no finding',
+      async (key) => {
+        chmodSync(folder.path, 0o755);
+        chmodSync(pathOf(key), 0);
+        const error = await unprivileged(async () =>
+          judge().then(
+            () => undefined,
+            (reason: unknown) => reason,
+          ),
+        );
+        chmodSync(pathOf(key), 0o755);
+        expect(error).toMatchObject({ code: 'IO_FAILED', message: expect.stringMatching(/EACCES/) });
+        expect(exitCodeOf(error)).toBe(74);
+      },
+    );
+  });
+});
+
+test('bytes and names of an archive never reach a terminal as control characters', async () => {
+  const scene = await endedScene();
+  scene.archive.objects.map.set('logs/0/\u001b]0;owned\u0007', sha256(SEVENS));
+  const { verdictText } = await import('../../auditor/verdict-text.ts');
+  expect(verdictText(await scene.verify())).not.toMatch(/[^\P{Cc}\n]/u);
+});

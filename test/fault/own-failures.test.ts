@@ -1,0 +1,186 @@
+import { describe, expect, test } from '@jest/globals';
+import { batchRoot } from '../../core/batch-tree.ts';
+import { eventDigest } from '../../core/event.ts';
+import { EVENT_SCHEMA } from '../../core/event-schema.ts';
+import { TOPICS } from '../../core/ports/log.ts';
+import { REASONS } from '../../core/reasons.ts';
+import { SCHEMA_TEXTS } from '../../core/schema-texts.ts';
+import { auditProblems, ChainOracle, readChain } from '../support/chain-oracle.ts';
+import { type CallFault, ChainerSim, NO_FAULT } from '../support/chainer-sim.ts';
+import { EVENT_SCHEMA_V2 } from '../support/event-v2.ts';
+import { BATCH_SCHEMA_ID, makeWorld, type TestLane, type TestMessage, type World } from '../support/producer.ts';
+import { Random } from '../support/random.ts';
+
+const SECOND = 1_000_000;
+const LOST: CallFault = { now: 0, late: 0, fails: true };
+
+interface Shard {
+  readonly world: World;
+  readonly sim: ChainerSim;
+  readonly lane: TestLane;
+}
+
+/** A shard on which nothing happened yet; calls whose name begins with one of `away` get no answer. */
+async function makeShard(away: Set<string> = new Set()): Promise<Shard> {
+  const world = await makeWorld({
+    schemas: [EVENT_SCHEMA, EVENT_SCHEMA_V2],
+    policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000, clockSkewMs: 1000 }),
+  });
+  const fault = (name: string): CallFault => ([...away].some((prefix) => name.startsWith(prefix)) ? LOST : NO_FAULT);
+  const sim = new ChainerSim({ world, random: new Random(1), fault });
+  await sim.publishPolicies(1);
+  return { world, sim, lane: world.lane('own failures') };
+}
+
+async function send({ sim }: Shard, message: TestMessage): Promise<void> {
+  await sim.log.append(TOPICS.events, 0, [{ key: null, value: message.value }]);
+}
+
+/** A batch of events of the later schema. */
+function later({ world, lane }: Shard, word: string): Promise<TestMessage> {
+  const { digest: schema } = EVENT_SCHEMA_V2;
+  const bytes = EVENT_SCHEMA_V2.encode(world.event('a', word));
+  return lane.next([bytes], { schema, root: batchRoot([eventDigest(schema, bytes)]) });
+}
+
+function consumed({ sim }: Shard): number {
+  return Math.max(0, ...sim.living.map(({ sequencer }) => sequencer.state.head.inputTo));
+}
+
+async function turns({ sim }: Shard, count: number): Promise<void> {
+  const end = sim.turns + count;
+  await sim.run(() => sim.turns >= end);
+}
+
+/** Nothing goes on and nothing is refused, while alarms are raised. */
+async function holds(shard: Shard, at: number, alarm: RegExp): Promise<void> {
+  await turns(shard, 300);
+  expect(consumed(shard)).toBe(at);
+  expect(shard.sim.log.history(TOPICS.rejected, 0)).toEqual([]);
+  const alarms = shard.sim.processes.flatMap(({ logger }) => logger.lines.filter((line) => line.startsWith('error')));
+  expect([...new Set(alarms)]).toEqual([expect.stringMatching(alarm)]);
+}
+
+/** Everything that was sent is linked, in its order, and nothing was refused but at the offsets named. */
+async function goesOn(shard: Shard, refused: readonly (readonly [offset: number, reason: number])[] = []): Promise<void> {
+  const { sim, world, lane } = shard;
+  await send(shard, await lane.next([], { lanes: [{ epoch: lane.epoch, shard: 0, number: lane.number + 1, seq: lane.seq, final: true }] }));
+  const { end } = await sim.log.bounds(TOPICS.events, 0);
+  await sim.run(() => consumed(shard) === end);
+  await sim.beSilent();
+  await sim.stopAll();
+  await sim.archive();
+  const inputs = readChain(sim.log, world).blocks.flatMap(({ accepted }) => accepted.inputs);
+  expect(inputs.flatMap(({ outcome, reason }, offset) => (outcome === 'REJECTED' ? [[offset, reason]] : []))).toEqual(refused);
+  if (refused.length > 0) return;
+  expect(new ChainOracle(sim.log, world).check()).toEqual([]);
+  expect(await auditProblems(sim.objects, world)).toEqual([]);
+}
+
+describe('our own failure holds the shard with an alarm, rejects nothing, and ends by itself:', () => {
+  test.each([
+    ['the registry, when a message comes with an id that was not asked about', 'registry.get'],
+    ['the registry at the start', 'registry.list'],
+    ['the dedup index', 'dedup'],
+    ['the chain topic', 'log.append provenance.chain'],
+    ['the rejected topic', 'log.append provenance.rejected'],
+    ['the input topic', 'log.read provenance.events'],
+    ['the policies', 'log.read provenance.control'],
+  ])('%s is away', async (_, name) => {
+    const away = new Set([name]);
+    const shard = await makeShard(away);
+    const { sim, world, lane } = shard;
+    const bad = name.includes('rejected') ? [new Uint8Array([1])] : [];
+    await send(shard, await lane.next([...world.events('a', '1'), ...bad]));
+    sim.start();
+    await turns(shard, 20);
+    await send(shard, await lane.next(world.events('a', '2')));
+    await holds(shard, 0, /^error shard holds$/);
+    away.clear();
+    await goesOn(shard);
+  });
+
+  test('an event schema that is in force is not to be had', async () => {
+    const shard = await makeShard();
+    const { sim, world, lane } = shard;
+    sim.eventSchemas = [EVENT_SCHEMA.text];
+    sim.start();
+    await send(shard, await lane.next(world.events('a', '1')));
+    await send(shard, await later(shard, '2'));
+    await send(shard, await lane.next(world.events('a', '3')));
+    await holds(shard, 1, /^error shard holds$/);
+    sim.eventSchemas = world.schemas.map(({ text }) => text);
+    await goesOn(shard);
+    expect(readChain(sim.log, world).state.stream('a')?.index).toBe(2);
+  });
+
+  test('an event schema of a block that somebody else appended is not to be had', async () => {
+    const shard = await makeShard();
+    const { sim, world } = shard;
+    sim.start();
+    await send(shard, await later(shard, '1'));
+    await sim.run(() => consumed(shard) === 1);
+    for (const process of sim.living) sim.kill(process);
+    sim.eventSchemas = [EVENT_SCHEMA.text];
+    sim.start();
+    await turns(shard, 300);
+    expect(sim.living.map(({ logger }) => logger.lines)).toEqual([['error shard holds: a schema that it needs cannot be had']]);
+    sim.eventSchemas = world.schemas.map(({ text }) => text);
+    await goesOn(shard);
+  });
+
+  test('a policy that a block names is not known', async () => {
+    const shard = await makeShard();
+    const { sim, world } = shard;
+    await world.nextPolicy((policy) => ({ ...policy, dedupWindowMs: policy.dedupWindowMs + 1 }));
+    const { value } = await world.block(world.state(), { messages: [] });
+    await sim.log.append(TOPICS.chain, 0, [{ key: null, value }]);
+    sim.start();
+    await turns(shard, 300);
+    expect(sim.living.map(({ logger }) => logger.lines)).toEqual([['error shard holds: a policy that it needs cannot be had']]);
+    await sim.publishPolicies(2);
+    await goesOn(shard);
+  });
+
+  test('its clock and the dedup index’s differ by more than the policy allows', async () => {
+    for (const differ of [-2 * SECOND, 2 * SECOND]) {
+      const shard = await makeShard();
+      const { sim, lane, world } = shard;
+      sim.dedup.differ = differ;
+      sim.start();
+      await send(shard, await lane.next(world.events('a', '1')));
+      await holds(shard, 0, /^error shard holds: this clock and the dedup index differ by more than clockSkew$/);
+      sim.dedup.differ = differ / 4;
+      await goesOn(shard);
+    }
+  });
+});
+
+describe('what is put right is believed without a restart:', () => {
+  test('a policy that does not demand the missing schema any more: its messages are refused, and the shard goes on', async () => {
+    const shard = await makeShard();
+    const { sim, world, lane } = shard;
+    sim.eventSchemas = [EVENT_SCHEMA.text];
+    sim.start();
+    await send(shard, await later(shard, '1'));
+    await holds(shard, 0, /^error shard holds$/);
+    await world.nextPolicy((policy) => ({ ...policy, schemas: [EVENT_SCHEMA.hex] }));
+    await sim.publishPolicies(2);
+    await send(shard, await lane.next(world.events('a', '2')));
+    await goesOn(shard, [[0, REASONS.SCHEMA_NOT_IN_FORCE]]);
+  });
+
+  test('a registry id that stands for nothing when it is first met, and later for the batch schema', async () => {
+    const shard = await makeShard();
+    const { sim, world, lane } = shard;
+    sim.schemaOfId = () => undefined;
+    sim.start();
+    const early = await lane.next(world.events('a', '1'));
+    await send(shard, early);
+    await sim.run(() => consumed(shard) === 1);
+    sim.schemaOfId = (id) => (id === BATCH_SCHEMA_ID ? SCHEMA_TEXTS.SignedBatch : undefined);
+    sim.now += 10 * SECOND;
+    await send(shard, early);
+    await goesOn(shard, [[0, REASONS.SCHEMA_ID_UNKNOWN]]);
+  });
+});

@@ -1,0 +1,293 @@
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { LineproofError } from '../../core/errors.ts';
+import { TOPICS } from '../../core/ports/log.ts';
+import { auditProblems, ChainOracle, readChain } from '../support/chain-oracle.ts';
+import { ChainerSim } from '../support/chainer-sim.ts';
+import { forge, honest } from '../support/forged-block.ts';
+import { makeWorld, type TestMessage, type World } from '../support/producer.ts';
+import { Random } from '../support/random.ts';
+import type { SimRecord } from '../support/sim-log.ts';
+
+const SECOND = 1_000_000;
+
+let world: World;
+/** Three batches of one lane, and its end. */
+let messages: TestMessage[];
+
+beforeAll(async () => {
+  world = await smallWorld();
+  const lane = world.lane('stops');
+  messages = [];
+  for (const word of ['1', '2', '3']) messages.push(await lane.next(world.events('a', word)));
+  messages.push(await lane.next([], { lanes: [{ epoch: lane.epoch, shard: 0, number: 4, seq: 3, final: true }] }));
+});
+
+function smallWorld(): Promise<World> {
+  return makeWorld({
+    policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000, dedupWindowMs: 60_000, clockSkewMs: 1000, laneRetentionMs: 600_000 }),
+  });
+}
+
+/** A shard whose blocks hold one message each, 20 s apart, worked on by one process that still lives. */
+async function makeShard(given = world, input: readonly TestMessage[] = messages): Promise<ChainerSim> {
+  const sim = new ChainerSim({ world: given, random: new Random(1) });
+  await sim.publishPolicies(1);
+  sim.start();
+  for (const message of input) await send(sim, message.value);
+  return sim;
+}
+
+/** Sends a message and waits until it is in a block; time passes. */
+async function send(sim: ChainerSim, value: Uint8Array): Promise<void> {
+  await sim.log.append(TOPICS.events, 0, [{ key: null, value }]);
+  sim.now += 20 * SECOND;
+  await consumed(sim);
+}
+
+async function consumed(sim: ChainerSim): Promise<void> {
+  const { end } = await sim.log.bounds(TOPICS.events, 0);
+  await sim.run(() => sim.living.every(({ sequencer }) => sequencer.state.head.inputTo === end));
+}
+
+/** Ends the process and starts another, which has its memory or none. */
+async function restart(sim: ChainerSim, memory: 'kept' | 'lost'): Promise<void> {
+  const last = sim.processes.at(-1);
+  if (last?.alive && last.failure === undefined) await sim.stopAll();
+  for (const process of sim.living) sim.kill(process);
+  sim.start(memory === 'kept' ? last?.store.copy() : undefined);
+}
+
+/** What the one living process dies of. */
+async function stop(sim: ChainerSim): Promise<string> {
+  try {
+    await sim.run(() => false, 500);
+  } catch (error) {
+    if (error instanceof LineproofError) return `${error.code}: ${error.message}`;
+    throw error;
+  }
+  throw new Error('the process should have stopped');
+}
+
+/** All goes on: what comes is linked, and nothing is wrong in the end. */
+async function goesOn(sim: ChainerSim, given = world): Promise<void> {
+  await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array([4, 2]) }]);
+  await consumed(sim);
+  await sim.beSilent();
+  await sim.stopAll();
+  await sim.archive();
+  expect(new ChainOracle(sim.log, given).check()).toEqual([]);
+  expect(await auditProblems(sim.objects, given)).toEqual([]);
+}
+
+/** Sets chain and input back to their first record, and writes another history in the place of the rest, in as many blocks as told. */
+async function rewrite(sim: ChainerSim, blocks: number): Promise<void> {
+  const { state } = readChain(sim.log, world, 1);
+  for (const topic of [TOPICS.chain, TOPICS.events]) sim.log.setBack(topic, 0, 1);
+  const lane = world.lane('rewritten');
+  for (let i = 0; i < blocks; i++) {
+    const message = await lane.next(world.events('a', `other ${i}`));
+    await sim.log.append(TOPICS.events, 0, [{ key: null, value: message.value }]);
+    const { value, accepted } = await world.block(state, { messages: [message], appendedAt: state.head.appendedAt + 20 * SECOND });
+    state.apply(accepted.delta);
+    await sim.log.append(TOPICS.chain, 0, [{ key: null, value }]);
+  }
+}
+
+function forgetSnapshots({ objects: { objects } }: ChainerSim): void {
+  for (const key of objects.keys()) if (key.includes('/snapshots/')) objects.delete(key);
+}
+
+describe('a chainer stops', () => {
+  test('not, where nothing is wrong: a restart with its memory, without it, and from a snapshot', async () => {
+    for (const memory of ['kept', 'lost'] as const) {
+      for (const archived of [false, true]) {
+        const sim = await makeShard();
+        if (archived) await sim.archive();
+        await restart(sim, memory);
+        await goesOn(sim);
+      }
+    }
+  });
+
+  test('where the chain lost the block that it remembers', async () => {
+    const sim = await makeShard();
+    sim.log.setBack(TOPICS.chain, 0, 2);
+    await restart(sim, 'kept');
+    expect(await stop(sim)).toBe(
+      'LOG_BEHIND: cannot go on: shard 0 of provenance.chain ends at 2, before the block at offset 3 that was read from it',
+    );
+  });
+
+  test('where the chain lost it while the process runs', async () => {
+    const sim = await makeShard();
+    sim.log.setBack(TOPICS.chain, 0, 2);
+    await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
+    expect(await stop(sim)).toBe(
+      'LOG_BEHIND: cannot go on: shard 0 of provenance.chain ends at 3, before the block at offset 3 that was read from it',
+    );
+  });
+
+  test('where another record stands at the place of the block that it remembers', async () => {
+    const sim = await makeShard();
+    sim.log.setBack(TOPICS.chain, 0, 3);
+    await sim.log.append(TOPICS.chain, 0, [{ key: null, value: new Uint8Array(9) }]);
+    await restart(sim, 'kept');
+    expect(await stop(sim)).toBe(
+      'LOG_DIVERGED: cannot go on: shard 0 of provenance.chain holds another record at offset 3 than the block that was read from it',
+    );
+  });
+
+  test('where the chain gives less than the archive attests', async () => {
+    const sim = await makeShard();
+    await sim.archive();
+    forgetSnapshots(sim);
+    sim.log.setBack(TOPICS.chain, 0, 2);
+    await restart(sim, 'lost');
+    expect(await stop(sim)).toBe('LOG_BEHIND: cannot go on: the archive attests 7 leaves of shard 0, the chain topic gives only 4');
+  });
+
+  test.each([
+    [3, 'at 8 leaves the chain of shard 0 has another root than the archive attests'],
+    [6, 'at 8 leaves the chain of shard 0 has another root than the archive attests'],
+  ])('where the archive attests another history than the chain gives, in %s blocks', async (blocks, fact) => {
+    const sim = await makeShard();
+    await sim.archive();
+    forgetSnapshots(sim);
+    await rewrite(sim, blocks);
+    await restart(sim, 'lost');
+    expect(await stop(sim)).toBe(`ARCHIVE_DIVERGED: cannot go on: ${fact}`);
+  });
+
+  test('where the dedup index knows more than the chain gives', async () => {
+    const sim = await makeShard();
+    sim.log.setBack(TOPICS.chain, 0, 2);
+    await restart(sim, 'lost');
+    expect(await stop(sim)).toBe('LOG_BEHIND: cannot go on: the dedup index knows 6 leaves of shard 0, the chain topic gives only 4');
+  });
+
+  test('where the dedup index stands at a block, and the chain holds another one there', async () => {
+    const sim = await makeShard();
+    await rewrite(sim, 4);
+    await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
+    await restart(sim, 'lost');
+    expect(await stop(sim)).toBe(
+      'LOG_DIVERGED: cannot go on: the dedup index of shard 0 stands at a block that is not on the chain; was the log set back?',
+    );
+  });
+
+  test('not, where the dedup index stands at a block of which the chain knows nothing any more: it is filled anew', async () => {
+    const sim = await makeShard();
+    sim.dedup.setWatermark(0, { kind: 'at', size: 5, seal: '00'.repeat(32), chainOffset: 1000 });
+    await goesOn(sim);
+  });
+
+  test('not, where the dedup index stands at a block older than the window that lies twice on the chain', async () => {
+    const sim = await makeShard(world, messages.slice(0, 1));
+    const [first] = sim.log.history(TOPICS.chain, 0);
+    await sim.log.append(TOPICS.chain, 0, [{ key: null, value: (first as SimRecord).value }]);
+    await send(sim, (messages[1] as TestMessage).value);
+    const setBack = sim.dedup.copy();
+    sim.now += 200 * SECOND;
+    for (const message of messages.slice(2)) await send(sim, message.value);
+    setBack();
+    await goesOn(sim);
+  });
+
+  test('where input was trimmed before it was consumed', async () => {
+    const sim = await makeShard();
+    for (let i = 0; i < 3; i++) await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
+    await sim.log.trim(TOPICS.events, 0, 6);
+    expect(await stop(sim)).toBe(
+      'LOG_DIVERGED: cannot go on: shard 0 of provenance.events starts at 6, messages from 4 on were trimmed before they were consumed',
+    );
+  });
+
+  test('where the input topic ends before what was consumed, at a restart and while it runs', async () => {
+    for (const again of [true, false]) {
+      const sim = await makeShard();
+      sim.log.setBack(TOPICS.events, 0, 2);
+      if (again) await restart(sim, 'kept');
+      expect(await stop(sim)).toBe(
+        'LOG_BEHIND: cannot go on: shard 0 of provenance.events ends at 2, before offset 4 up to which it was consumed',
+      );
+    }
+  });
+
+  test('where another message stands in the input than the one that was consumed last', async () => {
+    const sim = await makeShard();
+    sim.log.setBack(TOPICS.events, 0, 3);
+    await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
+    await restart(sim, 'kept');
+    expect(await stop(sim)).toBe(
+      'LOG_DIVERGED: cannot go on: shard 0 of provenance.events holds another message at offset 3 than the one that was consumed; name a new input generation in the policy if the topic was made anew',
+    );
+  });
+
+  test('where blocks are missing inside the dedup window, and leaves the index as it is', async () => {
+    const sim = await makeShard();
+    await sim.log.trim(TOPICS.chain, 0, 2);
+    sim.dedup.flush();
+    await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
+    for (const again of [false, true]) {
+      if (again) await restart(sim, 'kept');
+      expect(await stop(sim)).toBe(
+        'LOG_DIVERGED: cannot rebuild the dedup index: shard 0 of provenance.chain lost blocks below leaf 4, which lie inside the dedup window',
+      );
+      expect(await sim.dedup.watermark(0)).toEqual({ kind: 'absent' });
+    }
+  });
+
+  test('where a chainer key signed a block in a format that it does not know', async () => {
+    const sim = await makeShard();
+    const { state } = readChain(sim.log, world);
+    const forgery = honest(world, state, { messages: [] });
+    const value = await forge(state, { ...forgery, sealBytes: new Uint8Array([2, 0]) });
+    await sim.log.append(TOPICS.chain, 0, [{ key: null, value }]);
+    await restart(sim, 'kept');
+    expect(await stop(sim)).toBe(
+      'FORMAT_UNKNOWN: cannot read the chain on: the block at offset 4 is signed by a chainer key in a format that this version does not know; upgrade this process',
+    );
+  });
+
+  test('where the newest policy calls its key retired', async () => {
+    const given = await smallWorld();
+    const sim = await makeShard(given, []);
+    await given.nextPolicy((policy) => ({ ...policy, chainers: policy.chainers.map((key) => ({ ...key, status: 'RETIRED' })) }));
+    await sim.publishPolicies(2);
+    await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
+    expect(await stop(sim)).toBe(
+      `CONFIG_INVALID: cannot order shard 0: ${given.chainer.verifierKey} is no ACTIVE chainer key in the newest policy`,
+    );
+  });
+});
+
+describe('an input topic that was made anew', () => {
+  test('is read from where the policy says, at a restart and while the process runs', async () => {
+    for (const again of [true, false]) {
+      const given = await smallWorld();
+      const lane = given.lane('generations');
+      const sim = await makeShard(given, [await lane.next(given.events('a', '1')), await lane.next(given.events('a', '2'))]);
+      const old = sim.log.renew(TOPICS.events, 0);
+      sim.log.skip(TOPICS.events, 0, 5);
+      await given.nextPolicy((policy) => ({ ...policy, inputGeneration: { generation: 1, firstOffsets: [5] } }));
+      await sim.publishPolicies(2);
+      if (again) await restart(sim, 'kept');
+      const end = { epoch: lane.epoch, shard: 0, number: 4, seq: 3, final: true };
+      for (const { value } of [await lane.next(given.events('a', '3')), await lane.next([], { lanes: [end] })]) {
+        await send(sim, value);
+        await restart(sim, 'kept');
+      }
+      const { blocks } = readChain(sim.log, given);
+      expect(blocks.map(({ accepted: { seal } }) => [seal.inputGeneration, seal.inputFrom, seal.inputTo])).toEqual([
+        [0, 0, 1],
+        [0, 1, 2],
+        [1, 5, 6],
+        [1, 6, 7],
+      ]);
+      expect(old).toHaveLength(2);
+      await sim.stopAll();
+      await sim.archive();
+      expect(await auditProblems(sim.objects, given)).toEqual([]);
+    }
+  });
+});

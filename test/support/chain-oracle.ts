@@ -1,0 +1,197 @@
+import { sha256 } from '#crypto';
+import { verifyArchive } from '../../auditor/verify.ts';
+import { type AcceptedBlock, accept } from '../../core/accept.ts';
+import type { BatchHeader } from '../../core/batch.ts';
+import { checkMessage, type MessageCheck } from '../../core/batch-check.ts';
+import { equal, toHex } from '../../core/bytes.ts';
+import type { EvidenceInput } from '../../core/evidence.ts';
+import { dedupKeyOfEvent } from '../../core/identity.ts';
+import { parseVerifierKey } from '../../core/key.ts';
+import type { Link } from '../../core/leaf.ts';
+import type { PolicyInForce } from '../../core/policy-history.ts';
+import { TOPICS } from '../../core/ports/log.ts';
+import type { ObjectStore } from '../../core/ports/object-store.ts';
+import { REASONS } from '../../core/reasons.ts';
+import { decodeRejected } from '../../core/rejected.ts';
+import type { LogState } from '../../core/state.ts';
+import { BATCH_SCHEMA_ID, type World } from './producer.ts';
+import type { SimLog, SimRecord } from './sim-log.ts';
+
+export interface ReadBlock {
+  readonly accepted: AcceptedBlock;
+  readonly record: SimRecord;
+}
+
+/** The accepted blocks among everything that was ever appended to the chain topic, at most `limit`, and the state after them. */
+export function readChain(
+  log: SimLog,
+  world: World,
+  limit = Number.POSITIVE_INFINITY,
+): { readonly blocks: readonly ReadBlock[]; readonly state: LogState } {
+  const state = world.state();
+  const blocks: ReadBlock[] = [];
+  for (const record of log.history(TOPICS.chain, 0)) {
+    const accepted = accept(state, record.value, world.context);
+    if (accepted.kind !== 'accepted' || blocks.length >= limit) continue;
+    state.apply(accepted.delta);
+    blocks.push({ accepted, record });
+  }
+  return { blocks, state };
+}
+
+interface Known {
+  readonly leaf: number;
+  readonly digest: Uint8Array;
+  readonly appendedAt: number;
+}
+
+/**
+ * What the chain must say, derived from the input alone and by other code than the chainer's: which messages were taken, which events linked,
+ * what left which receipt. Only what is older than the dedup window is left to the chainer. Empty: all is well.
+ */
+export class ChainOracle {
+  readonly problems: string[] = [];
+  readonly #log: SimLog;
+  readonly #world: World;
+  readonly #ids = new Map<string, Known>();
+  readonly #headers = new Map<string, number>();
+  readonly #lanes = new Map<string, { number: number; hash: Uint8Array; appendedAt: number }>();
+  #appendedAt = 0;
+  /** Start of the dedup window after the last block; under a policy with a longer one it does not fall. */
+  #windowFrom = 0;
+
+  constructor(log: SimLog, world: World) {
+    this.#log = log;
+    this.#world = world;
+  }
+
+  check(): readonly string[] {
+    const { blocks, state } = readChain(this.#log, this.#world);
+    for (const block of blocks) this.#checkBlock(block);
+    const end = this.#log.history(TOPICS.events, 0).at(-1)?.offset ?? -1;
+    this.#expect('end of the input', end + 1, state.head.inputTo);
+    return this.problems;
+  }
+
+  #expect(what: string, expected: unknown, actual: unknown): void {
+    const [a, b] = [JSON.stringify(expected), JSON.stringify(actual)];
+    if (a !== b) this.problems.push(`${what}: expected ${a}, found ${b}`);
+  }
+
+  #checkBlock({ accepted, record }: ReadBlock): void {
+    const { seal, links, inputs } = accepted;
+    const policy = this.#world.policies.byDigest(toHex(seal.policy)) as PolicyInForce;
+    const at = new Map(links.map((link, i) => [`${link.inputOffset}.${link.position}`, { link, leaf: seal.firstIndex + i }]));
+    let offset = seal.inputFrom;
+    for (const input of inputs) {
+      if (input.outcome === 'EMPTY') this.#checkEmpty(offset, input.span);
+      else this.#checkInput(input, offset, policy, at, record.turn);
+      offset += input.span;
+    }
+    this.#windowFrom = Math.max(this.#windowFrom, this.#appendedAt - policy.policy.dedupWindowMs * 1000);
+    this.#expect(`links left over in the block at ${seal.firstIndex}`, [], [...at.keys()]);
+  }
+
+  #checkEmpty(offset: number, span: number): void {
+    const held = this.#log.history(TOPICS.events, 0).filter((record) => record.offset >= offset && record.offset < offset + span);
+    this.#expect(`messages passed over at ${offset}`, 0, held.length);
+  }
+
+  #checkInput(
+    input: EvidenceInput,
+    offset: number,
+    policy: PolicyInForce,
+    at: Map<string, { link: Link; leaf: number }>,
+    turn: number,
+  ): void {
+    const message = this.#log.history(TOPICS.events, 0).find((record) => record.offset === offset);
+    if (message === undefined) return void this.problems.push(`offset ${offset} holds no message, and has ${input.outcome}`);
+    this.#appendedAt = Math.max(this.#appendedAt, message.timestampMicros);
+    this.#expect(`appendedAt of ${offset}`, this.#appendedAt, input.appendedAt);
+    const check = checkMessage(message.value, { ...this.#world.rules(), policy }, (id) => id === BATCH_SCHEMA_ID);
+    if (check.kind === 'hold') return void this.problems.push(`offset ${offset} is held`);
+    const reason = check.kind === 'rejected' ? check.reason : this.#laneReason(check.proven.header, check.proof.header, policy);
+    const outcome = reason === 'REPEATED' ? reason : reason === 0 ? 'ACCEPTED' : 'REJECTED';
+    if (reason === 'OLD' && ['REPEATED', 'REJECTED'].includes(input.outcome)) return undefined;
+    this.#expect(`outcome of ${offset}`, [outcome, reason === 'REPEATED' ? 0 : reason], [input.outcome, input.reason]);
+    if (outcome === 'REJECTED') this.#checkKept(offset, -1, turn, message.value);
+    if (check.kind === 'proven' && outcome === 'ACCEPTED') this.#checkBatch(check, input, offset, policy, at, turn);
+    return undefined;
+  }
+
+  /** OLD: accepted before the window began, so that either answer about it is right. */
+  #laneReason(header: BatchHeader, bytes: Uint8Array, policy: PolicyInForce): number | 'REPEATED' | 'OLD' {
+    const hash = sha256(bytes);
+    const accepted = this.#headers.get(toHex(hash));
+    const key = `${header.producer} ${toHex(header.epoch)}`;
+    const lane = this.#lanes.get(key);
+    const last = lane !== undefined && equal(lane.hash, hash);
+    if (accepted !== undefined) return last || this.#within(accepted, policy) ? 'REPEATED' : 'OLD';
+    const fits = header.number > (lane?.number ?? -1) || (header.number === lane?.number && equal(lane.hash, header.previous));
+    if (!fits) return REASONS.LANE_FORK;
+    this.#headers.set(toHex(hash), this.#appendedAt);
+    this.#lanes.set(key, { number: header.number + 1, hash, appendedAt: this.#appendedAt });
+    return 0;
+  }
+
+  #within(appendedAt: number, policy: PolicyInForce): boolean {
+    return appendedAt >= Math.max(this.#windowFrom, this.#appendedAt - policy.policy.dedupWindowMs * 1000);
+  }
+
+  #checkBatch(
+    check: Extract<MessageCheck, { kind: 'proven' }>,
+    input: EvidenceInput,
+    offset: number,
+    policy: PolicyInForce,
+    at: Map<string, { link: Link; leaf: number }>,
+    turn: number,
+  ): void {
+    const receipts: unknown[] = [];
+    for (const [position, event] of check.events.entries()) {
+      const linked = at.get(`${offset}.${position}`);
+      at.delete(`${offset}.${position}`);
+      const { reason, head, digest } = event;
+      if (reason !== 0 || head === undefined) {
+        receipts.push([position, 'REJECTED', reason, null]);
+        this.#checkKept(offset, position, turn, event.bytes);
+        continue;
+      }
+      const key = toHex(dedupKeyOfEvent(head.stream, head.id));
+      const known = this.#ids.get(key);
+      if (known !== undefined && (linked === undefined || this.#within(known.appendedAt, policy))) {
+        const outcome = equal(known.digest, digest) ? 'DUPLICATE' : 'CONFLICT';
+        receipts.push([position, outcome, 0, known.leaf]);
+        if (outcome === 'CONFLICT') this.#checkKept(offset, position, turn, event.bytes);
+        if (linked !== undefined)
+          this.problems.push(`event ${offset}.${position} is linked as leaf ${linked.leaf}, and was as ${known.leaf}`);
+        continue;
+      }
+      if (linked === undefined) this.problems.push(`event ${offset}.${position} is not linked`);
+      else this.#ids.set(key, { leaf: linked.leaf, digest, appendedAt: this.#appendedAt });
+    }
+    this.#expect(
+      `receipts of ${offset}`,
+      receipts,
+      input.receipts.map(({ position, outcome, reason, original }) => [position, outcome, reason, original]),
+    );
+  }
+
+  /** Refused bytes lie on `provenance.rejected`, and did before the block that names them was appended. */
+  #checkKept(offset: number, position: number, turn: number, bytes: Uint8Array): void {
+    const kept = this.#log
+      .history(TOPICS.rejected, 0)
+      .filter((record) => record.turn < turn)
+      .map(({ value }) => decodeRejected(value))
+      .some((each) => each.inputOffset === offset && each.position === position && equal(each.bytes, bytes));
+    if (!kept) this.problems.push(`bytes of ${offset}.${position} were not kept before the block`);
+  }
+}
+
+/** What the auditor, with the root key, finds wrong or not ended in an archive. */
+export async function auditProblems(objects: ObjectStore, world: World): Promise<readonly string[]> {
+  const { ok, findings } = await verifyArchive(objects, { keys: [parseVerifierKey(world.root.verifierKey)] });
+  const problems = findings
+    .filter(({ severity }) => severity !== 'NOTE')
+    .map(({ severity, property, code, message, place }) => `${severity} ${property} ${code}: ${message} ${JSON.stringify(place)}`);
+  return ok || problems.length > 0 ? problems : ['the verdict is not green, and says nothing why'];
+}

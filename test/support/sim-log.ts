@@ -1,0 +1,97 @@
+import { LineproofError } from '../../core/errors.ts';
+import type { Log, LogBounds, LogRecord, NewRecord, ReadOptions } from '../../core/ports/log.ts';
+
+/** A record with its place in the order of everything that the log ever took, whatever the topic. */
+export type SimRecord = LogRecord & { readonly turn: number };
+
+interface Partition {
+  start: number;
+  end: number;
+  records: SimRecord[];
+  /** Everything that was ever appended, trimmed or not. */
+  readonly history: SimRecord[];
+}
+
+/** A log in memory on a clock that the test moves, with holes, lost tails and a memory of what was trimmed. Nobody waits at its end. */
+export class SimLog implements Log {
+  readonly #partitions = new Map<string, Partition>();
+  readonly #now: () => number;
+  #turn = 0;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  async ensureTopic(): Promise<void> {
+    // Every topic is there.
+  }
+
+  async append(topic: string, partition: number, records: readonly NewRecord[]): Promise<number> {
+    const held = this.#partition(topic, partition);
+    const first = held.end;
+    for (const { key, value, headers } of records) {
+      const record = { offset: held.end++, timestampMicros: this.#now(), key, value, headers: headers ?? {}, turn: this.#turn++ };
+      held.records.push(record);
+      held.history.push(record);
+    }
+    return first;
+  }
+
+  async read(topic: string, partition: number, from: number, options: ReadOptions): Promise<readonly LogRecord[]> {
+    const found: LogRecord[] = [];
+    let bytes = 0;
+    for (const record of this.#partition(topic, partition).records) {
+      if (record.offset < from) continue;
+      bytes += record.value.length;
+      if (found.length > 0 && bytes > options.maxBytes) break;
+      found.push(record);
+    }
+    return found;
+  }
+
+  async bounds(topic: string, partition: number): Promise<LogBounds> {
+    const { start, end } = this.#partition(topic, partition);
+    return { start, end };
+  }
+
+  async trim(topic: string, partition: number, before: number): Promise<void> {
+    const held = this.#partition(topic, partition);
+    if (before > held.end) throw new LineproofError('INTERNAL', `cannot trim ${topic}: ${before} is beyond its end ${held.end}`);
+    held.start = Math.max(held.start, before);
+    held.records = held.records.filter(({ offset }) => offset >= held.start);
+  }
+
+  async close(): Promise<void> {
+    // Nothing is held open.
+  }
+
+  /** Offsets at which the log holds nothing, as transactions leave them. */
+  skip(topic: string, partition: number, count: number): void {
+    this.#partition(topic, partition).end += count;
+  }
+
+  /** Sets a partition back: what was appended from `end` on is lost. */
+  setBack(topic: string, partition: number, end: number): void {
+    const held = this.#partition(topic, partition);
+    held.records = held.records.filter(({ offset }) => offset < end);
+    held.end = end;
+  }
+
+  /** Makes a partition anew, empty; what it held. */
+  renew(topic: string, partition: number): readonly SimRecord[] {
+    const { history } = this.#partition(topic, partition);
+    this.#partitions.delete(`${topic}/${partition}`);
+    return history;
+  }
+
+  history(topic: string, partition: number): readonly SimRecord[] {
+    return this.#partition(topic, partition).history;
+  }
+
+  #partition(topic: string, partition: number): Partition {
+    const name = `${topic}/${partition}`;
+    const held = this.#partitions.get(name) ?? { start: 0, end: 0, records: [], history: [] };
+    this.#partitions.set(name, held);
+    return held;
+  }
+}
