@@ -27,6 +27,7 @@ export class SegmentWriter {
   readonly #shard: number;
   /** One events file for each schema, by hex digest. */
   readonly #events = new Map<string, ContainerDraft>();
+  #latest: { readonly schema: Uint8Array; readonly file: ContainerDraft } | undefined;
   readonly #evidence = new ContainerDraft(deflate);
   readonly #counts = new SegmentCounts();
   #open: OpenSegment;
@@ -69,10 +70,17 @@ export class SegmentWriter {
       marks,
       leafHash: accepted.leafHashes[i] as Uint8Array,
     };
-    const hex = toHex(link.schema);
+    this.#fileOf(link.schema).add(encodeArchivedEvent(columns, accepted.block.events[i] as Uint8Array));
+  }
+
+  /** The events file of a schema; that of the event before, most of the time. */
+  #fileOf(schema: Uint8Array): ContainerDraft {
+    if (this.#latest !== undefined && equal(this.#latest.schema, schema)) return this.#latest.file;
+    const hex = toHex(schema);
     const file = this.#events.get(hex) ?? new ContainerDraft(deflate);
     this.#events.set(hex, file);
-    file.add(encodeArchivedEvent(columns, accepted.block.events[i] as Uint8Array));
+    this.#latest = { schema: schema.slice(), file };
+    return file;
   }
 
   /** Writes the segment's files where they are not there yet, reads them back, and gives the manifest that describes what is stored. Can be called again. */

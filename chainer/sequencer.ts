@@ -15,6 +15,7 @@ import { type Log, type LogBounds, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
 import type { Signer } from '../core/ports/signer.ts';
+import { REASONS, reasonName } from '../core/reasons.ts';
 import { growSegment, type OpenSegment, openSegment, segmentEnds } from '../core/segment.ts';
 import type { Sources } from '../core/sources.ts';
 import { genesis, LogState, type LogView, overlay } from '../core/state.ts';
@@ -723,10 +724,23 @@ export class Sequencer {
     const labels = this.#labels();
     metrics.add('lineproof_chainer_blocks_total', 1, labels);
     metrics.add('lineproof_chainer_links_total', accepted.links.length, labels);
+    let offset = accepted.seal.inputFrom;
     for (const input of accepted.inputs) {
       metrics.add('lineproof_chainer_inputs_total', 1, { ...labels, outcome: input.outcome });
-      for (const receipt of input.receipts) metrics.add('lineproof_chainer_receipts_total', 1, { ...labels, outcome: receipt.outcome });
+      if (input.outcome === 'REJECTED') this.#countRefused(input.reason, offset);
+      for (const { outcome, reason } of input.receipts) {
+        metrics.add('lineproof_chainer_receipts_total', 1, { ...labels, outcome });
+        if (outcome === 'REJECTED') this.#countRefused(reason, offset);
+      }
+      offset += input.span;
     }
     metrics.set('lineproof_chainer_size', accepted.delta.head.size, labels);
+  }
+
+  #countRefused(reason: number, offset: number): void {
+    const { shard, logger, metrics } = this.#o;
+    metrics.add('lineproof_chainer_refused_total', 1, { ...this.#labels(), reason: reasonName(reason) ?? String(reason) });
+    if (reason === REASONS.LANE_FORK)
+      logger.error('lane forked: a replay, or two processes on one spool; the batch is refused and its bytes are kept', { shard, offset });
   }
 }

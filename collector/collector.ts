@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { randomBytes, sha256 } from '#crypto';
 import { batchCost, encodeBatchHeader, encodeSignedBatch, type HeartbeatLane, type SignedBatch } from '../core/batch.ts';
 import { batchRoot } from '../core/batch-tree.ts';
@@ -72,8 +73,11 @@ export const OVERFLOW_BYTES = 16 * 1024 * 1024;
 const DEFAULT_MAX_BYTES = 1024 * 1024 * 1024;
 /** Event bytes kept in memory while they wait; beyond, they are read back from the spool. */
 const MEMORY_BYTES = 64 * 1024 * 1024;
+/** A spool is full as well when so much waits for a disk that does not keep up: the service's memory is no spool. */
+const MAX_UNWRITTEN_BYTES = 256 * 1024 * 1024;
 const MAX_CACHED_STREAMS = 10_000;
 const POLL_FULL_MS = 10;
+const DEFAULT_HEARTBEAT_MS = 300_000;
 
 interface Lane {
   readonly shard: number;
@@ -88,8 +92,25 @@ interface Lane {
   acknowledgedSeq: number;
   previous: Uint8Array;
   sampledOut: number;
+  /** How much of {@link Lane.sampledOut} a signed header counts. */
+  statedSampledOut: number;
+  /** When the oldest event was recorded that is taken for a batch whose header is not spooled yet, microseconds. */
+  takenAt: number | undefined;
   heartbeat: 'none' | 'due' | 'final';
   wake: () => void;
+}
+
+/** What of a header differs from batch to batch. */
+interface BatchContent {
+  readonly root: Uint8Array;
+  readonly events: Uint8Array[];
+  readonly createdAt: number;
+  readonly lanes: readonly HeartbeatLane[];
+}
+
+interface ReadyBatch {
+  readonly batch: SignedBatch;
+  readonly place: Place;
 }
 
 /** Opens a collector: takes over what its spool holds, starts a new epoch and begins to send. Throws DATA_IN_USE, DISK_FULL, IO_FAILED, CONFIG_INVALID. */
@@ -114,6 +135,7 @@ export class Collector {
   readonly #maxBytes: number;
   readonly #waiters = new Set<() => void>();
   #work: Promise<void>[] = [];
+  #closing: Promise<boolean> | undefined;
   #inMemory = 0;
   #state: 'open' | 'closing' | 'closed' = 'open';
   #urgent = 0;
@@ -122,14 +144,15 @@ export class Collector {
 
   private constructor(options: CollectorOptions) {
     this.#options = options;
+    checkOptions(options);
+    // Every lane that sends and every caller that waits for room listens.
+    setMaxListeners(0, this.#stop.signal);
     const { shards, clock, logger, signer, spool, origin, registry, log, metrics } = options;
-    if (!Number.isInteger(shards) || shards < 1 || shards > 0xffff)
-      throw new LineproofError('CONFIG_INVALID', `cannot open collector: ${shards} is no number of shards`);
     this.#epoch = newEventId(clock.nowMicros(), randomBytes(10));
     this.#maxBytes = spool.maxBytes ?? DEFAULT_MAX_BYTES;
     this.#lanes = Array.from({ length: shards }, (_, shard) => newLane(shard));
     this.#home = this.#lanes[shardOf(signer.name, shards)] as Lane;
-    this.#heartbeatAt = clock.monotonicMs() + (options.heartbeatMs ?? 300_000);
+    this.#heartbeatAt = clock.monotonicMs() + (options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS);
     this.#spool =
       spool.folder === null
         ? new MemorySpool()
@@ -140,6 +163,7 @@ export class Collector {
             logger,
             state: () => this.#encodeState(),
             stateKind: RECORD.state,
+            maxBytes: this.#maxBytes,
             damaged: () => this.#damage(),
           });
     if (log !== null) {
@@ -171,7 +195,7 @@ export class Collector {
   record(event: Event): Uint8Array {
     if (this.#state !== 'open') throw new LineproofError('CLOSED', 'cannot record event: the collector is closed');
     const bytes = this.#encode(event);
-    if (this.#spool.bytes >= this.#maxBytes && !this.#admitsMore(event)) return event.id;
+    if (this.#isFull(0) && !this.#admitsMore(event)) return event.id;
     this.#add(event.stream, bytes);
     this.#stats.recorded++;
     this.#options.metrics.add('lineproof_collector_recorded_total', 1, IMPORTANCE_LABELS[event.importance]);
@@ -180,7 +204,7 @@ export class Collector {
 
   /** As {@link record}, resolved when the event is on disk. Waits while the spool is full, unless it is set to refuse. Rejects with DISK_FULL or IO_FAILED when the disk does not take it: the event is then written later, if the process lives. */
   async recordDurably(event: Event): Promise<Uint8Array> {
-    while (this.#spool.bytes >= this.#maxBytes && this.#state === 'open' && this.#options.spool.whenFull !== 'refuse')
+    while (this.#isFull(0) && this.#state === 'open' && this.#options.spool.whenFull !== 'refuse')
       await this.#options.clock.sleep(POLL_FULL_MS, this.#stop.signal);
     const id = this.record(event);
     await this.#spool.durable();
@@ -205,8 +229,12 @@ export class Collector {
   }
 
   /** Sends what is left for at most `timeoutMs`, then a final heartbeat; what was not acknowledged stays in the spool for the next start. True when everything was. */
-  async close(timeoutMs = 10_000): Promise<boolean> {
-    if (this.#state !== 'open') return false;
+  close(timeoutMs = 10_000): Promise<boolean> {
+    this.#closing ??= this.#close(timeoutMs);
+    return this.#closing;
+  }
+
+  async #close(timeoutMs: number): Promise<boolean> {
     this.#state = 'closing';
     let drained = false;
     if (this.#sender !== undefined) {
@@ -219,6 +247,7 @@ export class Collector {
     }
     this.#state = 'closed';
     this.#stop.abort();
+    this.#spool.interrupt();
     this.#wakeAll();
     this.#notify();
     await Promise.all(this.#work);
@@ -228,7 +257,7 @@ export class Collector {
 
   async #drain(): Promise<void> {
     await this.flush();
-    if (this.#lanes.every(({ number }) => number === 0) && this.#earlier.length === 0) return;
+    if (this.#lanes.every(({ number, sampledOut }) => number === 0 && sampledOut === 0) && this.#earlier.length === 0) return;
     this.#home.heartbeat = 'final';
     this.#home.wake();
     while ((this.#home as { heartbeat: string }).heartbeat !== 'none') await new Promise<void>((resolve) => this.#waiters.add(resolve));
@@ -252,12 +281,17 @@ export class Collector {
       this.#options.metrics.add('lineproof_collector_dropped_total', 1);
       return false;
     }
-    if (whenFull !== 'refuse' && this.#spool.bytes < this.#maxBytes + OVERFLOW_BYTES) return true;
+    if (whenFull !== 'refuse' && !this.#isFull(OVERFLOW_BYTES)) return true;
     this.#options.metrics.add('lineproof_collector_refused_total', 1, { reason: 'full' });
     throw new LineproofError('SPOOL_FULL', 'cannot record event: the spool is full, because the log does not take what is in it', {
       bytes: this.#spool.bytes,
       maxBytes: this.#maxBytes,
     });
+  }
+
+  /** Whether the spool is full by more than `overflow` bytes. */
+  #isFull(overflow: number): boolean {
+    return this.#spool.bytes >= this.#maxBytes + overflow || this.#spool.unwritten >= MAX_UNWRITTEN_BYTES + overflow;
   }
 
   #add(stream: string, bytes: Uint8Array): void {
@@ -273,7 +307,7 @@ export class Collector {
       cost: batchCost(bytes.length, streamBytes),
       recordedAt: this.#options.clock.nowMicros(),
     });
-    if (lane.queue.length === 1 || lane.queue.length === LIMITS.batchEvents) lane.wake();
+    if (lane.queue.length === 1 || isWhole(lane.queue)) lane.wake();
   }
 
   #streamOf(stream: string): { readonly shard: number; readonly bytes: number } {
@@ -355,10 +389,10 @@ export class Collector {
     const { clock, logger } = this.#options;
     while (this.#state !== 'closed') {
       try {
+        if (lane === this.#home && clock.monotonicMs() >= this.#heartbeatAt && lane.heartbeat === 'none') lane.heartbeat = 'due';
         if (await this.#step(lane)) continue;
         const rest = lane === this.#home ? Math.max(1, this.#heartbeatAt - clock.monotonicMs()) : 3_600_000;
         await this.#pause(lane, rest, () => lane.queue.length > 0 || lane.heartbeat !== 'none' || lane.left.length > 0);
-        if (lane === this.#home && clock.monotonicMs() >= this.#heartbeatAt && lane.heartbeat === 'none') lane.heartbeat = 'due';
       } catch (error) {
         if (this.#stop.signal.aborted) return;
         logger.error('a lane failed and goes on', { shard: lane.shard, error: error instanceof Error ? error.message : String(error) });
@@ -374,13 +408,17 @@ export class Collector {
       await this.#sendLeft(lane, left);
       return true;
     }
-    if (lane.queue.length === 0 && lane.heartbeat === 'none') return false;
+    // A heartbeat that is due does not wait for a pause in the work: there may never be one.
+    if (lane.heartbeat !== 'none') {
+      await this.#sendHeartbeats(lane);
+      return true;
+    }
+    if (lane.queue.length === 0) return false;
     const lingerMs = this.#options.lingerMs ?? 5;
-    if (lane.queue.length > 0 && lane.queue.length < LIMITS.batchEvents && lingerMs > 0 && this.#urgent === 0)
-      await this.#pause(lane, lingerMs, () => lane.queue.length >= LIMITS.batchEvents || this.#urgent > 0);
+    if (!isWhole(lane.queue) && lingerMs > 0 && this.#urgent === 0)
+      await this.#pause(lane, lingerMs, () => isWhole(lane.queue) || this.#urgent > 0);
     if (this.#stop.signal.aborted) return false;
-    if (lane.queue.length > 0) await this.#sendEvents(lane);
-    else await this.#sendHeartbeat(lane);
+    await this.#sendEvents(lane);
     return true;
   }
 
@@ -410,16 +448,22 @@ export class Collector {
   async #sendEvents(lane: Lane): Promise<void> {
     const { eventSchema } = this.#options;
     const taken = lane.queue.take(LIMITS.batchEvents, LIMITS.batchBytes);
-    await this.#spool.settled();
-    const events: Uint8Array[] = [];
+    lane.takenAt = taken[0]?.recordedAt;
+    let ready: ReadyBatch;
     try {
+      await this.#spool.settled();
+      const events: Uint8Array[] = [];
       for (const { bytes, place } of taken) events.push(bytes ?? (await this.#read(place)));
+      const root = batchRoot(events.map((bytes) => eventDigest(eventSchema.digest, bytes)));
+      ready = await this.#prepare(lane, { root, events, createdAt: this.#options.clock.nowMicros(), lanes: [] });
     } catch (error) {
+      // Nothing of it is spooled as a batch: the lane takes the same events again.
       lane.queue.restore(taken);
       throw error;
+    } finally {
+      lane.takenAt = undefined;
     }
-    const root = batchRoot(events.map((bytes) => eventDigest(eventSchema.digest, bytes)));
-    await this.#publish(lane, { root, events, createdAt: this.#options.clock.nowMicros(), lanes: [] });
+    await this.#publish(lane, ready);
     for (const waiting of taken) this.#forget(waiting);
     lane.acknowledgedSeq += taken.length;
     this.#stats.acknowledged += taken.length;
@@ -432,54 +476,60 @@ export class Collector {
     if (bytes !== undefined) this.#inMemory -= length;
   }
 
-  /** States all lanes of this epoch, and as final those of earlier ones. Its time is before the oldest event that it does not count. */
-  async #sendHeartbeat(lane: Lane): Promise<void> {
+  /** States all lanes of this epoch, and as final those of earlier ones, in as many heartbeats as that takes; mostly one. */
+  async #sendHeartbeats(lane: Lane): Promise<void> {
     const final = lane.heartbeat === 'final';
-    let createdAt = this.#options.clock.nowMicros();
-    for (const { queue } of this.#lanes) if (queue.first !== undefined) createdAt = Math.min(createdAt, queue.first.recordedAt);
-    // A lane's next number counts this very header.
-    const own = this.#lanes
-      .filter((stated) => stated.number > 0 || stated === lane)
-      .map((stated) => ({
+    this.#foldSampledOut(lane);
+    const earlier = [...this.#earlier];
+    // Rows and time are of one instant: the statement is that nothing more was recorded until then.
+    const lanes = [...this.#ownLanes(final), ...earlier.flatMap(finalLanes)];
+    const createdAt = this.#heardUntil();
+    const most = LIMITS.heartbeatLanes - 1;
+    for (let from = 0; from === 0 || from < lanes.length; from += most) {
+      const own = {
         epoch: this.#epoch,
-        shard: stated.shard,
-        number: stated.number + (stated === lane ? 1 : 0),
-        seq: stated.seq,
-        final,
-      }));
-    const { lanes, epochs } = this.#statedFinal(own);
-    await this.#publish(lane, { root: EMPTY_ROOT, events: [], createdAt, lanes });
-    for (const { epoch } of epochs) this.#spool.append(RECORD.done, epoch, NOTHING, false);
-    this.#earlier.splice(0, epochs.length);
-    this.#heartbeatAt = this.#options.clock.monotonicMs() + (this.#options.heartbeatMs ?? 300_000);
-    if (this.#earlier.length === 0 && (final || lane.heartbeat === 'due')) lane.heartbeat = 'none';
+        shard: lane.shard,
+        number: lane.number + 1,
+        seq: lane.seq,
+        final: final && from + most >= lanes.length,
+      };
+      const content = { root: EMPTY_ROOT, events: [], createdAt, lanes: [...lanes.slice(from, from + most), own] };
+      await this.#publish(lane, await this.#prepare(lane, content));
+    }
+    for (const { epoch } of earlier) this.#spool.append(RECORD.done, epoch, NOTHING, false);
+    this.#earlier.splice(0, earlier.length);
+    this.#heartbeatAt = this.#options.clock.monotonicMs() + (this.#options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS);
+    if (final || lane.heartbeat === 'due') lane.heartbeat = 'none';
     this.#notify();
   }
 
-  /** As many whole earlier epochs as one heartbeat holds. */
-  #statedFinal(own: readonly HeartbeatLane[]): { readonly lanes: HeartbeatLane[]; readonly epochs: LeftEpoch[] } {
-    const lanes = own.slice(0, LIMITS.heartbeatLanes);
-    const epochs: LeftEpoch[] = [];
-    for (const left of this.#earlier) {
-      if (lanes.length + left.lanes.size > LIMITS.heartbeatLanes) break;
-      for (const [shard, { number, seq }] of left.lanes) lanes.push({ epoch: left.epoch, shard, number, seq, final: true });
-      epochs.push(left);
-    }
-    return { lanes, epochs };
+  /** Now, or when the oldest event was recorded that no header counts yet. */
+  #heardUntil(): number {
+    let until = this.#options.clock.nowMicros();
+    for (const { queue, takenAt } of this.#lanes) until = Math.min(until, takenAt ?? until, queue.first?.recordedAt ?? until);
+    return until;
   }
 
-  /** Commit point: header and signature are in the spool before the first send, and sent as the same bytes until the log acknowledged them. */
-  async #publish(
-    lane: Lane,
-    content: {
-      readonly root: Uint8Array;
-      readonly events: Uint8Array[];
-      readonly createdAt: number;
-      readonly lanes: readonly HeartbeatLane[];
-    },
-  ): Promise<void> {
+  /** Lanes of this epoch but the home lane. */
+  #ownLanes(final: boolean): HeartbeatLane[] {
+    return this.#lanes
+      .filter((lane) => lane !== this.#home && lane.number > 0)
+      .map(({ shard, number, seq }) => ({ epoch: this.#epoch, shard, number, seq, final }));
+  }
+
+  /** Drops that no batch of their lane will count soon are counted in the home lane. */
+  #foldSampledOut(home: Lane): void {
+    for (const lane of this.#lanes) {
+      if (lane === home || lane.queue.length > 0 || lane.takenAt !== undefined) continue;
+      home.sampledOut += lane.sampledOut - lane.statedSampledOut;
+      lane.sampledOut = lane.statedSampledOut;
+    }
+  }
+
+  /** Commit point: header and signature are in the spool, and so is every event of the batch. */
+  async #prepare(lane: Lane, { events, ...rest }: BatchContent): Promise<ReadyBatch> {
     const { origin, signer, eventSchema } = this.#options;
-    const { events, ...rest } = content;
+    const { sampledOut } = lane;
     const header = encodeBatchHeader({
       ...rest,
       origin,
@@ -491,7 +541,7 @@ export class Collector {
       count: events.length,
       previous: lane.previous,
       schema: eventSchema.digest,
-      sampledOut: lane.sampledOut,
+      sampledOut,
     });
     const batch = { header, keyId: signer.keyId, signature: await this.#sign(header) };
     const place = this.#spool.append(RECORD.batch, NOTHING, encodeSignedBatch({ ...batch, events: [] }), true);
@@ -499,7 +549,13 @@ export class Collector {
     lane.number++;
     lane.seq += events.length;
     lane.previous = sha256(header);
-    await this.#send(lane, { ...batch, events });
+    lane.statedSampledOut = sampledOut;
+    return { batch: { ...batch, events }, place };
+  }
+
+  /** Sends what is prepared, as the same bytes until the log acknowledged them. */
+  async #publish(lane: Lane, { batch, place }: ReadyBatch): Promise<void> {
+    await this.#send(lane, batch);
     this.#spool.append(RECORD.acknowledged, encodeLanes([[this.#epoch, lane.shard, lane]]), NOTHING, false);
     this.#spool.release(place);
   }
@@ -550,6 +606,9 @@ export class Collector {
   }
 }
 
+/** Timers of Node hold 32 bits. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+const WHEN_FULL: ReadonlySet<string> = new Set(['block', 'refuse', 'drop-auxiliary']);
 const NOTHING = new Uint8Array(0);
 const IDLE = (): void => undefined;
 const IMPORTANCE_LABELS = { ESSENTIAL: { importance: 'ESSENTIAL' }, AUXILIARY: { importance: 'AUXILIARY' } } as const;
@@ -565,7 +624,45 @@ function newLane(shard: number): Lane {
     acknowledgedSeq: 0,
     previous: new Uint8Array(32),
     sampledOut: 0,
+    statedSampledOut: 0,
+    takenAt: undefined,
     heartbeat: 'none',
     wake: IDLE,
   };
+}
+
+/** Whether a batch would be full with what waits. */
+function isWhole({ length, cost }: LaneQueue): boolean {
+  return length >= LIMITS.batchEvents || cost >= LIMITS.batchBytes;
+}
+
+/** The lanes of an earlier epoch, as a heartbeat ends them. */
+function finalLanes({ epoch, lanes }: LeftEpoch): HeartbeatLane[] {
+  return [...lanes].map(([shard, { number, seq }]) => ({ epoch, shard, number, seq, final: true }));
+}
+
+/** Throws one CONFIG_INVALID that lists everything wrong. */
+function checkOptions({ origin, shards, spool, lingerMs = 0, heartbeatMs = 1, appendTimeoutMs = 1 }: CollectorOptions): void {
+  const isWithin = (value: unknown, min: number, max: number): boolean =>
+    Number.isInteger(value) && Number(value) >= min && Number(value) <= max;
+  const problems: string[] = [];
+  const check = (holds: boolean, problem: string): void => void (holds || problems.push(problem));
+  check(
+    typeof origin === 'string' && origin.length > 0 && utf8(origin).length <= LIMITS.nameBytes,
+    `origin must be a name of 1 to ${LIMITS.nameBytes} bytes`,
+  );
+  check(isWithin(shards, 1, LIMITS.policyItems), `shards must be a whole number from 1 to ${LIMITS.policyItems}, as the policy has it`);
+  check(
+    spool.folder === null || (typeof spool.folder === 'string' && spool.folder !== ''),
+    'spool.folder must be a path, or null to keep everything in memory',
+  );
+  check(
+    isWithin(spool.maxBytes ?? DEFAULT_MAX_BYTES, 1, Number.MAX_SAFE_INTEGER),
+    'spool.maxBytes must be a whole number of bytes above 0',
+  );
+  check(WHEN_FULL.has(spool.whenFull ?? 'block'), `spool.whenFull must be one of ${[...WHEN_FULL].join(', ')}`);
+  check(isWithin(lingerMs, 0, MAX_TIMER_MS), 'lingerMs must be a whole number of milliseconds from 0');
+  check(isWithin(heartbeatMs, 1, MAX_TIMER_MS), 'heartbeatMs must be a whole number of milliseconds above 0');
+  check(isWithin(appendTimeoutMs, 1, MAX_TIMER_MS), 'appendTimeoutMs must be a whole number of milliseconds above 0');
+  if (problems.length > 0) throw new LineproofError('CONFIG_INVALID', `cannot open collector: ${problems.join('; ')}`);
 }

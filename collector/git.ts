@@ -121,7 +121,10 @@ async function collectHistory(
     for await (const commit of readCommits(folder, known ? [`${last}..${head}`] : [head])) {
       if (options.signal?.aborted === true) break;
       const event = await commitEvent(stream, commit, blobs, options);
-      pending.push(sink.recordDurably(event));
+      const recorded = sink.recordDurably(event);
+      // Thrown below, once it is awaited: until then nobody holds it, and the process must not end over that.
+      void recorded.catch(() => undefined);
+      pending.push(recorded);
       commits++;
       options.progress?.(commits);
       if (pending.length >= DURABLE_EVERY) {

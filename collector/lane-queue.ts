@@ -15,6 +15,12 @@ export interface Waiting {
 export class LaneQueue {
   #items: (Waiting | undefined)[] = [];
   #head = 0;
+  #cost = 0;
+
+  /** Sum over what waits. */
+  get cost(): number {
+    return this.#cost;
+  }
 
   get length(): number {
     return this.#items.length - this.#head;
@@ -26,6 +32,7 @@ export class LaneQueue {
 
   push(item: Waiting): void {
     this.#items.push(item);
+    this.#cost += item.cost;
   }
 
   /** Takes events up to `maxEvents` and `maxCost`, at least one where there is one. */
@@ -36,6 +43,7 @@ export class LaneQueue {
       cost += item.cost;
       if (taken.length > 0 && cost > maxCost) break;
       taken.push(item);
+      this.#cost -= item.cost;
       this.#items[this.#head++] = undefined;
     }
     if (this.#head > 4096 && 2 * this.#head > this.#items.length) {
@@ -48,6 +56,7 @@ export class LaneQueue {
   /** Puts back what was taken last. */
   restore(taken: readonly Waiting[]): void {
     this.#items = [...taken, ...this.#items.slice(this.#head)];
+    for (const { cost } of taken) this.#cost += cost;
     this.#head = 0;
   }
 }

@@ -36,43 +36,50 @@ export class BatchSender {
 
   /** Resolves once some try was acknowledged, a late answer included; rejects with CLOSED when `signal` aborts before. */
   async send(shard: number, payload: Uint8Array, signal: AbortSignal): Promise<void> {
-    const { clock, metrics, logger } = this.#options;
+    const { clock, metrics, logger, appendTimeoutMs } = this.#options;
     let backoffMs = FIRST_BACKOFF_MS;
     let arrived = false;
-    const over = new AbortController();
+    // One controller for each wait and no AbortSignal.any: Node 20 keeps something of every signal that was made from one that lives long.
+    let wait = new AbortController();
+    const wake = (): void => wait.abort();
+    // Framed once: tries that a log never answers share its bytes.
+    let value: Uint8Array | undefined;
     const attempt = async (): Promise<void> => {
-      await this.#append(shard, payload);
+      value ??= frame(await this.#schema(), payload);
+      await this.#options.log.append(TOPICS.events, shard, [{ key: this.#key, value, headers: HEADERS }]);
       arrived = true;
-      over.abort();
+      wake();
     };
-    for (;;) {
-      if (signal.aborted) throw new LineproofError('CLOSED', 'cannot send batch: the collector was closed');
-      const timer = new AbortController();
-      const fault = attempt().then(
-        () => undefined,
-        (error: unknown) => error ?? new LineproofError('UNAVAILABLE', 'cannot append: no reason given'),
-      );
-      const failed = await Promise.race([fault, this.#timeout(AbortSignal.any([signal, timer.signal, over.signal]))]);
-      timer.abort();
-      if (arrived) break;
-      if (signal.aborted) continue;
-      metrics.add('lineproof_collector_retries_total', 1);
-      logger.warn('the log did not acknowledge a batch; sending it again', { shard, error: String(failed) });
-      await clock.sleep(backoffMs * (0.5 + Math.random()), AbortSignal.any([signal, over.signal]));
-      if (arrived) break;
-      backoffMs = Math.min(2 * backoffMs, LAST_BACKOFF_MS);
+    signal.addEventListener('abort', wake);
+    try {
+      for (;;) {
+        if (signal.aborted) throw new LineproofError('CLOSED', 'cannot send batch: the collector was closed');
+        const timer = new AbortController();
+        wait = timer;
+        let failure: unknown = 'no answer in time';
+        attempt().catch((error: unknown) => {
+          failure = error;
+          timer.abort();
+        });
+        await clock.sleep(appendTimeoutMs, timer.signal);
+        if (arrived) break;
+        if (signal.aborted) continue;
+        metrics.add('lineproof_collector_retries_total', 1);
+        logger.warn('the log did not acknowledge a batch; sending it again', { shard, error: String(failure) });
+        wait = new AbortController();
+        await clock.sleep(backoffMs * (0.5 + Math.random()), wait.signal);
+        if (arrived) break;
+        backoffMs = Math.min(2 * backoffMs, LAST_BACKOFF_MS);
+      }
+    } finally {
+      signal.removeEventListener('abort', wake);
     }
     metrics.add('lineproof_collector_batches_total', 1);
     metrics.add('lineproof_collector_sent_bytes_total', payload.length);
   }
 
-  async #timeout(signal: AbortSignal): Promise<unknown> {
-    await this.#options.clock.sleep(this.#options.appendTimeoutMs, signal);
-    return 'no answer in time';
-  }
-
-  async #append(shard: number, payload: Uint8Array): Promise<void> {
+  async #schema(): Promise<number> {
     this.#schemaId ??= await this.#options.registry.register('lineproof.v1.SignedBatch', SCHEMA_TEXTS.SignedBatch);
-    await this.#options.log.append(TOPICS.events, shard, [{ key: this.#key, value: frame(this.#schemaId, payload), headers: HEADERS }]);
+    return this.#schemaId;
   }
 }

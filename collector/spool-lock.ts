@@ -1,24 +1,42 @@
 import { randomBytes } from 'node:crypto';
 import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { threadId } from 'node:worker_threads';
 import { LineproofError } from '../core/errors.ts';
 
 interface Owner {
   readonly pid: number;
   readonly started: string;
+  readonly thread: number;
+  /** Tells this hold from every other one of the same thread. */
+  readonly hold: string;
   /** Device and inode of the folder: a copied folder brings a lock that holds nothing here. */
   readonly folder: string;
 }
 
 const TRIES = 5;
+/** Holds of this thread, whichever copy of this module took them: a folder restored from a copy brings back a lock that was given up since. */
+const HOLDS = Symbol.for('lineproof.spool.holds');
+const shared = globalThis as { [HOLDS]?: Set<string> };
+shared[HOLDS] ??= new Set();
+const holds: Set<string> = shared[HOLDS];
 
 /** Makes this process the only one on the folder, until the function it returns is called; throws DATA_IN_USE. */
 export function lockSpool(folder: string): () => void {
   const lock = join(folder, 'lock');
-  const own = JSON.stringify({ pid: process.pid, started: startOf(process.pid), folder: identityOf(folder) } satisfies Owner);
+  const hold = randomBytes(16).toString('hex');
+  const own = JSON.stringify({
+    pid: process.pid,
+    started: startOf(process.pid),
+    thread: threadId,
+    hold,
+    folder: identityOf(folder),
+  } satisfies Owner);
   for (let tries = 0; tries < TRIES; tries++) {
     if (create(lock, own)) {
+      holds.add(hold);
       return () => {
+        holds.delete(hold);
         if (read(lock) === own) rmSync(lock, { force: true });
       };
     }
@@ -67,19 +85,21 @@ function moveAside(lock: string, expected: string): void {
 }
 
 function isHeld(text: string, folder: string): boolean {
-  let owner: Owner;
+  let owner: Partial<Owner> | null;
   try {
-    owner = JSON.parse(text) as Owner;
+    owner = JSON.parse(text) as Partial<Owner> | null;
   } catch {
     return false;
   }
-  if (owner.folder !== identityOf(folder) || !Number.isSafeInteger(owner.pid) || owner.pid <= 0) return false;
+  if (typeof owner?.pid !== 'number' || owner.folder !== identityOf(folder) || !Number.isSafeInteger(owner.pid) || owner.pid <= 0)
+    return false;
   try {
     process.kill(owner.pid, 0);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
   }
-  return owner.started === '' || owner.started === startOf(owner.pid);
+  if (owner.started !== '' && owner.started !== startOf(owner.pid)) return false;
+  return owner.pid !== process.pid || owner.thread !== threadId || holds.has(String(owner.hold));
 }
 
 function identityOf(folder: string): string {

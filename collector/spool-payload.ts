@@ -136,9 +136,12 @@ export function planLeftovers(left: LeftEpoch): {
   }
   const batches: PlannedBatch[] = [];
   const broken: LeftBatch[] = [];
+  // A write that failed halfway is done again in another segment, so a header may be there twice.
+  const seen = new Set<string>();
   for (const batch of left.batches) {
     const { shard, firstSeq, count, number } = batch.header;
-    if (number < (left.lanes.get(shard)?.acknowledgedNumber ?? 0)) continue;
+    if (number < (left.lanes.get(shard)?.acknowledgedNumber ?? 0) || seen.has(`${shard}/${number}`)) continue;
+    seen.add(`${shard}/${number}`);
     const keys = Array.from({ length: count }, (_, i) => `${shard}/${firstSeq + i}`);
     const events = keys.map((key) => bySeq.get(key));
     if (events.includes(undefined)) broken.push(batch);

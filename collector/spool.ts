@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fromHex, toHex } from '../core/bytes.ts';
 import { LineproofError } from '../core/errors.ts';
 import type { Clock } from '../core/ports/clock.ts';
@@ -10,7 +10,10 @@ import { isSpoolHeld, lockSpool } from './spool-lock.ts';
 import { MAGIC_BYTES, RECORD_HEADER_BYTES, readRecords, type SpoolRecord, sealRecord } from './spool-record.ts';
 
 const NAME = /^([0-9a-f]{32})-(\d{8})-([0-9a-f]{16})\.spool$/;
-const SEGMENT_BYTES = 16 * 1024 * 1024;
+const MAX_SEGMENT_BYTES = 16 * 1024 * 1024;
+const MIN_SEGMENT_BYTES = 64 * 1024;
+/** Only whole segments are given back, so a spool has room for this many. */
+const SEGMENTS_OF_A_SPOOL = 8;
 const FIRST_CHUNK_BYTES = 64 * 1024;
 const FIRST_RETRY_MS = 20;
 const LAST_RETRY_MS = 2000;
@@ -60,12 +63,16 @@ export interface FoundRecord extends SpoolRecord {
 export interface Spool {
   /** Bytes that the spool takes, those not yet written included. */
   readonly bytes: number;
+  /** Bytes that wait in memory for the disk. */
+  readonly unwritten: number;
   /** Adds a record; `live` ones hold their segment until {@link Spool.release}. Its bytes are copied. */
   append(kind: number, head: Uint8Array, payload: Uint8Array, live: boolean): Place;
   /** Resolves when all that was appended is on disk. Rejects with DISK_FULL or IO_FAILED when a try to write failed; it is tried again, and nothing appended is dropped. */
   durable(): Promise<void>;
-  /** Resolves when all that was appended is on disk, however long that takes; rejects with CLOSED. */
+  /** Resolves when all that was appended is on disk, however long that takes; rejects with CLOSED after {@link Spool.interrupt}. */
   settled(): Promise<void>;
+  /** Ends every {@link Spool.settled}: a disk that takes nothing must not hold up a collector that closes. */
+  interrupt(): void;
   /** The payload at `place`, which must be durable. */
   read(place: Place): Promise<Uint8Array>;
   release(place: Place): void;
@@ -82,6 +89,8 @@ export interface FileSpoolOptions {
   /** Payload of the state record that opens every segment. */
   state(): Uint8Array;
   readonly stateKind: number;
+  /** Size at which the spool counts as full; segments are small against it. */
+  readonly maxBytes: number;
   /** Called for each stretch that cannot be read. */
   damaged(): void;
 }
@@ -114,16 +123,20 @@ export class FileSpool implements Spool {
   #reader: { readonly segment: Segment; readonly file: FileHandle } | undefined;
   #unwritten = 0;
   #onDisk = 0;
+  #interrupted = false;
+  readonly #waiting = new Set<() => void>();
+  readonly #segmentBytes: number;
   readonly #stop = new AbortController();
 
   constructor(options: FileSpoolOptions) {
     this.#options = options;
+    this.#segmentBytes = Math.min(MAX_SEGMENT_BYTES, Math.max(MIN_SEGMENT_BYTES, Math.floor(options.maxBytes / SEGMENTS_OF_A_SPOOL)));
     try {
       mkdirSync(options.folder, { recursive: true, mode: 0o700 });
+      this.#unlock = lockSpool(options.folder);
     } catch (error) {
       throw ioError(`open spool ${options.folder}`, error);
     }
-    this.#unlock = lockSpool(options.folder);
   }
 
   /** Reads what earlier starts left, segment by segment, oldest first; `found` says how many of a segment's records are live by setting {@link Segment.live}. */
@@ -133,7 +146,7 @@ export class FileSpool implements Spool {
       const parts = NAME.exec(name);
       if (parts === null) continue;
       const path = join(folder, name);
-      const bytes = readFileSync(path);
+      const bytes = readSegment(path);
       const segment = { path, epoch: fromHex(parts[1] as string), magic: fromHex(parts[3] as string), bytes: bytes.length, live: 0 };
       const { records, stretches } = readRecords(bytes, segment.magic);
       for (const { from, to, torn } of stretches) {
@@ -152,6 +165,10 @@ export class FileSpool implements Spool {
 
   get bytes(): number {
     return this.#onDisk + this.#unwritten;
+  }
+
+  get unwritten(): number {
+    return this.#unwritten;
   }
 
   append(kind: number, head: Uint8Array, payload: Uint8Array, live: boolean): Place {
@@ -178,15 +195,22 @@ export class FileSpool implements Spool {
     const last = this.#chunk ?? this.#inFlight;
     if (last === undefined) return;
     for (;;) {
-      if (this.#stop.signal.aborted && last.segment === undefined) throw closed();
       if (last.segment !== undefined) return;
-      try {
-        await last.attempt.durable;
-        return;
-      } catch {
-        await this.#options.clock.sleep(FIRST_RETRY_MS, this.#stop.signal);
-      }
+      if (this.#interrupted) throw closed();
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          this.#waiting.delete(wake);
+          resolve();
+        };
+        this.#waiting.add(wake);
+        last.attempt.durable.then(wake, wake);
+      });
     }
+  }
+
+  interrupt(): void {
+    this.#interrupted = true;
+    for (const wake of this.#waiting) wake();
   }
 
   /** One call at a time. */
@@ -221,7 +245,14 @@ export class FileSpool implements Spool {
     if (this.#current === undefined) return;
     for (let oldest = this.#segments[0]; oldest !== undefined && oldest !== this.#current; oldest = this.#segments[0]) {
       if (oldest.live > 0) return;
-      rmSync(oldest.path, { force: true });
+      try {
+        rmSync(oldest.path, { force: true });
+      } catch (error) {
+        // What it holds is done with and does no harm; the next release tries again.
+        const { code, message } = ioError('delete a segment of the spool', error);
+        this.#options.logger.error(message, { code });
+        return;
+      }
       this.#segments.shift();
       this.#onDisk -= oldest.bytes;
     }
@@ -269,10 +300,13 @@ export class FileSpool implements Spool {
       } catch (error) {
         const failure = ioError('write to spool', error);
         this.#options.logger.error(failure.message, { code: failure.code });
-        // Whoever waits learns of it; the chunk stays, and the next try has a promise of its own.
-        const { settle } = chunk.attempt;
-        chunk.attempt = newAttempt();
-        settle(failure);
+        // Whoever waits learns of it, also for what stands behind the chunk; all of it stays, and the next try has promises of its own.
+        for (const waiting of [chunk, this.#chunk]) {
+          if (waiting === undefined) continue;
+          const { settle } = waiting.attempt;
+          waiting.attempt = newAttempt();
+          settle(failure);
+        }
         if (this.#stop.signal.aborted) break;
         await this.#options.clock.sleep(retryMs, this.#stop.signal);
         retryMs = Math.min(2 * retryMs, LAST_RETRY_MS);
@@ -284,7 +318,7 @@ export class FileSpool implements Spool {
   /** Commit point: after the sync all records of the chunk are durable. */
   async #put(chunk: Chunk): Promise<void> {
     try {
-      if (this.#file === undefined || this.#position > SEGMENT_BYTES) await this.#startSegment();
+      if (this.#file === undefined || this.#position > this.#segmentBytes) await this.#startSegment();
       const segment = this.#current as Segment;
       for (let i = 0; i < chunk.notes.length; i += 3)
         sealRecord(chunk.data, chunk.notes[i + 1] as number, chunk.notes[i] as number, chunk.notes[i + 2] as number, segment.magic);
@@ -297,12 +331,12 @@ export class FileSpool implements Spool {
       this.#position += chunk.length;
       this.#onDisk += chunk.length;
       this.#unwritten -= chunk.length;
-      this.collect();
     } catch (error) {
       // After a failed write or sync nobody knows what the file holds beyond the last sync: the next try starts a new one.
       await this.#abandon();
       throw error;
     }
+    this.collect();
   }
 
   async #startSegment(): Promise<void> {
@@ -320,6 +354,7 @@ export class FileSpool implements Spool {
       await writeAll(this.#file, record, 0);
       await this.#file.datasync();
       await syncFolder(folder);
+      if (this.#sequence === 1) await syncFolder(dirname(folder));
     } catch (error) {
       await this.#file.close();
       this.#file = undefined;
@@ -348,6 +383,7 @@ export class FileSpool implements Spool {
 /** For services without a disk: what was recorded and not acknowledged is gone when the process ends. */
 export class MemorySpool implements Spool {
   bytes = 0;
+  readonly unwritten = 0;
 
   append(_kind: number, head: Uint8Array, payload: Uint8Array, live: boolean): Place {
     if (live) this.bytes += RECORD_HEADER_BYTES + head.length + payload.length;
@@ -357,6 +393,8 @@ export class MemorySpool implements Spool {
   async durable(): Promise<void> {}
 
   async settled(): Promise<void> {}
+
+  interrupt(): void {}
 
   read(): Promise<Uint8Array> {
     return Promise.reject(new LineproofError('INTERNAL', 'cannot read from a spool in memory'));
@@ -386,6 +424,14 @@ function closed(): LineproofError {
   return new LineproofError('CLOSED', 'cannot use spool: it is closed');
 }
 
+function readSegment(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw ioError(`read ${path}`, error);
+  }
+}
+
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }
@@ -407,10 +453,11 @@ async function syncFolder(folder: string): Promise<void> {
 }
 
 function ioError(act: string, error: unknown): LineproofError {
-  const code = (error as NodeJS.ErrnoException).code;
+  if (error instanceof LineproofError) return error;
+  const { code } = error as NodeJS.ErrnoException;
   const full = code === 'ENOSPC' || code === 'EDQUOT';
   const fact = error instanceof Error ? error.message : String(error);
   return full
     ? new LineproofError('DISK_FULL', `cannot ${act}: the disk is full; free some space, nothing that was acknowledged is lost`, {}, error)
-    : new LineproofError('IO_FAILED', `cannot ${act}: ${(error as Error | undefined)?.message ?? fact}`, {}, error);
+    : new LineproofError('IO_FAILED', `cannot ${act}: ${fact}`, {}, error);
 }

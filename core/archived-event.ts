@@ -1,5 +1,5 @@
+import { closeOutput, openOutput, writeLong, writeSlice } from './avro/cursor.ts';
 import { type AvroField, type Codec, codecOf, compileFields, recordNode } from './avro/schema.ts';
-import { concat } from './bytes.ts';
 import { LineproofError } from './errors.ts';
 import { canonicalJson } from './jcs.ts';
 import { checkName, mustCount, mustHold } from './rules.ts';
@@ -22,7 +22,8 @@ export interface ArchivedColumns {
 type Schema = { readonly fields: readonly { readonly name: string; readonly type: unknown }[] };
 const RELEASED: Schema & Record<string, unknown> = JSON.parse(SCHEMA_TEXTS.ArchivedEvent);
 const columnFields: readonly AvroField[] = compileFields({ ...RELEASED, fields: RELEASED.fields.slice(0, -1) });
-const columns: Codec<ArchivedColumns> = codecOf(recordNode(columnFields, 'ArchivedEvent'));
+const columnsNode = recordNode(columnFields, 'ArchivedEvent');
+const columns: Codec<ArchivedColumns> = codecOf(columnsNode);
 
 /** RFC 8785 text of the schema of an events file whose events have the schema `eventSchemaText`. */
 export function archivedEventSchema(eventSchemaText: string): string {
@@ -36,8 +37,11 @@ export function archivedEventSchema(eventSchemaText: string): string {
 /** A row: the columns, the union's byte, the event's bytes as they are; `event` null where the content was removed. */
 export function encodeArchivedEvent(row: ArchivedColumns, event: Uint8Array | null): Uint8Array {
   checkColumns(row);
-  const prefix = columns.encode(row);
-  return event === null ? concat(prefix, Uint8Array.of(0)) : concat(prefix, Uint8Array.of(2), event);
+  openOutput();
+  columnsNode.write(row);
+  writeLong(event === null ? 0 : 1);
+  if (event !== null) writeSlice(event);
+  return closeOutput();
 }
 
 /** A row's columns and its event's bytes (a view), which are for the event schema to check. Throws AVRO_INVALID or FORMAT_INVALID. */

@@ -2,7 +2,7 @@ import { LineproofError } from './errors.ts';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+const HEX_DIGITS = encoder.encode('0123456789abcdef');
 
 /** UTF-8 bytes of `text`. */
 export function utf8(text: string): Uint8Array {
@@ -28,20 +28,35 @@ export function utf8Text(bytes: Uint8Array): string {
   }
 }
 
-/** Lower-case hexadecimal of `bytes`. */
+/** Lower-case hexadecimal of `bytes`. A text that is put together of its pieces costs three times as much. */
 export function toHex(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += HEX[byte];
-  return text;
+  if (bytes.length > 4096) return toHex(bytes.subarray(0, 4096)) + toHex(bytes.subarray(4096));
+  const units = new Array<number>(2 * bytes.length);
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i] as number;
+    units[2 * i] = HEX_DIGITS[byte >> 4] as number;
+    units[2 * i + 1] = HEX_DIGITS[byte & 15] as number;
+  }
+  return String.fromCharCode(...units);
 }
 
 /** Bytes of lower-case hexadecimal `text`; throws FORMAT_INVALID on any other spelling. */
 export function fromHex(text: string): Uint8Array {
-  if (!/^(?:[0-9a-f]{2})*$/.test(text))
-    throw new LineproofError('FORMAT_INVALID', 'cannot read hexadecimal: it is not lower-case pairs of 0-9a-f');
-  const bytes = new Uint8Array(text.length / 2);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  const bytes = new Uint8Array(text.length >> 1);
+  let wrong = text.length & 1;
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = (nibble(text.charCodeAt(2 * i)) << 4) | nibble(text.charCodeAt(2 * i + 1));
+    wrong |= byte & ~0xff;
+    bytes[i] = byte;
+  }
+  if (wrong !== 0) throw new LineproofError('FORMAT_INVALID', 'cannot read hexadecimal: it is not lower-case pairs of 0-9a-f');
   return bytes;
+}
+
+/** Value of a hexadecimal digit; more than fits a byte for anything else. */
+function nibble(unit: number): number {
+  if (unit >= 0x30 && unit <= 0x39) return unit - 0x30;
+  return unit >= 0x61 && unit <= 0x66 ? unit - 0x57 : 0x100;
 }
 
 /** Standard padded base64 (RFC 4648 §4) of `bytes`. */
@@ -77,6 +92,21 @@ export function compare(a: Uint8Array, b: Uint8Array): number {
     if (difference !== 0) return difference;
   }
   return a.length - b.length;
+}
+
+/** Order of two texts by code points, which is that of their UTF-8 bytes. UTF-16 alone would put surrogates before U+E000. */
+export function compareCodePoints(a: string, b: string): number {
+  const shared = Math.min(a.length, b.length);
+  for (let i = 0; i < shared; i++) {
+    const x = a.charCodeAt(i);
+    const y = b.charCodeAt(i);
+    if (x !== y) return (isSurrogate(x) ? x + 0x10000 : x) - (isSurrogate(y) ? y + 0x10000 : y);
+  }
+  return a.length - b.length;
+}
+
+function isSurrogate(unit: number): boolean {
+  return unit >= 0xd800 && unit < 0xe000;
 }
 
 /** The concatenation of `parts`, in a new array. */

@@ -13,7 +13,7 @@ import {
   walkString,
 } from './avro/cursor.ts';
 import { type AvroField, codecOf, compileFields, recordNode } from './avro/schema.ts';
-import { toHex, utf8 } from './bytes.ts';
+import { compareCodePoints, toHex, utf8 } from './bytes.ts';
 import { LineproofError } from './errors.ts';
 import { EVENT_TYPES, type Event, type EventType, IMPORTANCES, type Importance } from './event.ts';
 import { canonicalJson } from './jcs.ts';
@@ -172,21 +172,6 @@ function checkEvent(event: Event): void {
     if (before !== undefined && compareCodePoints(before, key) >= 0) throw eventInvalid('its attributes are not sorted and unique');
     before = key;
   }
-}
-
-/** Order of two texts by code points, which is that of their UTF-8 bytes. UTF-16 alone would put surrogates before U+E000. */
-function compareCodePoints(a: string, b: string): number {
-  const shared = Math.min(a.length, b.length);
-  for (let i = 0; i < shared; i++) {
-    const x = a.charCodeAt(i);
-    const y = b.charCodeAt(i);
-    if (x !== y) return (isSurrogate(x) ? x + 0x10000 : x) - (isSurrogate(y) ? y + 0x10000 : y);
-  }
-  return a.length - b.length;
-}
-
-function isSurrogate(unit: number): boolean {
-  return unit >= 0xd800 && unit < 0xe000;
 }
 
 function eventInvalid(fault: string): LineproofError {

@@ -30,6 +30,11 @@ export const METRICS = {
     labels: ['shard', 'outcome'],
   },
   lineproof_chainer_receipts_total: { kind: 'counter', help: 'Events that were not linked, by receipt.', labels: ['shard', 'outcome'] },
+  lineproof_chainer_refused_total: {
+    kind: 'counter',
+    help: 'Messages and events refused, by the reason that their evidence names.',
+    labels: ['shard', 'reason'],
+  },
   lineproof_chainer_lost_races_total: { kind: 'counter', help: 'Times another process appended the next block first.', labels: ['shard'] },
   lineproof_chainer_size: { kind: 'gauge', help: 'Leaves of the log.', labels: ['shard'] },
   lineproof_chainer_block_bytes: {

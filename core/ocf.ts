@@ -36,7 +36,9 @@ export class ContainerDraft {
   readonly #deflate: Deflate;
   readonly #content = sha256Stream();
   readonly #blocks: { readonly count: number; readonly data: Promise<Uint8Array> }[] = [];
-  #records: Uint8Array[] = [];
+  /** The records of the block that is being filled, one behind the other. */
+  #block = new Uint8Array(CONTAINER_BLOCK_BYTES);
+  #count = 0;
   #bytes = 0;
   #digest: Uint8Array | undefined;
 
@@ -44,34 +46,38 @@ export class ContainerDraft {
     this.#deflate = deflate;
   }
 
-  /** Throws LIMIT_EXCEEDED for a record that no block may hold. */
+  /** Throws LIMIT_EXCEEDED for a record that no block may hold. Its bytes are copied. */
   add(record: Uint8Array): void {
     mustFit(record.length, CONTAINER_RECORD_BYTES, 'record');
-    if (this.#records.length > 0 && this.#bytes + record.length > CONTAINER_BLOCK_BYTES) this.#cut();
-    this.#records.push(record);
+    if (this.#count > 0 && this.#bytes + record.length > CONTAINER_BLOCK_BYTES) this.#cut();
+    if (record.length > this.#block.length) this.#block = new Uint8Array(record.length);
+    this.#block.set(record, this.#bytes);
+    this.#count += 1;
     this.#bytes += record.length;
   }
 
   #cut(): void {
-    const block = concat(...this.#records);
+    const block = this.#block.subarray(0, this.#bytes);
     this.#content.update(block);
     const data = Promise.resolve(this.#deflate(block));
     data.catch(() => undefined);
-    this.#blocks.push({ count: this.#records.length, data });
-    this.#records = [];
+    this.#blocks.push({ count: this.#count, data });
+    // Compression reads on in the one that it was given.
+    this.#block = new Uint8Array(CONTAINER_BLOCK_BYTES);
+    this.#count = 0;
     this.#bytes = 0;
   }
 
   /** Takes no more records; `H` over the decompressed block data. */
   content(): Uint8Array {
-    if (this.#records.length > 0) this.#cut();
+    if (this.#count > 0) this.#cut();
     this.#digest ??= this.#content.digest();
     return this.#digest;
   }
 
   /** The file's bytes, piece by piece. */
   async *pieces(schemaText: string, sync: Uint8Array): AsyncGenerator<Uint8Array> {
-    if (this.#records.length > 0) this.#cut();
+    if (this.#count > 0) this.#cut();
     yield containerHeader(schemaText, sync);
     for (const { count, data } of this.#blocks) yield containerBlock(count, await data, sync);
   }

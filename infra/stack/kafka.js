@@ -23,7 +23,8 @@ export function kafkaServers(stack, runtime) {
       title: 'Kafka broker',
       address: `${HOST}:${port}`,
       prepare: () => prepareBroker(stack, runtime, number),
-      check: () => checkBroker(port, stack.shape.brokers),
+      check: () => askBroker(port, 1),
+      joined: () => askBroker(port, stack.shape.brokers),
     };
   });
 }
@@ -141,11 +142,11 @@ function secureListener({ folder, secrets }) {
 }
 
 /**
- * Asks one broker for metadata; it serves once it names all brokers.
+ * Asks one broker for metadata, which has to name a controller and at least so many brokers.
  * @param {number} port
  * @param {number} brokers
  */
-async function checkBroker(port, brokers) {
+async function askBroker(port, brokers) {
   const client = new Kafka({
     clientId: 'lineproof-stack',
     brokers: [`${HOST}:${port}`],

@@ -45,10 +45,14 @@ export function neededArtefacts({ toxiproxy }, { registryJava, redis }) {
  */
 export async function missingFor(shape, machine) {
   if (process.platform !== 'linux') return ['Linux: the stack finds its processes in /proc; use infra/compose.yaml'];
-  const lacks = [...missingPrograms('flock'), ...(shape.secure ? missingPrograms('openssl') : [])];
-  for (const artefact of neededArtefacts(shape, machine))
-    if (!existsSync(cachedPath(artefact))) lacks.push(...(await artefact.missing()).map((lack) => `${lack} for ${artefact.name}`));
-  return lacks;
+  const always = [...missingPrograms('flock'), ...(shape.secure ? missingPrograms('openssl') : [])];
+  /** @type {Map<string, string[]>} */
+  const lacks = new Map(always.map((lack) => [lack, ['every stack']]));
+  for (const artefact of neededArtefacts(shape, machine)) {
+    if (existsSync(cachedPath(artefact))) continue;
+    for (const lack of await artefact.missing()) lacks.set(lack, [...(lacks.get(lack) ?? []), artefact.name]);
+  }
+  return [...lacks].map(([lack, names]) => `${lack}, for ${names.join(' and ')}`);
 }
 
 /**

@@ -75,23 +75,25 @@ function environmentOf(pid) {
 }
 
 /**
- * Ends a stack's servers: TERM to all, and KILL to those that are there after `graceMs`. Gives the names of the killed.
+ * Ends a stack's servers, or those named: TERM to all, and KILL to those that are there after `graceMs`. Gives the names of the killed.
  * @param {string} folder
  * @param {number} graceMs
+ * @param {ReadonlySet<string>} [names]
  */
-export async function stopServers(folder, graceMs) {
-  signalAll(folder, 'SIGTERM');
-  if (await allEnded(folder, graceMs)) return [];
-  const killed = [...runningServers(folder).keys()];
-  signalAll(folder, 'SIGKILL');
-  if (!(await allEnded(folder, graceMs)))
-    throw new StackError(`cannot stop ${[...runningServers(folder).keys()].join(', ')}: still there after SIGKILL`);
-  return killed;
+export async function stopServers(folder, graceMs, names) {
+  const remaining = () => new Map([...runningServers(folder)].filter(([name]) => names?.has(name) ?? true));
+  signalAll(remaining(), 'SIGTERM');
+  if (await allEnded(remaining, graceMs)) return [];
+  const killed = remaining();
+  signalAll(killed, 'SIGKILL');
+  if (!(await allEnded(remaining, graceMs)))
+    throw new StackError(`cannot stop ${[...remaining().keys()].join(', ')}: still there after SIGKILL`);
+  return [...killed.keys()];
 }
 
-/** @param {string} folder @param {'SIGTERM' | 'SIGKILL'} signal */
-function signalAll(folder, signal) {
-  for (const pid of [...runningServers(folder).values()].flat()) {
+/** @param {ReadonlyMap<string, readonly number[]>} servers @param {'SIGTERM' | 'SIGKILL'} signal */
+function signalAll(servers, signal) {
+  for (const pid of [...servers.values()].flat()) {
     try {
       process.kill(pid, signal);
     } catch {
@@ -100,10 +102,10 @@ function signalAll(folder, signal) {
   }
 }
 
-/** @param {string} folder @param {number} withinMs */
-async function allEnded(folder, withinMs) {
+/** @param {() => ReadonlyMap<string, unknown>} remaining @param {number} withinMs */
+async function allEnded(remaining, withinMs) {
   const endMs = performance.now() + withinMs;
-  while (runningServers(folder).size > 0) {
+  while (remaining().size > 0) {
     if (performance.now() > endMs) return false;
     await delay(POLL_MS);
   }

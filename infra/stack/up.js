@@ -144,7 +144,7 @@ async function startAll({ folder }, servers, { say, signal }) {
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   } catch (error) {
-    await stopServers(folder, GRACE_MS);
+    await stopServers(folder, GRACE_MS, new Set(servers.map(({ name }) => name)));
     throw error;
   }
 }
@@ -160,7 +160,8 @@ async function startOne(folder, server, say, signal) {
   if (signal.aborted) throw new StackError('cannot go on: interrupted');
   appendFileSync(logFile(folder, server.name), `--- started by lineproof stack, ${new Date().toISOString()}\n`, { mode: 0o600 });
   await startServer(folder, server.name, launch);
-  await waitUntilReady(folder, server.name, () => checkServer(server), READY_MS, signal);
+  const ready = () => checkServer(server).then(() => server.joined?.());
+  await waitUntilReady(folder, server.name, ready, READY_MS, signal);
   await server.settle?.();
   say(`${server.name} is ready at ${server.address}`);
 }

@@ -68,3 +68,25 @@ export const quietLogger: Logger = {
 };
 
 export const noMetrics: Metrics = { add: () => undefined, set: () => undefined, observe: () => undefined, forget: () => undefined };
+
+/** What a part said and counted, kept in order. */
+export interface Heard {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** `level code-or-message`. */
+  readonly lines: string[];
+  readonly counts: Map<string, number>;
+}
+
+/** A logger and metrics that keep what they are told. */
+export function listen(): Heard {
+  const lines: string[] = [];
+  const counts = new Map<string, number>();
+  const say =
+    (level: string): Logger['info'] =>
+    (message, fields) =>
+      void lines.push(`${level} ${fields?.['code'] === undefined ? message : String(fields['code'])}`);
+  const logger: Logger = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error'), child: () => logger };
+  const metrics: Metrics = { ...noMetrics, add: (name, by) => void counts.set(name, (counts.get(name) ?? 0) + by) };
+  return { logger, metrics, lines, counts };
+}

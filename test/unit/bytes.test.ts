@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { compare, concat, equal, fromBase64, fromHex, toBase64, toHex, utf8, utf8Text } from '../../core/bytes.ts';
+import { compare, concat, equal, fromBase64, fromHex, toBase64, toHex, utf8, utf8Into, utf8Text } from '../../core/bytes.ts';
 
 describe('bytes', () => {
   // RFC 4648 §10
@@ -18,13 +18,25 @@ describe('bytes', () => {
     expect(() => fromBase64(text)).toThrow(expect.objectContaining({ code: 'FORMAT_INVALID' }));
   });
 
-  test.each(['0', 'AB', '0g', ' 00'])('hexadecimal spelled %j is refused', (text) => {
+  test.each(['0', 'AB', '0g', 'g0', ' 00', '0:', '`0', '00\u0130'])('hexadecimal spelled %j is refused', (text) => {
     expect(() => fromHex(text)).toThrow(expect.objectContaining({ code: 'FORMAT_INVALID' }));
   });
 
   test('hexadecimal round-trips every byte', () => {
     const all = Uint8Array.from({ length: 256 }, (_, i) => i);
+    expect(toHex(all)).toBe(Buffer.from(all).toString('hex'));
     expect(fromHex(toHex(all))).toEqual(all);
+  });
+
+  test('hexadecimal of many bytes is that of its pieces', () => {
+    const many = Uint8Array.from({ length: 10_001 }, (_, i) => i);
+    expect(toHex(many)).toBe(Buffer.from(many).toString('hex'));
+  });
+
+  test.each(['', 'stream', 'größe', '流', '😀 tail', 'half \ud800'])('%j is written in place as the encoder has it', (text) => {
+    const out = new Uint8Array(3 * text.length + 2);
+    const end = utf8Into(text, out, 2);
+    expect(out.subarray(2, end)).toEqual(utf8(text));
   });
 
   test.each([[[0xc0, 0x80]], [[0xed, 0xa0, 0x80]], [[0xff]], [[0xe2, 0x82]]])('malformed UTF-8 %j is refused', (bytes) => {

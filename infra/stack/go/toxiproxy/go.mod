@@ -1,4 +1,4 @@
-module lineproof.dev/stack/toxiproxy
+module lineproof/stack/toxiproxy
 
 go 1.25
 

@@ -1,4 +1,4 @@
-module lineproof.dev/stack/versitygw
+module lineproof/stack/versitygw
 
 go 1.25.0
 

@@ -1,0 +1,7 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** Names the folders in which this run's stacks will lie. Nothing is started: the first suite that asks for a stack does that. */
+export default function nameStackFolders() {
+  process.env.LINEPROOF_TEST_STACKS = join(tmpdir(), `lineproof-stack-${process.pid}-`);
+}
