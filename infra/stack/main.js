@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { stackFolder } from './folders.js';
@@ -81,7 +80,7 @@ const COMMANDS = {
   up: async (invocation) => showUp(await bringUp(invocation, invocation.shape), invocation),
   reset: async (invocation) => showUp(await reset(invocation, invocation.shape), invocation),
   down: async (invocation) => {
-    const ended = existsSync(invocation.folder) && (await takeDown(invocation));
+    const ended = await takeDown(invocation);
     print(invocation.json ? JSON.stringify({ ended }) : ended ? `The stack in ${invocation.folder} is down.` : 'Nothing ran.');
     return EXIT.ok;
   },

@@ -1,4 +1,4 @@
-import { appendFileSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fetchAll } from './artefacts.js';
 import { makeCertificates } from './certificates.js';
@@ -46,7 +46,8 @@ export async function bringUp(scene, asked) {
  * @param {Scene} scene
  */
 export async function takeDown(scene) {
-  return locked(scene, () => takeDownLocked(scene));
+  // Servers whose folder somebody deleted are still in /proc, and there is nothing left to lock.
+  return existsSync(scene.folder) ? locked(scene, () => takeDownLocked(scene)) : takeDownLocked(scene);
 }
 
 /**
@@ -168,10 +169,8 @@ async function startOne(folder, server, say, signal) {
 
 /** @param {Scene} scene */
 async function takeDownLocked({ folder, say }) {
-  const real = makeStackFolder(folder);
-  const count = runningServers(real).size;
-  if (count === 0) return false;
-  const killed = await stopServers(real, GRACE_MS);
+  if (runningServers(folder).size === 0) return false;
+  const killed = await stopServers(folder, GRACE_MS);
   if (killed.length > 0) say(`ended with SIGKILL, for they did not end in ${GRACE_MS / 1000} s: ${killed.join(', ')}`);
   return true;
 }

@@ -40,9 +40,9 @@ class Suite {
     this.registry = await (this.#place as SchemaRegistryPlace).open();
   }
 
-  /** A subject that nobody used. */
+  /** A subject that nobody used, and of which none is the beginning of another. */
   subject(): string {
-    return `${this.#place?.prefix}.Subject${this.#names++}`;
+    return `${this.#place?.prefix}.Subject${String(this.#names++).padStart(4, '0')}`;
   }
 
   /** Versions of a record that nobody registered: each adds a field with a default to the one before. */

@@ -1,0 +1,284 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  GetObjectLockConfigurationCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
+import { hasCode, LineproofError } from '../core/errors.ts';
+import type { ByteRange, StoredObject } from '../core/ports/object-store.ts';
+import { s3Error, s3Outcome } from './s3-error.ts';
+
+/** How a bucket is reached, as users of the AWS SDK name it. */
+export interface S3Settings {
+  /** Of an S3-compatible server, `http[s]://host[:port]`; absent: AWS. */
+  readonly endpoint?: string;
+  readonly region: string;
+  readonly bucket: string;
+  /** Keys of the archive start with it inside the bucket: empty, or names that each end in a slash. */
+  readonly prefix?: string;
+  /** `endpoint/bucket/key` instead of `bucket.endpoint/key`. */
+  readonly forcePathStyle: boolean;
+  /** Absent: environment, profile, container or instance role, as everywhere with AWS. */
+  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string; readonly sessionToken?: string };
+  /** Authorities (PEM) instead of the system's. */
+  readonly tls?: { readonly ca?: string };
+  /** Objects that are created once are locked for so long; the bucket must have been made with object lock. */
+  readonly objectLock?: { readonly mode: 'GOVERNANCE' | 'COMPLIANCE'; readonly days: number };
+  /** An answer that does not begin, or stops, for so long will not come, ms. */
+  readonly requestTimeoutMs: number;
+  /** Objects from `fromBytes` on are sent in parts of `partBytes`, at least 5 MiB each. */
+  readonly multipart?: { readonly fromBytes: number; readonly partBytes: number };
+}
+
+/** What must be true of what is there: nothing is, or it has this tag. */
+export type WriteCondition = { readonly kind: 'absent' } | { readonly kind: 'tag'; readonly etag: string };
+
+export interface ListedKey {
+  readonly key: string;
+  readonly size: number;
+}
+
+const MULTIPART = { fromBytes: 64 * 1024 * 1024, partBytes: 16 * 1024 * 1024 };
+const PARTS_AT_ONCE = 4;
+const CONFLICT_TRIES = 8;
+const READ_TRIES = 4;
+const DAY_MS = 86_400_000;
+
+/** One bucket through the AWS SDK, whose own retries are off: it cannot know what a conditional write may repeat. Keys are S3's own. */
+export class S3Bucket {
+  readonly #settings: S3Settings;
+  readonly #client: S3Client;
+  #closed = false;
+
+  constructor(settings: S3Settings) {
+    this.#settings = settings;
+    const { endpoint, region, forcePathStyle, credentials, tls, requestTimeoutMs } = settings;
+    this.#client = new S3Client({
+      region,
+      forcePathStyle,
+      maxAttempts: 1,
+      requestHandler: {
+        connectionTimeout: requestTimeoutMs,
+        requestTimeout: requestTimeoutMs,
+        socketTimeout: requestTimeoutMs,
+        throwOnRequestTimeout: true,
+        httpsAgent: { keepAlive: true, maxSockets: 64, ...(tls?.ca === undefined ? {} : { ca: tls.ca }) },
+      },
+      ...(endpoint === undefined ? {} : { endpoint }),
+      ...(credentials === undefined ? {} : { credentials }),
+    });
+  }
+
+  /** The object or a part of it; undefined where there is none. */
+  get(key: string, range?: ByteRange): Promise<StoredObject | undefined> {
+    return this.#reading(`read ${key}`, async () => {
+      if (range !== undefined && range.end <= range.start) return this.#head(key);
+      try {
+        const Range = range === undefined ? undefined : `bytes=${range.start}-${range.end - 1}`;
+        const answer = await this.#client.send(new GetObjectCommand({ ...this.#at(key), Range }));
+        const bytes = (await answer.Body?.transformToByteArray()) ?? new Uint8Array(0);
+        const whole = range !== undefined && answer.ContentRange === undefined;
+        return { bytes: whole ? bytes.subarray(range.start, range.end) : bytes, etag: parseTag(answer.ETag) };
+      } catch (error) {
+        if (s3Outcome(error) === 'unsatisfiable') return this.#head(key);
+        throw error;
+      }
+    });
+  }
+
+  /**
+   * Writes the object where `condition` holds, locked where `locked` says so and a lock is configured. The new tag; undefined where the condition did not hold.
+   * Where the answer is lost, what is there is read: our bytes are as good as an answer. Throws UNAVAILABLE where that does not tell either.
+   */
+  async write(key: string, bytes: Uint8Array, condition: WriteCondition, locked: boolean): Promise<string | undefined> {
+    const act = `write ${key}`;
+    this.#checkOpen(act);
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#send(key, bytes, condition, locked);
+      } catch (error) {
+        const outcome = s3Outcome(error);
+        if (outcome === 'refused' || outcome === 'missing') return undefined;
+        if (outcome === 'unknown') return this.#whatIsThere(key, bytes, condition, s3Error(act, error));
+        if (outcome !== 'conflict' || tries === CONFLICT_TRIES) throw s3Error(act, error);
+      }
+      await pause(tries);
+    }
+  }
+
+  /** Keys that start with `prefix`, page by page, as the server orders them. */
+  async *list(prefix: string): AsyncGenerator<ListedKey> {
+    let token: string | undefined;
+    do {
+      const asked: string | undefined = token;
+      const page = await this.#reading(`list ${prefix}`, () =>
+        this.#client.send(
+          new ListObjectsV2Command({ Bucket: this.#settings.bucket, Prefix: prefix, ContinuationToken: asked, EncodingType: 'url' }),
+        ),
+      );
+      for (const { Key, Size } of page?.Contents ?? []) {
+        const key = page?.EncodingType === 'url' ? decodeKey(Key ?? '') : Key;
+        if (key !== undefined) yield { key, size: Size ?? 0 };
+      }
+      token = page?.IsTruncated === true ? page.NextContinuationToken : undefined;
+      if (page?.IsTruncated === true && (token === undefined || token === asked))
+        throw new LineproofError('UNAVAILABLE', `cannot list ${prefix}: the server does not say where its list goes on`);
+    } while (token !== undefined);
+  }
+
+  /** Removes the object, or hides it where the bucket keeps versions. */
+  async delete(key: string): Promise<void> {
+    const act = `delete ${key}`;
+    this.#checkOpen(act);
+    try {
+      await this.#client.send(new DeleteObjectCommand(this.#at(key)));
+    } catch (error) {
+      if (s3Outcome(error) !== 'missing') throw s3Error(act, error);
+    }
+  }
+
+  /** Whether the bucket was made with object lock. */
+  async hasObjectLock(): Promise<boolean> {
+    const found = await this.#reading('read the object lock of the bucket', () =>
+      this.#client.send(new GetObjectLockConfigurationCommand({ Bucket: this.#settings.bucket })),
+    );
+    return found?.ObjectLockConfiguration?.ObjectLockEnabled === 'Enabled';
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#client.destroy();
+  }
+
+  async #head(key: string): Promise<StoredObject> {
+    const { ETag } = await this.#client.send(new HeadObjectCommand(this.#at(key)));
+    return { bytes: new Uint8Array(0), etag: parseTag(ETag) };
+  }
+
+  async #whatIsThere(key: string, bytes: Uint8Array, condition: WriteCondition, failure: LineproofError): Promise<string | undefined> {
+    const there = await this.get(key).catch(() => {
+      throw failure;
+    });
+    if (there === undefined) throw failure;
+    if (Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).equals(there.bytes)) return there.etag;
+    // As it was: the write did not happen, but may still.
+    if (condition.kind === 'tag' && condition.etag === there.etag) throw failure;
+    return undefined;
+  }
+
+  async #send(key: string, bytes: Uint8Array, condition: WriteCondition, locked: boolean): Promise<string> {
+    const { fromBytes, partBytes } = this.#settings.multipart ?? MULTIPART;
+    if (bytes.length >= fromBytes) return this.#sendParts(key, split(bytes, partBytes), condition, locked);
+    const answer = await this.#client.send(
+      new PutObjectCommand({
+        ...this.#at(key),
+        ...this.#lock(locked),
+        ...headersOf(condition),
+        Body: bytes,
+        ChecksumSHA256: sha256(bytes),
+      }),
+    );
+    return parseTag(answer.ETag);
+  }
+
+  /** The object comes into being, and its condition is judged, when the upload is completed. */
+  async #sendParts(key: string, parts: readonly Uint8Array[], condition: WriteCondition, locked: boolean): Promise<string> {
+    const { UploadId } = await this.#client.send(
+      new CreateMultipartUploadCommand({ ...this.#at(key), ...this.#lock(locked), ChecksumAlgorithm: 'SHA256' }),
+    );
+    const upload = { ...this.#at(key), UploadId };
+    try {
+      const Parts: { PartNumber: number; ETag: string | undefined; ChecksumSHA256: string }[] = [];
+      for (let first = 0; first < parts.length; first += PARTS_AT_ONCE) {
+        const some = parts.slice(first, first + PARTS_AT_ONCE).map((bytes, i) => ({ bytes, PartNumber: first + i + 1 }));
+        Parts.push(
+          ...(await Promise.all(
+            some.map(async ({ bytes, PartNumber }) => {
+              const ChecksumSHA256 = sha256(bytes);
+              const { ETag } = await this.#client.send(new UploadPartCommand({ ...upload, PartNumber, Body: bytes, ChecksumSHA256 }));
+              return { PartNumber, ETag, ChecksumSHA256 };
+            }),
+          )),
+        );
+      }
+      const answer = await this.#client.send(
+        new CompleteMultipartUploadCommand({ ...upload, ...headersOf(condition), MultipartUpload: { Parts } }),
+      );
+      return parseTag(answer.ETag);
+    } catch (error) {
+      // What was not completed would be kept, and paid for, unseen; where this fails too, the bucket's lifecycle has to clear it.
+      await this.#client.send(new AbortMultipartUploadCommand(upload)).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  #at(key: string): { readonly Bucket: string; readonly Key: string } {
+    return { Bucket: this.#settings.bucket, Key: key };
+  }
+
+  #lock(locked: boolean): { readonly ObjectLockMode?: 'GOVERNANCE' | 'COMPLIANCE'; readonly ObjectLockRetainUntilDate?: Date } {
+    const { objectLock } = this.#settings;
+    if (!locked || objectLock === undefined) return {};
+    return { ObjectLockMode: objectLock.mode, ObjectLockRetainUntilDate: new Date(Date.now() + objectLock.days * DAY_MS) };
+  }
+
+  /** Reads may be repeated: a few times here, so that a passing failure does not end a verdict over thousands of objects. */
+  async #reading<T>(act: string, read: () => Promise<T>): Promise<T | undefined> {
+    for (let tries = 1; ; tries++) {
+      this.#checkOpen(act);
+      try {
+        return await read();
+      } catch (error) {
+        if (s3Outcome(error) === 'missing') return undefined;
+        const failure = s3Error(act, error);
+        if (tries === READ_TRIES || !hasCode(failure, 'UNAVAILABLE')) throw failure;
+      }
+      await pause(tries);
+    }
+  }
+
+  #checkOpen(act: string): void {
+    if (this.#closed) throw new LineproofError('UNAVAILABLE', `cannot ${act}: the object store is closed`);
+  }
+}
+
+function headersOf(condition: WriteCondition): { readonly IfNoneMatch?: string; readonly IfMatch?: string } {
+  return condition.kind === 'absent' ? { IfNoneMatch: '*' } : { IfMatch: `"${condition.etag}"` };
+}
+
+/** A tag without the quotes that some servers give and others do not. */
+function parseTag(etag: string | undefined): string {
+  if (etag === undefined || etag === '')
+    throw new LineproofError('UNAVAILABLE', 'cannot use the answer of the object store: it has no ETag');
+  return etag.replace(/^(?:W\/)?"(.*)"$/, '$1');
+}
+
+function decodeKey(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    return undefined;
+  }
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('base64');
+}
+
+function split(bytes: Uint8Array, partBytes: number): Uint8Array[] {
+  return Array.from({ length: Math.ceil(bytes.length / partBytes) }, (_, i) => bytes.subarray(i * partBytes, (i + 1) * partBytes));
+}
+
+/** Waits longer each time, and not as long as others that wait for the same. */
+async function pause(tries: number): Promise<void> {
+  await delay(25 * 2 ** tries * (0.5 + Math.random()));
+}
