@@ -1,9 +1,10 @@
 import { openKafkaShardGroup } from '../adapters/kafka-shard-group.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
+import { checkObjectStore, openS3ObjectStore } from '../adapters/s3-object-store.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { Archiver } from '../archiver/archiver.ts';
 import { TOPICS } from '../core/ports/log.ts';
-import { checkTopics, kafkaSettings, openClusterReaders, openObjects } from './cluster.ts';
+import { checkTopics, kafkaSettings, openClusterReaders, s3Settings } from './cluster.ts';
 import { readLogKeys } from './cluster-keys.ts';
 import { CLUSTER_SETTINGS } from './cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
@@ -29,10 +30,12 @@ export const archiveCommand: Command = {
     const metrics = prometheusMetrics();
     try {
       const sources = await cluster.sources();
-      const { origin, shards } = sources.policies.latest.policy;
+      const { origin, shards, objectLock } = sources.policies.latest.policy;
       const signers = await readLogKeys(values, shards);
       await checkTopics(values, shards, logger);
-      const objects = await openObjects(values);
+      const bucket = s3Settings(values, objectLock);
+      await checkObjectStore(bucket);
+      const objects = openS3ObjectStore(bucket);
       const archiver = new Archiver({ origin, shards, log, objects, sources, signers, clock: systemClock, logger, metrics });
       const groupId = `${values.kafkaTopicPrefix}${values.archiveGroup}`;
       const topic = `${values.kafkaTopicPrefix}${TOPICS.chain}`;

@@ -3,11 +3,12 @@ import { openDataFolder } from '../adapters/data-folder.ts';
 import { openKafkaShardGroup } from '../adapters/kafka-shard-group.ts';
 import { openLmdbStateStore } from '../adapters/lmdb-state-store.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
+import { openS3ObjectStore } from '../adapters/s3-object-store.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { Chainer } from '../chainer/chainer.ts';
 import { archiveAnchor } from '../core/archive-anchor.ts';
 import { TOPICS } from '../core/ports/log.ts';
-import { checkTopics, kafkaSettings, openClusterReaders, openDedupIndex, openObjects } from './cluster.ts';
+import { checkTopics, kafkaSettings, openClusterReaders, openDedupIndex, s3Settings } from './cluster.ts';
 import { privateFolder, readKey } from './cluster-keys.ts';
 import { CLUSTER_SETTINGS } from './cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
@@ -37,8 +38,8 @@ export const chainCommand: Command = {
       const sources = await cluster.sources();
       const { origin, shards } = sources.policies.latest.policy;
       await checkTopics(values, shards, logger);
-      const dedup = await openDedupIndex(values, origin);
-      const objects = await openObjects(values);
+      const dedup = await openDedupIndex(values, origin, logger);
+      const objects = openS3ObjectStore(s3Settings(values));
       const store = await openLmdbStateStore(privateFolder(join(values.data, 'state')));
       const anchor = archiveAnchor(objects, sources, origin, shards);
       const chainer = new Chainer({

@@ -5,15 +5,15 @@ import { openKafkaLog } from '../adapters/kafka-log.ts';
 import { checkKafkaTopics, kafkaAdmin, refuseTopics } from '../adapters/kafka-topics.ts';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { openRedisDedupIndex } from '../adapters/redis-dedup-index.ts';
-import { openS3ObjectStore } from '../adapters/s3-object-store.ts';
+import type { S3Settings } from '../adapters/s3-bucket.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { LineproofError } from '../core/errors.ts';
 import { EVENT_SCHEMA } from '../core/event-schema.ts';
+import type { Policy } from '../core/policy.ts';
 import { openPolicies } from '../core/policy-history.ts';
 import type { DedupIndex } from '../core/ports/dedup-index.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
-import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import { SCHEMA_TEXTS } from '../core/schema-texts.ts';
 import { EVENT_SUBJECT, Sources } from '../core/sources.ts';
@@ -94,12 +94,19 @@ export async function openClusterReaders(settings: ClusterSettings): Promise<Clu
 }
 
 function openRegistry(settings: ClusterSettings): SchemaRegistry {
+  const { registryUrl, registryUsername, registryPassword } = settings;
   return openConfluentSchemaRegistry({
-    url: settings.registryUrl,
-    username: settings.registryUsername,
-    password: settings.registryPassword,
-    ca: fileOf(settings.registryCa, 'registryCa'),
+    url: registryUrl,
+    requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    ...(registryUsername === '' ? {} : { auth: { username: registryUsername, password: registryPassword } }),
+    ...tlsOf(settings.registryCa, 'registryCa'),
   });
+}
+
+/** The `tls` of an adapter's settings, where a setting names a file of authorities. */
+function tlsOf(path: string, setting: string): { readonly tls?: { readonly ca: string } } {
+  const ca = fileOf(path, setting);
+  return ca === undefined ? {} : { tls: { ca } };
 }
 
 /** The origin of the first policy on the control topic that verifies and names the pinned root. Throws POLICY_INVALID. */
@@ -135,13 +142,23 @@ export async function checkTopics(settings: ClusterSettings, shards: number, log
   refuseTopics(await checkKafkaTopics(kafkaAdmin(kafkaSettings(settings), logger), topicPartitions(shards)), logger);
 }
 
-/** Opens the dedup index of an origin, and refuses a server on which it would not hold. */
-export async function openDedupIndex(settings: ClusterSettings, origin: string): Promise<DedupIndex> {
-  return openRedisDedupIndex({ url: settings.redisUrl, ca: fileOf(settings.redisCa, 'redisCa') }, origin);
+/** Opens the dedup index of an origin, and refuses a server on which it would not hold. Throws CONFIG_INVALID or UNAVAILABLE. */
+export async function openDedupIndex(settings: ClusterSettings, origin: string, logger: Logger): Promise<DedupIndex> {
+  const { redisUrl, redisCa } = settings;
+  return openRedisDedupIndex({ url: redisUrl, requestTimeoutMs: REQUEST_TIMEOUT_MS, ...tlsOf(redisCa, 'redisCa') }, origin, logger);
 }
 
-/** Opens the archive's store, and refuses one that ignores conditions. */
-export async function openObjects(settings: ClusterSettings): Promise<ObjectStore> {
-  const { s3Bucket, s3Prefix, s3Endpoint, s3Region, s3PathStyle } = settings;
-  return openS3ObjectStore({ bucket: s3Bucket, prefix: s3Prefix, endpoint: s3Endpoint, region: s3Region, pathStyle: s3PathStyle === 'on' });
+/** How the archive's bucket is reached; `lock` is the policy's. */
+export function s3Settings(settings: ClusterSettings, lock: Policy['objectLock'] = null): S3Settings {
+  const { s3Bucket, s3Prefix, s3Endpoint, s3Region, s3PathStyle, s3Ca } = settings;
+  return {
+    bucket: s3Bucket,
+    prefix: s3Prefix,
+    region: s3Region,
+    forcePathStyle: s3PathStyle === 'on',
+    requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    ...(s3Endpoint === '' ? {} : { endpoint: s3Endpoint }),
+    ...tlsOf(s3Ca, 's3Ca'),
+    ...(lock === null ? {} : { objectLock: { mode: lock.mode as 'GOVERNANCE' | 'COMPLIANCE', days: lock.days } }),
+  };
 }

@@ -44,8 +44,8 @@ export const emitCommand: Command = {
     const [file] = invocation.operands;
     const input = file === undefined || file === '-' ? process.stdin : createReadStream(file);
     return invocation.options['cluster'] === true
-      ? await emitToCluster(invocation, loadClusterSettings(invocation).values, input)
-      : await emitEmbedded(invocation, input);
+      ? emitToCluster(invocation, loadClusterSettings(invocation).values, input)
+      : emitEmbedded(invocation, input);
   },
 };
 
@@ -145,5 +145,8 @@ function parseLine(line: string, refuse: (reason: string) => void): EventInput |
     return undefined;
   }
   const { occurredAt, ...rest } = value as Record<string, unknown>;
-  return { ...rest, ...(occurredAt === undefined ? {} : { occurredAt: new Date(String(occurredAt)) }) } as unknown as EventInput;
+  return {
+    ...rest,
+    ...(occurredAt === undefined ? {} : { occurredAt: new Date(typeof occurredAt === 'string' ? occurredAt : Number.NaN) }),
+  } as unknown as EventInput;
 }

@@ -118,6 +118,6 @@ function labelsOf({ groupId, topic }: ShardService, shard: number): { consumergr
 
 function forget(service: ShardService, shard: number, progress: Map<number, Progress>): void {
   progress.delete(shard);
-  for (const name of ['kafka_consumergroup_current_offset', 'kafka_consumergroup_lag', 'kafka_consumergroup_lag_seconds'])
+  for (const name of ['kafka_consumergroup_current_offset', 'kafka_consumergroup_lag', 'kafka_consumergroup_lag_seconds'] as const)
     service.metrics.forget(name, labelsOf(service, shard));
 }

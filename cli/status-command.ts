@@ -1,5 +1,6 @@
 import { kafkaClient } from '../adapters/kafka-client.ts';
 import { type GroupShard, kafkaGroupStatus } from '../adapters/kafka-group-status.ts';
+import { openS3ObjectStore } from '../adapters/s3-object-store.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { openLogNote } from '../core/archive-anchor.ts';
 import { logKeysOf, parseArchiveKey } from '../core/archive-keys.ts';
@@ -10,7 +11,7 @@ import { decodeLeaf } from '../core/leaf.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { Sources } from '../core/sources.ts';
-import { type ClusterReaders, kafkaSettings, openClusterReaders, openObjects } from './cluster.ts';
+import { type ClusterReaders, kafkaSettings, openClusterReaders, s3Settings } from './cluster.ts';
 import { CLUSTER_SETTINGS, type ClusterSettings } from './cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
 import { EXIT } from './exit-codes.ts';
@@ -49,7 +50,7 @@ export const statusCommand: Command = {
     if (invocation.operands.length > 0) throw new LineproofError('USAGE', 'status takes no arguments');
     const { values } = loadClusterSettings(invocation);
     const cluster = await openClusterReaders({ ...values, logLevel: 'error' });
-    const objects = await openObjects(values);
+    const objects = openS3ObjectStore(s3Settings(values));
     try {
       const rows = await statusOf(values, cluster, objects);
       const { stdout } = invocation.terminal;
