@@ -14,15 +14,18 @@ import { codeOf } from '../contract/contract.ts';
 import { schemaRegistryContract } from '../contract/schema-registry-contract.ts';
 import { type Certificates, newCertificates } from '../support/certificates.ts';
 import { EVENT_SCHEMA_V2 } from '../support/event-v2.ts';
-import { stackSettings } from '../support/stack.ts';
+import { describeOnStack, STACK_TIMEOUT_MS, type StackSettings, testStack } from '../support/stack.ts';
 import { withToxic } from '../support/toxiproxy.ts';
 
-const { registry, toxiproxy } = stackSettings();
+/** Where nobody is asked in a test. */
+const NOWHERE = 'http://localhost:9/';
 const USER = { username: 'us:er', password: 'pass/wörd' };
 const EXCEPTIONS = {
   'the schemas of the product are taken and come back as they are':
     'Apicurio spells the names in Leaf and ArchivedEvent shorter; neither is ever registered',
 };
+let registry: StackSettings['registry'];
+let toxiproxy: StackSettings['toxiproxy'];
 const servers: Server[] = [];
 
 afterEach(async () => {
@@ -34,80 +37,90 @@ function prefix(): string {
 }
 
 function open(settings: Partial<ConfluentRegistrySettings> = {}): SchemaRegistry {
-  return openConfluentSchemaRegistry({ url: registry.url, requestTimeoutMs: 10_000, ...settings });
+  return openConfluentSchemaRegistry({
+    ...settings,
+    url: settings.url ?? registry.url,
+    requestTimeoutMs: settings.requestTimeoutMs ?? 10_000,
+  });
 }
 
-schemaRegistryContract(
-  'Apicurio',
-  async () => ({ open: async () => open(), release: async () => undefined, prefix: prefix() }),
-  EXCEPTIONS,
-);
+describeOnStack('Apicurio', () => {
+  beforeAll(async () => {
+    ({ registry, toxiproxy } = await testStack());
+  }, STACK_TIMEOUT_MS);
 
-schemaRegistryContract(
-  'Apicurio behind TLS and basic authentication',
-  async () => {
-    const certificates = await newCertificates();
-    const server = guard(certificates);
-    const url = await listen(server, 'https');
-    return {
-      open: async () => open({ url, auth: USER, tls: { ca: certificates.ca } }),
-      release: () => stop(server),
-      prefix: prefix(),
-    };
-  },
-  EXCEPTIONS,
-);
+  schemaRegistryContract(
+    'Apicurio',
+    async () => ({ open: async () => open(), release: async () => undefined, prefix: prefix() }),
+    EXCEPTIONS,
+  );
 
-describe('schemas that are in force', () => {
-  test('come back from Apicurio with the digest that they have in policies and framings', async () => {
-    const store = open();
-    const subject = `${prefix()}.Event`;
-    const versions = [SCHEMA_TEXTS.Event, EVENT_SCHEMA_V2.text];
-    for (const text of versions) await store.register(subject, text);
-    expect((await store.list(subject)).map((text) => compileEventSchema(text).hex)).toEqual(
-      versions.map((text) => compileEventSchema(text).hex),
-    );
-    for (const text of [SCHEMA_TEXTS.SignedBatch, SCHEMA_TEXTS.Block]) {
-      const id = await store.register(`${prefix()}.One`, text);
-      expect(canonicalJson(JSON.parse((await store.get(id)) as string))).toBe(text);
-    }
-  });
+  schemaRegistryContract(
+    'Apicurio behind TLS and basic authentication',
+    async () => {
+      const certificates = await newCertificates();
+      const server = guard(certificates, registry.url);
+      const url = await listen(server, 'https');
+      return {
+        open: async () => open({ url, auth: USER, tls: { ca: certificates.ca } }),
+        release: () => stop(server),
+        prefix: prefix(),
+      };
+    },
+    EXCEPTIONS,
+  );
 
-  test('are refused where the registry would keep them under another digest', async () => {
-    const error = await open()
-      .register(`${prefix()}.Leaf`, SCHEMA_TEXTS.Leaf)
-      .catch((each: unknown) => each);
-    expect(error).toMatchObject({ code: 'SCHEMA_INVALID', message: expect.stringContaining('leave out namespaces') });
-  });
+  describe('schemas that are in force', () => {
+    test('come back from Apicurio with the digest that they have in policies and framings', async () => {
+      const store = open();
+      const subject = `${prefix()}.Event`;
+      const versions = [SCHEMA_TEXTS.Event, EVENT_SCHEMA_V2.text];
+      for (const text of versions) await store.register(subject, text);
+      expect((await store.list(subject)).map((text) => compileEventSchema(text).hex)).toEqual(
+        versions.map((text) => compileEventSchema(text).hex),
+      );
+      for (const text of [SCHEMA_TEXTS.SignedBatch, SCHEMA_TEXTS.Block]) {
+        const id = await store.register(`${prefix()}.One`, text);
+        expect(canonicalJson(JSON.parse((await store.get(id)) as string))).toBe(text);
+      }
+    });
 
-  test('leave the compatibility level of their subject as it was set, and are refused where they break it', async () => {
-    const subject = `${prefix()}.Level`;
-    const config = `${registry.url}/config/${subject}`;
-    const headers = { 'content-type': 'application/vnd.schemaregistry.v1+json', connection: 'close' };
-    const store = open();
-    const record = (fields: readonly object[]): string => JSON.stringify({ type: 'record', name: 'R', fields });
-    await store.register(subject, record([{ name: 'a', type: 'string' }]));
-    await fetch(config, { method: 'PUT', headers, body: '{"compatibility":"FULL"}' });
-    await store.register(
-      subject,
-      record([
-        { name: 'a', type: 'string' },
-        { name: 'b', type: 'string', default: '' },
-      ]),
-    );
-    expect(await (await fetch(config, { headers })).json()).toMatchObject({ compatibilityLevel: 'FULL' });
-    const error = await store.register(subject, record([{ name: 'c', type: 'string' }])).catch((each: unknown) => each);
-    expect(error).toMatchObject({ code: 'SCHEMA_INVALID', message: expect.stringContaining('409') });
-  });
+    test('are refused where the registry would keep them under another digest', async () => {
+      const error = await open()
+        .register(`${prefix()}.Leaf`, SCHEMA_TEXTS.Leaf)
+        .catch((each: unknown) => each);
+      expect(error).toMatchObject({ code: 'SCHEMA_INVALID', message: expect.stringContaining('leave out namespaces') });
+    });
 
-  test('whose registration took effect, but whose answer was lost, get the same id when registered again', async () => {
-    const store = open({ url: toxiproxy.registry.url });
-    const subject = `${prefix()}.Lost`;
-    const fault = { type: 'limit_data', stream: 'downstream', attributes: { bytes: 10 } } as const;
-    const lost = (): Promise<unknown> => store.register(subject, SCHEMA_TEXTS.SignedBatch);
-    expect(await withToxic(toxiproxy.url, 'registry', fault, () => codeOf(lost))).toBe('UNAVAILABLE');
-    expect(await store.register(subject, SCHEMA_TEXTS.SignedBatch)).toBe(await open().register(subject, SCHEMA_TEXTS.SignedBatch));
-    expect((await store.list(subject)).length).toBe(1);
+    test('leave the compatibility level of their subject as it was set, and are refused where they break it', async () => {
+      const subject = `${prefix()}.Level`;
+      const config = `${registry.url}/config/${subject}`;
+      const headers = { 'content-type': 'application/vnd.schemaregistry.v1+json', connection: 'close' };
+      const store = open();
+      const record = (fields: readonly object[]): string => JSON.stringify({ type: 'record', name: 'R', fields });
+      await store.register(subject, record([{ name: 'a', type: 'string' }]));
+      await fetch(config, { method: 'PUT', headers, body: '{"compatibility":"FULL"}' });
+      await store.register(
+        subject,
+        record([
+          { name: 'a', type: 'string' },
+          { name: 'b', type: 'string', default: '' },
+        ]),
+      );
+      expect(await (await fetch(config, { headers })).json()).toMatchObject({ compatibilityLevel: 'FULL' });
+      const error = await store.register(subject, record([{ name: 'c', type: 'string' }])).catch((each: unknown) => each);
+      expect(error).toMatchObject({ code: 'SCHEMA_INVALID', message: expect.stringContaining('409') });
+    });
+
+    test('whose registration took effect, but whose answer was lost, get the same id when registered again', async () => {
+      const store = open({ url: toxiproxy.registry.url });
+      const subject = `${prefix()}.Lost`;
+      const fault = { type: 'limit_data', stream: 'downstream', attributes: { bytes: 10 } } as const;
+      const lost = (): Promise<unknown> => store.register(subject, SCHEMA_TEXTS.SignedBatch);
+      expect(await withToxic(toxiproxy.url, 'registry', fault, () => codeOf(lost))).toBe('UNAVAILABLE');
+      expect(await store.register(subject, SCHEMA_TEXTS.SignedBatch)).toBe(await open().register(subject, SCHEMA_TEXTS.SignedBatch));
+      expect((await store.list(subject)).length).toBe(1);
+    });
   });
 });
 
@@ -214,7 +227,7 @@ describe('what only an operator can change', () => {
   });
 
   test('a wrong password is CONFIG_INVALID, and no error holds it', async () => {
-    const server = guard(certificates);
+    const server = guard(certificates, NOWHERE);
     const url = (await serve(server, 'https')).replace('https://', 'https://someone:wr0ng-pass@');
     const error = await open({ url, tls: { ca: certificates.ca } })
       .get(1)
@@ -224,7 +237,7 @@ describe('what only an operator can change', () => {
   });
 
   test('an authority that did not sign its certificate is not trusted', async () => {
-    const url = await serve(guard(certificates), 'https');
+    const url = await serve(guard(certificates, NOWHERE), 'https');
     const error = await open({ url, auth: USER })
       .get(1)
       .catch((each: unknown) => each);
@@ -257,10 +270,10 @@ function serverOf(reply: Reply | ((request: IncomingMessage) => Reply)): Server 
   });
 }
 
-/** The registry of the stack behind TLS, for one user only. */
-function guard({ cert, key }: Certificates): Server {
+/** A registry behind TLS, for one user only. */
+function guard({ cert, key }: Certificates, upstream: string): Server {
   const expected = `Basic ${Buffer.from(`${USER.username}:${USER.password}`).toString('base64')}`;
-  const { hostname, port, pathname } = new URL(registry.url);
+  const { hostname, port, pathname } = new URL(upstream);
   return createTlsServer({ cert, key }, (asked: IncomingMessage, response: ServerResponse) => {
     const { authorization, ...headers } = asked.headers;
     if (authorization !== expected) {

@@ -11,10 +11,11 @@ import type { DedupEntry, DedupIndex, Watermark, WindowCall } from '../../core/p
 import { codeOf } from '../contract/contract.ts';
 import { dedupIndexContract } from '../contract/dedup-index-contract.ts';
 import { TestLogger } from '../support/memory.ts';
-import { stackSettings } from '../support/stack.ts';
+import { describeOnStack, STACK_TIMEOUT_MS, type StackSettings, testStack } from '../support/stack.ts';
 import { withToxic } from '../support/toxiproxy.ts';
 
-const { redis, toxiproxy } = stackSettings();
+let redis: StackSettings['redis'];
+let toxiproxy: StackSettings['toxiproxy'];
 const ABSENT: Watermark = { kind: 'absent' };
 const opened: DedupIndex[] = [];
 
@@ -55,196 +56,202 @@ async function found(index: DedupIndex, size: number, wanted: readonly DedupEntr
   return answer.ok ? answer.hits.map((hit) => hit?.logIndex) : [];
 }
 
-dedupIndexContract('Redis', async () => {
-  const origin = newOrigin();
-  return {
-    open: () => openRedisDedupIndex({ url: redis.url, requestTimeoutMs: 5_000 }, origin, new TestLogger()),
-    release: async () => undefined,
-  };
-});
+describeOnStack('Redis', () => {
+  beforeAll(async () => {
+    ({ redis, toxiproxy } = await testStack());
+  }, STACK_TIMEOUT_MS);
 
-dedupIndexContract('Redis with TLS and a password', async () => {
-  const { url, caFile } = redis.secure;
-  const origin = newOrigin();
-  const tls = { ca: readFileSync(caFile, 'utf8') };
-  return {
-    open: () => openRedisDedupIndex({ url, tls, requestTimeoutMs: 5_000 }, origin, new TestLogger()),
-    release: async () => undefined,
-  };
-});
-
-describe('a broken connection to Redis', () => {
-  test('a call that took effect, but whose answer was lost, is unknown; the same call again is answered and nothing is written twice', async () => {
-    const index = await open(toxiproxy.redis.url);
-    const lost = call(0, { add: entries(0, 3, 7), lookup: entries(0, 4, 7).map(({ key }) => key) });
-    const fault = { type: 'limit_data', stream: 'downstream', attributes: { bytes: 1 } } as const;
-    expect(await withToxic(toxiproxy.url, 'redis', fault, () => codeOf(() => index.window(lost)))).toBe('UNAVAILABLE');
-    expect(await eventually(() => index.watermark(0))).toEqual(at(1));
-    const again = await index.window(lost);
-    expect(again.ok && again.hits.map((hit) => hit?.logIndex)).toEqual([0, 1, 2, undefined]);
-  });
-
-  test('a call that is not answered in time is unknown, and a later answer is not taken for that of another call', async () => {
-    const index = await open(toxiproxy.redis.url, newOrigin(), 300);
-    await index.window(call(0, { add: [entry(1, 7)] }));
-    const fault = { type: 'timeout', stream: 'downstream', attributes: { timeout: 0 } } as const;
-    const silent = call(1, { add: [entry(2, 7)], lookup: [entry(1, 7).key] });
-    expect(await withToxic(toxiproxy.url, 'redis', fault, () => codeOf(() => index.window(silent)))).toBe('UNAVAILABLE');
-    expect(await eventually(() => index.watermark(0))).toEqual(at(2));
-    expect(await found(index, 2, [entry(2, 7), entry(3, 7), entry(1, 7)])).toEqual([2, undefined, 1]);
-  });
-
-  test('a Redis that is not there is UNAVAILABLE', async () => {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    server.close();
-    await once(server, 'close');
-    expect(await codeOf(() => open(`redis://127.0.0.1:${port}`))).toBe('UNAVAILABLE');
-  });
-});
-
-describe('what Redis holds', () => {
-  let direct: Redis;
-  beforeAll(() => {
-    direct = new Redis(redis.url);
-  });
-  afterAll(async () => {
-    await direct.quit();
-  });
-
-  /** Names of the origin's keys, by what follows the shard's tag. */
-  async function names(origin: string): Promise<string[]> {
-    const keys: string[] = [];
-    for await (const some of direct.scanStream({ match: `lineproof:{${origin}/0}:*`, count: 10_000 })) keys.push(...(some as string[]));
-    return keys.map((name) => name.slice(name.indexOf('}:') + 2)).toSorted();
-  }
-
-  test('a script that the server forgot is sent again', async () => {
-    const index = await open(redis.url);
-    await index.window(call(0, { add: [entry(1, 7)] }));
-    await direct.script('FLUSH');
-    expect(await index.window(call(1, { lookup: [entry(1, 7).key] }))).toMatchObject({ ok: true, hits: [{ logIndex: 1 }] });
-  });
-
-  test('a state that was lost is an absent watermark, and what is left of its entries is never seen again', async () => {
+  dedupIndexContract('Redis', async () => {
     const origin = newOrigin();
-    const index = await open(redis.url, origin);
-    await index.window(call(0, { add: entries(0, 100, 7) }));
-    await direct.del(`lineproof:{${origin}/0}:window`);
-    expect(await index.window(call(1))).toEqual({ ok: false, watermark: ABSENT });
-    const answer = await index.window(call(0, { lookup: [entry(1, 7).key] }));
-    expect(answer).toEqual({ ok: true, hits: [undefined] });
+    return {
+      open: () => openRedisDedupIndex({ url: redis.url, requestTimeoutMs: 5_000 }, origin, new TestLogger()),
+      release: async () => undefined,
+    };
   });
 
-  test('ids are found through every stage of growth, in buckets that stay listpacks', async () => {
+  dedupIndexContract('Redis with TLS and a password', async () => {
+    const { url, caFile } = redis.secure;
     const origin = newOrigin();
-    const index = await open(redis.url, origin);
-    const all: DedupEntry[] = [];
-    for (const [i, count] of [1, 60, 500, 3_000, 1, 9_000, 700].entries()) {
-      const add = entries(all.length, count, 7);
-      all.push(...add);
-      await index.window(call(i, { add }));
-      expect(await found(index, i + 1, all)).toEqual(all.map(({ logIndex }) => logIndex));
+    const tls = { ca: readFileSync(caFile, 'utf8') };
+    return {
+      open: () => openRedisDedupIndex({ url, tls, requestTimeoutMs: 5_000 }, origin, new TestLogger()),
+      release: async () => undefined,
+    };
+  });
+
+  describe('a broken connection to Redis', () => {
+    test('a call that took effect, but whose answer was lost, is unknown; the same call again is answered and nothing is written twice', async () => {
+      const index = await open(toxiproxy.redis.url);
+      const lost = call(0, { add: entries(0, 3, 7), lookup: entries(0, 4, 7).map(({ key }) => key) });
+      const fault = { type: 'limit_data', stream: 'downstream', attributes: { bytes: 1 } } as const;
+      expect(await withToxic(toxiproxy.url, 'redis', fault, () => codeOf(() => index.window(lost)))).toBe('UNAVAILABLE');
+      expect(await eventually(() => index.watermark(0))).toEqual(at(1));
+      const again = await index.window(lost);
+      expect(again.ok && again.hits.map((hit) => hit?.logIndex)).toEqual([0, 1, 2, undefined]);
+    });
+
+    test('a call that is not answered in time is unknown, and a later answer is not taken for that of another call', async () => {
+      const index = await open(toxiproxy.redis.url, newOrigin(), 300);
+      await index.window(call(0, { add: [entry(1, 7)] }));
+      const fault = { type: 'timeout', stream: 'downstream', attributes: { timeout: 0 } } as const;
+      const silent = call(1, { add: [entry(2, 7)], lookup: [entry(1, 7).key] });
+      expect(await withToxic(toxiproxy.url, 'redis', fault, () => codeOf(() => index.window(silent)))).toBe('UNAVAILABLE');
+      expect(await eventually(() => index.watermark(0))).toEqual(at(2));
+      expect(await found(index, 2, [entry(2, 7), entry(3, 7), entry(1, 7)])).toEqual([2, undefined, 1]);
+    });
+
+    test('a Redis that is not there is UNAVAILABLE', async () => {
+      const server = createServer().listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      server.close();
+      await once(server, 'close');
+      expect(await codeOf(() => open(`redis://127.0.0.1:${port}`))).toBe('UNAVAILABLE');
+    });
+  });
+
+  describe('what Redis holds', () => {
+    let direct: Redis;
+    beforeAll(() => {
+      direct = new Redis(redis.url);
+    });
+    afterAll(async () => {
+      await direct.quit();
+    });
+
+    /** Names of the origin's keys, by what follows the shard's tag. */
+    async function names(origin: string): Promise<string[]> {
+      const keys: string[] = [];
+      for await (const some of direct.scanStream({ match: `lineproof:{${origin}/0}:*`, count: 10_000 })) keys.push(...(some as string[]));
+      return keys.map((name) => name.slice(name.indexOf('}:') + 2)).toSorted();
     }
-    const buckets = (await names(origin)).filter((name) => /:\d+$/.test(name));
-    expect(buckets.length).toBeGreaterThan(all.length / 50);
-    const encodings = await Promise.all(buckets.map((name) => direct.object('ENCODING', `lineproof:{${origin}/0}:${name}`)));
-    expect([...new Set(encodings)]).toEqual([expect.stringMatching(/^(listpack|ziplist)$/)]);
-    const fields = await Promise.all(buckets.map((name) => direct.hlen(`lineproof:{${origin}/0}:${name}`)));
-    expect(fields.reduce((sum, each) => sum + each, 0)).toBe(all.length);
+
+    test('a script that the server forgot is sent again', async () => {
+      const index = await open(redis.url);
+      await index.window(call(0, { add: [entry(1, 7)] }));
+      await direct.script('FLUSH');
+      expect(await index.window(call(1, { lookup: [entry(1, 7).key] }))).toMatchObject({ ok: true, hits: [{ logIndex: 1 }] });
+    });
+
+    test('a state that was lost is an absent watermark, and what is left of its entries is never seen again', async () => {
+      const origin = newOrigin();
+      const index = await open(redis.url, origin);
+      await index.window(call(0, { add: entries(0, 100, 7) }));
+      await direct.del(`lineproof:{${origin}/0}:window`);
+      expect(await index.window(call(1))).toEqual({ ok: false, watermark: ABSENT });
+      const answer = await index.window(call(0, { lookup: [entry(1, 7).key] }));
+      expect(answer).toEqual({ ok: true, hits: [undefined] });
+    });
+
+    test('ids are found through every stage of growth, in buckets that stay listpacks', async () => {
+      const origin = newOrigin();
+      const index = await open(redis.url, origin);
+      const all: DedupEntry[] = [];
+      for (const [i, count] of [1, 60, 500, 3_000, 1, 9_000, 700].entries()) {
+        const add = entries(all.length, count, 7);
+        all.push(...add);
+        await index.window(call(i, { add }));
+        expect(await found(index, i + 1, all)).toEqual(all.map(({ logIndex }) => logIndex));
+      }
+      const buckets = (await names(origin)).filter((name) => /:\d+$/.test(name));
+      expect(buckets.length).toBeGreaterThan(all.length / 50);
+      const encodings = await Promise.all(buckets.map((name) => direct.object('ENCODING', `lineproof:{${origin}/0}:${name}`)));
+      expect([...new Set(encodings)]).toEqual([expect.stringMatching(/^(listpack|ziplist)$/)]);
+      const fields = await Promise.all(buckets.map((name) => direct.hlen(`lineproof:{${origin}/0}:${name}`)));
+      expect(fields.reduce((sum, each) => sum + each, 0)).toBe(all.length);
+    });
+
+    test('what was dropped is invisible at once and removed by the calls that follow', async () => {
+      const origin = newOrigin();
+      const index = await open(redis.url, origin);
+      const all = [...entries(0, 3_000, 5), ...entries(3_000, 3_000, 6)];
+      await index.window(call(0, { add: [...all, entry(7_000, 9)] }));
+      await index.window(call(1, { dropBelowSlot: 7 }));
+      expect(new Set(await found(index, 2, all))).toEqual(new Set([undefined]));
+      let size = 2;
+      while (size < 50 && (await direct.hget(`lineproof:{${origin}/0}:window`, 'count')) !== '1') await index.window(call(size++));
+      const held = await names(origin);
+      expect(held.map((name) => name.replace(/^[0-9a-f]{12}/, 'G'))).toEqual([expect.stringMatching(/^G:\d+$/), 'G:t', 'G:t9', 'window']);
+      expect(await found(index, size, [entry(7_000, 9)])).toEqual([7_000]);
+    });
+
+    test('what was wiped is removed by the calls that follow', async () => {
+      const origin = newOrigin();
+      const index = await open(redis.url, origin);
+      let size = 0;
+      for (const slot of [1, 2, 3]) await index.window(call(size++, { add: entries(slot * 30_000, 30_000, slot) }));
+      await index.window(call(size++, { wipe: true }));
+      await index.window(call(size++, { wipe: true, add: [entry(1, 1)] }));
+      const before = await names(origin);
+      while (size < 50 && (await names(origin)).length > 4) await index.window(call(size++));
+      const held = (await names(origin)).map((name) => name.replace(/^[0-9a-f]{12}/, 'G'));
+      expect([before.length > 500, held]).toEqual([true, ['G:0', 'G:t', 'G:t1', 'window']]);
+      expect(await found(index, size, [entry(1, 1), entry(30_001, 1)])).toEqual([1, undefined]);
+    });
+
+    test('of two entries of a key the newer in the log stays, in whatever order they are added, and outlives the slot of the older', async () => {
+      const index = await open(redis.url);
+      await index.window(call(0, { add: [entry(1, 9, 90)] }));
+      await index.window(call(1, { add: [entry(1, 5, 50)] }));
+      expect(await found(index, 2, [entry(1, 9)])).toEqual([90]);
+      await index.window(call(2, { dropBelowSlot: 6 }));
+      expect(await found(index, 3, [entry(1, 9)])).toEqual([90]);
+    });
+
+    test('a watermark that somebody else wrote is CONFIG_INVALID', async () => {
+      const origin = newOrigin();
+      const index = await open(redis.url, origin);
+      await direct.hset(`lineproof:{${origin}/0}:window`, 'wm', 'something');
+      expect(await codeOf(() => index.watermark(0))).toBe('CONFIG_INVALID');
+      await direct.del(`lineproof:{${origin}/0}:window`);
+      await direct.set(`lineproof:{${origin}/0}:window`, 'something');
+      expect(await codeOf(() => index.watermark(0))).toBe('CONFIG_INVALID');
+      expect(ENTRY_BYTES).toBe(46);
+    });
   });
 
-  test('what was dropped is invisible at once and removed by the calls that follow', async () => {
-    const origin = newOrigin();
-    const index = await open(redis.url, origin);
-    const all = [...entries(0, 3_000, 5), ...entries(3_000, 3_000, 6)];
-    await index.window(call(0, { add: [...all, entry(7_000, 9)] }));
-    await index.window(call(1, { dropBelowSlot: 7 }));
-    expect(new Set(await found(index, 2, all))).toEqual(new Set([undefined]));
-    let size = 2;
-    while (size < 50 && (await direct.hget(`lineproof:{${origin}/0}:window`, 'count')) !== '1') await index.window(call(size++));
-    const held = await names(origin);
-    expect(held.map((name) => name.replace(/^[0-9a-f]{12}/, 'G'))).toEqual([expect.stringMatching(/^G:\d+$/), 'G:t', 'G:t9', 'window']);
-    expect(await found(index, size, [entry(7_000, 9)])).toEqual([7_000]);
-  });
-
-  test('what was wiped is removed by the calls that follow', async () => {
-    const origin = newOrigin();
-    const index = await open(redis.url, origin);
-    let size = 0;
-    for (const slot of [1, 2, 3]) await index.window(call(size++, { add: entries(slot * 30_000, 30_000, slot) }));
-    await index.window(call(size++, { wipe: true }));
-    await index.window(call(size++, { wipe: true, add: [entry(1, 1)] }));
-    const before = await names(origin);
-    while (size < 50 && (await names(origin)).length > 4) await index.window(call(size++));
-    const held = (await names(origin)).map((name) => name.replace(/^[0-9a-f]{12}/, 'G'));
-    expect([before.length > 500, held]).toEqual([true, ['G:0', 'G:t', 'G:t1', 'window']]);
-    expect(await found(index, size, [entry(1, 1), entry(30_001, 1)])).toEqual([1, undefined]);
-  });
-
-  test('of two entries of a key the newer in the log stays, in whatever order they are added, and outlives the slot of the older', async () => {
-    const index = await open(redis.url);
-    await index.window(call(0, { add: [entry(1, 9, 90)] }));
-    await index.window(call(1, { add: [entry(1, 5, 50)] }));
-    expect(await found(index, 2, [entry(1, 9)])).toEqual([90]);
-    await index.window(call(2, { dropBelowSlot: 6 }));
-    expect(await found(index, 3, [entry(1, 9)])).toEqual([90]);
-  });
-
-  test('a watermark that somebody else wrote is CONFIG_INVALID', async () => {
-    const origin = newOrigin();
-    const index = await open(redis.url, origin);
-    await direct.hset(`lineproof:{${origin}/0}:window`, 'wm', 'something');
-    expect(await codeOf(() => index.watermark(0))).toBe('CONFIG_INVALID');
-    await direct.del(`lineproof:{${origin}/0}:window`);
-    await direct.set(`lineproof:{${origin}/0}:window`, 'something');
-    expect(await codeOf(() => index.watermark(0))).toBe('CONFIG_INVALID');
-    expect(ENTRY_BYTES).toBe(46);
-  });
-});
-
-describe('a Redis that must not be used', () => {
-  /** What opening says to a server which calls itself so. */
-  async function refusal(change: Readonly<Record<string, string>>): Promise<unknown> {
-    const info = { redis_version: '7.0.15', role: 'master', maxmemory_policy: 'noeviction', cluster_enabled: '0', ...change };
-    const server = await redisThatSays(
-      Object.entries(info)
-        .map(([name, value]) => `${name}:${value}\r\n`)
-        .join(''),
-    );
-    try {
-      return await openRedisDedupIndex({ url: server.url, requestTimeoutMs: 5_000 }, newOrigin(), new TestLogger()).then(
-        (index) => index.close(),
-        (error: Error) => error.message,
+  describe('a Redis that must not be used', () => {
+    /** What opening says to a server which calls itself so. */
+    async function refusal(change: Readonly<Record<string, string>>): Promise<unknown> {
+      const info = { redis_version: '7.0.15', role: 'master', maxmemory_policy: 'noeviction', cluster_enabled: '0', ...change };
+      const server = await redisThatSays(
+        Object.entries(info)
+          .map(([name, value]) => `${name}:${value}\r\n`)
+          .join(''),
       );
-    } finally {
-      await server.close();
+      try {
+        return await openRedisDedupIndex({ url: server.url, requestTimeoutMs: 5_000 }, newOrigin(), new TestLogger()).then(
+          (index) => index.close(),
+          (error: Error) => error.message,
+        );
+      } finally {
+        await server.close();
+      }
     }
-  }
 
-  test('is refused with what to do about it', async () => {
-    expect(await refusal({})).toBeUndefined();
-    expect(await refusal({ maxmemory_policy: 'allkeys-lru' })).toMatch(/allkeys-lru.*set maxmemory-policy noeviction/);
-    expect(await refusal({ role: 'slave' })).toMatch(/replica; name the primary/);
-    expect(await refusal({ redis_version: '6.0.16' })).toMatch(/version 6\.0\.16; 6\.2 or newer/);
-    expect(await refusal({ redis_version: 'x'.repeat(1_000) })).toMatch(/^.{1,120}$/);
-    expect(await refusal({ cluster_enabled: '1' })).toMatch(/without cluster mode/);
-  });
+    test('is refused with what to do about it', async () => {
+      expect(await refusal({})).toBeUndefined();
+      expect(await refusal({ maxmemory_policy: 'allkeys-lru' })).toMatch(/allkeys-lru.*set maxmemory-policy noeviction/);
+      expect(await refusal({ role: 'slave' })).toMatch(/replica; name the primary/);
+      expect(await refusal({ redis_version: '6.0.16' })).toMatch(/version 6\.0\.16; 6\.2 or newer/);
+      expect(await refusal({ redis_version: 'x'.repeat(1_000) })).toMatch(/^.{1,120}$/);
+      expect(await refusal({ cluster_enabled: '1' })).toMatch(/without cluster mode/);
+    });
 
-  test('a wrong password is CONFIG_INVALID, and no error and no line of the log holds it', async () => {
-    const { caFile } = redis.secure;
-    const url = redis.secure.url.replace(/:[^:@]+@/, ':wr0ng-pass@');
-    const logger = new TestLogger();
-    const settings = { url, tls: { ca: readFileSync(caFile, 'utf8') }, requestTimeoutMs: 5_000 };
-    const error = await openRedisDedupIndex(settings, newOrigin(), logger).catch((each: unknown) => each);
-    expect(error).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('refuses user name or password') });
-    expect(inspect([error, logger.lines], { depth: 10 })).not.toContain('wr0ng-pass');
-  });
+    test('a wrong password is CONFIG_INVALID, and no error and no line of the log holds it', async () => {
+      const { caFile } = redis.secure;
+      const url = redis.secure.url.replace(/:[^:@]+@/, ':wr0ng-pass@');
+      const logger = new TestLogger();
+      const settings = { url, tls: { ca: readFileSync(caFile, 'utf8') }, requestTimeoutMs: 5_000 };
+      const error = await openRedisDedupIndex(settings, newOrigin(), logger).catch((each: unknown) => each);
+      expect(error).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('refuses user name or password') });
+      expect(inspect([error, logger.lines], { depth: 10 })).not.toContain('wr0ng-pass');
+    });
 
-  test('an authority that did not sign its certificate is not trusted', async () => {
-    const error = await open(redis.secure.url).catch((each: unknown) => each);
-    expect(error).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringMatching(/certificate/) });
+    test('an authority that did not sign its certificate is not trusted', async () => {
+      const error = await open(redis.secure.url).catch((each: unknown) => each);
+      expect(error).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringMatching(/certificate/) });
+    });
   });
 });
 
