@@ -4,6 +4,7 @@ import { toHex, utf8Text } from '../core/bytes.ts';
 import { decodeEnvelope, verifyEnvelope } from '../core/dsse.ts';
 import { compileEventSchema, type EventSchema } from '../core/event-schema.ts';
 import type { VerifierKey } from '../core/key.ts';
+import { parseManifest } from '../core/manifest.ts';
 import { type Policy, parsePolicy } from '../core/policy.ts';
 import { extendPolicies, type KeyInForce, type PolicyHistory } from '../core/policy-history.ts';
 import type { ArchiveReader } from './archive-reader.ts';
@@ -37,7 +38,10 @@ export async function readGovernance(
 ): Promise<Governance | undefined> {
   const stored = await readPolicies(objects, listed, findings);
   const history = openHistory(stored, findings);
-  if (history === undefined) return undefined;
+  if (history === undefined) {
+    if (stored.length === 0) await nameMissing(objects, listed, findings);
+    return undefined;
+  }
   const root = pinnedRoot(stored.slice(0, history.versions.length), pinned);
   const { latest } = history;
   const pinnedLogs = Array.from({ length: latest.policy.shards }, (_, shard) =>
@@ -71,6 +75,23 @@ async function readPolicies(objects: ArchiveReader, listed: ReadonlyMap<string, 
     }
   }
   return policies.toSorted((a, b) => a.policy.version - b.policy.version);
+}
+
+/** Which policies the manifests name, when there is none: nobody's signature can be checked then, and what misses can be told all the same. */
+async function nameMissing(objects: ArchiveReader, listed: ReadonlyMap<string, number>, findings: Findings): Promise<void> {
+  const missing = new Set<string>();
+  for (const key of listed.keys()) {
+    if (!key.endsWith('.manifest.json')) continue;
+    try {
+      const { payload } = decodeEnvelope((await objects.get(key))?.bytes ?? new Uint8Array(0), 'manifest');
+      for (const hex of parseManifest(payload).policies) missing.add(policyKey(hex));
+    } catch {
+      // Without a policy no manifest is judged.
+    }
+  }
+  for (const object of missing.size === 0 ? ['policies/'] : missing)
+    if (!listed.has(object))
+      findings.fail('POLICY', 'MISSING', 'the archive holds no policy, and this one is named by its segments', { object });
 }
 
 /** The versions that follow from each other, from 1 on; the first that does not is named, and what it would have proven is not. */

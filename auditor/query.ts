@@ -1,6 +1,6 @@
 import { inflateRawSync } from 'node:zlib';
 import avsc from 'avsc';
-import { parseArchiveKey } from '../core/archive-keys.ts';
+import { logKeysOf, parseArchiveKey } from '../core/archive-keys.ts';
 import { archivedEventSchema, decodeArchivedEvent } from '../core/archived-event.ts';
 import { fromHex, toHex, utf8Text } from '../core/bytes.ts';
 import { decodeEnvelope } from '../core/dsse.ts';
@@ -12,10 +12,16 @@ import { parseManifest } from '../core/manifest.ts';
 import { readContainer } from '../core/ocf.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import { segmentSyncMarker } from '../core/segment.ts';
+import { type ArchiveReader, openArchive } from './archive-reader.ts';
+import { Findings } from './findings.ts';
 
 export interface QueryOptions {
   /** Only events of this stream. */
   readonly stream?: string;
+  /** Told of the stream of each event that is not asked for. */
+  readonly onOther?: (stream: string) => void;
+  /** Told of each events file that retention removed, instead of its events. */
+  readonly onRemoved?: (object: string) => void;
 }
 
 /** A value of an event as JSON has it: ids as UUIDs, other bytes as hexadecimal. */
@@ -35,40 +41,37 @@ export interface ArchivedEventView {
   readonly event: PlainEvent | null;
 }
 
-/** Events as the archive holds them, in the order of each shard's log. Events of older schemas are read as the newest that this program knows. */
-export async function* queryArchive(objects: ObjectStore, options: QueryOptions): AsyncGenerator<ArchivedEventView> {
-  const schemas = await readSchemas(objects);
-  for await (const { key } of objects.list('logs/')) {
-    const place = parseKey(key);
-    if (place?.kind !== 'manifest') continue;
+/** Events as the archive holds them, believed as they are, in the order of each shard's log; one segment at a time in memory. Events of older schemas are read as the newest that this program knows. */
+export async function* queryArchive(store: ObjectStore, options: QueryOptions): AsyncGenerator<ArchivedEventView> {
+  const { objects, listed } = await openArchive(store, new Findings());
+  const schemas = await readSchemas(objects, listed);
+  for (const key of listed.keys()) {
+    const place = parseArchiveKey(key);
+    if (place.kind !== 'manifest') continue;
     const stored = await objects.get(key);
     if (stored === undefined) continue;
     const manifest = parseManifest(decodeEnvelope(stored.bytes, 'manifest').payload);
     const sync = segmentSyncMarker(manifest.origin, manifest.first, manifest.end, fromHex(manifest.root));
     const found: ArchivedEventView[] = [];
+    const { events, retired } = logKeysOf(place.shard);
     for (const hex of manifest.schemas) {
+      const object = events(place.first, place.end, hex);
+      if (!listed.has(object) && listed.has(retired(place.first, place.end))) {
+        options.onRemoved?.(object);
+        continue;
+      }
       const schema = schemas.get(hex);
       if (schema === undefined) throw new LineproofError('NOT_FOUND', `cannot query: schema ${hex} is not in the archive`);
-      const object = `${key.slice(0, key.lastIndexOf('/') + 1)}${key.slice(key.lastIndexOf('/') + 1).replace('manifest.json', `${hex.slice(0, 16)}.events.avro`)}`;
-      for await (const view of eventsOf(objects, object, schema, sync, place.shard))
-        if (options.stream === undefined || view.event?.stream === options.stream) found.push(view);
+      for await (const view of eventsOf(objects, object, { schema, sync, shard: place.shard }, options)) found.push(view);
     }
     yield* found.toSorted((a, b) => a.logIndex - b.logIndex);
   }
 }
 
-function parseKey(key: string): ReturnType<typeof parseArchiveKey> | undefined {
-  try {
-    return parseArchiveKey(key);
-  } catch {
-    return undefined;
-  }
-}
-
-async function readSchemas(objects: ObjectStore): Promise<Map<string, EventSchema>> {
+async function readSchemas(objects: ArchiveReader, listed: ReadonlyMap<string, number>): Promise<Map<string, EventSchema>> {
   const schemas = new Map<string, EventSchema>();
-  for await (const { key } of objects.list('schemas/')) {
-    const stored = await objects.get(key);
+  for (const key of listed.keys()) {
+    const stored = key.startsWith('schemas/') ? await objects.get(key) : undefined;
     if (stored === undefined) continue;
     const schema = compileEventSchema(utf8Text(stored.bytes));
     schemas.set(schema.hex, schema);
@@ -77,11 +80,10 @@ async function readSchemas(objects: ObjectStore): Promise<Map<string, EventSchem
 }
 
 async function* eventsOf(
-  objects: ObjectStore,
+  objects: ArchiveReader,
   object: string,
-  schema: EventSchema,
-  sync: Uint8Array,
-  shard: number,
+  { schema, sync, shard }: { readonly schema: EventSchema; readonly sync: Uint8Array; readonly shard: number },
+  { stream, onOther }: QueryOptions,
 ): AsyncGenerator<ArchivedEventView> {
   const stored = await objects.get(object);
   if (stored === undefined) throw new LineproofError('NOT_FOUND', `cannot query: ${object} is not in the archive`);
@@ -95,6 +97,11 @@ async function* eventsOf(
   )) {
     for (const record of records) {
       const { columns, event } = decodeArchivedEvent(record);
+      const own = event === null ? undefined : schema.readHead(event).stream;
+      if (stream !== undefined && own !== stream) {
+        if (own !== undefined) onOther?.(own);
+        continue;
+      }
       const { logIndex, streamIndex, acceptedAt, producer, leafHash } = columns;
       yield {
         shard,

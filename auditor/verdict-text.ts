@@ -7,17 +7,25 @@ export function verdictText(verdict: Verdict): string {
   const rows = PROPERTIES.map((property) => {
     const { result, trust, counts } = verdict.properties[property];
     const counted = Object.entries(counts).map(([name, count]) => `${count} ${name}`);
-    return `  ${property.padEnd(11)} ${result.padEnd(11)} ${result === 'NOT CHECKED' ? trust : [...counted, `by ${trust}`].join(', ')}`;
+    return printable(
+      `  ${property.padEnd(11)} ${result.padEnd(11)} ${result === 'NOT CHECKED' ? trust : [...counted, `by ${trust}`].join(', ')}`,
+    );
   });
   const failed = PROPERTIES.filter((property) => verdict.properties[property].result === 'FAILED');
   const open = PROPERTIES.filter((property) => verdict.properties[property].result === 'OPEN');
-  const log = verdict.origin === '' ? 'this archive' : verdict.origin;
+  const log = verdict.origin === '' ? 'this archive' : printable(verdict.origin);
   const words = verdict.ok
     ? `OK${open.length === 0 ? '' : `, still open: ${open.join(', ')}`}`
     : failed.length > 0
       ? `FAILED: ${failed.join(', ')}`
-      : 'NOT PROVEN: no pinned key';
+      : `NOT PROVEN: ${unproven(verdict)}`;
   return [`Archive of ${log}`, ...rows, ...findingLines(verdict), `VERDICT: ${words}`, ''].join('\n');
+}
+
+function unproven({ properties }: Verdict): string {
+  const { result, counts, trust } = properties.LOG;
+  if (counts['shards'] === 0) return 'nothing was logged';
+  return result === 'NOT CHECKED' ? printable(trust) : 'no pinned key';
 }
 
 function findingLines({ findings, unlisted }: Verdict): string[] {
@@ -44,6 +52,6 @@ function placeText(place: Place): string {
 }
 
 /** Names come from an archive that may be hostile: no control characters on a terminal. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Cf}\p{Cs}]/gu, '?');
 }

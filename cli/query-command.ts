@@ -1,44 +1,77 @@
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
+import { join } from 'node:path';
 import { type ArchivedEventView, queryArchive } from '../auditor/query.ts';
+import { printable } from '../auditor/verdict-text.ts';
 import { LineproofError } from '../core/errors.ts';
-import { type Command, type Invocation, stringOption } from './command.ts';
+import { openArchive, READING_SETTINGS } from './archive-location.ts';
+import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
+import { flagOf } from './setting.ts';
+import { SETTINGS } from './settings.ts';
+
+/** Streams that are named to somebody who asked for one that is not there. */
+const NAMED_STREAMS = 5;
 
 /** `lineproof query`: archived events with their place in the log. */
 export const queryCommand: Command = {
   name: 'query',
   summary: 'Print archived events with their place in the log',
-  usage: 'query ARCHIVE [--stream NAME] [--json]',
+  usage: 'query [ARCHIVE] [--stream NAME] [--json]',
   options: [
     { name: 'stream', short: 's', type: 'string', value: 'NAME', help: 'only events of this stream, in its order' },
     { name: 'json', type: 'boolean', help: 'one JSON object a line, with every field of the event' },
+    {
+      name: flagOf('data'),
+      type: 'string',
+      value: 'FOLDER',
+      help: `data folder whose archive is read where no ARCHIVE is given (${SETTINGS.data.fallback})`,
+    },
   ],
-  notes: ['Prints what the archive holds; lineproof verify tells whether to believe it.'],
+  settings: READING_SETTINGS,
+  notes: [
+    'A line: SHARD/LEAF, time of acceptance, type, STREAM #POSITION, event id. Without --stream: in the order of each log.',
+    'In JSON ids are UUIDs, all other bytes (digests, trace ids) hexadecimal; acceptedAt is ISO 8601, times inside of the event are microseconds since',
+    '1970; event is null where its content was removed. Events of an older schema have the defaults of what was added since.',
+    'Prints what the archive holds; lineproof verify tells whether to believe it.',
+  ],
   run: async (invocation: Invocation): Promise<number> => {
-    const archive = invocation.operands[0];
-    if (archive === undefined || invocation.operands.length > 1)
-      throw new LineproofError('USAGE', 'query takes one archive folder; see lineproof query --help');
-    if (!existsSync(archive)) throw new LineproofError('IO_FAILED', `cannot query ${archive}: there is no such folder`);
-    const objects = await openFolderObjectStore(archive);
+    if (invocation.operands.length > 1) throw new LineproofError('USAGE', 'query takes one archive; see lineproof query --help');
+    const archive = invocation.operands[0] ?? archiveOfData(invocation);
     const stream = stringOption(invocation, 'stream');
+    const objects = await openArchive(archive, 'query', invocation);
     const { stdout, stderr } = invocation.terminal;
-    let count = 0;
-    for await (const found of queryArchive(objects, stream === undefined ? {} : { stream })) {
+    const others = new Set<string>();
+    let [count, removed] = [0, 0];
+    const options = { onRemoved: () => removed++, onOther: (name: string) => others.size <= NAMED_STREAMS && others.add(name) };
+    for await (const found of queryArchive(objects, stream === undefined ? options : { ...options, stream })) {
       count++;
       if (!stdout.write(invocation.options['json'] === true ? `${JSON.stringify(found)}\n` : line(found))) await once(stdout, 'drain');
     }
     await objects.close();
-    if (count === 0)
-      stderr.write(stream === undefined ? 'no archived events\n' : `no archived events of stream ${JSON.stringify(stream)}\n`);
+    if (count === 0) sayNone(stream, others, stderr);
+    if (removed > 0) stderr.write(`the events of ${removed} segments were removed by retention\n`);
     return EXIT.ok;
   },
 };
 
+function archiveOfData(invocation: Invocation): string {
+  const { name, env, fallback } = SETTINGS.data;
+  return join(stringOption(invocation, flagOf(name)) ?? invocation.terminal.env[env] ?? fallback, 'archive');
+}
+
+function sayNone(stream: string | undefined, others: ReadonlySet<string>, stderr: Terminal['stderr']): void {
+  if (stream === undefined) {
+    stderr.write('no archived events: a segment is archived when it has ended\n');
+    return;
+  }
+  const names = [...others].slice(0, NAMED_STREAMS).map((name) => JSON.stringify(printable(name)));
+  const hint = names.length === 0 ? '' : `; there are events of ${names.join(', ')}${others.size > NAMED_STREAMS ? ' and others' : ''}`;
+  stderr.write(`no archived events of stream ${JSON.stringify(printable(stream))}${hint}\n`);
+}
+
 function line({ shard, logIndex, streamIndex, acceptedAt, event }: ArchivedEventView): string {
   const place = `${shard}/${logIndex}`.padEnd(10);
   return event === null
-    ? `${place} #${streamIndex} (removed by retention)\n`
-    : `${place} ${acceptedAt}  ${event.type.padEnd(9)} ${event.stream} #${streamIndex}  ${event.id}\n`;
+    ? `${place} ${acceptedAt}  (content removed)\n`
+    : `${place} ${acceptedAt}  ${event.type.padEnd(9)} ${printable(event.stream)} #${streamIndex}  ${event.id}\n`;
 }

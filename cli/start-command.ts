@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { randomBytes } from '#crypto';
+import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { verdictText } from '../auditor/verdict-text.ts';
@@ -15,7 +16,7 @@ import { EXIT } from './exit-codes.ts';
 import { loadInvocationSettings } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
 import { SETTINGS, type Settings } from './settings.ts';
-import { verifyFolder } from './verify-command.ts';
+import { verifyStore } from './verify-command.ts';
 
 /** `lineproof start`: everything embedded in one process. */
 export const startCommand: Command = {
@@ -175,5 +176,5 @@ async function runOn(system: EmbeddedSystem, terminal: Terminal, say: (text: str
 
 async function verifyOwn(settings: Settings, terminal: Terminal): Promise<Verdict> {
   const key = parseVerifierKey(readFileSync(join(settings.data, 'keys', 'root.pub'), 'utf8').trim());
-  return verifyFolder(join(settings.data, 'archive'), [key], terminal);
+  return verifyStore(await openFolderObjectStore(join(settings.data, 'archive')), [key], terminal);
 }

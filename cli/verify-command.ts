@@ -1,10 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
 import { verdictText } from '../auditor/verdict-text.ts';
 import { verifyArchive } from '../auditor/verify.ts';
 import { LineproofError } from '../core/errors.ts';
 import { parseVerifierKey, type VerifierKey } from '../core/key.ts';
+import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { Verdict } from '../core/verdict.ts';
+import { openArchive, READING_SETTINGS } from './archive-location.ts';
 import { type Command, type Invocation, stringOptions, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { Progress } from './progress.ts';
@@ -25,16 +26,20 @@ export const verifyCommand: Command = {
     },
     { name: 'json', type: 'boolean', help: 'print the verdict as JSON' },
   ],
+  settings: READING_SETTINGS,
   notes: [
-    'Exit code 0: every checked property is OK. 1: findings, or no key was given. 74: the archive cannot be read.',
+    'ARCHIVE is a folder, or s3://BUCKET[/PREFIX].',
+    'Exit code 0: every checked property is OK or still open. 1: findings, or no key was given. 74: the archive cannot be read.',
     'A key that lies in the archive itself proves nothing: get it from the operator by another way.',
+    'Reads the folder only. Copy an archive while nothing writes to it, or from a snapshot of its disk: a copy in which segments are newer than',
+    'the notes looks as if the notes had been set back. An archive that is being written can be verified where it lies.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     const archive = invocation.operands[0];
     if (archive === undefined || invocation.operands.length > 1)
-      throw new LineproofError('USAGE', 'verify takes one archive folder; see lineproof verify --help');
+      throw new LineproofError('USAGE', 'verify takes one archive; see lineproof verify --help');
     const keys = stringOptions(invocation, 'key').map(readVerifierKey);
-    const verdict = await verifyFolder(archive, keys, invocation.terminal);
+    const verdict = await verifyStore(await openArchive(archive, 'verify', invocation), keys, invocation.terminal);
     invocation.terminal.stdout.write(
       invocation.options['json'] === true ? `${JSON.stringify(verdict, undefined, 2)}\n` : verdictText(verdict),
     );
@@ -42,10 +47,8 @@ export const verifyCommand: Command = {
   },
 };
 
-/** Verifies a folder with a progress line on stderr. Throws IO_FAILED where there is no such folder. */
-export async function verifyFolder(folder: string, keys: readonly VerifierKey[], terminal: Terminal): Promise<Verdict> {
-  if (!existsSync(folder)) throw new LineproofError('IO_FAILED', `cannot verify ${folder}: there is no such folder`);
-  const objects = await openFolderObjectStore(folder);
+/** Verifies an archive with a progress line on stderr, and closes it. */
+export async function verifyStore(objects: ObjectStore, keys: readonly VerifierKey[], terminal: Terminal): Promise<Verdict> {
   const progress = new Progress(terminal.stderr);
   try {
     return await verifyArchive(objects, { keys, onProgress: (done, total) => progress.update('verifying', done, total) });
@@ -55,12 +58,26 @@ export async function verifyFolder(folder: string, keys: readonly VerifierKey[],
   }
 }
 
-/** A verifier key as typed, or the content of the file of that name. Throws USAGE. */
+/** A verifier key as typed, or the content of the file of that name. Throws USAGE or KEY_UNREADABLE, never with what may be a secret. */
 function readVerifierKey(given: string): VerifierKey {
-  const text = existsSync(given) ? readFileSync(given, 'utf8').trim() : given;
+  const isPath = existsSync(given);
+  const text = isPath ? readKey(given) : given;
+  const named = isPath ? ` ${given}` : '';
+  if (text.startsWith('PRIVATE+KEY+'))
+    throw new LineproofError('USAGE', `--key${named} is a private key; verify takes the verifier key, which lies beside it as .pub`);
   try {
     return parseVerifierKey(text);
   } catch (error) {
-    throw new LineproofError('USAGE', `--key ${given} is neither a verifier key (name+id+base64) nor a file that holds one`, {}, error);
+    const shown = isPath ? named : ` ${JSON.stringify(given.slice(0, 200))}`;
+    throw new LineproofError('USAGE', `--key${shown} is neither a verifier key (name+id+base64) nor a file that holds one`, {}, error);
+  }
+}
+
+function readKey(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    const fact = (error as NodeJS.ErrnoException).code ?? 'unknown reason';
+    throw new LineproofError('KEY_UNREADABLE', `cannot read key file ${path}: ${fact}`, { path });
   }
 }

@@ -4,12 +4,11 @@ import { logKeysOf } from '../../core/archive-keys.ts';
 import { utf8, utf8Text } from '../../core/bytes.ts';
 import { parseVerifierKey, type VerifierKey } from '../../core/key.ts';
 import type { Verdict } from '../../core/verdict.ts';
-import { seeded } from '../property/mutate.ts';
+import { expectNamed, FLIPS, flip, flips, reordered } from '../support/alterations.ts';
 import type { ArchiveObjects, ForgedArchive } from '../support/forged-archive.ts';
 import { required, richArchive, richWorld } from '../support/rich-archive.ts';
 
 const TIMEOUT_MS = 120_000;
-const FLIPS = 16;
 const KEYS = logKeysOf(0);
 
 let archive: ForgedArchive;
@@ -71,28 +70,6 @@ function keyOf(name: string): string {
   const keys = [...honest.map.keys()].filter((key) => new RegExp(`^${pattern}(?:\\.json)?$`).test(key));
   expect(keys).toHaveLength(1);
   return required(keys[0]);
-}
-
-/** The verdict fails, and a finding that fails a property names one of the objects. */
-function expectNamed(verdict: Verdict, objects: readonly string[], what: string): void {
-  const failed = verdict.findings.filter(({ severity }) => severity === 'FAILED');
-  const named = failed.filter(({ place }) => objects.includes(place.object ?? ''));
-  const summary = failed.map(({ property, code, place }) => `${property} ${code} ${place.object}`);
-  expect({ what, ok: verdict.ok, named: named.length > 0, summary }).toEqual({ what, ok: false, named: true, summary });
-  for (const { property } of named) expect(verdict.properties[property].result).toBe('FAILED');
-}
-
-/** `name` in the words of FLIPS + 2 places: first, last, and seeded ones between. */
-function flips(length: number, seed: number): number[] {
-  const random = seeded(seed);
-  return [0, length * 8 - 1, ...Array.from({ length: FLIPS }, () => random() % (length * 8))];
-}
-
-function flip(bytes: Uint8Array, bit: number): Uint8Array {
-  const flipped = bytes.slice();
-  const at = Math.floor(bit / 8);
-  flipped[at] = required(flipped[at]) ^ (0x80 >> (bit % 8));
-  return flipped;
 }
 
 test('the lists below name every object of the archive', () => {
@@ -183,10 +160,6 @@ describe('JSON that is not in canonical form', () => {
     }
   });
 });
-
-function reordered(text: string): string {
-  return JSON.stringify(Object.fromEntries(Object.entries(JSON.parse(text)).toReversed()));
-}
 
 describe('notes of another time', () => {
   test('an older checkpoint under newer segments: FAILED', async () => {

@@ -1,16 +1,19 @@
 import { describe, expect, test } from '@jest/globals';
+import { schemaKey } from '../../core/archive-keys.ts';
 import { encodeSignedBatch } from '../../core/batch.ts';
 import { utf8 } from '../../core/bytes.ts';
 import { type Event, eventDigest } from '../../core/event.ts';
+import { EVENT_SCHEMA } from '../../core/event-schema.ts';
 import type { EvidenceInput, Receipt } from '../../core/evidence.ts';
 import { frame } from '../../core/framing.ts';
 import type { Link } from '../../core/leaf.ts';
 import type { Manifest } from '../../core/manifest.ts';
 import { REASONS } from '../../core/reasons.ts';
 import { shardOf } from '../../core/shard.ts';
+import { EVENT_SCHEMA_V2 } from '../support/event-v2.ts';
 import { acceptAnyway, inputOf } from '../support/forged-batch.ts';
 import { type Forgery, rechain } from '../support/forged-block.ts';
-import { BATCH_SCHEMA_ID, type BlockOptions, START_MICROS, type TestMessage, testId, testSigner } from '../support/producer.ts';
+import { BATCH_SCHEMA_ID, type BlockOptions, makeWorld, START_MICROS, type TestMessage, testId, testSigner } from '../support/producer.ts';
 import { narrow, required, richWorld, SECOND } from '../support/rich-archive.ts';
 import { codes, makeScene, type Scene } from '../support/scene.ts';
 
@@ -186,6 +189,14 @@ describe('signatures', () => {
       },
     },
     {
+      name: 'a header that cannot be read is accepted',
+      failed: ['COMPLETE GAP', 'POLICY BATCH_UNACCEPTABLE', 'SIGNATURES LINK_WITHOUT_BATCH'],
+      spoil: (forgery) => {
+        const { batch } = required(forgery.inputs[0]);
+        changeInput(forgery, 0, { batch: { ...required(batch ?? undefined), header: new Uint8Array([1, 2, 3]) } });
+      },
+    },
+    {
       name: 'a link without a batch',
       failed: ['COMPLETE GAP', 'SIGNATURES LINK_WITHOUT_BATCH'],
       spoil: (forgery, _, given) => {
@@ -262,6 +273,24 @@ describe('order', () => {
       spoil: (forgery, { archive }, given) => acceptAnyway(archive.state, forgery, firstOf(given)),
     },
     {
+      name: 'the last batch of a lane is accepted again',
+      failed: ['ORDER LANE_WRONG', 'UNIQUE LINKED_TWICE'],
+      notes: ['UNIQUE REPLAY'],
+      messages: async (scene) => twice(await scene.say('x')),
+      spoil: (forgery, { archive }, given) => acceptAnyway(archive.state, forgery, firstOf(given)),
+    },
+    {
+      name: 'a block has the time of the one before',
+      failed: [],
+      options: ({ archive }) => ({ acceptedAt: archive.state.head.acceptedAt }),
+    },
+    {
+      name: 'a producer’s clock runs ahead by what is allowed',
+      failed: [],
+      notes: [],
+      messages: async ({ world, lane, time }) => [await lane.next(world.events('a', 'x'), { createdAt: time + 3 * SECOND })],
+    },
+    {
       name: 'a producer’s clock runs ahead: a report',
       failed: [],
       notes: ['ORDER CLOCK_SKEW'],
@@ -269,6 +298,67 @@ describe('order', () => {
     },
   ];
   test.each(rows)('$name: $failed', expectFound);
+});
+
+test('a new policy lets the time of acceptance step back', async () => {
+  const scene = await makeScene();
+  await scene.world.nextPolicy();
+  await scene.block(await speech(scene), undefined, { acceptedAt: scene.archive.state.head.acceptedAt - SECOND });
+  expect(codes(await scene.end())).toEqual([]);
+});
+
+test('a lane is held for exactly as long as the policy says', async () => {
+  const scene = await makeScene();
+  const lane = scene.world.lane('held');
+  const event = (word: string): Uint8Array[] => scene.world.events('a', word);
+  await scene.block([await lane.next(event('first'))]);
+  const until = scene.archive.state.head.appendedAt + 600 * SECOND;
+  for (const message of [await scene.say('x'), await lane.next(event('second'))])
+    await scene.block([message], undefined, { appendedAt: until, acceptedAt: until });
+  scene.time = until;
+  await scene.archive.close();
+  expect(codes(await scene.end())).toEqual([]);
+});
+
+test('the schema of a batch misses, and no event was archived under it: ARCHIVE, naming it', async () => {
+  const world = await makeWorld({ schemas: [EVENT_SCHEMA, EVENT_SCHEMA_V2], policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000 }) });
+  const scene = await makeScene(world);
+  await scene.block([await scene.lane.next([], { schema: EVENT_SCHEMA_V2.digest })]);
+  await scene.end();
+  const object = schemaKey(EVENT_SCHEMA_V2.hex);
+  expect(scene.archive.objects.map.delete(object)).toBe(true);
+  const verdict = await scene.verify();
+  expect([codes(verdict), verdict.findings.find(({ code }) => code === 'MISSING')?.place.object]).toEqual([['ARCHIVE MISSING'], object]);
+});
+
+describe('a new generation of the input', () => {
+  const renewed = async (): Promise<Scene> => {
+    const scene = await makeScene();
+    await scene.world.nextPolicy((policy) => ({ ...policy, inputGeneration: { generation: 1, firstOffsets: [7] } }));
+    return scene;
+  };
+
+  test.each([
+    ['as the policy names it', 1, 7, []],
+    ['of a later number', 2, 7, ['COMPLETE INPUT_GENERATION']],
+    ['from another offset', 1, 8, ['COMPLETE INPUT_GENERATION']],
+  ])('%s', async (_, inputGeneration, inputFrom, failed) => {
+    const scene = await renewed();
+    await scene.block(await speech(scene), undefined, { inputGeneration, inputFrom });
+    expect(codes(await scene.end())).toEqual(failed);
+  });
+
+  test('is not left again, even under the policy before', async () => {
+    const scene = await makeScene();
+    const before = scene.world.policy;
+    await scene.world.nextPolicy((policy) => ({ ...policy, inputGeneration: { generation: 1, firstOffsets: [7] } }));
+    await scene.block(await speech(scene), undefined, { inputGeneration: 1, inputFrom: 7 });
+    await scene.block([await scene.say('back')], undefined, { inputGeneration: 0, inputFrom: 0, policy: before });
+    const verdict = await scene.verify();
+    expect(codes(verdict)).toEqual([]);
+    await scene.archive.close();
+    expect(codes(await scene.verify())).toEqual(expect.arrayContaining(['COMPLETE INPUT_GENERATION', 'POLICY POLICY_BACK']));
+  });
 });
 
 describe('completeness', () => {

@@ -20,8 +20,8 @@ import type { ObjectStore } from '../../core/ports/object-store.ts';
 import { codeOf } from '../contract/contract.ts';
 import { objectStoreContract } from '../contract/object-store-contract.ts';
 import { newCertificates } from '../support/certificates.ts';
-import { withToxic } from '../support/toxiproxy.ts';
 import { describeOnStack, STACK_TIMEOUT_MS, type StackSettings, testStack } from '../support/stack.ts';
+import { withToxic } from '../support/toxiproxy.ts';
 
 interface Credentials {
   readonly accessKeyId: string;

@@ -1,10 +1,12 @@
-// Breaks each rule of acceptance and of the archiver, one at a time, in a copy of the sources and expects a test to go red:
-// `node test/mutation/run.js [acceptance|archiver]`.
+// Breaks each rule of acceptance, of the archiver and of the auditor, one at a time, in a copy of the sources and expects a test to go red:
+// `node test/mutation/run.js [acceptance|archiver|auditor [FILE]]`.
 // Exit code 1 names the mutations that no test noticed.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { AUDITED, EQUIVALENTS } from './auditor.js';
+import { changesOf } from './generated.js';
 
 /** Statements that are one check: taken out whole. */
 const ACCEPTANCE_CHECKS = {
@@ -148,13 +150,28 @@ const SUITES = {
   archiver: { checks: ARCHIVER_CHECKS, changes: ARCHIVER_CHANGES, tests: ['test/embedded/archiver', 'test/fault/archiver'] },
 };
 
-function mutations({ checks, changes }) {
+/** Every change by rule in these files; for each file the tests that are about it. Takes about half an hour on two cores. */
+SUITES.auditor = { checks: {}, changes: [], generated: AUDITED, equivalents: EQUIVALENTS };
+
+const SILENT = [
+  '-i',
+  '--silent',
+  '--env',
+  './test/mutation/stopping-environment.cjs',
+  '--testSequencer',
+  './test/mutation/given-order.cjs',
+];
+const LIMIT_MS = 90_000;
+const AT_ONCE = 2;
+
+function mutations({ checks, changes, tests, generated = {}, equivalents = [] }) {
   const found = [];
   for (const [file, pattern] of Object.entries(checks)) {
     const text = readFileSync(file, 'utf8');
     for (const match of text.matchAll(pattern)) {
       found.push({
         file,
+        tests,
         name: `without ${match[0].trim()}`,
         text: text.slice(0, match.index) + text.slice(match.index + match[0].length),
       });
@@ -163,39 +180,71 @@ function mutations({ checks, changes }) {
   for (const [file, from, to] of changes) {
     const text = readFileSync(file, 'utf8');
     if (!text.includes(from)) throw new Error(`${file} has no ${from}`);
-    found.push({ file, name: `${from.trim()} -> ${to.trim() || '(nothing)'}`, text: text.replace(from, () => to) });
+    found.push({ file, tests, name: `${from.trim()} -> ${to.trim() || '(nothing)'}`, text: text.replace(from, () => to) });
   }
-  return found;
+  for (const [file, own] of Object.entries(generated)) {
+    const text = readFileSync(file, 'utf8');
+    const seen = new Set([text]);
+    for (const [from, to, then] of changesOf(text)) {
+      const changed = text.slice(0, from) + then + text.slice(to);
+      const line = text.slice(0, from).split('\n').length;
+      const name = `${line}: ${text.slice(from, to).replaceAll(/\s+/g, ' ').trim()} -> ${then || '(nothing)'}`;
+      if (seen.has(changed)) continue;
+      seen.add(changed);
+      if (!equivalents.some(([where, what]) => where === file && name.replace(/^\d+: /, '') === what))
+        found.push({ file, tests: own, name, text: changed });
+    }
+  }
+  const only = process.argv[3];
+  return only === undefined ? found : found.filter(({ file }) => file === only);
 }
 
-function isNoticed({ file, text }, tests) {
+/** Whether a test goes red in `copy` with the mutation. One that never ends is noticed. */
+function isNoticed(copy, { file, text, tests }) {
   writeFileSync(join(copy, file), text);
-  const { status } = spawnSync('node_modules/.bin/jest', ['-i', '--bail', ...tests], {
+  const child = spawn('node_modules/.bin/jest', [...SILENT, ...tests], {
     cwd: copy,
     env: { ...process.env, NODE_OPTIONS: '--experimental-vm-modules --no-warnings' },
-    timeout: 120_000,
+    stdio: 'ignore',
+    timeout: LIMIT_MS,
+    killSignal: 'SIGKILL',
   });
-  writeFileSync(join(copy, file), readFileSync(file));
-  return status !== 0;
+  return new Promise((resolve) => {
+    child.on('close', (status) => {
+      cpSync(join(original, file), join(copy, file));
+      resolve(status !== 0);
+    });
+  });
 }
 
-const copy = mkdtempSync(join(tmpdir(), 'lineproof-mutation-'));
-for (const part of ['core', 'chainer', 'archiver', 'schemas', 'test', 'package.json', 'jest.config.js'])
-  cpSync(part, join(copy, part), { recursive: true });
-symlinkSync(join(process.cwd(), 'node_modules'), join(copy, 'node_modules'));
-let survivors = 0;
-for (const [name, suite] of Object.entries(SUITES)) {
-  if ((process.argv[2] ?? name) !== name) continue;
-  for (const mutation of [undefined, ...mutations(suite)]) {
-    const noticed = isNoticed(mutation ?? { file: 'package.json', text: readFileSync('package.json') }, suite.tests);
-    if (mutation === undefined) {
-      if (noticed) throw new Error(`the tests of ${name} are red without any mutation`);
-      continue;
-    }
+function copySources() {
+  const copy = mkdtempSync(join(tmpdir(), 'lineproof-mutation-'));
+  for (const part of ['core', 'adapters', 'chainer', 'archiver', 'auditor', 'cli', 'schemas', 'test', 'package.json', 'jest.config.js'])
+    cpSync(part, join(copy, part), { recursive: true });
+  symlinkSync(join(process.cwd(), 'node_modules'), join(copy, 'node_modules'));
+  return copy;
+}
+
+async function work(copy, queue) {
+  for (let mutation = queue.pop(); mutation !== undefined; mutation = queue.pop()) {
+    const noticed = await isNoticed(copy, mutation);
     if (!noticed) survivors += 1;
     process.stdout.write(`${noticed ? 'noticed ' : 'SURVIVED'} ${mutation.file}: ${mutation.name.replaceAll(/\s+/g, ' ')}\n`);
   }
 }
-rmSync(copy, { recursive: true, force: true });
+
+// What is mutated are copies, made at the start: the sources may be worked on meanwhile.
+const original = copySources();
+const copies = Array.from({ length: AT_ONCE }, copySources);
+let survivors = 0;
+for (const [name, suite] of Object.entries(SUITES)) {
+  if ((process.argv[2] ?? name) !== name) continue;
+  const queue = mutations(suite).toReversed();
+  const tests = [...new Set(queue.flatMap((mutation) => mutation.tests))];
+  if (await isNoticed(copies[0], { file: 'package.json', text: readFileSync('package.json'), tests }))
+    throw new Error(`the tests of ${name} are red without any mutation`);
+  await Promise.all(copies.map((copy) => work(copy, queue)));
+}
+for (const copy of [original, ...copies]) rmSync(copy, { recursive: true, force: true });
 process.stdout.write(`${survivors} survived\n`);
 process.exitCode = survivors === 0 ? 0 : 1;

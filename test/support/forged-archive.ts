@@ -337,7 +337,11 @@ function takeApart(value: Uint8Array, first: number): TakenBlock {
   const headers = new Map<number, BatchHeader>();
   let offset = seal.inputFrom;
   for (const { outcome, batch, span } of inputs) {
-    if (outcome === 'ACCEPTED' && batch !== null) headers.set(offset, decodeBatchHeader(batch.header));
+    try {
+      if (outcome === 'ACCEPTED' && batch !== null) headers.set(offset, decodeBatchHeader(batch.header));
+    } catch {
+      // A forged header may be anything.
+    }
     offset += span;
   }
   const { keyId, signature, evidence, events } = block;

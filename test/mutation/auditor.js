@@ -1,0 +1,49 @@
+const TREE = ['test/unit/tree', 'test/property/tree'];
+const FORMATS = ['test/unit/formats', 'test/property/mutations'];
+const KEYS = ['test/unit/keys', 'test/property/keys'];
+const FORGED = ['test/embedded/verify-forged', 'test/embedded/verify-state', 'test/embedded/verify-trust', 'test/embedded/verify-hostile'];
+const ALL = [...FORGED, 'test/embedded/verify-altered', 'test/embedded/verify-honest'];
+
+/** What the auditor is made of, and the tests that hold each file. */
+export const AUDITED = {
+  'auditor/archive-reader.ts': ['test/embedded/verify-hostile', 'test/embedded/verify-state'],
+  'auditor/attestation.ts': ['test/embedded/verify-trust', 'test/embedded/verify-hostile'],
+  'auditor/block-audit.ts': FORGED,
+  'auditor/findings.ts': ALL,
+  'auditor/key-table.ts': [...FORGED, 'test/unit/auditor'],
+  'auditor/lane-audit.ts': FORGED,
+  'auditor/manifest-draft.ts': [...FORGED, 'test/embedded/verify-honest'],
+  'auditor/policies.ts': ALL,
+  'auditor/query.ts': ['test/embedded/query'],
+  'auditor/retirement.ts': ['test/embedded/verify-state', 'test/embedded/verify-altered'],
+  'auditor/segment-audit.ts': ALL,
+  'auditor/shard-audit.ts': ALL,
+  'auditor/snapshot-audit.ts': ['test/embedded/verify-state', 'test/embedded/verify-trust', 'test/embedded/verify-altered'],
+  'auditor/tree-audit.ts': ALL,
+  'auditor/unique-audit.ts': [...FORGED, 'test/embedded/verify-honest'],
+  'auditor/verdict-text.ts': [...FORGED, 'test/unit/auditor'],
+  'auditor/verify.ts': ALL,
+  'core/segment.ts': ['test/unit/keys', ...FORGED],
+  'core/ocf.ts': ['test/unit/formats', 'test/property/mutations'],
+  'core/note.ts': KEYS,
+  'core/dsse.ts': KEYS,
+  'core/policy-history.ts': ['test/unit/policy'],
+  'core/tree/growing-tiles.ts': TREE,
+  'core/tree/hash.ts': TREE,
+  'core/tree/proof.ts': TREE,
+  'core/tree/tile.ts': TREE,
+  'core/json-shape.ts': ['test/unit/keys', 'test/unit/policy'],
+  'core/jcs.ts': ['test/unit/formats', 'test/unit/keys'],
+  'core/checkpoint.ts': KEYS,
+  'core/archive-keys.ts': ['test/unit/keys', ...FORGED],
+  'core/evidence.ts': FORMATS,
+  'core/leaf.ts': FORMATS,
+  'core/batch.ts': FORMATS,
+  'core/batch-tree.ts': FORMATS,
+  'core/archived-event.ts': FORMATS,
+  'core/block-evidence.ts': FORMATS,
+  'core/snapshot.ts': FORMATS,
+};
+
+/** Changes that no test can notice, since nothing changes: file, change, why. */
+export const EQUIVALENTS = [];
