@@ -11,6 +11,8 @@ export interface KafkaSettings {
   /** TLS with the system's authorities, or with those given (PEM). */
   readonly tls: false | { readonly ca?: string; readonly cert?: string; readonly key?: string };
   readonly sasl?: { readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; readonly username: string; readonly password: string };
+  /** Stands before the names of topics, where several systems share a cluster. */
+  readonly topicPrefix: string;
   /** A request without an answer for so long has failed, ms. */
   readonly requestTimeoutMs: number;
 }
@@ -56,10 +58,11 @@ export interface KafkaBroker {
   }): Promise<unknown>;
 }
 
+/** Buffers, for kafkajs would write any other array as its text. */
 export interface KafkaNewMessage {
-  readonly key: Uint8Array | null;
-  readonly value: Uint8Array;
-  readonly headers: Readonly<Record<string, Uint8Array>>;
+  readonly key: Buffer | null;
+  readonly value: Buffer;
+  readonly headers: Readonly<Record<string, Buffer>>;
   readonly timestamp: number;
 }
 
@@ -167,7 +170,7 @@ export function kafkaError(act: string, error: unknown): LineproofError {
  */
 export async function askLeader<T>(
   cluster: KafkaCluster,
-  place: { readonly topic: string; readonly partition: number },
+  place: { readonly topic: string; readonly partition: number; readonly closing: AbortSignal },
   act: string,
   ask: (broker: KafkaBroker) => Promise<T>,
 ): Promise<T> {
@@ -176,13 +179,16 @@ export async function askLeader<T>(
     await cluster.connect();
     await cluster.addTargetTopic(topic);
     const [nodeId] = Object.keys(cluster.findLeaderForPartitions(topic, [partition]));
-    if (nodeId === undefined) throw noPartition(act, place);
+    if (nodeId === undefined || !Number.isInteger(partition)) throw noPartition(act, place);
     return await ask(await cluster.findBroker({ nodeId }));
   } catch (error) {
     const { host, port, type } = error as KafkaFailure;
     if (type === 'UNKNOWN_TOPIC_OR_PARTITION') throw noPartition(act, place, error);
-    if (host !== undefined && port !== undefined) cluster.removeBroker({ host, port });
-    await cluster.refreshMetadata().catch(() => undefined);
+    // A cluster that was told to disconnect would connect again.
+    if (!place.closing.aborted) {
+      if (host !== undefined && port !== undefined) cluster.removeBroker({ host, port });
+      await cluster.refreshMetadata().catch(() => undefined);
+    }
     throw kafkaError(act, error);
   }
 }

@@ -2,7 +2,16 @@ import type { Kafka } from 'kafkajs';
 import { LineproofError } from '../core/errors.ts';
 import type { Log, LogBounds, LogRecord, NewRecord, ReadOptions, TopicSettings } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
-import { askLeader, type KafkaCluster, type KafkaMessage, type KafkaSettings, kafkaClient, kafkaCluster } from './kafka-client.ts';
+import {
+  askLeader,
+  type KafkaBroker,
+  type KafkaCluster,
+  type KafkaMessage,
+  type KafkaNewMessage,
+  type KafkaSettings,
+  kafkaClient,
+  kafkaCluster,
+} from './kafka-client.ts';
 import { ensureKafkaTopic } from './kafka-topics.ts';
 
 const READ_UNCOMMITTED = 0;
@@ -16,7 +25,22 @@ const EMPTY = new Uint8Array(0);
 
 /** Opens the {@link Log} on a Kafka cluster. Connects at the first use. */
 export function openKafkaLog(settings: KafkaSettings, logger: Logger): Log {
-  return new KafkaLog(kafkaClient(settings, logger), settings.requestTimeoutMs, logger);
+  return new KafkaLog(kafkaClient(settings, logger), settings, logger);
+}
+
+/** One fetch: records of about `maxBytes` from `offset` on, awaited for `waitMs`. */
+interface Fetch {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly waitMs: number;
+  readonly maxBytes: number;
+}
+
+/** The connections that read one partition, and the fetch that is under way. */
+interface Reader {
+  readonly cluster: KafkaCluster;
+  turn: Promise<void>;
 }
 
 /**
@@ -26,23 +50,26 @@ export function openKafkaLog(settings: KafkaSettings, logger: Logger): Log {
 class KafkaLog implements Log {
   readonly #kafka: Kafka;
   readonly #requestTimeoutMs: number;
+  readonly #prefix: string;
   readonly #logger: Logger;
   /** For everything but reading. */
   readonly #cluster: KafkaCluster;
   /** One for each partition that is read: a broker answers a connection's requests in turn, and a fetch may wait. */
-  readonly #readers = new Map<string, KafkaCluster>();
-  #closed = false;
+  readonly #readers = new Map<string, Reader>();
+  readonly #closing = new AbortController();
+  readonly #requests = new Set<Promise<unknown>>();
 
-  constructor(kafka: Kafka, requestTimeoutMs: number, logger: Logger) {
+  constructor(kafka: Kafka, settings: KafkaSettings, logger: Logger) {
     this.#kafka = kafka;
-    this.#requestTimeoutMs = requestTimeoutMs;
+    this.#requestTimeoutMs = settings.requestTimeoutMs;
+    this.#prefix = settings.topicPrefix;
     this.#logger = logger;
     this.#cluster = kafkaCluster(kafka);
   }
 
   async ensureTopic(topic: string, settings: TopicSettings): Promise<void> {
     this.#mustBeOpen('create topic');
-    await ensureKafkaTopic(this.#kafka, topic, settings.partitions, this.#logger);
+    await ensureKafkaTopic({ kafka: this.#kafka, prefix: this.#prefix }, topic, settings.partitions, this.#logger);
   }
 
   async append(topic: string, partition: number, records: readonly NewRecord[]): Promise<number> {
@@ -55,11 +82,12 @@ class KafkaLog implements Log {
     return base ?? (await this.bounds(topic, partition)).end;
   }
 
-  async #produce(topic: string, partition: number, records: readonly NewRecord[]): Promise<number> {
+  async #produce(name: string, partition: number, records: readonly NewRecord[]): Promise<number> {
+    const topic = this.#prefix + name;
     const act = `append to ${topic}/${partition}`;
     const timestamp = Date.now();
-    const messages = records.map(({ key, value, headers }) => ({ key, value, headers: headers ?? {}, timestamp }));
-    return askLeader(this.#cluster, { topic, partition }, act, async (broker) => {
+    const messages = records.map((record) => messageOf(record, timestamp));
+    return this.#ask(this.#cluster, { topic, partition }, act, async (broker) => {
       const topicData = [{ topic, partitions: [{ partition, messages }] }];
       const answer = await broker.produce({ acks: -1, timeout: this.#requestTimeoutMs, topicData });
       const taken = answer.topics[0]?.partitions.find((each) => each.partition === partition);
@@ -72,84 +100,132 @@ class KafkaLog implements Log {
   async read(topic: string, partition: number, from: number, options: ReadOptions): Promise<readonly LogRecord[]> {
     this.#mustBeOpen(`read ${topic}`);
     const until = performance.now() + options.waitMs;
+    const signal = options.signal === undefined ? this.#closing.signal : AbortSignal.any([options.signal, this.#closing.signal]);
     let offset = from;
     for (;;) {
       const waitMs = Math.max(0, Math.min(MAX_WAIT_MS, Math.ceil(until - performance.now())));
-      const fetched = await this.#unlessAborted(this.#fetch(topic, partition, offset, waitMs, options.maxBytes), options.signal);
-      const records = fetched.filter(({ isControlRecord, offset: at }) => isControlRecord !== true && Number(at) >= offset).map(recordOf);
+      const fetched = await unlessAborted(this.#fetch({ topic, partition, offset, waitMs, maxBytes: options.maxBytes }), signal);
+      const records = fetched.filter(({ isControlRecord }) => isControlRecord !== true).map(recordOf);
       if (records.length > 0) return records;
-      if (options.signal?.aborted === true || performance.now() >= until) return [];
+      if (signal.aborted || performance.now() >= until) return [];
       // Markers of transactions hold nothing; what follows them may.
       const last = fetched.at(-1);
-      if (last !== undefined) offset = Math.max(offset, Number(last.offset) + 1);
+      if (last !== undefined) offset = Number(last.offset) + 1;
     }
   }
 
-  async #fetch(topic: string, partition: number, from: number, waitMs: number, maxBytes: number): Promise<readonly KafkaMessage[]> {
-    const name = `${topic}/${partition}`;
-    const reader = this.#readers.get(name) ?? kafkaCluster(this.#kafka);
-    this.#readers.set(name, reader);
-    return askLeader(reader, { topic, partition }, `read ${name}`, async (broker) => {
+  /** Fetches of one reader follow each other: two at a time would make two connections of which one is never closed. */
+  #fetch(wanted: Fetch): Promise<readonly KafkaMessage[]> {
+    const place = `${wanted.topic}/${wanted.partition}`;
+    const reader = this.#readers.get(place) ?? { cluster: kafkaCluster(this.#kafka), turn: Promise.resolve() };
+    this.#readers.set(place, reader);
+    const fetched = reader.turn.then(() => {
+      this.#mustBeOpen(`read ${place}`);
+      return this.#fetchNow(reader.cluster, wanted);
+    });
+    reader.turn = fetched.then(nothing, nothing);
+    return fetched;
+  }
+
+  async #fetchNow(cluster: KafkaCluster, wanted: Fetch): Promise<readonly KafkaMessage[]> {
+    const { partition, offset: from, waitMs, maxBytes } = wanted;
+    const topic = this.#prefix + wanted.topic;
+    return this.#ask(cluster, { topic, partition }, `read ${topic}/${partition}`, async (broker) => {
       const topics = [{ topic, partitions: [{ partition, fetchOffset: String(from), maxBytes }] }];
       try {
         const { responses } = await broker.fetch({ isolationLevel: READ_UNCOMMITTED, maxWaitTime: waitMs, minBytes: 1, maxBytes, topics });
-        return responses[0]?.partitions[0]?.messages ?? [];
+        // A record batch may begin before what was asked for.
+        return (responses[0]?.partitions[0]?.messages ?? []).filter(({ offset }) => Number(offset) >= from);
       } catch (error) {
         if ((error as { type?: string }).type !== 'OFFSET_OUT_OF_RANGE') throw error;
-        const { start } = await this.bounds(topic, partition);
+        const { start } = await this.bounds(wanted.topic, partition);
         if (start <= from) return [];
-        return this.#fetch(topic, partition, start, 0, maxBytes);
+        return this.#fetchNow(cluster, { ...wanted, offset: start, waitMs: 0 });
       }
     });
   }
 
-  async #unlessAborted(fetch: Promise<readonly KafkaMessage[]>, signal: AbortSignal | undefined): Promise<readonly KafkaMessage[]> {
-    if (signal === undefined) return fetch;
-    let stop = (): void => undefined;
-    const aborted = new Promise<readonly KafkaMessage[]>((resolve) => {
-      stop = () => resolve([]);
-      if (signal.aborted) stop();
-      else signal.addEventListener('abort', stop, { once: true });
-    });
-    try {
-      return await Promise.race([fetch, aborted]);
-    } finally {
-      signal.removeEventListener('abort', stop);
-      fetch.catch(() => undefined);
-    }
-  }
-
-  async bounds(topic: string, partition: number): Promise<LogBounds> {
+  async bounds(name: string, partition: number): Promise<LogBounds> {
+    const topic = this.#prefix + name;
     this.#mustBeOpen(`read bounds of ${topic}`);
     const at = async (timestamp: number): Promise<number> =>
-      askLeader(this.#cluster, { topic, partition }, `read bounds of ${topic}/${partition}`, async (broker) => {
-        const topics = [{ topic, partitions: [{ partition, timestamp }] }];
-        const { responses } = await broker.listOffsets({ isolationLevel: READ_UNCOMMITTED, topics });
-        return Number(responses[0]?.partitions[0]?.offset);
-      });
+      askLeader(
+        this.#cluster,
+        { topic, partition, closing: this.#closing.signal },
+        `read bounds of ${topic}/${partition}`,
+        async (broker) => {
+          const topics = [{ topic, partitions: [{ partition, timestamp }] }];
+          const { responses } = await broker.listOffsets({ isolationLevel: READ_UNCOMMITTED, topics });
+          return Number(responses[0]?.partitions[0]?.offset);
+        },
+      );
     // The start first: it only rises, and so never passes the end.
     const start = await at(EARLIEST);
     return { start, end: await at(LATEST) };
   }
 
-  async trim(topic: string, partition: number, before: number): Promise<void> {
-    const { start, end } = await this.bounds(topic, partition);
+  async trim(name: string, partition: number, before: number): Promise<void> {
+    const topic = this.#prefix + name;
+    const { start, end } = await this.bounds(name, partition);
     const offset = Math.min(before, end);
     if (offset <= start) return;
-    await askLeader(this.#cluster, { topic, partition }, `trim ${topic}/${partition}`, (broker) =>
+    await this.#ask(this.#cluster, { topic, partition }, `trim ${topic}/${partition}`, (broker) =>
       broker.deleteRecords({ topics: [{ topic, partitions: [{ partition, offset: String(offset) }] }] }),
     );
   }
 
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    await Promise.all([this.#cluster, ...this.#readers.values()].map((cluster) => cluster.disconnect()));
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    // A cluster that is told to disconnect while it connects stays connected.
+    await Promise.allSettled(this.#requests);
+    await Promise.all([this.#cluster, ...[...this.#readers.values()].map(({ cluster }) => cluster)].map((cluster) => cluster.disconnect()));
+  }
+
+  async #ask<T>(
+    cluster: KafkaCluster,
+    place: { readonly topic: string; readonly partition: number },
+    act: string,
+    ask: (broker: KafkaBroker) => Promise<T>,
+  ): Promise<T> {
+    const request = askLeader(cluster, { ...place, closing: this.#closing.signal }, act, ask);
+    this.#requests.add(request);
+    try {
+      return await request;
+    } finally {
+      this.#requests.delete(request);
+    }
   }
 
   #mustBeOpen(act: string): void {
-    if (this.#closed) throw new LineproofError('UNAVAILABLE', `cannot ${act}: the log is closed`);
+    if (this.#closing.signal.aborted) throw new LineproofError('UNAVAILABLE', `cannot ${act}: the log is closed`);
   }
+}
+
+/** What was fetched, or nothing as soon as the signal aborts. */
+async function unlessAborted(fetch: Promise<readonly KafkaMessage[]>, signal: AbortSignal): Promise<readonly KafkaMessage[]> {
+  let stop = (): void => undefined;
+  const aborted = new Promise<readonly KafkaMessage[]>((resolve) => {
+    stop = () => resolve([]);
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([fetch, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+    fetch.catch(() => undefined);
+  }
+}
+
+function messageOf({ key, value, headers }: NewRecord, timestamp: number): KafkaNewMessage {
+  const named = Object.entries(headers ?? {}).map(([name, bytes]) => [name, bufferOf(bytes)] as const);
+  return { key: key === null ? null : bufferOf(key), value: bufferOf(value), headers: Object.fromEntries(named), timestamp };
+}
+
+/** The same memory as a Buffer. */
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** Cuts records into requests that the broker's limit of a record batch lets pass. */
@@ -182,3 +258,5 @@ function headersOf(headers: KafkaMessage['headers']): Record<string, Uint8Array>
   }
   return found;
 }
+
+function nothing(): void {}

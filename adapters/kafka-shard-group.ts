@@ -84,9 +84,12 @@ class KafkaShardGroup implements ShardGroup {
     }
   }
 
-  /** Listens to what kafkajs says of the membership; the promise rejects when the consumer ends for good. */
+  /**
+   * Listens to what kafkajs says of the membership; the promise rejects when the consumer ends for good. While a group shares its shards anew,
+   * everybody goes on with what he has: shards that come back were never interrupted, and one that two work on for a moment is safe.
+   */
   #follow(consumer: Consumer, changed: (shards: ReadonlySet<number>) => Promise<void>): Promise<never> {
-    const { HEARTBEAT, GROUP_JOIN, REBALANCING, CRASH } = consumer.events;
+    const { HEARTBEAT, GROUP_JOIN, CRASH } = consumer.events;
     const heard = (): void => {
       this.#heardMs = performance.now();
     };
@@ -96,7 +99,6 @@ class KafkaShardGroup implements ShardGroup {
       const partitions = payload.memberAssignment[this.#options.topic] ?? [];
       void this.#assign(new Set(partitions.filter((partition) => partition < this.#options.shards)), changed);
     });
-    consumer.on(REBALANCING, () => void this.#assign(new Set(), changed));
     return new Promise<never>((_, reject) => {
       consumer.on(CRASH, ({ payload }) => {
         void this.#assign(new Set(), changed);

@@ -1,13 +1,12 @@
-import { type Admin, ConfigResourceTypes, type Kafka } from 'kafkajs';
+import type { Admin, ConfigResourceTypes, Kafka } from 'kafkajs';
 import { LineproofError } from '../core/errors.ts';
-import { TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
-import { kafkaError } from './kafka-client.ts';
+import { type KafkaSettings, kafkaClient, kafkaError } from './kafka-client.ts';
 
-/** More than the largest record of a topic, as a record batch. */
-const MESSAGE_BYTES = 1_048_588;
-/** `provenance.rejected` keeps up to 1 MiB of what was refused, and says what it was. */
-const REJECTED_BYTES = 2_097_152;
+/** More than the largest record of any topic: `provenance.rejected` keeps up to 1 MiB of what was refused, and says what it was. */
+const MESSAGE_BYTES = 2_097_152;
+/** `ConfigResourceTypes.TOPIC` of kafkajs, which ES modules cannot import by name. */
+const TOPIC_RESOURCE: ConfigResourceTypes.TOPIC = 2;
 /** Copies of each record, where the cluster has so many brokers. */
 const REPLICAS = 3;
 
@@ -27,14 +26,26 @@ const REQUIRED: Readonly<Record<string, { readonly value: string; readonly reaso
 export interface TopicFinding {
   readonly topic: string;
   readonly severity: 'refuse' | 'warn';
+  readonly about: 'absence' | 'partitions' | 'configuration' | 'replication';
   readonly text: string;
 }
 
-function messageBytes(topic: string): number {
-  return topic === TOPICS.rejected ? REJECTED_BYTES : MESSAGE_BYTES;
+/** A client of a cluster, and what stands before the names of our topics there. */
+export interface KafkaAdmin {
+  readonly kafka: Kafka;
+  readonly prefix: string;
 }
 
-async function withAdmin<T>(kafka: Kafka, act: string, use: (admin: Admin) => Promise<T>): Promise<T> {
+/** The client for {@link createKafkaTopics} and {@link checkKafkaTopics}. */
+export function kafkaAdmin(settings: KafkaSettings, logger: Logger): KafkaAdmin {
+  return { kafka: kafkaClient(settings, logger), prefix: settings.topicPrefix };
+}
+
+function prefixed({ prefix }: KafkaAdmin, topics: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.entries(topics).map(([topic, partitions]) => [`${prefix}${topic}`, partitions]));
+}
+
+async function withAdmin<T>({ kafka }: KafkaAdmin, act: string, use: (admin: Admin) => Promise<T>): Promise<T> {
   const admin = kafka.admin({ retry: { retries: 5, initialRetryTime: 50, maxRetryTime: 1_000 } });
   try {
     await admin.connect();
@@ -47,8 +58,9 @@ async function withAdmin<T>(kafka: Kafka, act: string, use: (admin: Admin) => Pr
 }
 
 /** Creates the topics that are not there; the names of those that it made. Throws UNAVAILABLE or CONFIG_INVALID. */
-export async function createKafkaTopics(kafka: Kafka, topics: Readonly<Record<string, number>>): Promise<readonly string[]> {
-  return withAdmin(kafka, 'create topics', async (admin) => {
+export async function createKafkaTopics(cluster: KafkaAdmin, wanted: Readonly<Record<string, number>>): Promise<readonly string[]> {
+  const topics = prefixed(cluster, wanted);
+  return withAdmin(cluster, 'create topics', async (admin) => {
     const there = new Set(await admin.listTopics());
     const { brokers } = await admin.describeCluster();
     const replicas = Math.min(REPLICAS, brokers.length);
@@ -63,7 +75,7 @@ export async function createKafkaTopics(kafka: Kafka, topics: Readonly<Record<st
         configEntries: [
           ...Object.entries(REQUIRED).map(([name, { value }]) => ({ name, value })),
           { name: 'min.insync.replicas', value: String(Math.max(1, replicas - 1)) },
-          { name: 'max.message.bytes', value: String(messageBytes(topic)) },
+          { name: 'max.message.bytes', value: String(MESSAGE_BYTES) },
         ],
       })),
     });
@@ -72,27 +84,32 @@ export async function createKafkaTopics(kafka: Kafka, topics: Readonly<Record<st
 }
 
 /** What is wrong with the topics, of which each must have at least the given number of partitions. Throws UNAVAILABLE or CONFIG_INVALID. */
-export async function checkKafkaTopics(kafka: Kafka, topics: Readonly<Record<string, number>>): Promise<readonly TopicFinding[]> {
-  return withAdmin(kafka, 'check topics', async (admin) => {
+export async function checkKafkaTopics(cluster: KafkaAdmin, wanted: Readonly<Record<string, number>>): Promise<readonly TopicFinding[]> {
+  const topics = prefixed(cluster, wanted);
+  return withAdmin(cluster, 'check topics', async (admin) => {
     const there = new Set(await admin.listTopics());
     const findings: TopicFinding[] = [];
     for (const topic of Object.keys(topics))
-      if (!there.has(topic)) findings.push({ topic, severity: 'refuse', text: 'is not there; lineproof topics create makes it' });
+      if (!there.has(topic))
+        findings.push({ topic, severity: 'refuse', about: 'absence', text: 'is not there; lineproof topics create makes it' });
     const names = Object.keys(topics).filter((topic) => there.has(topic));
     if (names.length === 0) return findings;
     const { brokers } = await admin.describeCluster();
     const metadata = await admin.fetchTopicMetadata({ topics: names });
     const { resources } = await admin.describeConfigs({
       includeSynonyms: false,
-      resources: names.map((name) => ({ type: ConfigResourceTypes.TOPIC, name })),
+      resources: names.map((name) => ({ type: TOPIC_RESOURCE, name })),
     });
     for (const { name, partitions } of metadata.topics) {
       const entries = resources.find(({ resourceName }) => resourceName === name)?.configEntries ?? [];
       const values = new Map(entries.map(({ configName, configValue }) => [configName, configValue]));
-      const add = (severity: TopicFinding['severity'], text: string): void => void findings.push({ topic: name, severity, text });
-      checkPartitions(partitions.length, topics[name] as number, add);
-      checkConfig(name, values, add);
-      checkReplication(Math.min(...partitions.map(({ replicas }) => replicas.length)), values, brokers.length, add);
+      const adding =
+        (about: TopicFinding['about']): Add =>
+        (severity, text) =>
+          void findings.push({ topic: name, severity, about, text });
+      checkPartitions(partitions.length, topics[name] as number, adding('partitions'));
+      checkConfig(values, adding('configuration'));
+      checkReplication(Math.min(...partitions.map(({ replicas }) => replicas.length)), values, brokers.length, adding('replication'));
     }
     return findings;
   });
@@ -109,12 +126,11 @@ function checkPartitions(partitions: number, wanted: number, add: Add): void {
     );
 }
 
-function checkConfig(topic: string, values: ReadonlyMap<string, string>, add: Add): void {
+function checkConfig(values: ReadonlyMap<string, string>, add: Add): void {
   for (const [name, { value, reason }] of Object.entries(REQUIRED))
     if (values.get(name) !== value) add('refuse', `has ${name}=${values.get(name)}; set it to ${value}: ${reason}`);
-  const bytes = Number(values.get('max.message.bytes'));
-  if (!(bytes >= messageBytes(topic)))
-    add('refuse', `has max.message.bytes=${values.get('max.message.bytes')}; set it to ${messageBytes(topic)} or more`);
+  if (!(Number(values.get('max.message.bytes')) >= MESSAGE_BYTES))
+    add('refuse', `has max.message.bytes=${values.get('max.message.bytes')}; set it to ${MESSAGE_BYTES} or more`);
 }
 
 function checkReplication(replicas: number, values: ReadonlyMap<string, string>, brokers: number, add: Add): void {
@@ -130,9 +146,13 @@ function checkReplication(replicas: number, values: ReadonlyMap<string, string>,
 }
 
 /** As {@link createKafkaTopics} for one topic; then throws CONFIG_INVALID with everything that forbids to run on it. */
-export async function ensureKafkaTopic(kafka: Kafka, topic: string, partitions: number, logger: Logger): Promise<void> {
-  await createKafkaTopics(kafka, { [topic]: partitions });
-  refuseTopics(await checkKafkaTopics(kafka, { [topic]: partitions }), logger);
+export async function ensureKafkaTopic(cluster: KafkaAdmin, topic: string, partitions: number, logger: Logger): Promise<void> {
+  await createKafkaTopics(cluster, { [topic]: partitions });
+  const findings = await checkKafkaTopics(cluster, { [topic]: partitions });
+  refuseTopics(
+    findings.map((finding) => (finding.about === 'partitions' ? { ...finding, severity: 'refuse' } : finding)),
+    logger,
+  );
 }
 
 /** Throws one CONFIG_INVALID with every refusal; warnings go to the log. */

@@ -71,6 +71,7 @@ class LmdbDedupIndex implements DedupIndex {
     return this.#watermarks.get(shard) ?? ABSENT;
   }
 
+  /** A rebuild adds the newest block first: an older entry does not take the place of a newer one. */
   #add(shard: number, entries: readonly DedupEntry[]): void {
     const bytes = Buffer.allocUnsafe(entries.length * (ENTRY_KEY_BYTES + ENTRY_BYTES));
     const bySlot = new Map<number, Uint8Array[]>();
@@ -79,6 +80,8 @@ class LmdbDedupIndex implements DedupIndex {
       const entryKey = bytes.subarray(at, at + ENTRY_KEY_BYTES);
       const entry = bytes.subarray(at + ENTRY_KEY_BYTES, at + ENTRY_KEY_BYTES + ENTRY_BYTES);
       writeEntryKey(entryKey, shard, key);
+      const known = this.#entries.get(entryKey);
+      if (known !== undefined && Number(known.readBigUInt64BE(8)) > logIndex) continue;
       writeU64(entry, 0, slot);
       writeU64(entry, 8, logIndex);
       entry.set(digest, 16);

@@ -19,6 +19,9 @@ import { hasCode, LineproofError } from '../core/errors.ts';
 import type { ByteRange, StoredObject } from '../core/ports/object-store.ts';
 import { s3Error, s3Outcome } from './s3-error.ts';
 
+// The SDK asks every user on Node 20 to upgrade. This version of it supports that Node, and so do we.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+
 /** How a bucket is reached, as users of the AWS SDK name it. */
 export interface S3Settings {
   /** Of an S3-compatible server, `http[s]://host[:port]`; absent: AWS. */

@@ -55,6 +55,11 @@ export class Archiver {
     return this.#shards.get(shard)?.attestedSize;
   }
 
+  /** First offset of the chain topic whose block no signed note covers; undefined while the shard is not worked on or recovers. */
+  attestedTo(shard: number): number | undefined {
+    return this.#shards.get(shard)?.attestedTo;
+  }
+
   /** Leaves in closed segments; undefined while the shard is not worked on. */
   archivedSize(shard: number): number | undefined {
     return this.#shards.get(shard)?.archivedSize;

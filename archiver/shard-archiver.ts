@@ -93,6 +93,7 @@ export class ShardArchiver {
   /** Accepted blocks that the chain topic still holds for the dedup window, oldest first. */
   #places: Place[] = [];
   #oldestUnpublishedMs: number | undefined;
+  #attestedTo: number | undefined;
 
   constructor(options: ShardArchiverOptions) {
     this.#o = options;
@@ -105,6 +106,11 @@ export class ShardArchiver {
   /** Leaves that the newest note covers. */
   get attestedSize(): number {
     return this.#signed?.size ?? 0;
+  }
+
+  /** First offset of the chain topic whose block no signed note covers; undefined until it recovered. */
+  get attestedTo(): number | undefined {
+    return this.#attestedTo;
   }
 
   /** Leaves in closed segments. */
@@ -152,6 +158,7 @@ export class ShardArchiver {
     this.#signed = await this.#storedNote();
     if (this.#chainOffset >= 0) await checkAnchor(log, shard, this.#chainOffset, this.#state.head.seal);
     await this.#catchUp(signal);
+    if (this.#leaves.length === 0) this.#attestedTo = this.#readPos;
     this.#o.metrics.set('lineproof_archiver_attested_size', this.attestedSize, this.#labels());
     this.#o.metrics.set('lineproof_archiver_archived_size', this.#archivedSize, this.#labels());
     this.#o.logger.info('shard recovered', { shard, from: size, size: this.#state.head.size, attested: this.attestedSize });
@@ -279,6 +286,7 @@ export class ShardArchiver {
     const { objects, tail } = growTree(this.#tail, this.#leaves, this.#hashes);
     for (const { path, bytes } of objects) await putOnce(this.#o.objects, `${this.#keys.folder}/${path}`, bytes);
     await this.#attest();
+    this.#attestedTo = this.#readPos;
     this.#tail = tail;
     this.#leaves = [];
     this.#hashes = [];

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { LineproofError } from '../core/errors.ts';
-import { flagOf, SETTINGS } from './settings.ts';
+import { flagOf, type SettingTable } from './setting.ts';
 
 /** One option of one command. */
 export interface CommandOption {
@@ -35,8 +35,8 @@ export interface Command {
   readonly summary: string;
   readonly usage: string;
   readonly options: readonly CommandOption[];
-  /** Whether the settings of `lineproof config` are options of this command as well. */
-  readonly settings: boolean;
+  /** The settings that are options of this command as well. */
+  readonly settings?: SettingTable;
   /** Whether arguments after `--` are a command to run. */
   readonly takesCommand?: boolean;
   /** Whether the command takes signals itself, instead of being ended by them. */
@@ -58,7 +58,7 @@ const COMMON: readonly CommandOption[] = [
 ];
 
 function allOptions(command: Command): readonly CommandOption[] {
-  const settings = Object.values(SETTINGS).map(
+  const settings = Object.values(command.settings ?? {}).map(
     ({ name, unit, reason, fallback }): CommandOption => ({
       name: flagOf(name),
       type: 'string',
@@ -66,7 +66,7 @@ function allOptions(command: Command): readonly CommandOption[] {
       help: `${reason}${fallback === '' ? '' : ` (${fallback})`}`,
     }),
   );
-  return [...command.options, ...(command.settings ? settings : []), ...COMMON];
+  return [...command.options, ...settings, ...COMMON];
 }
 
 /** Takes a command's arguments apart; throws USAGE with what is wrong. */

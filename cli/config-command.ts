@@ -1,18 +1,23 @@
+import { CLUSTER_SETTINGS } from './cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
 import { EXIT } from './exit-codes.ts';
-import { loadInvocationSettings } from './invocation-settings.ts';
-import { describeSettings } from './settings.ts';
+import { loadClusterSettings, loadInvocationSettings } from './invocation-settings.ts';
+import { describeSettings, type SettingRow } from './setting.ts';
+import { SETTINGS } from './settings.ts';
 
 /** `lineproof config`: what every setting is, where it comes from, and why it exists. */
 export const configCommand: Command = {
   name: 'config',
   summary: 'Print the effective settings, secrets masked',
-  usage: 'config [--json] [OPTIONS]',
-  options: [{ name: 'json', type: 'boolean', help: 'print JSON' }],
-  settings: true,
+  usage: 'config [--cluster] [--json] [OPTIONS]',
+  options: [
+    { name: 'cluster', type: 'boolean', help: 'settings of the services (chain, archive, emit, status …) instead of the embedded system' },
+    { name: 'json', type: 'boolean', help: 'print JSON' },
+  ],
+  settings: { ...CLUSTER_SETTINGS, ...SETTINGS },
   notes: ['A flag comes before the environment, that before the file, that before the default.'],
   run: async (invocation: Invocation): Promise<number> => {
-    const rows = describeSettings(loadInvocationSettings(invocation));
+    const rows = rowsOf(invocation);
     const { stdout } = invocation.terminal;
     if (invocation.options['json'] === true) {
       stdout.write(`${JSON.stringify(rows, undefined, 2)}\n`);
@@ -23,3 +28,9 @@ export const configCommand: Command = {
     return EXIT.ok;
   },
 };
+
+function rowsOf(invocation: Invocation): SettingRow[] {
+  return invocation.options['cluster'] === true
+    ? describeSettings(CLUSTER_SETTINGS, loadClusterSettings(invocation))
+    : describeSettings(SETTINGS, loadInvocationSettings(invocation));
+}

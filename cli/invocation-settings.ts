@@ -1,15 +1,27 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { CLUSTER_SETTINGS } from './cluster-settings.ts';
 import { type Invocation, stringOption } from './command.ts';
-import { flagOf, type LoadedSettings, loadSettings, SETTINGS } from './settings.ts';
+import { flagOf, type LoadedSettings, loadTable, type SettingTable } from './setting.ts';
+import { SETTINGS } from './settings.ts';
 
-/** The settings that hold for a command line: its flags, the environment, and the file it names or the data folder has. */
-export function loadInvocationSettings(invocation: Invocation): LoadedSettings {
+/** The settings of the embedded system that hold for a command line: its flags, the environment, and the file it names or the data folder has. */
+export function loadInvocationSettings(invocation: Invocation): LoadedSettings<typeof SETTINGS> {
+  return loadFor(SETTINGS, invocation);
+}
+
+/** As {@link loadInvocationSettings}, of the services. */
+export function loadClusterSettings(invocation: Invocation): LoadedSettings<typeof CLUSTER_SETTINGS> {
+  return loadFor(CLUSTER_SETTINGS, invocation);
+}
+
+function loadFor<T extends SettingTable>(table: T, invocation: Invocation): LoadedSettings<T> {
   const { env } = invocation.terminal;
-  const flags = Object.fromEntries(Object.keys(SETTINGS).map((name) => [flagOf(name), stringOption(invocation, flagOf(name))]));
+  const flags = Object.fromEntries(Object.keys(table).map((name) => [flagOf(name), stringOption(invocation, flagOf(name))]));
+  const known = [...Object.keys(SETTINGS), ...Object.keys(CLUSTER_SETTINGS)];
   const named = stringOption(invocation, 'config');
-  if (named !== undefined) return loadSettings(flags, env, named);
+  if (named !== undefined) return loadTable(table, flags, env, named, known);
   const folder = flags['data'] ?? env[SETTINGS.data.env] ?? SETTINGS.data.fallback;
   const beside = join(folder, 'config.json');
-  return loadSettings(flags, env, existsSync(beside) ? beside : undefined);
+  return loadTable(table, flags, env, existsSync(beside) ? beside : undefined, known);
 }

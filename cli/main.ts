@@ -3,14 +3,29 @@ import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { LineproofError } from '../core/errors.ts';
 import { type Command, commandHelp, parseInvocation, type Terminal } from './command.ts';
-import { configCommand } from './config-command.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
-import { queryCommand } from './query-command.ts';
-import { runCommand } from './run-command.ts';
-import { collectCommand, startCommand } from './start-command.ts';
-import { verifyCommand } from './verify-command.ts';
 
-const COMMANDS: readonly Command[] = [startCommand, collectCommand, runCommand, verifyCommand, queryCommand, configCommand];
+/** Loaded when asked for: what speaks to servers takes longer to load than most commands to run. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  start: async () => (await import('./start-command.ts')).startCommand,
+  collect: async () => (await import('./start-command.ts')).collectCommand,
+  run: async () => (await import('./run-command.ts')).runCommand,
+  emit: async () => (await import('./emit-command.ts')).emitCommand,
+  verify: async () => (await import('./verify-command.ts')).verifyCommand,
+  query: async () => (await import('./query-command.ts')).queryCommand,
+  chain: async () => (await import('./chain-command.ts')).chainCommand,
+  archive: async () => (await import('./archive-command.ts')).archiveCommand,
+  topics: async () => (await import('./topics-command.ts')).topicsCommand,
+  policy: async () => (await import('./policy-command.ts')).policyCommand,
+  status: async () => (await import('./status-command.ts')).statusCommand,
+  config: async () => (await import('./config-command.ts')).configCommand,
+};
+
+async function commandOf(name: string): Promise<Command> {
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (load === undefined) throw new LineproofError('USAGE', `there is no command ${JSON.stringify(name)}; lineproof --help lists them`);
+  return load();
+}
 
 function version(): string {
   const load = createRequire(import.meta.url);
@@ -18,8 +33,9 @@ function version(): string {
   return text;
 }
 
-function overview(): string {
-  const rows = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`);
+async function overview(): Promise<string> {
+  const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
+  const rows = commands.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`);
   return `Lineproof: provenance that a stranger can check.
 
 Usage: lineproof COMMAND [OPTIONS]
@@ -36,18 +52,25 @@ async function main(argv: readonly string[], terminal: Terminal): Promise<number
   const [name, ...args] = argv;
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') return help(args[0], terminal);
   if (name === '--version' || name === 'version') return print(terminal, `${version()}\n`);
-  const command = COMMANDS.find((known) => known.name === name);
-  if (command === undefined) throw new LineproofError('USAGE', `there is no command ${JSON.stringify(name)}; lineproof --help lists them`);
+  const command = await commandOf(name);
   const invocation = parseInvocation(command, args, terminal);
   if (invocation.options['help'] === true) return print(terminal, commandHelp(command));
+  if (command.takesSignals !== true) stopOnSignals();
   return command.run(invocation);
 }
 
-function help(name: string | undefined, terminal: Terminal): number {
-  const command = COMMANDS.find((known) => known.name === name);
-  if (name !== undefined && command === undefined)
-    throw new LineproofError('USAGE', `there is no command ${JSON.stringify(name)}; lineproof --help lists them`);
-  return print(terminal, command === undefined ? overview() : commandHelp(command));
+/** The first SIGINT or SIGTERM asks the command to end, the second ends it. */
+function stopOnSignals(): void {
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => {
+      stop.abort();
+      process.once(name, () => process.exit(130));
+    });
+  }
+}
+
+async function help(name: string | undefined, terminal: Terminal): Promise<number> {
+  return print(terminal, name === undefined ? await overview() : commandHelp(await commandOf(name)));
 }
 
 function print(terminal: Terminal, text: string): number {
@@ -65,17 +88,9 @@ function report(error: unknown): string {
 }
 
 const stop = new AbortController();
-if (COMMANDS.find(({ name }) => name === process.argv[2])?.takesSignals !== true) {
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(name, () => {
-      stop.abort();
-      process.once(name, () => process.exit(130));
-    });
-  }
-}
-// A reader that went away (`lineproof query | head`) ends the command, quietly.
 // What nobody reads any more must not change what a command did, nor its exit code.
 process.stderr.on('error', () => undefined);
+// A reader that went away (`lineproof query | head`) ends the command, quietly.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.io));
 
 let code: number;

@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
 import { type ArchivedEventView, queryArchive } from '../auditor/query.ts';
 import { printable } from '../auditor/verdict-text.ts';
 import { LineproofError } from '../core/errors.ts';
+import { openArchive, READING_SETTINGS } from './archive-location.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
-import { flagOf, SETTINGS } from './settings.ts';
-import { checkArchiveFolder } from './verify-command.ts';
+import { flagOf } from './setting.ts';
+import { SETTINGS } from './settings.ts';
 
 /** Streams that are named to somebody who asked for one that is not there. */
 const NAMED_STREAMS = 5;
@@ -27,7 +27,7 @@ export const queryCommand: Command = {
       help: `data folder whose archive is read where no ARCHIVE is given (${SETTINGS.data.fallback})`,
     },
   ],
-  settings: false,
+  settings: READING_SETTINGS,
   notes: [
     'A line: SHARD/LEAF, time of acceptance, type, STREAM #POSITION, event id. Without --stream: in the order of each log.',
     'In JSON ids are UUIDs, all other bytes (digests, trace ids) hexadecimal; acceptedAt is ISO 8601, times inside of the event are microseconds since',
@@ -35,11 +35,10 @@ export const queryCommand: Command = {
     'Prints what the archive holds; lineproof verify tells whether to believe it.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
-    if (invocation.operands.length > 1) throw new LineproofError('USAGE', 'query takes one archive folder; see lineproof query --help');
+    if (invocation.operands.length > 1) throw new LineproofError('USAGE', 'query takes one archive; see lineproof query --help');
     const archive = invocation.operands[0] ?? archiveOfData(invocation);
-    checkArchiveFolder(archive, 'query');
     const stream = stringOption(invocation, 'stream');
-    const objects = await openFolderObjectStore(archive);
+    const objects = await openArchive(archive, 'query', invocation);
     const { stdout, stderr } = invocation.terminal;
     const others = new Set<string>();
     let [count, removed] = [0, 0];

@@ -7,7 +7,7 @@ import { hasCode, LineproofError } from '../core/errors.ts';
 import { type Command, type Invocation, stringOptions } from './command.ts';
 import { EmbeddedSystem, openSpoolOnly } from './embedded.ts';
 import { loadInvocationSettings } from './invocation-settings.ts';
-import type { Settings } from './settings.ts';
+import { SETTINGS, type Settings } from './settings.ts';
 
 /** `lineproof run -- CMD`: a command, its input and output files, and its exit code passed on. */
 export const runCommand: Command = {
@@ -25,7 +25,7 @@ export const runCommand: Command = {
     },
     { name: 'with-arguments', type: 'boolean', help: 'record the arguments of COMMAND; left out otherwise, as they can hold secrets' },
   ],
-  settings: true,
+  settings: SETTINGS,
   takesCommand: true,
   takesSignals: true,
   notes: [

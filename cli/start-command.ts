@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { randomBytes } from '#crypto';
+import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { verdictText } from '../auditor/verdict-text.ts';
@@ -14,8 +15,8 @@ import { EmbeddedSystem } from './embedded.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadInvocationSettings } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
-import type { Settings } from './settings.ts';
-import { verifyFolder } from './verify-command.ts';
+import { SETTINGS, type Settings } from './settings.ts';
+import { verifyStore } from './verify-command.ts';
 
 /** `lineproof start`: everything embedded in one process. */
 export const startCommand: Command = {
@@ -33,7 +34,7 @@ export const startCommand: Command = {
     { name: 'verify', type: 'boolean', help: 'verify the archive at the end, with the root key that this system made' },
     { name: 'json', type: 'boolean', help: 'print what was done and the verdict as one JSON object' },
   ],
-  settings: true,
+  settings: SETTINGS,
   notes: [
     'The first start makes keys and a policy below the data folder. Keep keys/root.key: whoever has it can change the policy.',
     'Without --until-idle it runs until SIGINT or SIGTERM.',
@@ -50,7 +51,7 @@ export const collectCommand: Command = {
     { name: 'verify', type: 'boolean', help: 'verify the archive at the end' },
     { name: 'json', type: 'boolean', help: 'print what was done as one JSON object' },
   ],
-  settings: true,
+  settings: SETTINGS,
   notes: ['Resumes where it stopped and adds nothing twice.'],
   run: async (invocation) => {
     const [kind, ...operands] = invocation.operands;
@@ -176,5 +177,5 @@ async function runOn(system: EmbeddedSystem, terminal: Terminal, say: (text: str
 
 async function verifyOwn(settings: Settings, terminal: Terminal): Promise<Verdict> {
   const key = parseVerifierKey(readFileSync(join(settings.data, 'keys', 'root.pub'), 'utf8').trim());
-  return verifyFolder(join(settings.data, 'archive'), [key], terminal);
+  return verifyStore(await openFolderObjectStore(join(settings.data, 'archive')), [key], terminal);
 }

@@ -1,11 +1,11 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
+import { existsSync, readFileSync } from 'node:fs';
 import { verdictText } from '../auditor/verdict-text.ts';
 import { verifyArchive } from '../auditor/verify.ts';
 import { LineproofError } from '../core/errors.ts';
 import { parseVerifierKey, type VerifierKey } from '../core/key.ts';
+import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { Verdict } from '../core/verdict.ts';
+import { openArchive, READING_SETTINGS } from './archive-location.ts';
 import { type Command, type Invocation, stringOptions, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { Progress } from './progress.ts';
@@ -26,8 +26,9 @@ export const verifyCommand: Command = {
     },
     { name: 'json', type: 'boolean', help: 'print the verdict as JSON' },
   ],
-  settings: false,
+  settings: READING_SETTINGS,
   notes: [
+    'ARCHIVE is a folder, or s3://BUCKET[/PREFIX].',
     'Exit code 0: every checked property is OK or still open. 1: findings, or no key was given. 74: the archive cannot be read.',
     'A key that lies in the archive itself proves nothing: get it from the operator by another way.',
     'Reads the folder only. Copy an archive while nothing writes to it, or from a snapshot of its disk: a copy in which segments are newer than',
@@ -36,9 +37,9 @@ export const verifyCommand: Command = {
   run: async (invocation: Invocation): Promise<number> => {
     const archive = invocation.operands[0];
     if (archive === undefined || invocation.operands.length > 1)
-      throw new LineproofError('USAGE', 'verify takes one archive folder; see lineproof verify --help');
+      throw new LineproofError('USAGE', 'verify takes one archive; see lineproof verify --help');
     const keys = stringOptions(invocation, 'key').map(readVerifierKey);
-    const verdict = await verifyFolder(archive, keys, invocation.terminal);
+    const verdict = await verifyStore(await openArchive(archive, 'verify', invocation), keys, invocation.terminal);
     invocation.terminal.stdout.write(
       invocation.options['json'] === true ? `${JSON.stringify(verdict, undefined, 2)}\n` : verdictText(verdict),
     );
@@ -46,10 +47,8 @@ export const verifyCommand: Command = {
   },
 };
 
-/** Verifies a folder with a progress line on stderr. Throws IO_FAILED where there is no such folder. */
-export async function verifyFolder(folder: string, keys: readonly VerifierKey[], terminal: Terminal): Promise<Verdict> {
-  checkArchiveFolder(folder, 'verify');
-  const objects = await openFolderObjectStore(folder);
+/** Verifies an archive with a progress line on stderr, and closes it. */
+export async function verifyStore(objects: ObjectStore, keys: readonly VerifierKey[], terminal: Terminal): Promise<Verdict> {
   const progress = new Progress(terminal.stderr);
   try {
     return await verifyArchive(objects, { keys, onProgress: (done, total) => progress.update('verifying', done, total) });
@@ -58,22 +57,6 @@ export async function verifyFolder(folder: string, keys: readonly VerifierKey[],
     await objects.close();
   }
 }
-
-/** Throws IO_FAILED where `folder` cannot be an archive, before anything in it is called a finding. */
-export function checkArchiveFolder(folder: string, verb: string): void {
-  const cannot = (fact: string): LineproofError => new LineproofError('IO_FAILED', `cannot ${verb} ${folder}: ${fact}`);
-  if (!existsSync(folder)) throw cannot('there is no such folder');
-  if (!statSync(folder).isDirectory()) throw cannot('it is no folder');
-  if (PARTS.some((name) => existsSync(join(folder, name)))) return;
-  const below = join(folder, 'archive');
-  throw cannot(
-    PARTS.some((name) => existsSync(join(below, name)))
-      ? `it is no archive; ${below} looks like one`
-      : `it is no archive, or an empty one: nothing named ${PARTS.join(', ')} is there`,
-  );
-}
-
-const PARTS = ['logs', 'policies', 'archive.json'];
 
 /** A verifier key as typed, or the content of the file of that name. Throws USAGE or KEY_UNREADABLE, never with what may be a secret. */
 function readVerifierKey(given: string): VerifierKey {

@@ -58,6 +58,21 @@ export const METRICS = {
     labels: ['shard'],
     buckets: SECONDS,
   },
+  kafka_consumergroup_current_offset: {
+    kind: 'gauge',
+    help: 'First offset that the group has not consumed.',
+    labels: ['consumergroup', 'topic', 'partition'],
+  },
+  kafka_consumergroup_lag: {
+    kind: 'gauge',
+    help: 'Records that the group has not consumed.',
+    labels: ['consumergroup', 'topic', 'partition'],
+  },
+  kafka_consumergroup_lag_seconds: {
+    kind: 'gauge',
+    help: 'Age of the oldest record that the group has not consumed.',
+    labels: ['consumergroup', 'topic', 'partition'],
+  },
 } as const satisfies Record<string, MetricSpec>;
 
 export type MetricName = keyof typeof METRICS;

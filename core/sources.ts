@@ -15,6 +15,8 @@ const READ_BYTES = 4 * 1024 * 1024;
 
 export interface SourcesOptions {
   readonly origin: string;
+  /** Verifier key of a root that the first policy must name; undefined believes the first one that verifies. */
+  readonly rootKey?: string | undefined;
   readonly log: Log;
   readonly registry: SchemaRegistry;
   readonly clock: Clock;
@@ -71,7 +73,7 @@ export class Sources implements AcceptSources {
   }
 
   async #readPolicies(): Promise<boolean> {
-    const { log, logger, origin } = this.#options;
+    const { log, logger } = this.#options;
     let added = false;
     for (;;) {
       const records = await log.read(TOPICS.control, 0, this.#controlOffset, { maxBytes: READ_BYTES, waitMs: 0 });
@@ -80,8 +82,7 @@ export class Sources implements AcceptSources {
         this.#controlOffset = record.offset + 1;
         try {
           const history = openPolicies([...this.#envelopes, record.value]);
-          if (history.latest.policy.origin !== origin)
-            throw new LineproofError('POLICY_INVALID', `it is of origin ${history.latest.policy.origin}`);
+          this.#checkOrigin(history);
           this.#history = history;
           this.#envelopes.push(record.value);
           added = true;
@@ -92,6 +93,13 @@ export class Sources implements AcceptSources {
         }
       }
     }
+  }
+
+  #checkOrigin({ latest, versions }: PolicyHistory): void {
+    const { origin, rootKey } = this.#options;
+    if (latest.policy.origin !== origin) throw new LineproofError('POLICY_INVALID', `it is of origin ${latest.policy.origin}`);
+    if (rootKey !== undefined && versions[0]?.policy.roots.keys.includes(rootKey) !== true)
+      throw new LineproofError('POLICY_INVALID', 'its first version does not name the root key that was pinned');
   }
 
   /** Fetches the event schemas in force that are not known yet. Throws UNAVAILABLE when the registry does not answer. */

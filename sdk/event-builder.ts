@@ -52,6 +52,21 @@ export interface EventInput {
 
 /** The event that {@link EventInput} describes; throws EVENT_INVALID with the field's name. */
 export function buildEvent(input: EventInput): Event {
+  try {
+    return eventOf(input);
+  } catch (error) {
+    if (error instanceof LineproofError) throw error;
+    // Callers without types can leave out or mistake what is needed.
+    throw new LineproofError(
+      'EVENT_INVALID',
+      `cannot take event: it lacks a field, or has one of another type (${String(error)})`,
+      {},
+      error,
+    );
+  }
+}
+
+function eventOf(input: EventInput): Event {
   const nowMicros = Date.now() * 1000;
   return {
     id: idOf(input, nowMicros),

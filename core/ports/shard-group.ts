@@ -4,8 +4,8 @@
  */
 export interface ShardGroup {
   /**
-   * Joins and stays a member until `signal` aborts; then leaves, so that others take over at once. `changed` is told every new assignment,
-   * and an empty one as soon as the old one ends: whoever it tells must stop work before it resolves, within the time that the group allows.
+   * Joins and stays a member until `signal` aborts; then leaves, so that others take over at once. `changed` is told every assignment, an empty
+   * one when membership ends, and resolves when work on the shards that went away has ended.
    * Throws UNAVAILABLE or CONFIG_INVALID where membership cannot be kept.
    */
   join(changed: (shards: ReadonlySet<number>) => Promise<void>, signal: AbortSignal): Promise<void>;

@@ -1,0 +1,37 @@
+import { AssignerProtocol, type Kafka } from 'kafkajs';
+import { utf8Text } from '../core/bytes.ts';
+import { kafkaError } from './kafka-client.ts';
+
+/** What a consumer group says of one shard. */
+export interface GroupShard {
+  /** First offset that was not consumed, as committed; undefined where nothing was yet. */
+  readonly committed: number | undefined;
+  /** Stable name of the member that works on it. */
+  readonly owner: string | undefined;
+}
+
+/** The shards of a topic as a group has them, by partition. Throws UNAVAILABLE or CONFIG_INVALID. */
+export async function kafkaGroupStatus(kafka: Kafka, groupId: string, topic: string): Promise<ReadonlyMap<number, GroupShard>> {
+  const admin = kafka.admin({ retry: { retries: 5, initialRetryTime: 50, maxRetryTime: 1_000 } });
+  try {
+    await admin.connect();
+    const [offsets] = await admin.fetchOffsets({ groupId, topics: [topic] });
+    const { groups } = await admin.describeGroups([groupId]);
+    const owners = new Map<number, string>();
+    for (const { memberAssignment, memberMetadata, clientId } of groups.flatMap(({ members }) => members)) {
+      const name = AssignerProtocol.MemberMetadata.decode(memberMetadata)?.userData;
+      const assigned = AssignerProtocol.MemberAssignment.decode(memberAssignment)?.assignment[topic] ?? [];
+      for (const partition of assigned) owners.set(partition, name === undefined || name.length === 0 ? clientId : utf8Text(name));
+    }
+    return new Map(
+      (offsets?.partitions ?? []).map(({ partition, offset }) => [
+        partition,
+        { committed: Number(offset) < 0 ? undefined : Number(offset), owner: owners.get(partition) },
+      ]),
+    );
+  } catch (error) {
+    throw kafkaError(`describe the group ${groupId}`, error);
+  } finally {
+    await admin.disconnect().catch(() => undefined);
+  }
+}

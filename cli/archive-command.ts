@@ -1,0 +1,55 @@
+import { openKafkaShardGroup } from '../adapters/kafka-shard-group.ts';
+import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
+import { checkObjectStore, openS3ObjectStore } from '../adapters/s3-object-store.ts';
+import { systemClock } from '../adapters/system-clock.ts';
+import { Archiver } from '../archiver/archiver.ts';
+import { TOPICS } from '../core/ports/log.ts';
+import { checkTopics, kafkaSettings, openClusterReaders, s3Settings } from './cluster.ts';
+import { readLogKeys } from './cluster-keys.ts';
+import { CLUSTER_SETTINGS } from './cluster-settings.ts';
+import type { Command, Invocation } from './command.ts';
+import { EXIT } from './exit-codes.ts';
+import { loadClusterSettings } from './invocation-settings.ts';
+import { runService } from './service.ts';
+
+/** `lineproof archive`: the archiver as a service. */
+export const archiveCommand: Command = {
+  name: 'archive',
+  summary: 'Check the chain again, store and attest it, as one of any number of archivers',
+  usage: 'archive [OPTIONS]',
+  options: [],
+  settings: CLUSTER_SETTINGS,
+  notes: [
+    'Needs the log keys, log-<shard>.key. Runs until SIGINT or SIGTERM, then finishes what it began and hands its shards over.',
+    'It may be killed at any instant, and keeps nothing on its own disk.',
+  ],
+  run: async (invocation: Invocation): Promise<number> => {
+    const { values } = loadClusterSettings(invocation);
+    const cluster = await openClusterReaders(values);
+    const { log, logger } = cluster;
+    const metrics = prometheusMetrics();
+    try {
+      const sources = await cluster.sources();
+      const { origin, shards, objectLock } = sources.policies.latest.policy;
+      const signers = await readLogKeys(values, shards);
+      await checkTopics(values, shards, logger);
+      const bucket = s3Settings(values, objectLock);
+      await checkObjectStore(bucket);
+      const objects = openS3ObjectStore(bucket);
+      const archiver = new Archiver({ origin, shards, log, objects, sources, signers, clock: systemClock, logger, metrics });
+      const groupId = `${values.kafkaTopicPrefix}${values.archiveGroup}`;
+      const topic = `${values.kafkaTopicPrefix}${TOPICS.chain}`;
+      const group = openKafkaShardGroup({ kafka: kafkaSettings(values), groupId, topic, shards, name: values.name, logger });
+      const run = (shard: number, signal: AbortSignal): Promise<void> => archiver.runShard(shard, signal);
+      const consumedTo = (shard: number): number | undefined => archiver.attestedTo(shard);
+      try {
+        await runService({ group, groupId, log, topic: TOPICS.chain, logger, metrics, run, consumedTo }, values, invocation.terminal);
+      } finally {
+        await objects.close();
+      }
+    } finally {
+      await cluster.close();
+    }
+    return EXIT.ok;
+  },
+};

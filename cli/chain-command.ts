@@ -1,0 +1,77 @@
+import { join } from 'node:path';
+import { openDataFolder } from '../adapters/data-folder.ts';
+import { openKafkaShardGroup } from '../adapters/kafka-shard-group.ts';
+import { openLmdbStateStore } from '../adapters/lmdb-state-store.ts';
+import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
+import { openS3ObjectStore } from '../adapters/s3-object-store.ts';
+import { systemClock } from '../adapters/system-clock.ts';
+import { Chainer } from '../chainer/chainer.ts';
+import { archiveAnchor } from '../core/archive-anchor.ts';
+import { TOPICS } from '../core/ports/log.ts';
+import { checkTopics, kafkaSettings, openClusterReaders, openDedupIndex, s3Settings } from './cluster.ts';
+import { privateFolder, readKey } from './cluster-keys.ts';
+import { CLUSTER_SETTINGS } from './cluster-settings.ts';
+import type { Command, Invocation } from './command.ts';
+import { EXIT } from './exit-codes.ts';
+import { loadClusterSettings } from './invocation-settings.ts';
+import { runService } from './service.ts';
+
+/** `lineproof chain`: the chainer as a service. */
+export const chainCommand: Command = {
+  name: 'chain',
+  summary: 'Order events into the chain, as one of any number of chainers',
+  usage: 'chain [OPTIONS]',
+  options: [],
+  settings: CLUSTER_SETTINGS,
+  notes: [
+    'Needs chainer.key. Runs until SIGINT or SIGTERM, then finishes what it began and hands its shards over.',
+    'It may be killed at any instant. Its data folder holds derived state only; each process needs its own.',
+  ],
+  run: async (invocation: Invocation): Promise<number> => {
+    const { values } = loadClusterSettings(invocation);
+    const signer = await readKey(values, 'chainer');
+    const folder = await openDataFolder(values.data);
+    const cluster = await openClusterReaders(values);
+    const { log, registry, logger } = cluster;
+    const metrics = prometheusMetrics();
+    try {
+      const sources = await cluster.sources();
+      const { origin, shards } = sources.policies.latest.policy;
+      await checkTopics(values, shards, logger);
+      const dedup = await openDedupIndex(values, origin, logger);
+      const objects = openS3ObjectStore(s3Settings(values));
+      const store = await openLmdbStateStore(privateFolder(join(values.data, 'state')));
+      const anchor = archiveAnchor(objects, sources, origin, shards);
+      const chainer = new Chainer({
+        origin,
+        shards,
+        log,
+        dedup,
+        store,
+        registry,
+        anchor,
+        sources,
+        signer,
+        clock: systemClock,
+        logger,
+        metrics,
+      });
+      const groupId = `${values.kafkaTopicPrefix}${values.chainGroup}`;
+      const topic = `${values.kafkaTopicPrefix}${TOPICS.events}`;
+      const group = openKafkaShardGroup({ kafka: kafkaSettings(values), groupId, topic, shards, name: values.name, logger });
+      const run = (shard: number, signal: AbortSignal): Promise<void> => chainer.runShard(shard, signal, () => group.owns(shard));
+      const consumedTo = (shard: number): number | undefined => chainer.consumedTo(shard);
+      try {
+        await runService({ group, groupId, log, topic: TOPICS.events, logger, metrics, run, consumedTo }, values, invocation.terminal);
+      } finally {
+        await store.close();
+        await dedup.close();
+        await objects.close();
+      }
+    } finally {
+      await cluster.close();
+      await folder.close();
+    }
+    return EXIT.ok;
+  },
+};

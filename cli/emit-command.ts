@@ -1,0 +1,152 @@
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { openDataFolder } from '../adapters/data-folder.ts';
+import { pinoLogger } from '../adapters/pino-logger.ts';
+import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
+import { systemClock } from '../adapters/system-clock.ts';
+import { openCollector } from '../collector/collector.ts';
+import { hasCode, LineproofError } from '../core/errors.ts';
+import { EVENT_SCHEMA } from '../core/event-schema.ts';
+import type { EventInput } from '../sdk/event-builder.ts';
+import { type Collector, friendlyCollector } from '../sdk/lineproof.ts';
+import { openClusterReaders } from './cluster.ts';
+import { privateFolder, readKey } from './cluster-keys.ts';
+import { CLUSTER_SETTINGS, type ClusterSettings } from './cluster-settings.ts';
+import type { Command, Invocation } from './command.ts';
+import { EmbeddedSystem } from './embedded.ts';
+import { EXIT } from './exit-codes.ts';
+import { loadClusterSettings, loadInvocationSettings } from './invocation-settings.ts';
+import { SETTINGS } from './settings.ts';
+
+const MAX_LINE = 1024 * 1024;
+const IN_FLIGHT = 4096;
+const DRAIN_MS = 60_000;
+
+/** `lineproof emit`: events as lines of JSON. */
+export const emitCommand: Command = {
+  name: 'emit',
+  summary: 'Record events from lines of JSON',
+  usage: 'emit [--cluster] [FILE] [OPTIONS]',
+  options: [
+    { name: 'cluster', type: 'boolean', help: 'send to Kafka with collector.key instead of recording into the embedded system' },
+    { name: 'quiet', short: 'q', type: 'boolean', help: 'do not print the ids' },
+  ],
+  settings: { ...SETTINGS, ...CLUSTER_SETTINGS },
+  notes: [
+    'A line is one event, as the SDK takes it: {"stream": "orders", "type": "CREATE", "actor": "shop"} at least; times as ISO 8601 text.',
+    'Without FILE, or with -, lines come from stdin. The id of each event is printed once it is on disk.',
+    'Exit code 1: some lines were not usable; each is named with its number, all others were recorded. 74: not everything reached the log;',
+    'it stays in the spool, and the next emit on this data folder sends it.',
+  ],
+  run: async (invocation: Invocation): Promise<number> => {
+    if (invocation.operands.length > 1) throw new LineproofError('USAGE', 'emit takes one file at most');
+    const [file] = invocation.operands;
+    const input = file === undefined || file === '-' ? process.stdin : createReadStream(file);
+    return invocation.options['cluster'] === true
+      ? emitToCluster(invocation, loadClusterSettings(invocation).values, input)
+      : emitEmbedded(invocation, input);
+  },
+};
+
+async function emitEmbedded(invocation: Invocation, input: NodeJS.ReadableStream): Promise<number> {
+  const { values } = loadInvocationSettings(invocation);
+  const system = await EmbeddedSystem.open(values, pinoLogger(values.logLevel), prometheusMetrics());
+  try {
+    return await emit(invocation, friendlyCollector(system.collector), input);
+  } finally {
+    await system.close();
+  }
+}
+
+async function emitToCluster(invocation: Invocation, settings: ClusterSettings, input: NodeJS.ReadableStream): Promise<number> {
+  const signer = await readKey(settings, 'collector');
+  const cluster = await openClusterReaders(settings);
+  try {
+    const { origin, shards } = (await cluster.sources()).policies.latest.policy;
+    const folder = join(privateFolder(settings.data), 'spool', 'emit');
+    const lock = await openDataFolder(join(settings.data, 'spool'), 'emit.lock');
+    try {
+      const collector = await openCollector({
+        origin,
+        shards,
+        signer,
+        eventSchema: EVENT_SCHEMA,
+        registry: cluster.registry,
+        log: cluster.log,
+        clock: systemClock,
+        logger: cluster.logger,
+        metrics: prometheusMetrics(),
+        spool: { folder },
+        lingerMs: settings.lingerMs,
+      });
+      const code = await emit(invocation, friendlyCollector(collector), input);
+      if (await collector.close(DRAIN_MS)) return code;
+      invocation.terminal.stderr.write(`lineproof: not everything reached the log; it stays in ${folder} for the next emit\n`);
+      return EXIT.io;
+    } finally {
+      await lock.close();
+    }
+  } finally {
+    await cluster.close();
+  }
+}
+
+/** Records each line; the exit code. */
+async function emit({ options, terminal }: Invocation, collector: Collector, input: NodeJS.ReadableStream): Promise<number> {
+  const say = options['quiet'] === true ? (): void => undefined : (id: string): void => void terminal.stdout.write(`${id}\n`);
+  const pending = new Set<Promise<void>>();
+  let number = 0;
+  let unusable = 0;
+  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+    number++;
+    if (terminal.signal.aborted) break;
+    if (line.trim() === '') continue;
+    const at = number;
+    const refuse = (reason: string): void => {
+      unusable++;
+      terminal.stderr.write(`lineproof: line ${at} was not recorded: ${reason}\n`);
+    };
+    const event = parseLine(line, refuse);
+    if (event === undefined) continue;
+    const recorded = record(collector, event, say, refuse);
+    pending.add(recorded);
+    void recorded.then(() => pending.delete(recorded));
+    if (pending.size >= IN_FLIGHT) await Promise.race(pending);
+  }
+  await Promise.all(pending);
+  return unusable === 0 ? EXIT.ok : EXIT.findings;
+}
+
+async function record(collector: Collector, event: EventInput, say: (id: string) => void, refuse: (reason: string) => void): Promise<void> {
+  try {
+    say(await collector.recordDurably(event));
+  } catch (error) {
+    if (!(error instanceof LineproofError)) throw error;
+    if (hasCode(error, 'CLOSED')) throw error;
+    refuse(error.message);
+  }
+}
+
+function parseLine(line: string, refuse: (reason: string) => void): EventInput | undefined {
+  if (line.length > MAX_LINE) {
+    refuse(`it is longer than ${MAX_LINE} characters`);
+    return undefined;
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    refuse('it is no JSON');
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    refuse('it is no JSON object');
+    return undefined;
+  }
+  const { occurredAt, ...rest } = value as Record<string, unknown>;
+  return {
+    ...rest,
+    ...(occurredAt === undefined ? {} : { occurredAt: new Date(typeof occurredAt === 'string' ? occurredAt : Number.NaN) }),
+  } as unknown as EventInput;
+}

@@ -1,0 +1,58 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { PrometheusMetrics } from '../adapters/prometheus-metrics.ts';
+import { LineproofError } from '../core/errors.ts';
+
+/** What a service says of itself: undefined where all is well, else what is not. */
+export interface Health {
+  /** Whether work makes progress or has nothing to do; never whether a dependency is up. */
+  alive(): string | undefined;
+  /** Whether it joined, recovered and reaches what it needs; never so while it stops. */
+  ready(): string | undefined;
+}
+
+/** Serves /metrics, /healthz and /readyz; nothing else, and nothing that changes anything. Throws CONFIG_INVALID where the address cannot be had. */
+export async function openHealthServer(
+  address: { readonly host: string; readonly port: number },
+  metrics: PrometheusMetrics,
+  health: Health,
+): Promise<{ readonly port: number; close(): Promise<void> }> {
+  const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000, maxHeaderSize: 8192 }, (request, response) => {
+    const [path] = (request.url ?? '').split('?');
+    const answer = (status: number, type: string, body: string): void => {
+      response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(request.method === 'HEAD' ? '' : body);
+    };
+    if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, 'text/plain', 'only GET\n');
+    if (path === '/healthz') return answerProblem(health.alive(), answer);
+    if (path === '/readyz') return answerProblem(health.ready(), answer);
+    if (path !== '/metrics') return answer(404, 'text/plain', 'there is /metrics, /healthz and /readyz\n');
+    metrics.text().then(
+      (body) => answer(200, 'text/plain; version=0.0.4; charset=utf-8', body),
+      () => answer(500, 'text/plain', 'metrics cannot be written\n'),
+    );
+  });
+  await listen(server, address);
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: async () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+function answerProblem(problem: string | undefined, answer: (status: number, type: string, body: string) => void): void {
+  answer(problem === undefined ? 200 : 503, 'text/plain', `${problem ?? 'ok'}\n`);
+}
+
+async function listen(server: Server, { host, port }: { readonly host: string; readonly port: number }): Promise<void> {
+  server.listen(port, host);
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    const reason =
+      (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? 'the port is in use; name another with --http-port' : String(error);
+    throw new LineproofError('CONFIG_INVALID', `cannot serve metrics on ${host}:${port}: ${reason}`, {}, error);
+  }
+}
