@@ -168,11 +168,13 @@ function proxiedSettings(stack) {
 function environmentText(stack) {
   const { kafka, registry, s3, redis } = connectionSettings(stack);
   const variables = {
-    KAFKA_BROKERS: kafka.brokers.join(','),
-    REDIS_URL: redis.url,
-    SCHEMA_REGISTRY_URL: registry.url,
-    S3_ENDPOINT: s3.endpoint,
-    S3_BUCKET: s3.bucket,
+    LINEPROOF_KAFKA_BROKERS: kafka.brokers.join(','),
+    LINEPROOF_REDIS_URL: redis.url,
+    LINEPROOF_REGISTRY_URL: registry.url,
+    LINEPROOF_S3_ENDPOINT: s3.endpoint,
+    LINEPROOF_S3_BUCKET: s3.bucket,
+    LINEPROOF_S3_REGION: s3.region,
+    LINEPROOF_S3_PATH_STYLE: 'on',
     AWS_REGION: s3.region,
     AWS_ACCESS_KEY_ID: s3.accessKeyId,
     AWS_SECRET_ACCESS_KEY: s3.secretAccessKey,
