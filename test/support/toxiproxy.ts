@@ -1,25 +1,50 @@
+import { randomBytes } from 'node:crypto';
+
 /** A fault of Toxiproxy, as its API spells it. */
 export interface Toxic {
-  readonly type: 'limit_data' | 'timeout' | 'reset_peer' | 'latency';
+  readonly type: 'limit_data' | 'timeout';
   /** `downstream` is what the server answers. */
   readonly stream: 'upstream' | 'downstream';
   readonly attributes: Readonly<Record<string, number>>;
 }
 
-/** Does `act` while the link called `proxy` has the fault, and takes the fault away again. `api` is Toxiproxy's own address. */
-export async function withToxic<T>(api: string, proxy: string, toxic: Toxic, act: () => Promise<T>): Promise<T> {
-  const url = `${api}/proxies/${proxy}/toxics`;
-  const name = `${toxic.type}-${toxic.stream}`;
-  await ask(url, { method: 'POST', body: JSON.stringify({ ...toxic, name, toxicity: 1 }) });
-  try {
-    return await act();
-  } finally {
-    await ask(`${url}/${name}`, { method: 'DELETE' });
-  }
+/** A way to a server that only one test uses, and that can be made faulty. */
+export interface FaultyLink {
+  /** The server's URL, by this way. */
+  readonly url: string;
+  /** Does `act` while the link has the fault, and takes the fault away again. */
+  during<T>(toxic: Toxic, act: () => Promise<T>): Promise<T>;
+  release(): Promise<void>;
 }
 
-async function ask(url: string, request: RequestInit): Promise<void> {
-  const response = await fetch(url, { ...request, headers: { connection: 'close' } });
+/** Opens a link to the server at `url` by the Toxiproxy at `api`. */
+export async function openFaultyLink(api: string, url: string): Promise<FaultyLink> {
+  const name = `test-${randomBytes(8).toString('hex')}`;
+  const made = await ask('POST', `${api}/proxies`, { name, listen: '127.0.0.1:0', upstream: new URL(url).host });
+  const proxy = `${api}/proxies/${name}`;
+  return {
+    url: url.replace(new URL(url).host, (JSON.parse(made) as { listen: string }).listen),
+    during: async (toxic, act) => {
+      await ask('POST', `${proxy}/toxics`, { ...toxic, name: 'fault', toxicity: 1 });
+      try {
+        return await act();
+      } finally {
+        await ask('DELETE', `${proxy}/toxics/fault`);
+      }
+    },
+    release: async () => {
+      await ask('DELETE', proxy);
+    },
+  };
+}
+
+async function ask(method: string, url: string, body?: object): Promise<string> {
+  const response = await fetch(url, {
+    method,
+    headers: { connection: 'close' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
   const text = await response.text();
-  if (!response.ok) throw new Error(`${request.method} ${url}: ${response.status} ${text}`);
+  if (!response.ok) throw new Error(`${method} ${url}: ${response.status} ${text}`);
+  return text;
 }
