@@ -107,7 +107,7 @@ export class EmbeddedShard {
     await log.ensureTopic(TOPICS.control, { partitions: 1 });
     for (const { text } of world.schemas) await stores.registry.register(EVENT_SUBJECT, text);
     for (let id = world.schemas.length + 1; id < BATCH_SCHEMA_ID; id++)
-      await stores.registry.register('other', JSON.stringify(`other ${id}`));
+      await stores.registry.register('other', JSON.stringify({ type: 'string', doc: `other ${id}` }));
     await stores.registry.register('lineproof.v1.SignedBatch', SCHEMA_TEXTS.SignedBatch);
     for (const value of world.envelopes) await log.append(TOPICS.control, 0, [{ key: null, value }]);
     return new EmbeddedShard(world, folder, (clock) => {
