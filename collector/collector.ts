@@ -4,7 +4,7 @@ import { batchRoot } from '../core/batch-tree.ts';
 import { toHex, utf8 } from '../core/bytes.ts';
 import { preAuthentication } from '../core/dsse.ts';
 import { LineproofError } from '../core/errors.ts';
-import { type Event, eventDigest } from '../core/event.ts';
+import { type Event, eventDigests } from '../core/event.ts';
 import type { EventSchema } from '../core/event-schema.ts';
 import { newEventId } from '../core/identity.ts';
 import { LIMITS } from '../core/limits.ts';
@@ -418,7 +418,7 @@ export class Collector {
       lane.queue.restore(taken);
       throw error;
     }
-    const root = batchRoot(events.map((bytes) => eventDigest(eventSchema.digest, bytes)));
+    const root = batchRoot(eventDigests(eventSchema.digest, events));
     await this.#publish(lane, { root, events, createdAt: this.#options.clock.nowMicros(), lanes: [] });
     for (const waiting of taken) this.#forget(waiting);
     lane.acknowledgedSeq += taken.length;
