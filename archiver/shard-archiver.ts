@@ -24,6 +24,7 @@ import { encodeSnapshot } from '../core/snapshot.ts';
 import type { Sources } from '../core/sources.ts';
 import { genesis, LogState, parseLaneKey } from '../core/state.ts';
 import { frontierRoot } from '../core/tree/frontier.ts';
+import { inParallel } from './parallel.ts';
 import { SegmentWriter } from './segment-writer.ts';
 import { readBack, readStoredTail, type StoredTree } from './stored-tree.ts';
 import { type LogKeys, putEnvelope, putNote, putOnce, signedPayload } from './write-once.ts';
@@ -284,7 +285,8 @@ export class ShardArchiver {
     if (this.#leaves.length === 0) return;
     await this.#storeNamedObjects();
     const { objects, tail } = growTree(this.#tail, this.#leaves, this.#hashes);
-    for (const { path, bytes } of objects) await putOnce(this.#o.objects, `${this.#keys.folder}/${path}`, bytes);
+    // In any order: nothing of this counts before all of it is there and the note is signed.
+    await inParallel(objects, async ({ path, bytes }) => void (await putOnce(this.#o.objects, `${this.#keys.folder}/${path}`, bytes)));
     await this.#attest();
     this.#attestedTo = this.#readPos;
     this.#tail = tail;

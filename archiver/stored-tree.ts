@@ -4,6 +4,7 @@ import { LineproofError } from '../core/errors.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import { frontierRoot } from '../core/tree/frontier.ts';
 import { decodeBundle, entriesPath, TILE_WIDTH } from '../core/tree/tile.ts';
+import { inParallel } from './parallel.ts';
 
 /** One shard's tree as the store holds it. */
 export interface StoredTree {
@@ -24,16 +25,19 @@ export async function readStoredTail(tree: StoredTree, size: number, root: Uint8
  * Throws ARCHIVE_DIVERGED where the store does not hold, at `size`, the tree with this root.
  */
 export async function readBack(tree: StoredTree, from: TreeTail, size: number, root: Uint8Array): Promise<void> {
-  const leaves: Uint8Array[] = [];
-  for (let n = Math.floor(from.size / TILE_WIDTH); n * TILE_WIDTH < size; n++) {
+  const first = Math.floor(from.size / TILE_WIDTH);
+  const numbers = Array.from({ length: Math.ceil(size / TILE_WIDTH) - first }, (_, i) => first + i);
+  const bundles = new Map<number, Uint8Array[]>();
+  await inParallel(numbers, async (n) => {
     const bundle = decodeBundle(await readStored(tree, entriesPath(n, Math.min(TILE_WIDTH, size - n * TILE_WIDTH))));
-    leaves.push(...bundle.slice(Math.max(0, from.size - n * TILE_WIDTH)));
-  }
+    bundles.set(n, bundle.slice(Math.max(0, from.size - n * TILE_WIDTH)));
+  });
+  const leaves = numbers.flatMap((n) => bundles.get(n) as Uint8Array[]);
   const { objects, tail } = growTree(from, leaves);
   if (!equal(frontierRoot(tailFrontier(tail)), root)) throw diverged(tree, `its bundles do not give the root at ${size}`);
-  for (const { path, bytes } of objects) {
+  await inParallel(objects, async ({ path, bytes }) => {
     if (!equal(await readStored(tree, path), bytes)) throw diverged(tree, `${path} is not what the leaves give`);
-  }
+  });
 }
 
 async function readStored(tree: StoredTree, path: string): Promise<Uint8Array> {

@@ -7,7 +7,7 @@ import { batchRoot } from '../core/batch-tree.ts';
 import type { BlockEvidence } from '../core/block-evidence.ts';
 import { equal, toHex } from '../core/bytes.ts';
 import { preAuthentication } from '../core/dsse.ts';
-import { eventDigest } from '../core/event.ts';
+import { isEventDigest } from '../core/event.ts';
 import type { EventHead } from '../core/event-schema.ts';
 import { decodeEvidence, type EvidenceInput, type Receipt } from '../core/evidence.ts';
 import { judgeLane, type LaneStep } from '../core/lane.ts';
@@ -544,7 +544,7 @@ export class BlockAudit {
     if (event === null) this.unique.unknown(leaf);
     if (event === null)
       return fail('STREAMS', 'EVENT_REMOVED', 'the content was removed, and nothing in the archive says that it might be');
-    if (!equal(eventDigest(link.schema, event), link.event))
+    if (!isEventDigest(link.event, link.schema, event))
       return fail('STREAMS', 'EVENT_DIGEST', 'the archived event is not the one that was linked');
     if (batch.proven === undefined) return undefined;
     const { head, reason } = judgeEvent(event, link.event, batch.proven, rules);

@@ -2,6 +2,7 @@ import { sha256 } from '#crypto';
 import type { AcceptedBlock } from '../core/accept.ts';
 import type { Block } from '../core/block.ts';
 import { toHex } from '../core/bytes.ts';
+import type { EventHead } from '../core/event-schema.ts';
 import { decodeEvidence, type EvidenceInput } from '../core/evidence.ts';
 import { dedupKeyOfEvent, dedupKeyOfHeader } from '../core/identity.ts';
 import { decodeLeaf, type Link, type Seal } from '../core/leaf.ts';
@@ -41,17 +42,18 @@ export interface BlockIdentities {
 /** The identities of a block: its linked events and its ACCEPTED headers. */
 export function blockIdentities(block: Block, seal: Seal, chainOffset: number, sealHash: Uint8Array, rules: WindowRules): BlockIdentities {
   const links = block.links.map(decodeLeaf).filter((leaf) => leaf.kind === 'link');
-  const ids = block.events.map((event) => event.subarray(0, 16));
-  return identities({ seal, links, ids, inputs: decodeEvidence(block.evidence) }, chainOffset, sealHash, rules);
+  const keys = links.map(({ stream }, i) => dedupKeyOfEvent(stream, (block.events[i] as Uint8Array).subarray(0, 16)));
+  return identities({ seal, links, keys, inputs: decodeEvidence(block.evidence) }, chainOffset, sealHash, rules);
 }
 
-/** The identities of a block that was just accepted, and so was taken apart. */
+/** The identities of a block that was just accepted, and so was taken apart. `keys` are those of its links, where they are known. */
 export function acceptedIdentities(
   { seal, links, heads, inputs, delta }: AcceptedBlock,
   chainOffset: number,
   rules: WindowRules,
+  keys: readonly Uint8Array[] = links.map(({ stream }, i) => dedupKeyOfEvent(stream, (heads[i] as EventHead).id)),
 ): BlockIdentities {
-  return identities({ seal, links, ids: heads.map(({ id }) => id), inputs }, chainOffset, delta.head.seal, rules);
+  return identities({ seal, links, keys, inputs }, chainOffset, delta.head.seal, rules);
 }
 
 /** The same identities, once the block's offset is known. */
@@ -62,13 +64,13 @@ export function identitiesAt({ watermark, entries, hits }: BlockIdentities, chai
 interface Identified {
   readonly seal: Seal;
   readonly links: readonly Link[];
-  /** Of the links' events. */
-  readonly ids: readonly Uint8Array[];
+  /** Of the links. */
+  readonly keys: readonly Uint8Array[];
   readonly inputs: readonly EvidenceInput[];
 }
 
 function identities(
-  { seal, links, ids, inputs }: Identified,
+  { seal, links, keys, inputs }: Identified,
   chainOffset: number,
   sealHash: Uint8Array,
   rules: WindowRules,
@@ -86,8 +88,8 @@ function identities(
     }
     offset += input.span;
   }
-  for (const [i, { stream, event, inputOffset }] of links.entries()) {
-    const key = dedupKeyOfEvent(stream, ids[i] as Uint8Array);
+  for (const [i, { event, inputOffset }] of links.entries()) {
+    const key = keys[i] as Uint8Array;
     entries.push({ key, logIndex: seal.firstIndex + i, digest: event.subarray(0, 16), slot: slots.get(inputOffset) ?? 0 });
   }
   const watermark: Watermark = { kind: 'at', size: sealIndex + 1, seal: toHex(sealHash), chainOffset };

@@ -34,6 +34,8 @@ export interface Ordered {
   readonly links: readonly Uint8Array[];
   readonly events: readonly Uint8Array[];
   readonly hashes: readonly Uint8Array[];
+  /** Keys of the linked events in the dedup index. */
+  readonly keys: readonly Uint8Array[];
   /** Values for `provenance.rejected`, to be acknowledged before the block is appended. */
   readonly rejected: readonly Uint8Array[];
 }
@@ -53,9 +55,21 @@ export function keyText(key: Uint8Array): string {
 /** The keys under which an intake's header and events are looked up. */
 export function lookupKeys(intake: Intake): Uint8Array[] {
   if (intake.kind !== 'message' || intake.check.kind !== 'proven') return [];
-  const keys = [dedupKeyOfHeader(intake.check.proof.header)];
-  for (const event of intake.check.events)
-    if (event.reason === REASONS.NONE && event.head !== undefined) keys.push(dedupKeyOfEvent(event.head.stream, event.head.id));
+  const { proof, events } = intake.check;
+  return [
+    dedupKeyOfHeader(proof.header),
+    ...eventKeys(events).filter((key, i) => key !== undefined && events[i]?.reason === REASONS.NONE),
+  ] as Uint8Array[];
+}
+
+/** Keys of a batch's events, computed for the look-up and used again when the batch is ordered. */
+const keysOfEvents = new WeakMap<readonly JudgedEvent[], readonly (Uint8Array | undefined)[]>();
+
+function eventKeys(events: readonly JudgedEvent[]): readonly (Uint8Array | undefined)[] {
+  const known = keysOfEvents.get(events);
+  if (known !== undefined) return known;
+  const keys = events.map(({ head }) => (head === undefined ? undefined : dedupKeyOfEvent(head.stream, head.id)));
+  keysOfEvents.set(events, keys);
   return keys;
 }
 
@@ -85,6 +99,7 @@ class Draft implements Ordered {
   readonly links: Uint8Array[] = [];
   readonly events: Uint8Array[] = [];
   readonly hashes: Uint8Array[] = [];
+  readonly keys: Uint8Array[] = [];
   readonly rejected: Uint8Array[] = [];
   readonly #view: LogView;
   readonly #known: Known;
@@ -124,15 +139,17 @@ class Draft implements Ordered {
     this.#own.set(keyText(headerKey), { logIndex: -1, digest: hash.slice(0, 16) });
     let marks = outcome === 'GAP' ? MARKS.gapBefore : 0;
     const receipts: Receipt[] = [];
+    const keys = eventKeys(batch.events);
     for (const [position, event] of batch.events.entries()) {
-      const key = event.head === undefined ? ZEROS : dedupKeyOfEvent(event.head.stream, event.head.id);
+      const key = keys[position] ?? ZEROS;
       const receipt = this.#receipt(position, event, key, offset);
       if (receipt !== undefined) {
         receipts.push(receipt);
         continue;
       }
       this.#link(event, header.schema, offset, position, marks);
-      this.#own.set(keyText(key), { logIndex: this.#view.head.size + this.links.length - 1, digest: event.digest.slice(0, 16) });
+      this.keys.push(key);
+      this.#own.set(keyText(key), { logIndex: this.#view.head.size + this.links.length - 1, digest: event.digest.subarray(0, 16) });
       marks = 0;
     }
     this.#entry({ outcome: 'ACCEPTED', appendedAt, batch: batch.proof, receipts });

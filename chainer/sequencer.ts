@@ -449,7 +449,7 @@ export class Sequencer {
     const seal = { policy, inputGeneration, inputFrom: inputTo, acceptedAt, final: false };
     const { value, accepted } = await buildBlock(view, ordered, seal, this.#o.signer, this.#o.blockSchemaId, sources.context());
     this.#input = this.#input.slice(intakes.length);
-    this.#launch(value, accepted, view);
+    this.#launch(value, accepted, view, ordered.keys);
     metrics.observe('lineproof_chainer_block_bytes', value.length, this.#labels());
   }
 
@@ -472,8 +472,8 @@ export class Sequencer {
     }
   }
 
-  #launch(value: Uint8Array, accepted: AcceptedBlock, view: LogView): void {
-    const identities = acceptedIdentities(accepted, -1, this.#window());
+  #launch(value: Uint8Array, accepted: AcceptedBlock, view: LogView, keys: readonly Uint8Array[]): void {
+    const identities = acceptedIdentities(accepted, -1, this.#window(), keys);
     const after = this.#inflight.at(-1)?.append ?? Promise.resolve(undefined);
     this.#inflight.push({ value, accepted, identities, view: overlay(view, accepted.delta), append: this.#append(value, after), tries: 0 });
   }

@@ -5,7 +5,7 @@ import { batchRoot } from '../core/batch-tree.ts';
 import { toHex, utf8 } from '../core/bytes.ts';
 import { preAuthentication } from '../core/dsse.ts';
 import { LineproofError } from '../core/errors.ts';
-import { type Event, eventDigest } from '../core/event.ts';
+import { type Event, eventDigests } from '../core/event.ts';
 import type { EventSchema } from '../core/event-schema.ts';
 import { newEventId } from '../core/identity.ts';
 import { LIMITS } from '../core/limits.ts';
@@ -454,7 +454,7 @@ export class Collector {
       await this.#spool.settled();
       const events: Uint8Array[] = [];
       for (const { bytes, place } of taken) events.push(bytes ?? (await this.#read(place)));
-      const root = batchRoot(events.map((bytes) => eventDigest(eventSchema.digest, bytes)));
+      const root = batchRoot(eventDigests(eventSchema.digest, events));
       ready = await this.#prepare(lane, { root, events, createdAt: this.#options.clock.nowMicros(), lanes: [] });
     } catch (error) {
       // Nothing of it is spooled as a batch: the lane takes the same events again.

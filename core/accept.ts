@@ -5,7 +5,7 @@ import { batchRoot } from './batch-tree.ts';
 import { type Block, decodeBlock } from './block.ts';
 import { equal, toHex } from './bytes.ts';
 import { preAuthentication } from './dsse.ts';
-import { eventDigest } from './event.ts';
+import { isEventDigest } from './event.ts';
 import type { EventHead, EventSchema } from './event-schema.ts';
 import { decodeEvidence, type EvidenceInput } from './evidence.ts';
 import { unframe } from './framing.ts';
@@ -331,7 +331,7 @@ function decodeLink(bytes: Uint8Array): Link {
 
 /** The event is canonical, is what the link says, stands under the link's stream, and its producer may publish it. */
 function checkEvent(link: Link, bytes: Uint8Array, batch: OpenBatch, rules: BatchRules): EventHead {
-  must('EVENT_DIGEST', equal(link.schema, batch.header.schema) && equal(eventDigest(link.schema, bytes), link.event));
+  must('EVENT_DIGEST', equal(link.schema, batch.header.schema) && isEventDigest(link.event, link.schema, bytes));
   const { head, reason } = judgeEvent(bytes, link.event, batch, rules);
   if (head === undefined || reason !== REASONS.NONE) throw new Refusal('EVENT');
   must('LINK_STREAM', head.stream === link.stream);

@@ -4,7 +4,7 @@ import { batchRoot } from './batch-tree.ts';
 import { equal, toHex } from './bytes.ts';
 import { preAuthentication } from './dsse.ts';
 import { hasCode } from './errors.ts';
-import { eventDigest } from './event.ts';
+import { eventDigests } from './event.ts';
 import type { EventHead, EventSchema } from './event-schema.ts';
 import { unframe } from './framing.ts';
 import { LIMITS } from './limits.ts';
@@ -112,7 +112,7 @@ function placeReason(header: BatchHeader, rules: BatchRules, count: number | und
 }
 
 function checkEvents(batch: SignedBatch, proof: BatchProof, proven: ProvenHeader, rules: BatchRules): MessageCheck {
-  const digests = batch.events.map((bytes) => eventDigest(proven.header.schema, bytes));
+  const digests = eventDigests(proven.header.schema, batch.events);
   if (!equal(batchRoot(digests), proven.header.root)) return rejected(REASONS.ROOT_WRONG, proof);
   let cost = 0;
   const events = batch.events.map((bytes, i) => {

@@ -1,4 +1,5 @@
-import { sha256 } from '#crypto';
+import { sha256, sha256Into } from '#crypto';
+import { equal } from './bytes.ts';
 
 /** Kinds of events, in the order of the schema; OTHER stands for a kind that this version does not know. */
 export const EVENT_TYPES = [
@@ -68,14 +69,35 @@ export interface Event {
   readonly facets: readonly { readonly name: string; readonly schemaUrl: string; readonly json: string }[];
 }
 
+/** What is hashed is put together here and never outlives a call. */
 let digestInput = new Uint8Array(4096);
+const digestFound = new Uint8Array(32);
 
 /** `H(0x02 ‖ schemaDigest ‖ eventBytes)` (docs/formats.md §1). */
 export function eventDigest(schemaDigest: Uint8Array, eventBytes: Uint8Array): Uint8Array {
+  return sha256(digestInputOf(schemaDigest, eventBytes));
+}
+
+/** Digests of a batch's events, in order; all of them are views of one new array. */
+export function eventDigests(schemaDigest: Uint8Array, events: readonly Uint8Array[]): Uint8Array[] {
+  const arena = new Uint8Array(32 * events.length);
+  return events.map((bytes, i) => {
+    sha256Into(digestInputOf(schemaDigest, bytes), arena, 32 * i);
+    return arena.subarray(32 * i, 32 * i + 32);
+  });
+}
+
+/** Whether `digest` is the event's. */
+export function isEventDigest(digest: Uint8Array, schemaDigest: Uint8Array, eventBytes: Uint8Array): boolean {
+  sha256Into(digestInputOf(schemaDigest, eventBytes), digestFound, 0);
+  return equal(digest, digestFound);
+}
+
+function digestInputOf(schemaDigest: Uint8Array, eventBytes: Uint8Array): Uint8Array {
   const length = 33 + eventBytes.length;
   if (length > digestInput.length) digestInput = new Uint8Array(2 * length);
   digestInput[0] = 2;
   digestInput.set(schemaDigest, 1);
   digestInput.set(eventBytes, 33);
-  return sha256(digestInput.subarray(0, length));
+  return digestInput.subarray(0, length);
 }

@@ -1,4 +1,4 @@
-import { sha256 } from '#crypto';
+import { sha256, sha256Into } from '#crypto';
 import { concat, fromHex, toHex, utf8, utf8Into } from './bytes.ts';
 import { LineproofError } from './errors.ts';
 
@@ -45,6 +45,7 @@ export function parseUuid(text: string): Uint8Array {
 
 /** What is hashed is put together here and never outlives a call. */
 let keyInput = new Uint8Array(1024);
+const keyDigest = new Uint8Array(32);
 
 function keyed(prefix: number, stream: string, rest: Uint8Array): Uint8Array {
   const room = 3 + 3 * stream.length + rest.length;
@@ -56,7 +57,8 @@ function keyed(prefix: number, stream: string, rest: Uint8Array): Uint8Array {
   keyInput[1] = length >> 8;
   keyInput[2] = length & 0xff;
   keyInput.set(rest, end);
-  return sha256(keyInput.subarray(0, end + rest.length)).slice(0, 16);
+  sha256Into(keyInput.subarray(0, end + rest.length), keyDigest, 0);
+  return keyDigest.slice(0, 16);
 }
 
 function stamp(id: Uint8Array, version: number): Uint8Array {

@@ -59,11 +59,12 @@ export function encodeSeal(seal: Seal): Uint8Array {
 export function decodeLeaf(bytes: Uint8Array): Link | Seal {
   const leaf = leaves.decode(fitting(bytes));
   if (leaf.branch === 'Link') {
-    const link: Link = { kind: 'link', ...leaf.value };
+    // The record is new: a copy of it for one more member would cost as much as reading it.
+    const link = Object.assign(leaf.value, { kind: 'link' as const });
     checkLink(link);
     return link;
   }
-  const seal: Seal = { kind: 'seal', ...leaf.value };
+  const seal = Object.assign(leaf.value, { kind: 'seal' as const });
   checkSeal(seal);
   return seal;
 }
