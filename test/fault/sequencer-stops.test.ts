@@ -4,7 +4,7 @@ import { dedupKeyOfEvent } from '../../core/identity.ts';
 import { LIMITS } from '../../core/limits.ts';
 import { TOPICS } from '../../core/ports/log.ts';
 import { auditProblems, ChainOracle, readChain } from '../support/chain-oracle.ts';
-import { ChainerSim, NO_FAULT } from '../support/chainer-sim.ts';
+import { type CallFault, type CallName, ChainerSim, NO_FAULT } from '../support/chainer-sim.ts';
 import { forge, honest } from '../support/forged-block.ts';
 import { makeWorld, START_MICROS, type TestMessage, testId, type World } from '../support/producer.ts';
 import { Random } from '../support/random.ts';
@@ -31,8 +31,12 @@ function smallWorld(): Promise<World> {
 }
 
 /** A shard whose blocks hold one message each, 20 s apart, worked on by one process that still lives. */
-async function makeShard(given = world, input: readonly TestMessage[] = messages): Promise<ChainerSim> {
-  const sim = new ChainerSim({ world: given, random: new Random(1) });
+async function makeShard(
+  given = world,
+  input: readonly TestMessage[] = messages,
+  fault?: (name: CallName) => CallFault,
+): Promise<ChainerSim> {
+  const sim = new ChainerSim({ world: given, random: new Random(1), fault });
   await sim.publishPolicies(1);
   sim.start();
   for (const message of input) await send(sim, message.value);
@@ -202,6 +206,27 @@ describe('a chainer stops', () => {
     for (const message of messages.slice(2)) await send(sim, message.value);
     setBack();
     await goesOn(sim);
+  });
+
+  test('not, where the chain is trimmed behind a new snapshot while it is read', async () => {
+    let meanwhile: (() => void) | undefined;
+    const sim = await makeShard(world, messages, (name) => {
+      if (name === `log.read ${TOPICS.chain}`) meanwhile?.();
+      return NO_FAULT;
+    });
+    await sim.archive();
+    const { objects } = sim.objects;
+    const snapshots = [...objects].filter(([key]) => key.includes('/snapshots/'));
+    expect(snapshots.length).toBeGreaterThan(0);
+    forgetSnapshots(sim);
+    await restart(sim, 'lost');
+    meanwhile = () => {
+      for (const [key, bytes] of snapshots) objects.set(key, bytes);
+      void sim.log.trim(TOPICS.chain, 0, 1);
+      meanwhile = undefined;
+    };
+    await goesOn(sim);
+    expect(meanwhile).toBeUndefined();
   });
 
   test('where input was trimmed before it was consumed', async () => {

@@ -164,7 +164,6 @@ const CHAINER_CHANGES = [
   ['chainer/sequencer.ts', 'else this.#forgetFlights();', 'else if (flight !== undefined) this.#forgetFlights();'],
   // An acknowledged append is not an accepted one.
   ['chainer/sequencer.ts', 'answer.offset === this.#readPos', 'true'],
-  ['chainer/sequencer.ts', 'if (this.#inflight[0] !== flight) return;', ''],
   // Reading starts at the last accepted block, and goes to the end without a hole.
   ['chainer/sequencer.ts', 'if (this.#chainOffset >= 0) await checkAnchor(log, shard, this.#chainOffset, this.#state.head.seal);', ''],
   ['chainer/sequencer.ts', 'if (bounds.start <= this.#readPos) return bounds;', 'return bounds;'],
