@@ -273,6 +273,23 @@ describe('a chainer stops', () => {
     }
   });
 
+  test('where blocks inside the dedup window are lost while the index is filled from them', async () => {
+    let calls = 0;
+    let flushed = false;
+    const sim = await makeShard(world, messages, (name) => {
+      // The look-up that finds the index empty, then the first step of filling it.
+      if (flushed && name === 'dedup.window' && ++calls === 2) void sim.log.trim(TOPICS.chain, 0, 2);
+      return NO_FAULT;
+    });
+    sim.dedup.flush();
+    flushed = true;
+    await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
+    expect(await stop(sim)).toBe(
+      'LOG_DIVERGED: cannot rebuild the dedup index: shard 0 of provenance.chain lost blocks below leaf 4, which lie inside the dedup window',
+    );
+    expect(await sim.dedup.watermark(0)).toMatchObject({ kind: 'building' });
+  });
+
   test('where a chainer key signed a block in a format that it does not know', async () => {
     const sim = await makeShard();
     const { state } = readChain(sim.log, world);
