@@ -4,7 +4,7 @@ import { dedupKeyOfEvent } from '../../core/identity.ts';
 import { LIMITS } from '../../core/limits.ts';
 import { TOPICS } from '../../core/ports/log.ts';
 import { auditProblems, ChainOracle, readChain } from '../support/chain-oracle.ts';
-import { ChainerSim, NO_FAULT } from '../support/chainer-sim.ts';
+import { type CallFault, type CallName, ChainerSim, NO_FAULT } from '../support/chainer-sim.ts';
 import { forge, honest } from '../support/forged-block.ts';
 import { makeWorld, START_MICROS, type TestMessage, testId, type World } from '../support/producer.ts';
 import { Random } from '../support/random.ts';
@@ -31,8 +31,12 @@ function smallWorld(): Promise<World> {
 }
 
 /** A shard whose blocks hold one message each, 20 s apart, worked on by one process that still lives. */
-async function makeShard(given = world, input: readonly TestMessage[] = messages): Promise<ChainerSim> {
-  const sim = new ChainerSim({ world: given, random: new Random(1) });
+async function makeShard(
+  given = world,
+  input: readonly TestMessage[] = messages,
+  fault?: (name: CallName) => CallFault,
+): Promise<ChainerSim> {
+  const sim = new ChainerSim({ world: given, random: new Random(1), fault });
   await sim.publishPolicies(1);
   sim.start();
   for (const message of input) await send(sim, message.value);
@@ -204,6 +208,27 @@ describe('a chainer stops', () => {
     await goesOn(sim);
   });
 
+  test('not, where the chain is trimmed behind a new snapshot while it is read', async () => {
+    let meanwhile: (() => void) | undefined;
+    const sim = await makeShard(world, messages, (name) => {
+      if (name === `log.read ${TOPICS.chain}`) meanwhile?.();
+      return NO_FAULT;
+    });
+    await sim.archive();
+    const { objects } = sim.objects;
+    const snapshots = [...objects].filter(([key]) => key.includes('/snapshots/'));
+    expect(snapshots.length).toBeGreaterThan(0);
+    forgetSnapshots(sim);
+    await restart(sim, 'lost');
+    meanwhile = () => {
+      for (const [key, bytes] of snapshots) objects.set(key, bytes);
+      void sim.log.trim(TOPICS.chain, 0, 1);
+      meanwhile = undefined;
+    };
+    await goesOn(sim);
+    expect(meanwhile).toBeUndefined();
+  });
+
   test('where input was trimmed before it was consumed', async () => {
     const sim = await makeShard();
     for (let i = 0; i < 3; i++) await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
@@ -246,6 +271,23 @@ describe('a chainer stops', () => {
       );
       expect(await sim.dedup.watermark(0)).toEqual({ kind: 'absent' });
     }
+  });
+
+  test('where blocks inside the dedup window are lost while the index is filled from them', async () => {
+    let calls = 0;
+    let flushed = false;
+    const sim = await makeShard(world, messages, (name) => {
+      // The look-up that finds the index empty, then the first step of filling it.
+      if (flushed && name === 'dedup.window' && ++calls === 2) void sim.log.trim(TOPICS.chain, 0, 2);
+      return NO_FAULT;
+    });
+    sim.dedup.flush();
+    flushed = true;
+    await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
+    expect(await stop(sim)).toBe(
+      'LOG_DIVERGED: cannot rebuild the dedup index: shard 0 of provenance.chain lost blocks below leaf 4, which lie inside the dedup window',
+    );
+    expect(await sim.dedup.watermark(0)).toMatchObject({ kind: 'building' });
   });
 
   test('where a chainer key signed a block in a format that it does not know', async () => {
@@ -349,6 +391,32 @@ describe('a chainer', () => {
     }
     await send(sim, new Uint8Array(1));
     expect(sim.dedup.size(0)).toBeLessThanOrEqual(2);
+    await goesOn(sim);
+  });
+
+  test('that fills its index anew remembers the later of two links of one identity', async () => {
+    const lane = world.lane('twice');
+    const again = async (): Promise<Uint8Array> => (await lane.next(world.events('a', 'twice'))).value;
+    const sim = await makeShard(world, []);
+    const at = async (second: number, value: Uint8Array): Promise<void> => {
+      sim.now = START_MICROS + second * SECOND;
+      await sim.log.append(TOPICS.events, 0, [{ key: null, value }]);
+      if (sim.living.every(({ owns }) => owns)) await consumed(sim);
+    };
+    for (const process of sim.living) process.owns = false;
+    // One block, which the window leaves with its first batch long before its last.
+    await at(0, await again());
+    await at(110, new Uint8Array(1));
+    for (const process of sim.living) process.owns = true;
+    await consumed(sim);
+    await at(121, new Uint8Array(1));
+    await at(122, await again());
+    sim.dedup.flush();
+    await at(123, new Uint8Array(1));
+    await at(124, new Uint8Array(1));
+    await at(140, await again());
+    await at(141, (await lane.next([], { lanes: [{ epoch: lane.epoch, shard: 0, number: 4, seq: 3, final: true }] })).value);
+    expect(readChain(sim.log, world).state.stream('a')?.index).toBe(1);
     await goesOn(sim);
   });
 

@@ -1,5 +1,7 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { type CallFault, type CallName, NO_FAULT } from '../support/chainer-sim.ts';
+import { TOPICS } from '../../core/ports/log.ts';
+import { auditProblems, ChainOracle } from '../support/chain-oracle.ts';
+import { type CallFault, type CallName, ChainerSim, NO_FAULT } from '../support/chainer-sim.ts';
 import { makeWorld, type TestLane, type TestMessage, testSigner, type World } from '../support/producer.ts';
 import { Random } from '../support/random.ts';
 import { HAPPENINGS, type Happening, Play } from '../support/sequencer-play.ts';
@@ -170,6 +172,38 @@ describe('whatever fails, and whoever works on the shard, at every one of its ca
             audit: seed % 3 === 0,
           }),
       ),
+    TIME_LIMIT,
+  );
+
+  test(
+    'when two of them fill the dedup index at the same time, of which one stands further back',
+    async () => {
+      const lane = forgetful.lane('filling');
+      const batches: TestMessage[] = [];
+      for (let i = 0; i < 9; i++) batches.push(await lane.next(forgetful.events('a', `filled ${i}`)));
+      for (let seed = 1; seed <= 40; seed++) {
+        const sim = new ChainerSim({ world: forgetful, random: new Random(seed) });
+        await sim.publishPolicies(1);
+        const [ahead, behind] = [sim.start(), sim.start()];
+        for (const [i, { value }] of batches.entries()) {
+          behind.owns = i < 8;
+          const offset = await sim.log.append(TOPICS.events, 0, [{ key: null, value }]);
+          await sim.run(() => [ahead, behind].every(({ owns, sequencer }) => !owns || sequencer.state.head.inputTo > offset));
+          sim.now += 14 * SECOND;
+        }
+        sim.dedup.flush();
+        behind.owns = true;
+        for (const { value } of batches.slice(4)) await sim.log.append(TOPICS.events, 0, [{ key: null, value }]);
+        const { end } = await sim.log.bounds(TOPICS.events, 0);
+        await sim.run(() => sim.living.every(({ sequencer }) => sequencer.state.head.inputTo === end));
+        await sim.beSilent();
+        await sim.stopAll();
+        await sim.archive();
+        // The lane goes on.
+        const found = (await auditProblems(sim.objects, forgetful)).filter((problem) => !/^OPEN COMPLETE LANE_OPEN/.test(problem));
+        expect({ seed, problems: [...new ChainOracle(sim.log, forgetful).check(), ...found] }).toEqual({ seed, problems: [] });
+      }
+    },
     TIME_LIMIT,
   );
 });

@@ -166,7 +166,6 @@ const CHAINER_CHANGES = [
   ['chainer/sequencer.ts', 'else this.#forgetFlights();', 'else if (flight !== undefined) this.#forgetFlights();'],
   // An acknowledged append is not an accepted one.
   ['chainer/sequencer.ts', 'answer.offset === this.#readPos', 'true'],
-  ['chainer/sequencer.ts', 'if (this.#inflight[0] !== flight) return;', ''],
   // Reading starts at the last accepted block, and goes to the end without a hole.
   ['chainer/sequencer.ts', 'if (this.#chainOffset >= 0) await checkAnchor(log, shard, this.#chainOffset, this.#state.head.seal);', ''],
   ['chainer/sequencer.ts', 'if (bounds.start <= this.#readPos) return bounds;', 'return bounds;'],
@@ -185,6 +184,7 @@ const CHAINER_CHANGES = [
   ['chainer/sequencer.ts', 'this.#pending = missing;', 'this.#pending = [];'],
   ['chainer/sequencer.ts', '        return after.toReversed();', '        return after;'],
   ['chainer/sequencer.ts', 'if (blocks < offsets.length)', 'if (false)'],
+  ['chainer/sequencer.ts', 'of blocksAt(log, shard, offsets.toReversed())', 'of this.#windowBlocks()'],
   ['chainer/sequencer.ts', 'if (first === 0 || this.#chainOffset < 0) return;', 'return;'],
   ['chainer/sequencer.ts', 'if (last !== undefined && last < from) return;', ''],
   // The window.
