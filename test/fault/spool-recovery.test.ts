@@ -74,7 +74,7 @@ async function reopen({ name, log }: KilledSpool, bytes: Buffer, others: Readonl
   expect(await collector.close()).toBe(true);
   expect(readdirSync(path)).toEqual([]);
   const batches = sentTo(after).slice(log.records.length);
-  const sent = batches.flatMap(({ events }) => events.map((event) => toHex(EVENT_SCHEMA.readHead(event).id)));
+  const sent = batches.flatMap(({ events }) => events.map((each) => toHex(EVENT_SCHEMA.readHead(each).id)));
   return { ids: idsIn(after), sent, heard };
 }
 
