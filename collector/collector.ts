@@ -20,7 +20,17 @@ import { EMPTY_ROOT } from '../core/tree/hash.ts';
 import { LaneQueue, type Waiting } from './lane-queue.ts';
 import { BatchSender } from './sender.ts';
 import { FileSpool, MemorySpool, type Place, type Spool } from './spool.ts';
-import { encodeEventHead, encodeLanes, type LeftEpoch, Leftovers, type PlannedBatch, planLeftovers } from './spool-payload.ts';
+import {
+  EVENT_HEAD_BYTES,
+  encodeEventHead,
+  encodeLanes,
+  type LeftEpoch,
+  type LeftEvent,
+  Leftovers,
+  LeftPlan,
+  leftEvent,
+  type PlannedBatch,
+} from './spool-payload.ts';
 import { RECORD } from './spool-record.ts';
 
 export interface SpoolSettings {
@@ -77,6 +87,8 @@ const MEMORY_BYTES = 64 * 1024 * 1024;
 const MAX_UNWRITTEN_BYTES = 256 * 1024 * 1024;
 const MAX_CACHED_STREAMS = 10_000;
 const POLL_FULL_MS = 10;
+/** What a start moves before it waits for the disk. */
+const MOVE_BYTES = 16 * 1024 * 1024;
 const DEFAULT_HEARTBEAT_MS = 300_000;
 
 interface Lane {
@@ -323,36 +335,30 @@ export class Collector {
   async #takeOver(spool: FileSpool): Promise<void> {
     const leftovers = new Leftovers();
     spool.recover((segment, records) => leftovers.add(segment, records));
-    const moves: { readonly epoch: LeftEpoch; readonly places: ReturnType<typeof planLeftovers>['move'] }[] = [];
-    for (const epoch of leftovers.epochs.values()) {
-      const { batches, move, broken } = planLeftovers(epoch);
-      for (const { header } of broken) {
+    const plans = [...leftovers.epochs.values()].map((epoch) => new LeftPlan(epoch));
+    for (const plan of plans) {
+      if (plan.hasBatches) for (const { event } of leftEvents(spool, plan.epoch)) plan.show(event);
+      for (const { header } of plan.broken) {
         this.#damage();
         const fields = { code: 'SPOOL_DAMAGED', shard: header.shard, number: header.number };
         this.#options.logger.error('a batch of the spool lacks events and is given up; those that are left go under a new epoch', fields);
       }
-      for (const planned of batches) this.#adopt(planned);
-      for (const { segment } of move) segment.live++;
-      this.#stats.moved += move.length;
-      if (move.length > 0) moves.push({ epoch, places: move });
-      if (!epoch.done && epoch.lanes.size > 0) this.#earlier.push(epoch);
-      epoch.batches.length = 0;
-      epoch.events.length = 0;
+      for (const planned of plan.batches) this.#adopt(planned);
+      // Held until all that moves from it stands elsewhere.
+      for (const segment of plan.epoch.segments) segment.live++;
+      if (!plan.epoch.done && plan.epoch.lanes.size > 0) this.#earlier.push(plan.epoch);
+      plan.epoch.batches.length = 0;
     }
     // The first append opens this start's first segment, which restates the lanes of the earlier epochs.
     if (leftovers.epochs.size > 0) this.#spool.append(RECORD.state, this.#encodeState(), NOTHING, false);
     // A start that was killed while it moved events left them under two epochs.
-    const seen = new Set<string>();
-    for (const { epoch, places } of moves) {
-      for (const { place } of places) {
-        const bytes = await spool.read(place);
-        const digest = toHex(sha256(bytes));
-        if (!seen.has(digest)) await this.#move(bytes);
-        seen.add(digest);
-      }
-      this.#spool.append(RECORD.moved, epoch.epoch, NOTHING, false);
+    const seen = plans.filter(({ epoch }) => !epoch.moved).length > 1 ? new Set<string>() : undefined;
+    for (const plan of plans) {
+      const moved = await this.#moveFrom(spool, plan, seen);
+      this.#stats.moved += moved;
+      if (moved > 0) this.#spool.append(RECORD.moved, plan.epoch.epoch, NOTHING, false);
       await this.#spool.durable();
-      for (const { segment } of places) spool.releaseFrom(segment);
+      for (const segment of plan.epoch.segments) spool.releaseFrom(segment);
     }
     await this.#spool.durable();
     spool.collect();
@@ -373,10 +379,21 @@ export class Collector {
     this.#stats.leftBatches++;
   }
 
-  async #move(bytes: Uint8Array): Promise<void> {
-    const { stream } = this.#options.eventSchema.readHead(bytes);
-    this.#add(stream, bytes);
-    if (this.#spool.bytes > this.#maxBytes) await this.#spool.durable();
+  /** Puts what an epoch left without a batch under this one, segment by segment; gives the number of events. */
+  async #moveFrom(spool: FileSpool, plan: LeftPlan, seen: Set<string> | undefined): Promise<number> {
+    let moved = 0;
+    if (plan.epoch.moved) return moved;
+    for (const { event, payload } of leftEvents(spool, plan.epoch)) {
+      if (!plan.isToMove(event)) continue;
+      const bytes = payload.slice(EVENT_HEAD_BYTES);
+      const digest = seen === undefined ? '' : toHex(sha256(bytes));
+      if (seen?.has(digest) === true) continue;
+      seen?.add(digest);
+      this.#add(this.#options.eventSchema.readHead(bytes).stream, bytes);
+      moved++;
+      if (spool.unwritten > MOVE_BYTES) await spool.durable();
+    }
+    return moved;
   }
 
   #damage(): void {
@@ -629,6 +646,13 @@ function newLane(shard: number): Lane {
     heartbeat: 'none',
     wake: IDLE,
   };
+}
+
+/** Events of an epoch with their bytes, one segment in memory at a time. */
+function* leftEvents(spool: FileSpool, { segments }: LeftEpoch): Generator<{ readonly event: LeftEvent; readonly payload: Uint8Array }> {
+  for (const segment of segments)
+    for (const record of spool.reread(segment))
+      if (record.kind === RECORD.event) yield { event: leftEvent(segment, record), payload: record.payload };
 }
 
 /** Whether a batch would be full with what waits. */

@@ -35,7 +35,8 @@ export interface LeftEpoch {
   readonly epoch: Uint8Array;
   readonly lanes: Map<number, LaneProgress>;
   readonly batches: LeftBatch[];
-  readonly events: LeftEvent[];
+  /** What it wrote; its events stay there until somebody needs them, for there may be millions. */
+  readonly segments: Segment[];
   /** Its events without a batch stand under a later epoch. */
   moved: boolean;
   /** A heartbeat that states its lanes as final was acknowledged. */
@@ -71,16 +72,13 @@ export class Leftovers {
 
   /** Takes one segment's records; feed segments in order. */
   add(segment: Segment, records: readonly SpoolRecord[]): void {
-    this.#epoch(segment.epoch);
+    this.#epoch(segment.epoch).segments.push(segment);
     for (const record of records) this.#record({ ...record, segment });
   }
 
-  #record({ segment, kind, payload, at }: FoundRecord): void {
+  #record({ segment, kind, payload }: FoundRecord): void {
     const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length);
-    if (kind === RECORD.event) {
-      const place = { chunk: { segment, base: at, live: 0 }, at: EVENT_HEAD_BYTES, length: payload.length - EVENT_HEAD_BYTES };
-      this.#epoch(segment.epoch).events.push({ segment, shard: bytes.readUInt16BE(0), seq: bytes.readUIntBE(2, 6), place });
-    } else if (kind === RECORD.batch) {
+    if (kind === RECORD.batch) {
       // A copy: the view would keep the whole segment in memory.
       const batch = decodeSignedBatch(payload.slice());
       const header = decodeBatchHeader(batch.header);
@@ -112,7 +110,7 @@ export class Leftovers {
     const key = toHex(epoch);
     const known = this.epochs.get(key);
     if (known !== undefined) return known;
-    const made: LeftEpoch = { epoch, lanes: new Map(), batches: [], events: [], moved: false, done: false };
+    const made: LeftEpoch = { epoch, lanes: new Map(), batches: [], segments: [], moved: false, done: false };
     this.epochs.set(key, made);
     return made;
   }
@@ -123,32 +121,62 @@ export interface PlannedBatch extends LeftBatch {
   readonly events: readonly LeftEvent[];
 }
 
-/** What becomes of an epoch's leftovers: batches that are whole are sent as they are, every other event that was not acknowledged moves. */
-export function planLeftovers(left: LeftEpoch): {
-  readonly batches: PlannedBatch[];
-  readonly move: LeftEvent[];
-  readonly broken: LeftBatch[];
-} {
-  const bySeq = new Map<string, LeftEvent>();
-  for (const event of left.events) {
-    const acknowledged = left.lanes.get(event.shard)?.acknowledgedSeq ?? 0;
-    if (event.seq >= acknowledged) bySeq.set(`${event.shard}/${event.seq}`, event);
-  }
-  const batches: PlannedBatch[] = [];
-  const broken: LeftBatch[] = [];
-  // A write that failed halfway is done again in another segment, so a header may be there twice.
-  const seen = new Set<string>();
-  for (const batch of left.batches) {
-    const { shard, firstSeq, count, number } = batch.header;
-    if (number < (left.lanes.get(shard)?.acknowledgedNumber ?? 0) || seen.has(`${shard}/${number}`)) continue;
-    seen.add(`${shard}/${number}`);
-    const keys = Array.from({ length: count }, (_, i) => `${shard}/${firstSeq + i}`);
-    const events = keys.map((key) => bySeq.get(key));
-    if (events.includes(undefined)) broken.push(batch);
-    else {
-      batches.push({ ...batch, events: events as LeftEvent[] });
-      for (const key of keys) bySeq.delete(key);
+/** The event that a record of the segment holds. */
+export function leftEvent(segment: Segment, { payload, at }: SpoolRecord): LeftEvent {
+  const head = Buffer.from(payload.buffer, payload.byteOffset, EVENT_HEAD_BYTES);
+  const place = { chunk: { segment, base: at, live: 0 }, at: EVENT_HEAD_BYTES, length: payload.length - EVENT_HEAD_BYTES };
+  return { segment, shard: head.readUInt16BE(0), seq: head.readUIntBE(2, 6), place };
+}
+
+/**
+ * What becomes of an epoch's leftovers: batches that are whole are sent as they are, every other event that was not acknowledged moves.
+ * Show it every event first.
+ */
+export class LeftPlan {
+  readonly epoch: LeftEpoch;
+  readonly #wanted = new Map<number, { readonly batch: LeftBatch; readonly events: (LeftEvent | undefined)[] }[]>();
+
+  constructor(epoch: LeftEpoch) {
+    this.epoch = epoch;
+    // A write that failed halfway is done again in another segment, so a header may be there twice.
+    const seen = new Set<string>();
+    for (const batch of epoch.batches) {
+      const { shard, count, number } = batch.header;
+      if (number < (epoch.lanes.get(shard)?.acknowledgedNumber ?? 0) || seen.has(`${shard}/${number}`)) continue;
+      seen.add(`${shard}/${number}`);
+      const ofLane = this.#wanted.get(shard) ?? [];
+      ofLane.push({ batch, events: Array.from({ length: count }) });
+      this.#wanted.set(shard, ofLane);
     }
   }
-  return { batches, move: left.moved ? [] : [...bySeq.values()], broken };
+
+  /** Whether an event can be part of a batch that is to be sent as it is. */
+  get hasBatches(): boolean {
+    return this.#wanted.size > 0;
+  }
+
+  show(event: LeftEvent): void {
+    const wanted = this.#holder(event);
+    if (wanted !== undefined) wanted.events[event.seq - wanted.batch.header.firstSeq] ??= event;
+  }
+
+  get batches(): PlannedBatch[] {
+    return [...this.#wanted.values()]
+      .flat()
+      .filter(({ events }) => !events.includes(undefined))
+      .map(({ batch, events }) => ({ ...batch, events: events as LeftEvent[] }));
+  }
+
+  get broken(): LeftBatch[] {
+    return [...this.#wanted.values()].flat().flatMap(({ batch, events }) => (events.includes(undefined) ? [batch] : []));
+  }
+
+  isToMove(event: LeftEvent): boolean {
+    if (this.epoch.moved || event.seq < (this.epoch.lanes.get(event.shard)?.acknowledgedSeq ?? 0)) return false;
+    return this.#holder(event)?.events.includes(undefined) ?? true;
+  }
+
+  #holder({ shard, seq }: LeftEvent): { readonly batch: LeftBatch; readonly events: (LeftEvent | undefined)[] } | undefined {
+    return this.#wanted.get(shard)?.find(({ batch: { header } }) => seq >= header.firstSeq && seq < header.firstSeq + header.count);
+  }
 }

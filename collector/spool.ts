@@ -163,6 +163,11 @@ export class FileSpool implements Spool {
     }
   }
 
+  /** Reads a segment that {@link recover} found once more; what is damaged in it was reported then. */
+  reread({ path, magic }: Segment): readonly SpoolRecord[] {
+    return readRecords(readSegment(path), magic).records;
+  }
+
   get bytes(): number {
     return this.#onDisk + this.#unwritten;
   }

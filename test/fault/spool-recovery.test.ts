@@ -5,9 +5,10 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 import type { CollectorOptions } from '../../collector/collector.ts';
 import { RECORD, readRecords } from '../../collector/spool-record.ts';
 import { toHex } from '../../core/bytes.ts';
+import { EVENT_SCHEMA } from '../../core/event-schema.ts';
 import { event, openOn } from '../support/collector.ts';
 import { faultyLog, type Heard, listen, MemoryLog } from '../support/memory-log.ts';
-import { idsIn } from '../support/sent-batches.ts';
+import { idsIn, sentTo } from '../support/sent-batches.ts';
 
 // Thousands of spools are opened here; in memory that takes seconds, and what is tested does not depend on the disk.
 const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'lineproof-recovery-'));
@@ -52,24 +53,29 @@ async function killedSpool(count: number, hangAt: number, options: Partial<Colle
   return killed;
 }
 
+interface Reopened {
+  readonly ids: Set<string>;
+  /** Ids of events that were sent now, in all batches. */
+  readonly sent: readonly string[];
+  readonly heard: Heard;
+}
+
 /** Opens what is left of a spool, with the log as it was, and lets everything be sent. */
-async function reopen(
-  { name, log }: KilledSpool,
-  bytes: Buffer,
-  options: Partial<CollectorOptions> = {},
-): Promise<{ ids: Set<string>; heard: Heard }> {
+async function reopen({ name, log }: KilledSpool, bytes: Buffer, others: ReadonlyMap<string, Buffer> = new Map()): Promise<Reopened> {
   const path = join(folder, 'reopened');
   rmSync(path, { recursive: true, force: true });
   mkdirSync(path);
-  writeFileSync(join(path, name), bytes);
+  for (const [file, content] of [...others, [name, bytes] as const]) writeFileSync(join(path, file), content);
   const after = new MemoryLog();
   for (const { partition, value, key, headers } of log.records) await after.append('', partition, [{ key, value, headers }]);
   const heard = listen();
-  const collector = await openOn(after, path, { shards: 1, lingerMs: 0, logger: heard.logger, metrics: heard.metrics, ...options });
+  const collector = await openOn(after, path, { shards: 1, lingerMs: 0, logger: heard.logger, metrics: heard.metrics });
   await collector.flush();
   expect(await collector.close()).toBe(true);
   expect(readdirSync(path)).toEqual([]);
-  return { ids: idsIn(after), heard };
+  const batches = sentTo(after).slice(log.records.length);
+  const sent = batches.flatMap(({ events }) => events.map((each) => toHex(EVENT_SCHEMA.readHead(each).id)));
+  return { ids: idsIn(after), sent, heard };
 }
 
 const DAMAGED = 'lineproof_collector_spool_damaged_total';
@@ -115,6 +121,25 @@ describe('a spool that a killed process left', () => {
       const lost = killed.acknowledged.filter(({ id }) => !ids.has(id));
       expect([at, lost.length <= 1, (heard.counts.get(DAMAGED) ?? 0) >= 1]).toEqual([at, true, true]);
       expect([at, heard.lines.includes('error SPOOL_DAMAGED')]).toEqual([at, true]);
+    }
+  }, 120_000);
+
+  test('and was being taken over when that start was killed too, at any byte: everything is sent, and once', async () => {
+    const killed = await killedSpool(7, 5);
+    const path = mkdtempSync(join(folder, 'taken-over-'));
+    writeFileSync(join(path, killed.name), killed.bytes);
+    const second = await openOn(null, path, { shards: 1 });
+    expect(second.stats).toMatchObject({ moved: 1, leftBatches: 1 });
+    const [name, ...more] = readdirSync(path).filter((file) => file.endsWith('.spool') && file !== killed.name);
+    expect(more).toEqual([]);
+    const bytes = readFileSync(join(path, name as string));
+    await second.close();
+    for (let cut = 0; cut <= bytes.length; cut++) {
+      const taken = new Map([[name as string, bytes.subarray(0, cut)]]);
+      const { ids, sent, heard } = await reopen(killed, killed.bytes, taken);
+      expect([cut, killed.acknowledged.filter(({ id }) => !ids.has(id))]).toEqual([cut, []]);
+      expect([cut, sent.length, new Set(sent).size]).toEqual([cut, 2, 2]);
+      expect([cut, heard.counts.has(DAMAGED)]).toEqual([cut, false]);
     }
   }, 120_000);
 });

@@ -47,6 +47,8 @@ function onDisk(): { readonly kind: number; readonly payload: Uint8Array }[] {
 describe('what is on disk before a batch is sent for the first time', () => {
   test('is its header, its signature and each of its events', async () => {
     const log = new MemoryLog();
+    // A look that threw would be one more failed append, and the next try would look better.
+    const missing: string[] = [];
     let looked = 0;
     const collector = await openOn(
       watched(log, (value) => {
@@ -56,9 +58,10 @@ describe('what is on disk before a batch is sent for the first time', () => {
           .filter(({ kind }) => kind === RECORD.batch)
           .map(({ payload }) => decodeSignedBatch(payload))
           .find((batch) => toHex(batch.header) === toHex(header));
-        expect(spooled).toEqual({ header, keyId, signature, events: [] });
+        if (spooled === undefined || toHex(spooled.signature) !== toHex(signature) || toHex(spooled.keyId) !== toHex(keyId))
+          missing.push('header');
         const stored = new Set(records.filter(({ kind }) => kind === RECORD.event).map(({ payload }) => toHex(payload.slice(8))));
-        expect(events.filter((bytes) => !stored.has(toHex(bytes)))).toEqual([]);
+        for (const bytes of events) if (!stored.has(toHex(bytes))) missing.push('event');
         looked++;
       }),
       folder,
@@ -66,6 +69,7 @@ describe('what is on disk before a batch is sent for the first time', () => {
     for (let i = 0; i < 3000; i++) collector.record(event(i));
     await collector.flush();
     await collector.close();
+    expect(missing).toEqual([]);
     expect(looked).toBeGreaterThan(3);
     expect(idsIn(log)).toEqual(idsOf(3000));
   });
@@ -86,7 +90,7 @@ describe('a lane', () => {
           const { number } = decodeBatchHeader(header);
           tries.set(number, [...(tries.get(number) ?? []), toHex(sha256(value))]);
           // Each earlier number was acknowledged before this one came.
-          expect(acknowledged).toBe(number);
+          if (acknowledged !== number) early.push(number);
           const fault = faults[call++ % faults.length];
           if (fault === 'refuse') throw new Error('refused');
           const offset = await log.append(topic, partition, records);
@@ -99,9 +103,11 @@ describe('a lane', () => {
       { shards: 1 },
     );
     let acknowledged = 0;
+    const early: number[] = [];
     for (let i = 0; i < 2500; i++) collector.record(event(i));
     await collector.flush();
     await collector.close();
+    expect(early).toEqual([]);
     expect([...tries.values()].every((sent) => sent.length === 4 && new Set(sent).size === 1)).toBe(true);
     expect(tries.size).toBeGreaterThan(2);
     expect(idsIn(log)).toEqual(idsOf(2500));

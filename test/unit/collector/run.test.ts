@@ -83,7 +83,7 @@ test('files that changed meanwhile are outputs, up to 10,000 and in as many even
   expect(names.filter((name) => name.startsWith('many/')).length).toBe(10_000);
   expect(names).toContain('z-declared.csv');
   for (const part of events.slice(1)) expect(part.parents.map(({ id }) => id)).toEqual([events[0]?.id]);
-});
+}, 60_000);
 
 test('arguments are recorded only where the caller says so, names of a program as far as a stream can have them', async () => {
   const options = { folder, inputs: [], outputs: [], env: {} };

@@ -1,0 +1,171 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { type CommandResult, lineproof, makeRepository, temporaryFolder } from '../support/command.ts';
+
+const TIMEOUT_MS = 120_000;
+let folder: ReturnType<typeof temporaryFolder>;
+let work: string;
+let data: string;
+beforeEach(() => {
+  folder = temporaryFolder('run');
+  work = join(folder.path, 'work');
+  data = join(work, 'evidence');
+  mkdirSync(work);
+});
+afterEach(() => folder.release());
+
+interface Archived {
+  readonly stream: string;
+  readonly type: string;
+  readonly inputs: readonly { readonly name: string }[];
+  readonly outputs: readonly { readonly name: string }[];
+  readonly attributes: readonly { readonly key: string; readonly value: string }[];
+}
+
+/** Everything archived, once the auditor found nothing wrong with it. */
+async function archived(): Promise<Archived[]> {
+  const start = await lineproof(['start', '--until-idle', '--verify', '--json', '--data', data, '--segment-max-age-ms', '1000'], {
+    cwd: work,
+  });
+  expect(JSON.parse(start.stdout)).toMatchObject({ verdict: { ok: true, properties: { COMPLETE: { result: 'OK' } } } });
+  const { stdout } = await lineproof(['query', join(data, 'archive'), '--json']);
+  return stdout
+    .trim()
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line).event);
+}
+
+const run = (args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CommandResult> =>
+  lineproof(['run', ...args], { cwd: work, env });
+
+describe('lineproof run', () => {
+  test(
+    'gives what the command gives, and archives what it read and wrote, with names of variables and no values',
+    async () => {
+      writeFileSync(join(work, 'in.csv'), 'a');
+      const script = 'cat in.csv > out.csv; echo said; echo complained >&2; exit 7';
+      const { code, stdout, stderr } = await run(['--data', data, '--in', '*.csv', '--', 'sh', '-c', script], { API_TOKEN: 'hunter2' });
+      expect({ code, stdout, stderr }).toEqual({ code: 7, stdout: 'said\n', stderr: 'complained\n' });
+      const [event] = await archived();
+      expect(event).toMatchObject({ stream: 'run/sh', type: 'TRANSFORM' });
+      expect(event?.inputs.map(({ name }) => name)).toEqual(['in.csv']);
+      // The system's own folder lies below this one and is no output.
+      expect(event?.outputs.map(({ name }) => name)).toEqual(['out.csv']);
+      const recorded = JSON.stringify(event);
+      expect([recorded.includes('API_TOKEN'), recorded.includes('hunter2'), recorded.includes('said')]).toEqual([true, false, false]);
+    },
+    TIMEOUT_MS,
+  );
+
+  test.each<[string, (path: string) => readonly string[], NodeJS.ProcessEnv]>([
+    ['its data folder cannot be made', () => ['--data', '/dev/null/nowhere'], {}],
+    ['its configuration is wrong', () => [], { LINEPROOF_SHARDS: 'many' }],
+    [
+      'its keys are gone',
+      (path) => {
+        mkdirSync(join(path, 'keys'), { recursive: true });
+        writeFileSync(join(path, 'keys', 'root.key'), 'not a key', { mode: 0o600 });
+        return ['--data', path];
+      },
+      {},
+    ],
+  ])(
+    'runs the command all the same when %s, with its exit code and one line of warning',
+    async (_, options, env) => {
+      const { code, stdout, stderr } = await run([...options(data), '--', 'sh', '-c', 'echo done; exit 9'], env);
+      expect([code, stdout]).toEqual([9, 'done\n']);
+      expect(stderr).toMatch(/^lineproof: the run was not recorded: cannot /);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'passes signals on and gives the command’s own exit code, also after the second one',
+    async () => {
+      const script = 'trap "echo got one" INT; trap "echo got term; exit 4" TERM; echo ready; while :; do sleep 0.05; done';
+      const result = await lineproof(['run', '--data', data, '--', 'sh', '-c', script], {
+        cwd: work,
+        onStart: (child) => {
+          let said = '';
+          child.stdout?.on('data', (chunk: Buffer) => {
+            const before = said;
+            said += chunk.toString();
+            const now = (word: string): boolean => said.includes(word) && !before.includes(word);
+            if (now('ready')) child.kill('SIGINT');
+            else if (now('got one')) child.kill('SIGINT');
+            if (said.split('got one').length > 2 && before.split('got one').length <= 2) child.kill('SIGTERM');
+          });
+        },
+      });
+      expect([result.code, result.signal, result.stdout]).toEqual([4, null, 'ready\ngot one\ngot one\ngot term\n']);
+      expect(await archived()).toHaveLength(1);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'says that there is no such program with 127, that it may not be run with 126, and records neither',
+    async () => {
+      const missing = await run(['--data', data, '--', 'no-such-program']);
+      expect([missing.code, missing.stderr]).toEqual([127, 'lineproof: cannot run "no-such-program": there is no such program\n']);
+      writeFileSync(join(work, 'locked'), '#!/bin/sh\n');
+      chmodSync(join(work, 'locked'), 0o644);
+      const locked = await run(['--data', data, '--', './locked']);
+      expect([locked.code, locked.stderr]).toEqual([126, expect.stringContaining('./locked')]);
+      expect(existsSync(data)).toBe(false);
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe('lineproof collect git', () => {
+  test(
+    'adds only what is new, each commit once, and keeps names to itself unless told',
+    async () => {
+      await makeRepository(work, 3);
+      const collect = (...options: string[]): Promise<CommandResult> =>
+        lineproof(['collect', 'git', work, '--json', '--verify', '--data', data, '--segment-max-age-ms', '1000', ...options], {
+          cwd: folder.path,
+        });
+      const collected = async (...options: string[]): Promise<number> => {
+        const { code, stdout, stderr } = await collect(...options);
+        expect({ code, stderr }).toEqual({ code: 0, stderr: expect.any(String) });
+        return JSON.parse(stdout).collected.commits;
+      };
+      expect(await collected()).toBe(3);
+      expect(await collected()).toBe(0);
+      expect(JSON.stringify(await archived())).not.toContain('Ada');
+      await makeRepository(work, 1, 3);
+      expect(await collected('--actors', 'plain')).toBe(1);
+      const events = await archived();
+      expect(events).toHaveLength(4);
+      expect(JSON.stringify(events[3])).toContain('Ada Author <ada@example.org>');
+      const ids = events.flatMap(({ attributes }) => attributes.filter(({ key }) => key === 'git.commit').map(({ value }) => value));
+      const log = execFileSync('git', ['-C', work, 'log', '--format=%H', '--reverse'], { encoding: 'utf8' }).trim().split('\n');
+      expect(ids).toEqual(log);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'takes the files of a folder without git or history, its own data apart, and says so',
+    async () => {
+      writeFileSync(join(work, 'a.csv'), 'a');
+      const { code, stdout } = await lineproof(['collect', 'git', work, '--data', data, '--segment-max-age-ms', '1000'], {
+        cwd: folder.path,
+      });
+      expect([code, stdout]).toEqual([0, expect.stringContaining('the folder is no git repository')]);
+      const [event, ...more] = await archived();
+      expect([event?.outputs.map(({ name }) => name), more]).toEqual([['a.csv'], []]);
+      const nowhere = join(folder.path, 'bin');
+      mkdirSync(nowhere);
+      const without = await lineproof(['collect', 'git', work, '--data', data], { cwd: folder.path, env: { PATH: nowhere } });
+      expect([without.code, without.stdout]).toEqual([0, expect.stringContaining('git is not installed')]);
+      expect(readFileSync(join(work, 'a.csv'), 'utf8')).toBe('a');
+    },
+    TIMEOUT_MS,
+  );
+});
