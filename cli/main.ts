@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   archive: async () => (await import('./archive-command.ts')).archiveCommand,
   topics: async () => (await import('./topics-command.ts')).topicsCommand,
   policy: async () => (await import('./policy-command.ts')).policyCommand,
+  rejected: async () => (await import('./rejected-command.ts')).rejectedCommand,
   status: async () => (await import('./status-command.ts')).statusCommand,
   config: async () => (await import('./config-command.ts')).configCommand,
 };

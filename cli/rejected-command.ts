@@ -1,0 +1,129 @@
+import { toHex } from '../core/bytes.ts';
+import { LineproofError } from '../core/errors.ts';
+import { type Log, TOPICS } from '../core/ports/log.ts';
+import { reasonName } from '../core/reasons.ts';
+import { decodeRejected, type Rejected } from '../core/rejected.ts';
+import { openClusterReaders } from './cluster.ts';
+import { CLUSTER_SETTINGS } from './cluster-settings.ts';
+import { type Command, type Invocation, stringOption } from './command.ts';
+import { EXIT } from './exit-codes.ts';
+import { loadClusterSettings } from './invocation-settings.ts';
+
+const READ_BYTES = 8 * 1024 * 1024;
+const SHOWN_BYTES = 4096;
+
+/** A record of `provenance.rejected` with its place there. */
+interface Found {
+  readonly shard: number;
+  readonly offset: number;
+  /** Undefined where somebody else wrote something that is none of ours. */
+  readonly record: Rejected | undefined;
+}
+
+/** `lineproof rejected list|show`. */
+export const rejectedCommand: Command = {
+  name: 'rejected',
+  summary: 'List what was not linked, or show one of it with its bytes',
+  usage: 'rejected list [--shard N] | rejected show SHARD/OFFSET [OPTIONS]',
+  options: [
+    { name: 'shard', type: 'string', value: 'N', help: 'only this shard' },
+    { name: 'json', type: 'boolean', help: 'print JSON: one object a line; bytes are base64' },
+    { name: 'raw', type: 'boolean', help: 'show: write the bytes to stdout as they were kept, and nothing else' },
+  ],
+  settings: CLUSTER_SETTINGS,
+  notes: [
+    'A line: SHARD/OFFSET on provenance.rejected, offset of the message on provenance.events and position in its batch, outcome, reason, size.',
+    'What each reason means stands in docs/formats.md, section 3.',
+  ],
+  run: async (invocation: Invocation): Promise<number> => {
+    const [action, place, ...more] = invocation.operands;
+    const shows = action === 'show' && place !== undefined;
+    if (more.length > 0 || (!shows && (action !== 'list' || place !== undefined)))
+      throw new LineproofError('USAGE', 'rejected takes list, or show SHARD/OFFSET');
+    const { values } = loadClusterSettings(invocation);
+    const cluster = await openClusterReaders({ ...values, logLevel: 'error' });
+    try {
+      if (shows) return await show(invocation, cluster.log, place);
+      const { shards } = (await cluster.sources()).policies.latest.policy;
+      return await list(invocation, cluster.log, shards);
+    } finally {
+      await cluster.close();
+    }
+  },
+};
+
+async function list(invocation: Invocation, log: Log, shards: number): Promise<number> {
+  const { options, terminal } = invocation;
+  const wanted = stringOption(invocation, 'shard');
+  if (wanted !== undefined && !(/^\d{1,4}$/.test(wanted) && Number(wanted) < shards))
+    throw new LineproofError('USAGE', `--shard is ${JSON.stringify(wanted)}: the policy has ${shards} shards, from 0`);
+  for (let shard = 0; shard < shards; shard++) {
+    if (wanted !== undefined && Number(wanted) !== shard) continue;
+    for await (const found of readShard(log, shard)) {
+      if (terminal.signal.aborted) return EXIT.ok;
+      terminal.stdout.write(options['json'] === true ? `${JSON.stringify(fieldsOf(found))}\n` : line(found));
+    }
+  }
+  return EXIT.ok;
+}
+
+async function* readShard(log: Log, shard: number): AsyncGenerator<Found> {
+  const { start, end } = await log.bounds(TOPICS.rejected, shard);
+  for (let offset = start; offset < end; ) {
+    const records = await log.read(TOPICS.rejected, shard, offset, { maxBytes: READ_BYTES, waitMs: 0 });
+    if (records.length === 0) return;
+    for (const { offset: at, value } of records) {
+      offset = at + 1;
+      yield { shard, offset: at, record: decoded(value) };
+    }
+  }
+}
+
+function decoded(value: Uint8Array): Rejected | undefined {
+  try {
+    return decodeRejected(value);
+  } catch {
+    return undefined;
+  }
+}
+
+async function show({ options, terminal }: Invocation, log: Log, place: string): Promise<number> {
+  const [, shard, offset] = /^(\d{1,4})\/(\d{1,15})$/.exec(place) ?? [];
+  if (shard === undefined) throw new LineproofError('USAGE', `show takes SHARD/OFFSET as list prints it, not ${JSON.stringify(place)}`);
+  const [first] = await log.read(TOPICS.rejected, Number(shard), Number(offset), { maxBytes: 1, waitMs: 0 });
+  if (first?.offset !== Number(offset)) throw new LineproofError('NOT_FOUND', `cannot show ${place}: nothing is there`);
+  const found = { shard: Number(shard), offset: first.offset, record: decoded(first.value) };
+  const { record } = found;
+  if (options['raw'] === true) terminal.stdout.write(record?.bytes ?? first.value);
+  else if (options['json'] === true)
+    terminal.stdout.write(`${JSON.stringify({ ...fieldsOf(found), bytes: base64(record?.bytes ?? first.value) })}\n`);
+  else terminal.stdout.write(`${line(found)}${record === undefined ? '' : detail(record)}`);
+  return EXIT.ok;
+}
+
+function fieldsOf({ shard, offset, record }: Found): Record<string, string | number | null> {
+  if (record === undefined) return { place: `${shard}/${offset}`, outcome: null };
+  const { inputGeneration, inputOffset, position, outcome, reason, digest, size } = record;
+  const name = reasonName(reason) ?? String(reason);
+  return { place: `${shard}/${offset}`, inputGeneration, inputOffset, position, outcome, reason: name, digest: toHex(digest), size };
+}
+
+function line({ shard, offset, record }: Found): string {
+  const place = `${shard}/${offset}`.padEnd(10);
+  if (record === undefined) return `${place} not readable: not written by a chainer of this version\n`;
+  const { inputOffset, position, outcome, reason, size } = record;
+  const input = position < 0 ? `${inputOffset}` : `${inputOffset}#${position}`;
+  return `${place} ${input.padEnd(12)} ${outcome.padEnd(8)} ${(reasonName(reason) ?? String(reason)).padEnd(22)} ${size} bytes\n`;
+}
+
+function detail({ digest, size, bytes }: Rejected): string {
+  const shown = bytes.subarray(0, SHOWN_BYTES);
+  const rest = size > shown.length ? `\n… ${size - shown.length} more bytes; --raw writes all that were kept (${bytes.length})` : '';
+  return `digest  ${toHex(digest)}\n${toHex(shown)
+    .replaceAll(/(.{64})/g, '$1\n')
+    .trimEnd()}${rest}\n`;
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
+}
