@@ -423,6 +423,12 @@ describe('completeness', () => {
       },
     },
     {
+      name: 'a batch that follows another header than its lane’s last is accepted',
+      failed: ['COMPLETE LANE_PREVIOUS', 'ORDER LANE_WRONG'],
+      messages: async ({ world, lane }) => [await lane.next(world.events('a', 'x'), { previous: SEVENS })],
+      spoil: (forgery, { archive }, given) => acceptAnyway(archive.state, forgery, firstOf(given)),
+    },
+    {
       name: 'a lane leaves out sequence numbers',
       failed: ['COMPLETE GAP'],
       messages: async ({ world, lane }) => {
@@ -459,6 +465,20 @@ describe('completeness', () => {
     },
   ];
   test.each(rows)('$name: $failed', expectFound);
+
+  test('an end that was stated stays stated, whatever is said of the lane later', async () => {
+    const scene = await makeScene();
+    const [ended, other] = [scene.world.lane('ended'), scene.world.lane('other')];
+    const end = { epoch: ended.epoch, shard: 0, number: 1, seq: 1 };
+    const own = { epoch: other.epoch, shard: 0, number: 2, seq: 0, final: true };
+    await scene.block([
+      await ended.next(scene.world.events('a', 'x')),
+      await other.next([], { lanes: [{ ...end, final: true }] }),
+      await other.next([], { lanes: [{ ...end, final: false }, own] }),
+    ]);
+    const verdict = await scene.end();
+    expect([codes(verdict), codes(verdict, 'OPEN')]).toEqual([[], []]);
+  });
 
   test('a gap names the events that miss', async () => {
     const scene = await makeScene();
