@@ -419,8 +419,9 @@ export class BlockAudit {
     const check = checkHeader(input.batch, rules);
     const derived: number = check.kind === 'rejected' ? check.reason : REASONS.NONE;
     const stated = input.reason;
-    if (stated === REASONS.LANE_FORK && derived === REASONS.NONE && check.kind === 'proven')
-      return this.#checkFork(check.proven.header, input, offset, rules.policy);
+    // Whether a header forks its lane shows without its schema.
+    const header = stated === REASONS.LANE_FORK && derived === REASONS.NONE ? headerOf(input.batch.header) : undefined;
+    if (header !== undefined) return this.#checkFork(header, input, offset, rules.policy);
     if (!rejectionFits(stated, derived)) this.#reasonWrong(stated, `its header gives ${reasonName(derived) ?? derived}`, offset);
     return undefined;
   }

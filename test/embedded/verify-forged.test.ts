@@ -313,22 +313,36 @@ test('a lane is held for exactly as long as the policy says', async () => {
   const event = (word: string): Uint8Array[] => scene.world.events('a', word);
   await scene.block([await lane.next(event('first'))]);
   const until = scene.archive.state.head.appendedAt + 600 * SECOND;
-  for (const message of [await scene.say('x'), await lane.next(event('second'))])
-    await scene.block([message], undefined, { appendedAt: until, acceptedAt: until });
-  scene.time = until;
+  await scene.block([await scene.say('x')], undefined, { appendedAt: until, acceptedAt: until });
   await scene.archive.close();
+  await scene.block([await lane.next(event('second'))], undefined, { appendedAt: until, acceptedAt: until });
+  scene.time = until;
   expect(codes(await scene.end())).toEqual([]);
 });
 
 test('the schema of a batch misses, and no event was archived under it: ARCHIVE, naming it', async () => {
   const world = await makeWorld({ schemas: [EVENT_SCHEMA, EVENT_SCHEMA_V2], policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000 }) });
   const scene = await makeScene(world);
-  await scene.block([await scene.lane.next([], { schema: EVENT_SCHEMA_V2.digest })]);
+  const fork = await world.lane('scene').next([], { schema: EVENT_SCHEMA_V2.digest });
+  await scene.block([await scene.lane.next([], { schema: EVENT_SCHEMA_V2.digest }), fork]);
   await scene.end();
   const object = schemaKey(EVENT_SCHEMA_V2.hex);
   expect(scene.archive.objects.map.delete(object)).toBe(true);
   const verdict = await scene.verify();
   expect([codes(verdict), verdict.findings.find(({ code }) => code === 'MISSING')?.place.object]).toEqual([['ARCHIVE MISSING'], object]);
+});
+
+test('a link or an archived row is given another schema than its batch', async () => {
+  const world = await makeWorld({ schemas: [EVENT_SCHEMA, EVENT_SCHEMA_V2], policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000 }) });
+  const [scene, other] = [await makeScene(world), await makeScene(world)];
+  await scene.block(await speech(scene), (forgery) => changeLink(forgery, 1, { schema: EVENT_SCHEMA_V2.digest }));
+  expect(codes(await scene.end())).toContain('STREAMS LINK_SCHEMA');
+  const later = EVENT_SCHEMA_V2.encode(world.event('a', 'later'));
+  await other.block([await other.say('x'), await other.lane.next([later], { schema: EVENT_SCHEMA_V2.digest })]);
+  const moved = await other.end({
+    rows: ([first, ...rest]) => [{ ...required(first), schema: EVENT_SCHEMA_V2.hex, event: null }, ...rest],
+  });
+  expect(codes(moved)).toEqual(['ARCHIVE COLUMN_WRONG', 'STREAMS EVENT_REMOVED']);
 });
 
 describe('a new generation of the input', () => {
@@ -396,12 +410,23 @@ describe('completeness', () => {
       },
     },
     {
+      name: 'a link stands at a position that its batch does not have',
+      failed: ['COMPLETE EVENTS_MISSING', 'COMPLETE POSITION'],
+      spoil: (forgery) => changeLink(forgery, 1, { position: 99 }),
+    },
+    {
       name: 'a batch of a lane is left out',
       failed: ['COMPLETE GAP'],
       messages: async (scene) => {
         await scene.say('left out', 'this too');
         return [await scene.say('x')];
       },
+    },
+    {
+      name: 'a batch that follows another header than its lane’s last is accepted',
+      failed: ['COMPLETE LANE_PREVIOUS', 'ORDER LANE_WRONG'],
+      messages: async ({ world, lane }) => [await lane.next(world.events('a', 'x'), { previous: SEVENS })],
+      spoil: (forgery, { archive }, given) => acceptAnyway(archive.state, forgery, firstOf(given)),
     },
     {
       name: 'a lane leaves out sequence numbers',
@@ -440,6 +465,20 @@ describe('completeness', () => {
     },
   ];
   test.each(rows)('$name: $failed', expectFound);
+
+  test('an end that was stated stays stated, whatever is said of the lane later', async () => {
+    const scene = await makeScene();
+    const [ended, other] = [scene.world.lane('ended'), scene.world.lane('other')];
+    const end = { epoch: ended.epoch, shard: 0, number: 1, seq: 1 };
+    const own = { epoch: other.epoch, shard: 0, number: 2, seq: 0, final: true };
+    await scene.block([
+      await ended.next(scene.world.events('a', 'x')),
+      await other.next([], { lanes: [{ ...end, final: true }] }),
+      await other.next([], { lanes: [{ ...end, final: false }, own] }),
+    ]);
+    const verdict = await scene.end();
+    expect([codes(verdict), codes(verdict, 'OPEN')]).toEqual([[], []]);
+  });
 
   test('a gap names the events that miss', async () => {
     const scene = await makeScene();
@@ -596,6 +635,17 @@ describe('what was decided', () => {
       name: 'a message that can be taken apart is rejected without its header',
       failed: ['COMPLETE GAP', 'POLICY REASON_WRONG'],
       spoil: (forgery, _, given) => refuse(forgery, firstOf(given), { outcome: 'REJECTED', reason: REASONS.LANE_FORK, batch: null }),
+    },
+    {
+      name: 'a batch with another number of events than it states is rejected as such',
+      failed: [],
+      messages: async ({ world }) => [await world.lane('miscounted').next(world.events('a', 'x'), { count: 3 })],
+    },
+    {
+      name: 'a batch of another origin is called one with another number of events',
+      failed: ['POLICY REASON_WRONG'],
+      messages: async ({ world }) => [await world.lane('foreign').next(world.events('a', 'x'), { origin: 'example.org/other' })],
+      spoil: (forgery) => changeInput(forgery, 0, { reason: REASONS.COUNT_WRONG }),
     },
     {
       name: 'a fork is rejected as such',

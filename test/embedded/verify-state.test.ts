@@ -257,6 +257,18 @@ describe('silence', () => {
     expect(verdict.findings.find(({ code }) => code === 'SILENCE')?.message).toContain('must be heard every 1 s and was silent for 14 s');
   });
 
+  test('at the end of the log is open as well', async () => {
+    const scene = await makeScene(await listening(15_000));
+    expect(codes(await scene.end(), 'OPEN')).toEqual([]);
+    for (let i = 0; i < 2; i++) {
+      scene.time += 60 * SECOND;
+      await scene.block([1]);
+    }
+    await scene.archive.close();
+    const verdict = await scene.verify();
+    expect(codes(verdict, 'OPEN')).toEqual(['COMPLETE SILENCE']);
+  });
+
   test('within the interval is none', async () => {
     expect(codes(await (await makeScene(await listening(60_000))).end(), 'OPEN')).toEqual([]);
   });

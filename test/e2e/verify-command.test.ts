@@ -1,0 +1,223 @@
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Progress } from '../../cli/progress.ts';
+import type { Verdict } from '../../core/verdict.ts';
+import { flip } from '../support/alterations.ts';
+import { type CommandResult, lineproof, makeRepository, temporaryFolder } from '../support/command.ts';
+
+const TIMEOUT_MS = 600_000;
+const folder = temporaryFolder('verify-command');
+const data = join(folder.path, '.lineproof');
+const archive = join(data, 'archive');
+const rootFile = join(data, 'keys', 'root.pub');
+
+/** Objects of the archive, sorted; all but the table of contents, snapshots and older partial tiles are required. */
+function objectsOf(): string[] {
+  const files = readdirSync(archive, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return files.map((entry) => relative(archive, join(entry.parentPath, entry.name))).toSorted((a, b) => (a < b ? -1 : 1));
+}
+
+function verify(...args: string[]): Promise<CommandResult> {
+  return lineproof(['verify', archive, ...args]);
+}
+
+/** Changes one object, verifies, and puts it back. */
+async function withObject(key: string, change: (path: string, bytes: Uint8Array) => void): Promise<CommandResult> {
+  const path = join(archive, key);
+  // A copy: `slice` of a Buffer would be a view of it.
+  const bytes = Uint8Array.from(readFileSync(path));
+  change(path, bytes);
+  const result = await verify('--key', rootFile, '--json');
+  rmSync(path, { force: true });
+  writeFileSync(path, bytes);
+  return result;
+}
+
+/** Exit code, and whether a finding that fails names the object and its property failed. */
+function judged({ code, stdout }: CommandResult, key: string): readonly [number | null, boolean] {
+  const { findings, properties } = JSON.parse(stdout) as Verdict;
+  const named = findings.filter(({ severity, place }) => severity === 'FAILED' && place.object === key);
+  return [code, named.length > 0 && named.every(({ property }) => properties[property].result === 'FAILED')];
+}
+
+beforeAll(async () => {
+  const start = ['start', '--collect', 'git', '.', '--until-idle', '--segment-max-age-ms', '1000'];
+  for (const from of [0, 5]) {
+    await makeRepository(folder.path, 5, from);
+    expect(await lineproof(start, { cwd: folder.path })).toMatchObject({ code: 0 });
+  }
+}, TIMEOUT_MS);
+
+afterAll(() => folder.release());
+
+describe('verify, as a user types it', () => {
+  test(
+    'a real archive: exit 0, the verdict on stdout, nothing on stderr',
+    async () => {
+      const { code, stdout, stderr } = await verify('--key', rootFile);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(stdout).toMatch(/^Archive of local\/[0-9a-f]{8}\n[\s\S]*VERDICT: OK/);
+      expect(stdout).toContain('by root key local/');
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'each object missing, and each with a bit flipped: exit 1, naming object and property, unless nothing requires it',
+    async () => {
+      const objects = objectsOf();
+      const partial = /^logs\/0\/tile\/.*\.p\/(\d+)$/;
+      const widths = new Map<string, number>();
+      for (const key of objects) {
+        const width = Number(partial.exec(key)?.[1] ?? 0);
+        const tile = key.replace(/\.p\/\d+$/, '');
+        if (width > (widths.get(tile) ?? 0)) widths.set(tile, width);
+      }
+      const isOptional = (key: string): boolean =>
+        key === 'archive.json' ||
+        key.includes('/snapshots/') ||
+        (partial.test(key) && Number(partial.exec(key)?.[1]) < (widths.get(key.replace(/\.p\/\d+$/, '')) ?? 0));
+      expect(objects.filter((key) => !isOptional(key)).length).toBeGreaterThanOrEqual(12);
+      expect(objects.filter(isOptional).length).toBeGreaterThanOrEqual(2);
+      for (const [i, key] of objects.entries()) {
+        const missing = await withObject(key, (path) => rmSync(path));
+        expect([key, ...(isOptional(key) ? [missing.code] : judged(missing, key))]).toEqual(isOptional(key) ? [key, 0] : [key, 1, true]);
+        const altered = await withObject(key, (path, bytes) => writeFileSync(path, flip(bytes, (i * 7919) % (bytes.length * 8))));
+        expect([key, ...judged(altered, key)]).toEqual([key, 1, true]);
+      }
+      expect((await verify('--key', rootFile)).code).toBe(0);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'a copy elsewhere is verified by the text of the key',
+    async () => {
+      const copy = temporaryFolder('verify-copy');
+      cpSync(archive, copy.path, { recursive: true });
+      expect((await lineproof(['verify', copy.path, '--key', readFileSync(rootFile, 'utf8').trim()])).code).toBe(0);
+      copy.release();
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe('keys', () => {
+  test(
+    'none: exit 1, and the key to ask for is named',
+    async () => {
+      const { code, stdout } = await verify();
+      expect([code, stdout]).toEqual([1, expect.stringMatching(/VERDICT: NOT PROVEN: no key pinned; the archive calls local\//)]);
+    },
+    TIMEOUT_MS,
+  );
+
+  test.each([
+    ['neither a key nor a file', () => 'nonsense', 2, /--key "nonsense" is neither/],
+    ['a folder', () => data, 78, /cannot read key file .*: EISDIR/],
+    ['a file without a key', () => join(archive, 'archive.json'), 2, /archive\.json is neither/],
+    ['a private key file', () => join(data, 'keys', 'root.key'), 2, /root\.key is a private key; .*\.pub/],
+  ])(
+    '%s: said on stderr, with nothing of its content',
+    async (_, given, code, message) => {
+      const result = await verify('--key', given());
+      expect([result.code, result.stdout, result.stderr]).toEqual([code, '', expect.stringMatching(message)]);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'the text of a private key is refused and never repeated',
+    async () => {
+      const secret = readFileSync(join(data, 'keys', 'root.key'), 'utf8').trim();
+      const { code, stderr } = await verify('--key', secret);
+      expect([code, stderr]).toEqual([2, expect.stringMatching(/is a private key/)]);
+      expect(stderr).not.toContain(secret.slice(20));
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe('folders that are no archive', () => {
+  test(
+    'the data folder, an empty folder, a file, nothing: exit 74, and what to do',
+    async () => {
+      const empty = join(folder.path, 'empty');
+      mkdirSync(empty);
+      const cases: [string, RegExp][] = [
+        [data, /it is no archive; .*archive looks like one/],
+        [empty, /it is no archive, or an empty one/],
+        [rootFile, /it is no folder/],
+        [join(folder.path, 'nowhere'), /there is no such folder/],
+      ];
+      for (const command of ['verify', 'query'])
+        for (const [path, message] of cases) {
+          const { code, stdout, stderr } = await lineproof([command, path]);
+          expect([command, code, stdout, stderr]).toEqual([command, 74, '', expect.stringMatching(message)]);
+        }
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'an archive whose only policy is gone: exit 1, naming it',
+    async () => {
+      const [name] = readdirSync(join(archive, 'policies'));
+      renameSync(join(archive, 'policies', name as string), join(folder.path, 'aside'));
+      const { code, stdout } = await verify('--key', rootFile);
+      renameSync(join(folder.path, 'aside'), join(archive, 'policies', name as string));
+      expect([code, stdout]).toEqual([1, expect.stringContaining(`object policies/${name}`)]);
+      expect(stdout).toContain('VERDICT: FAILED: POLICY');
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe('query', () => {
+  test(
+    'reads the archive of the data folder where none is given',
+    async () => {
+      const named = await lineproof(['query', archive]);
+      expect(named).toMatchObject({ code: 0, stderr: '' });
+      expect((await lineproof(['query'], { cwd: folder.path })).stdout).toBe(named.stdout);
+      expect((await lineproof(['query', '--data', data])).stdout).toBe(named.stdout);
+      expect((await lineproof(['query'], { env: { LINEPROOF_HOME: data } })).stdout).toBe(named.stdout);
+      expect(named.stdout.split('\n')[0]).toMatch(/^0\/0 +\d{4}-\d\d-\d\dT[0-9:.]+Z {2}[A-Z]+ +\S+ #0 {2}[0-9a-f-]{36}$/);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'a stream that is not there: nothing on stdout, and which ones are on stderr',
+    async () => {
+      const { code, stdout, stderr } = await lineproof(['query', archive, '--stream', 'wrong\u001b[2J']);
+      expect([code, stdout]).toEqual([0, '']);
+      expect(stderr).toMatch(/^no archived events of stream "wrong\?\[2J"; there are events of ".+"\n$/);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'help says what a line holds and how bytes are written',
+    async () => {
+      const { code, stdout } = await lineproof(['query', '--help']);
+      expect([code, stdout]).toEqual([0, expect.stringMatching(/SHARD\/LEAF[\s\S]*UUIDs[\s\S]*hexadecimal/)]);
+      expect((await lineproof(['verify', '--help'])).stdout).toMatch(/Exit code 0:[\s\S]*1:[\s\S]*74:/);
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe('progress', () => {
+  test('is drawn on a terminal, taken away at the end, and absent elsewhere', () => {
+    for (const isTTY of [true, false]) {
+      let text = '';
+      const stream = { isTTY, write: (piece: string) => (text += piece) } as unknown as NodeJS.WritableStream & { isTTY: boolean };
+      const progress = new Progress(stream);
+      progress.update('verifying', 1, 2);
+      progress.clear();
+      expect(text).toBe(isTTY ? '\r\u001B[2Kverifying [============            ]  50 %\r\u001B[2K' : '');
+    }
+  });
+});
