@@ -122,6 +122,7 @@ async function collect({ settings, keys, stores }: Site, workload: Workload, eve
     heartbeatMs,
   });
   await offer(friendlyCollector(collector), workload, events);
+  await collector.flush();
   await collector.close();
 }
 

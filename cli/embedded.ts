@@ -326,6 +326,8 @@ export class EmbeddedSystem {
   async finish(signal: AbortSignal): Promise<void> {
     await this.#endAdopting();
     await this.adoptSpools();
+    // Closing waits only so long: on a slow disk it would leave the rest in the spool.
+    if (!signal.aborted) await Promise.race([this.collector.flush(), aborted(signal)]);
     await this.collector.close();
     await this.pipeline.idle(signal);
   }
@@ -373,6 +375,10 @@ export async function openSpoolOnly(settings: Settings, name: string, logger: Lo
     log: null,
     spool: { folder: join(settings.data, SPOOLS, name) },
   });
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
 /** What a caller of the library says about an embedded system; everything else has the default of `lineproof config`. */
