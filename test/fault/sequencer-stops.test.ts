@@ -394,6 +394,32 @@ describe('a chainer', () => {
     await goesOn(sim);
   });
 
+  test('that fills its index anew remembers the later of two links of one identity', async () => {
+    const lane = world.lane('twice');
+    const again = async (): Promise<Uint8Array> => (await lane.next(world.events('a', 'twice'))).value;
+    const sim = await makeShard(world, []);
+    const at = async (second: number, value: Uint8Array): Promise<void> => {
+      sim.now = START_MICROS + second * SECOND;
+      await sim.log.append(TOPICS.events, 0, [{ key: null, value }]);
+      if (sim.living.every(({ owns }) => owns)) await consumed(sim);
+    };
+    for (const process of sim.living) process.owns = false;
+    // One block, which the window leaves with its first batch long before its last.
+    await at(0, await again());
+    await at(110, new Uint8Array(1));
+    for (const process of sim.living) process.owns = true;
+    await consumed(sim);
+    await at(121, new Uint8Array(1));
+    await at(122, await again());
+    sim.dedup.flush();
+    await at(123, new Uint8Array(1));
+    await at(124, new Uint8Array(1));
+    await at(140, await again());
+    await at(141, (await lane.next([], { lanes: [{ epoch: lane.epoch, shard: 0, number: 4, seq: 3, final: true }] })).value);
+    expect(readChain(sim.log, world).state.stream('a')?.index).toBe(1);
+    await goesOn(sim);
+  });
+
   test('puts no more into a block than it may hold, and nothing of it is lost', async () => {
     const lane = world.lane('large');
     const large: Uint8Array[] = [];

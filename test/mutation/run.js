@@ -182,6 +182,7 @@ const CHAINER_CHANGES = [
   ['chainer/sequencer.ts', 'this.#pending = missing;', 'this.#pending = [];'],
   ['chainer/sequencer.ts', '        return after.toReversed();', '        return after;'],
   ['chainer/sequencer.ts', 'if (blocks < offsets.length)', 'if (false)'],
+  ['chainer/sequencer.ts', 'of blocksAt(log, shard, offsets.toReversed())', 'of this.#windowBlocks()'],
   ['chainer/sequencer.ts', 'if (first === 0 || this.#chainOffset < 0) return;', 'return;'],
   ['chainer/sequencer.ts', 'if (last !== undefined && last < from) return;', ''],
   // The window.
