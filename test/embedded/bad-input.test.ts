@@ -376,10 +376,11 @@ describe('lanes', () => {
   test('a gap: linked with a mark, and the auditor names what misses', async () => {
     const sent = await start();
     await sent.lane.next(world.events(here, 'lost 1', 'lost 2'));
+    await sent.shard.send((await sent.lane.next(world.events(here, 'after 1', 'after 2'))).value);
     expect(await end(sent)).toEqual(['COMPLETE GAP']);
     const { inputs, links } = await chainOf(sent.shard);
-    expect(inputs.map(({ outcome }) => outcome)).toEqual(['ACCEPTED', 'ACCEPTED', 'ACCEPTED']);
-    expect(links.map(({ marks }) => marks)).toEqual([0, 0, 1]);
+    expect(inputs.map(({ outcome }) => outcome)).toEqual(['ACCEPTED', 'ACCEPTED', 'ACCEPTED', 'ACCEPTED']);
+    expect(links.map(({ marks }) => marks)).toEqual([0, 0, 1, 0, 0]);
     const { findings } = await sent.shard.verify();
     expect(findings.find(({ code }) => code === 'GAP')?.message).toContain('2');
   });

@@ -229,6 +229,21 @@ describe('a chainer stops', () => {
     expect(meanwhile).toBeUndefined();
   });
 
+  test('not, where a policy makes the window longer than what was trimmed behind the old one', async () => {
+    const given = await smallWorld();
+    const sim = await makeShard(given, []);
+    for (let i = 0; i < 3; i++) await send(sim, new Uint8Array([i]));
+    sim.now += 200 * SECOND;
+    await send(sim, new Uint8Array([3]));
+    await sim.log.trim(TOPICS.chain, 0, 2);
+    await given.nextPolicy((policy) => ({ ...policy, dedupWindowMs: 290_000 }));
+    await sim.publishPolicies(2);
+    await send(sim, new Uint8Array([4]));
+    sim.dedup.flush();
+    await send(sim, new Uint8Array([5]));
+    expect(readChain(sim.log, given).state.head.policy).toBe(given.policy.hex);
+  });
+
   test('where input was trimmed before it was consumed', async () => {
     const sim = await makeShard();
     for (let i = 0; i < 3; i++) await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);

@@ -189,7 +189,6 @@ const CHAINER_CHANGES = [
   ['chainer/sequencer.ts', 'if (last !== undefined && last < from) return;', ''],
   // The window.
   ['chainer/sequencer.ts', 'from = Math.max(from, (last ?? 0) - this.#windowMicrosOf(walked.seal));', ''],
-  ['chainer/sequencer.ts', '(policy === null ? undefined : policies.byDigest(policy)) ?? policies.latest', 'policies.latest'],
   ['chainer/dedup-window.ts', '(appendedAt - rules.windowMicros)', '(appendedAt)'],
   ['chainer/dedup-window.ts', 'return Math.max(0, Math.floor((appendedAt - rules.windowMicros) / rules.slotMicros));', 'return 0;'],
   ['chainer/dedup-window.ts', "input.outcome === 'ACCEPTED' && ", ''],
