@@ -1,7 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { AssignerProtocol, type Kafka } from 'kafkajs';
 import { utf8Text } from '../core/bytes.ts';
-import { hasCode } from '../core/errors.ts';
 import { kafkaError } from './kafka-client.ts';
 
 /** What a consumer group says of one shard. */
@@ -12,34 +10,36 @@ export interface GroupShard {
   readonly owner: string | undefined;
 }
 
-const TRIES = 20;
-const RETRY_MS = 250;
+/** A member as the group's coordinator describes it. */
+export interface DescribedMember {
+  readonly clientId: string;
+  readonly memberMetadata: Buffer;
+  readonly memberAssignment: Buffer;
+}
+
+/** Stable names of the members by the partitions that they work on. While a group shares its partitions anew, nobody's are known. */
+export function shardOwners(members: readonly DescribedMember[], topic: string): ReadonlyMap<number, string> {
+  const owners = new Map<number, string>();
+  for (const { memberAssignment, memberMetadata, clientId } of members) {
+    // Empty while the group is joining, and kafkajs reads beyond the end of empty metadata.
+    const name = memberMetadata.length === 0 ? undefined : AssignerProtocol.MemberMetadata.decode(memberMetadata)?.userData;
+    const assigned = AssignerProtocol.MemberAssignment.decode(memberAssignment)?.assignment[topic] ?? [];
+    for (const partition of assigned) owners.set(partition, name === undefined || name.length === 0 ? clientId : utf8Text(name));
+  }
+  return owners;
+}
 
 /** The shards of a topic as a group has them, by partition. Throws UNAVAILABLE or CONFIG_INVALID. */
 export async function kafkaGroupStatus(kafka: Kafka, groupId: string, topic: string): Promise<ReadonlyMap<number, GroupShard>> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await describeGroup(kafka, groupId, topic);
-    } catch (error) {
-      // A group's coordinator is made, or moves, when somebody asks for the group: kafkajs gives up at once.
-      if (tries === TRIES || !hasCode(error, 'UNAVAILABLE')) throw error;
-      await delay(RETRY_MS);
-    }
-  }
-}
-
-async function describeGroup(kafka: Kafka, groupId: string, topic: string): Promise<ReadonlyMap<number, GroupShard>> {
   const admin = kafka.admin({ retry: { retries: 5, initialRetryTime: 50, maxRetryTime: 1_000 } });
   try {
     await admin.connect();
     const [offsets] = await admin.fetchOffsets({ groupId, topics: [topic] });
     const { groups } = await admin.describeGroups([groupId]);
-    const owners = new Map<number, string>();
-    for (const { memberAssignment, memberMetadata, clientId } of groups.flatMap(({ members }) => members)) {
-      const name = AssignerProtocol.MemberMetadata.decode(memberMetadata)?.userData;
-      const assigned = AssignerProtocol.MemberAssignment.decode(memberAssignment)?.assignment[topic] ?? [];
-      for (const partition of assigned) owners.set(partition, name === undefined || name.length === 0 ? clientId : utf8Text(name));
-    }
+    const owners = shardOwners(
+      groups.flatMap(({ members }) => members),
+      topic,
+    );
     return new Map(
       (offsets?.partitions ?? []).map(({ partition, offset }) => [
         partition,

@@ -424,14 +424,15 @@ export class ShardArchiver {
   }
 
   /**
-   * Trims behind the snapshot, once it can be read as a restart would read it: tiles and segments were read back when they closed.
+   * Trims behind the snapshot, once it, or a newer one by another archiver, can be read as a restart would read it: tiles and segments were read
+   * back when they closed.
    * The chain keeps the dedup window and one block before it, the input its last consumed message.
    */
   async #trim(): Promise<void> {
     const { log, shard, sources, objects, origin, shards } = this.#o;
     const { head } = this.#state;
     const point = await archiveAnchor(objects, sources, origin, shards).snapshot(shard);
-    if (point?.head.size !== head.size)
+    if (point === undefined || point.head.size < head.size)
       throw new LineproofError('ARCHIVE_DIVERGED', `cannot trim ${this.#name}: the snapshot at ${head.size} does not verify`, { shard });
     await sources.refreshPolicies();
     const { inputGeneration } = sources.policies.latest.policy;

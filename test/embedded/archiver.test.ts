@@ -423,3 +423,24 @@ test('an archiver that comes late to a shard that another one works on takes ove
   expect(readNote(behind, `${FOLDER}/checkpoint`, log(given))?.size).toBe(given.state.head.size);
   checkTree(behind, FOLDER, `${FOLDER}/checkpoint`, log(given));
 });
+
+test('an archiver that writes its snapshot after another one wrote a newer goes on', async () => {
+  const given = await makeChain(9);
+  const values = given.values.map((value) => ({ key: null, value }));
+  const fresh = await makeChain(0, given.world);
+  await fresh.log.append(TOPICS.chain, 0, values);
+  const shared = new MemoryObjectStore();
+  const late: MemoryObjectStore = Object.create(shared);
+  let overtaken = false;
+  late.create = async (key, bytes) => {
+    if (parseArchiveKey(key).kind === 'snapshot' && !overtaken) {
+      overtaken = true;
+      await archiveChain(fresh, shared);
+      expect(keysOf(shared, 'snapshot').some((newer) => newer > key)).toBe(true);
+    }
+    return shared.create(key, bytes);
+  };
+  const { logger } = await archiveChain(fresh, late);
+  expect([overtaken, logger.lines]).toEqual([true, []]);
+  expect(readNote(shared, `${FOLDER}/checkpoint`, log(given))?.size).toBe(given.state.head.size);
+});
