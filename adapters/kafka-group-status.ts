@@ -1,5 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { AssignerProtocol, type Kafka } from 'kafkajs';
 import { utf8Text } from '../core/bytes.ts';
+import { hasCode } from '../core/errors.ts';
 import { kafkaError } from './kafka-client.ts';
 
 /** What a consumer group says of one shard. */
@@ -9,6 +11,9 @@ export interface GroupShard {
   /** Stable name of the member that works on it. */
   readonly owner: string | undefined;
 }
+
+const TRIES = 20;
+const RETRY_MS = 250;
 
 /** A member as the group's coordinator describes it. */
 export interface DescribedMember {
@@ -31,6 +36,18 @@ export function shardOwners(members: readonly DescribedMember[], topic: string):
 
 /** The shards of a topic as a group has them, by partition. Throws UNAVAILABLE or CONFIG_INVALID. */
 export async function kafkaGroupStatus(kafka: Kafka, groupId: string, topic: string): Promise<ReadonlyMap<number, GroupShard>> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await describeGroup(kafka, groupId, topic);
+    } catch (error) {
+      // A group's coordinator is made, or moves, when somebody asks for the group: kafkajs gives up at once.
+      if (tries === TRIES || !hasCode(error, 'UNAVAILABLE')) throw error;
+      await delay(RETRY_MS);
+    }
+  }
+}
+
+async function describeGroup(kafka: Kafka, groupId: string, topic: string): Promise<ReadonlyMap<number, GroupShard>> {
   const admin = kafka.admin({ retry: { retries: 5, initialRetryTime: 50, maxRetryTime: 1_000 } });
   try {
     await admin.connect();
