@@ -135,6 +135,24 @@ describe('policies', () => {
     expect(verdict.findings.find(({ code }) => code === 'POLICY_CHAIN')?.place.object).toBe(key);
   });
 
+  test('the only version is missing, or cannot be read: FAILED, and named, though nothing else can be judged', async () => {
+    const scene = await endedScene();
+    const key = policyKey(scene.world.policy.hex);
+    const named = (verdict: Verdict): unknown[] => [verdict.ok, codes(verdict), verdict.findings.map(({ place }) => place.object)];
+    scene.archive.objects.map.set(key, new Uint8Array(3));
+    expect(named(await scene.verify())).toEqual([false, ['POLICY POLICY_INVALID'], [key]]);
+    scene.archive.objects.map.delete(key);
+    expect(named(await scene.verify())).toEqual([false, ['POLICY MISSING'], [key]]);
+  });
+
+  test('a version under a name that is not its digest: FAILED, and named', async () => {
+    const scene = await endedScene();
+    const key = policyKey('7'.repeat(64));
+    scene.archive.objects.map.set(key, required(scene.archive.objects.map.get(policyKey(scene.world.policy.hex))));
+    const verdict = await scene.verify();
+    expect([verdict.ok, codes(verdict), verdict.findings[0]?.place.object]).toEqual([false, ['POLICY POLICY_INVALID'], key]);
+  });
+
   test('a version that is missing between others: FAILED, and named', async () => {
     const scene = await makeScene();
     await scene.world.nextPolicy();
