@@ -373,6 +373,15 @@ describe('lanes', () => {
     expect(await sent.shard.metric('lineproof_chainer_inputs_total{shard="0",outcome="REPEATED"}')).toBe(1);
   });
 
+  test('a fork that is sent twice: refused twice, for it was never accepted', async () => {
+    const sent = await start();
+    const { value } = await world.batch(world.events(here, 'fork'), { epoch: sent.lane.epoch, number: 0 });
+    for (let i = 0; i < 2; i++) await sent.shard.send(value);
+    expect(await end(sent)).toEqual([]);
+    const { inputs } = await chainOf(sent.shard);
+    expect(inputs.map(({ outcome }) => outcome)).toEqual(['ACCEPTED', 'REJECTED', 'REJECTED', 'ACCEPTED', 'ACCEPTED']);
+  });
+
   test('a gap: linked with a mark, and the auditor names what misses', async () => {
     const sent = await start();
     await sent.lane.next(world.events(here, 'lost 1', 'lost 2'));

@@ -216,7 +216,6 @@ const CHAINER_CHANGES = [
   ['chainer/order.ts', "if (outcome === 'CONFLICT') this.#keepBytes(", 'if (false) this.#keepBytes('],
   // Recovery.
   ['chainer/sequencer.ts', 'snapshot !== undefined && snapshot.head.size > (own?.head.size ?? 0)', 'false'],
-  ['chainer/sequencer.ts', 'snapshot.head.size > (own?.head.size ?? 0)', 'true'],
   ['chainer/sequencer.ts', 'if (fromSnapshot) this.#noteAll();', ''],
   ['chainer/sequencer.ts', 'if (this.#attested !== undefined && this.#attested.size < startSize) this.#attested = undefined;', ''],
   ['chainer/sequencer.ts', 'if (attested !== undefined && attested.size > this.#state.head.size) {', 'if (false) {'],
