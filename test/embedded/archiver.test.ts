@@ -330,6 +330,20 @@ describe('an archive that is at odds with the chain stops the shard', () => {
     },
   );
 
+  test.each(['/tile/0/', '/tile/entries/'])('a store that gives back other bytes below %s than it took', async (place) => {
+    const given = await makeChain(9);
+    const objects = new MemoryObjectStore();
+    const get = objects.get.bind(objects);
+    objects.get = async (key, range) => {
+      const stored = await get(key, range);
+      return stored === undefined || !key.includes(place)
+        ? stored
+        : { ...stored, bytes: stored.bytes.map((byte, i) => (i === stored.bytes.length - 1 ? byte ^ 1 : byte)) };
+    };
+    await expect(archiveChain(given, objects)).rejects.toMatchObject({ code: 'ARCHIVE_DIVERGED' });
+    expect(keysOf(objects, 'manifest')).toEqual([]);
+  });
+
   test('a log key that the policy does not name', async () => {
     const given = await makeChain(1);
     const signers = [testSigner(log(given).name, 'stranger')];
