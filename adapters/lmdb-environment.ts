@@ -1,4 +1,4 @@
-import { statfsSync } from 'node:fs';
+import { mkdirSync, statfsSync } from 'node:fs';
 import { open, type RootDatabase } from 'lmdb';
 import { LineproofError } from '../core/errors.ts';
 
@@ -20,6 +20,7 @@ export class Environment {
   constructor(folder: string) {
     this.#folder = folder;
     try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
       if (isFull(folder)) throw new LineproofError('DISK_FULL', `cannot open ${folder}: its disk is full; free some space and start again`);
       this.root = open<Buffer, string>({
         path: folder,
