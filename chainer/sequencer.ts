@@ -572,8 +572,9 @@ export class Sequencer {
 
   #confirmDue(): boolean {
     const { clock, settings } = this.#o;
+    if (this.#pending.length === 0) return false;
     const waiting = this.#pending.reduce((sum, { entries }) => sum + entries.length, 0);
-    return waiting >= settings.confirmIdentities || (waiting > 0 && clock.monotonicMs() - this.#confirmedMs >= settings.confirmIntervalMs);
+    return waiting >= settings.confirmIdentities || clock.monotonicMs() - this.#confirmedMs >= settings.confirmIntervalMs;
   }
 
   /** One call of the index, sent again unchanged until there is an answer. */

@@ -12,6 +12,9 @@ import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
 import { runService } from './service.ts';
 
+/** A fetch answers as soon as there is something: an idle shard need not ask often. */
+const SETTINGS = { pollMs: 250 };
+
 /** `lineproof archive`: the archiver as a service. */
 export const archiveCommand: Command = {
   name: 'archive',
@@ -36,7 +39,18 @@ export const archiveCommand: Command = {
       const bucket = s3Settings(values, objectLock);
       await checkObjectStore(bucket);
       const objects = openS3ObjectStore(bucket);
-      const archiver = new Archiver({ origin, shards, log, objects, sources, signers, clock: systemClock, logger, metrics });
+      const archiver = new Archiver({
+        origin,
+        shards,
+        log,
+        objects,
+        sources,
+        signers,
+        clock: systemClock,
+        logger,
+        metrics,
+        settings: SETTINGS,
+      });
       const groupId = `${values.kafkaTopicPrefix}${values.archiveGroup}`;
       const topic = `${values.kafkaTopicPrefix}${TOPICS.chain}`;
       const group = openKafkaShardGroup({ kafka: kafkaSettings(values), groupId, topic, shards, name: values.name, logger });

@@ -16,6 +16,9 @@ import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
 import { runService } from './service.ts';
 
+/** A fetch answers as soon as there is something; asking less often costs an idle shard nothing. An append to three brokers takes its time. */
+const SETTINGS = { pollMs: 250, depth: 4 };
+
 /** `lineproof chain`: the chainer as a service. */
 export const chainCommand: Command = {
   name: 'chain',
@@ -55,6 +58,7 @@ export const chainCommand: Command = {
         clock: systemClock,
         logger,
         metrics,
+        settings: SETTINGS,
       });
       const groupId = `${values.kafkaTopicPrefix}${values.chainGroup}`;
       const topic = `${values.kafkaTopicPrefix}${TOPICS.events}`;

@@ -58,6 +58,7 @@ describe('the packed package, installed somewhere else', () => {
   test.each([
     ['import', 'module', "import { createCollector } from 'lineproof'; console.log(typeof createCollector);"],
     ['require', 'commonjs', "console.log(typeof require('lineproof').createCollector);"],
+    ['import of the way to Kafka', 'module', "import { connectKafka } from 'lineproof/kafka'; console.log(typeof connectKafka);"],
     ['import of the embedded system', 'module', "import { openEmbedded } from 'lineproof/embedded'; console.log(typeof openEmbedded);"],
   ])(
     'its library loads with %s',

@@ -130,7 +130,7 @@ export class ChainerSim {
         pollMs: 100,
         stateIntervalMs: 20,
         policyIntervalMs: 50,
-        confirmIdentities: confirmIdentities ?? 1,
+        confirmIdentities: confirmIdentities ?? 0,
         confirmIntervalMs: 1_000,
       },
       owns: () => process.owns,

@@ -16,7 +16,7 @@ export interface PlayOptions {
   /** Values for the input topic; a number stands for so many offsets that hold nothing. */
   readonly input: readonly (Uint8Array | number)[];
   readonly depth: number;
-  /** Identities that wait for the index; 1, where it is left out. */
+  /** Identities that wait for the index; none, where it is left out. */
   readonly confirmIdentities?: number;
   /** How many policy versions are published at the start; all, where it is left out. */
   readonly policies?: number;
