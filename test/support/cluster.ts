@@ -115,7 +115,8 @@ export class ClusterService {
   /** Waits for the shards of the assignment to be recovered. Rejects when the process ends before. */
   async ready(): Promise<void> {
     await until(`${this.name} is ready`, async () => {
-      if (this.#child.exitCode !== null) throw new Error(`${this.name} ended with ${this.#child.exitCode}:\n${this.#log}`);
+      const { exitCode, signalCode } = this.#child;
+      if (exitCode !== null || signalCode !== null) throw new Error(`${this.name} ended with ${exitCode ?? signalCode}:\n${this.#log}`);
       return (await this.get('/readyz'))?.status === 200;
     });
   }
