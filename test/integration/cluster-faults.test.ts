@@ -81,7 +81,7 @@ describeOnStack('the services when something goes wrong under load', () => {
         expect(setBackAt).toBeLessThan(lines.length);
         expect(flushedAt).toBeLessThan(setBackAt);
         const rebuilt = services[0]?.logged('dedup index rebuilt').filter(({ blocks }) => Number(blocks) > 0) ?? [];
-        expect(rebuilt.map(({ shard }) => shard).toSorted()).toEqual([0, 1]);
+        expect(new Set(rebuilt.map(({ shard }) => shard))).toEqual(new Set([0, 1]));
         for (const { ms } of rebuilt) expect(ms).toEqual(expect.any(Number));
         for (const service of services) expect([service.name, service.alarms()]).toEqual([service.name, []]);
         await cluster.mustVerify();
