@@ -128,6 +128,15 @@ export class ClusterService {
   }
 }
 
+/** The seal of a block; undefined where a record is none. */
+function sealOf(value: Uint8Array): Seal | undefined {
+  try {
+    return decodeLeaf(decodeBlock(unframe(value).payload).seal) as Seal;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Follows the chain topic as it grows: what stands in it, the beaten blocks apart. */
 export class ChainTail {
   readonly #log: Log;
@@ -145,8 +154,8 @@ export class ChainTail {
     for (const [shard, at] of this.#at.entries()) {
       for (const record of await this.#log.read(TOPICS.chain, shard, at.offset, { maxBytes: READ_BYTES, waitMs: 0 })) {
         at.offset = record.offset + 1;
-        const seal = decodeLeaf(decodeBlock(unframe(record.value).payload).seal) as Seal;
-        if (seal.firstIndex !== at.size) continue;
+        const seal = sealOf(record.value);
+        if (seal?.firstIndex !== at.size) continue;
         at.size += seal.links + 1;
         this.seals[shard]?.push(seal);
       }
