@@ -61,9 +61,10 @@ async function unorderedStreams(cluster: TestCluster): Promise<{ readonly ids: S
   for await (const { producer, event } of queryArchive(cluster.objects, {})) {
     if (event === null) continue;
     ids.add(`${event.stream} ${event.id}`);
-    const number = Number((event['attributes'] as Record<string, string>)['number']);
+    const [attribute] = event['attributes'] as readonly { readonly value: string }[];
+    const number = Number(attribute?.value);
     const lane = `${producer} ${event.stream}`;
-    if (number <= (last.get(lane) ?? -1)) unordered.add(lane);
+    if (!(number > (last.get(lane) ?? -1))) unordered.add(lane);
     last.set(lane, number);
   }
   return { ids, unordered: [...unordered] };
