@@ -53,14 +53,14 @@ class KafkaShardGroup implements ShardGroup {
   }
 
   async join(changed: (shards: ReadonlySet<number>) => Promise<void>, signal: AbortSignal): Promise<void> {
-    const { groupId, topic, logger } = this.#options;
+    const { groupId, topic } = this.#options;
     const consumer = this.#kafka.consumer({
       groupId,
       partitionAssigners: [rendezvousAssigner(this.#options)],
       sessionTimeout: SESSION_MS,
       heartbeatInterval: HEARTBEAT_MS,
       rebalanceTimeout: REBALANCE_MS,
-      // Nothing is read through the group: what arrives before the pause below stays small.
+      // Nothing is read through the group: what arrives before the pause stays small.
       maxWaitTimeInMs: 250,
       maxBytes: 1024,
       maxBytesPerPartition: 1024,
@@ -72,8 +72,6 @@ class KafkaShardGroup implements ShardGroup {
       await consumer.connect();
       await consumer.subscribe({ topics: [topic], fromBeginning: true });
       await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: async () => undefined });
-      consumer.pause([{ topic }]);
-      logger.info('joined the group', { groupId, topic });
       await this.#stay(consumer, failed, signal);
     } catch (error) {
       throw kafkaError(`share the shards as ${groupId}`, error);
@@ -89,6 +87,7 @@ class KafkaShardGroup implements ShardGroup {
    * everybody goes on with what he has: shards that come back were never interrupted, and one that two work on for a moment is safe.
    */
   #follow(consumer: Consumer, changed: (shards: ReadonlySet<number>) => Promise<void>): Promise<never> {
+    const { groupId, topic, shards, logger } = this.#options;
     const { HEARTBEAT, GROUP_JOIN, CRASH } = consumer.events;
     const heard = (): void => {
       this.#heardMs = performance.now();
@@ -96,8 +95,11 @@ class KafkaShardGroup implements ShardGroup {
     consumer.on(HEARTBEAT, heard);
     consumer.on(GROUP_JOIN, ({ payload }) => {
       heard();
-      const partitions = payload.memberAssignment[this.#options.topic] ?? [];
-      void this.#assign(new Set(partitions.filter((partition) => partition < this.#options.shards)), changed);
+      // Here, and not once: a membership that kafkajs makes anew after a crash, also one in the first attempt to join, is not paused.
+      consumer.pause([{ topic }]);
+      logger.info('joined the group', { groupId, topic });
+      const partitions = payload.memberAssignment[topic] ?? [];
+      void this.#assign(new Set(partitions.filter((partition) => partition < shards)), changed);
     });
     return new Promise<never>((_, reject) => {
       consumer.on(CRASH, ({ payload }) => {

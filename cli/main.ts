@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { LineproofError } from '../core/errors.ts';
 import { type Command, commandHelp, parseInvocation, type Terminal } from './command.ts';
@@ -88,6 +87,10 @@ function report(error: unknown): string {
   return `lineproof: this is a bug, please report it\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;
 }
 
+async function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  if (stream.writableLength > 0) await new Promise<void>((resolve) => stream.write('', () => resolve()));
+}
+
 const stop = new AbortController();
 // What nobody reads any more must not change what a command did, nor its exit code.
 process.stderr.on('error', () => undefined);
@@ -102,5 +105,6 @@ try {
   code = exitCodeOf(error);
 }
 process.exitCode = code;
-if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain');
+// What a slow reader has not taken yet would be lost, also where it is too little to ask for a drain.
+await Promise.all([process.stdout, process.stderr].map(flushed));
 process.exit();

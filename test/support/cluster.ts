@@ -1,0 +1,354 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Kafka } from 'kafkajs';
+import { type KafkaSettings, kafkaClient } from '../../adapters/kafka-client.ts';
+import { kafkaGroupStatus } from '../../adapters/kafka-group-status.ts';
+import { openKafkaLog } from '../../adapters/kafka-log.ts';
+import { openS3ObjectStore } from '../../adapters/s3-object-store.ts';
+import { logKeysOf, parseArchiveKey } from '../../core/archive-keys.ts';
+import { decodeBlock } from '../../core/block.ts';
+import { decodeEnvelope } from '../../core/dsse.ts';
+import { unframe } from '../../core/framing.ts';
+import { decodeLeaf, type Seal } from '../../core/leaf.ts';
+import { type ManifestCounts, parseManifest } from '../../core/manifest.ts';
+import { type Log, type LogRecord, TOPICS } from '../../core/ports/log.ts';
+import type { ObjectStore } from '../../core/ports/object-store.ts';
+import type { Verdict } from '../../core/verdict.ts';
+import { type CommandResult, lineproof, MAIN, temporaryFolder } from './command.ts';
+import { TestLogger } from './memory.ts';
+import type { StackSettings } from './stack.ts';
+
+const POLL_MS = 50;
+const WAIT_MS = 120_000;
+const SHOWN_LINES = 30;
+const READ_BYTES = 4 * 1024 * 1024;
+
+/** One shard, as `lineproof status --json` tells it. */
+export interface ShardStatus {
+  readonly shard: number;
+  readonly lag: number;
+  readonly lagSeconds: number;
+  readonly size: number;
+  readonly attested: number;
+  readonly archived: number;
+  readonly chainer: string | null;
+  readonly archiver: string | null;
+}
+
+export type Counts = Pick<ManifestCounts, 'links' | 'duplicates' | 'conflicts' | 'repeated' | 'rejected'>;
+
+export interface ClusterOptions {
+  readonly shards: number;
+  /** Producers beside the one that every policy has. */
+  readonly producers?: readonly string[];
+  readonly segmentMaxAgeMs?: number;
+  /** Settings of all processes over those of the stack, by their names in the environment. */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** Resolves when `condition` holds or gives something; rejects when it does not in time. */
+export async function until<T>(what: string, condition: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {
+  const end = performance.now() + WAIT_MS;
+  for (;;) {
+    const found = await condition();
+    if (found !== undefined && found !== false) return found;
+    if (performance.now() > end) throw new Error(`waited in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+/** A running service. */
+export class ClusterService {
+  readonly name: string;
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<number | null>;
+  #log = '';
+
+  constructor(name: string, args: readonly string[], env: NodeJS.ProcessEnv) {
+    this.name = name;
+    this.#child = spawn(process.execPath, [MAIN, ...args], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#child.stderr?.on('data', (chunk) => {
+      this.#log += chunk;
+    });
+    this.#ended = new Promise((resolve) => this.#child.on('close', resolve));
+  }
+
+  get log(): string {
+    return this.#log;
+  }
+
+  /** What it logged under this message. */
+  logged(message: string): readonly Readonly<Record<string, unknown>>[] {
+    const lines = this.#log.split('\n').slice(0, -1);
+    return lines
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+      .filter(({ msg }) => msg === message);
+  }
+
+  /** What it logged for somebody to look at. */
+  alarms(): readonly string[] {
+    return this.#log.split('\n').filter((line) => line.includes('"level":"ERROR"') || line.startsWith('lineproof: '));
+  }
+
+  /** The answer of its own HTTP server; undefined while there is none. */
+  async get(path: string): Promise<{ readonly status: number; readonly text: string } | undefined> {
+    const port = this.logged('serving metrics and health')[0]?.['port'];
+    if (port === undefined) return undefined;
+    try {
+      const answer = await fetch(`http://127.0.0.1:${Number(port)}${path}`);
+      return { status: answer.status, text: await answer.text() };
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Sum of a metric over all its labels; 0 where there is none. */
+  async metric(name: string): Promise<number> {
+    const { text = '' } = (await this.get('/metrics')) ?? {};
+    const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+  }
+
+  /** Waits for the shards of the assignment to be recovered. Rejects when the process ends before. */
+  async ready(): Promise<void> {
+    await until(`${this.name} is ready`, async () => {
+      const { exitCode, signalCode } = this.#child;
+      if (exitCode !== null || signalCode !== null) throw new Error(`${this.name} ended with ${exitCode ?? signalCode}:\n${this.#log}`);
+      return (await this.get('/readyz'))?.status === 200;
+    });
+  }
+
+  /** Sends a signal and gives the exit code; null after SIGKILL. */
+  async end(signal: NodeJS.Signals): Promise<number | null> {
+    this.#child.kill(signal);
+    return this.#ended;
+  }
+}
+
+/** The seal of a block; undefined where a record is none. */
+function sealOf(value: Uint8Array): Seal | undefined {
+  try {
+    return decodeLeaf(decodeBlock(unframe(value).payload).seal) as Seal;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Follows the chain topic as it grows: what stands in it, the beaten blocks apart. */
+export class ChainTail {
+  readonly #log: Log;
+  readonly #at: { offset: number; size: number }[];
+  readonly seals: Seal[][];
+
+  constructor(log: Log, shards: number) {
+    this.#log = log;
+    this.#at = Array.from({ length: shards }, () => ({ offset: 0, size: 0 }));
+    this.seals = Array.from({ length: shards }, () => []);
+  }
+
+  /** Links in all blocks so far. */
+  async links(): Promise<number> {
+    for (const [shard, at] of this.#at.entries()) {
+      for (const record of await this.#log.read(TOPICS.chain, shard, at.offset, { maxBytes: READ_BYTES, waitMs: 0 })) {
+        at.offset = record.offset + 1;
+        const seal = sealOf(record.value);
+        if (seal?.firstIndex !== at.size) continue;
+        at.size += seal.links + 1;
+        this.seals[shard]?.push(seal);
+      }
+    }
+    return this.seals.flat().reduce((sum, { links }) => sum + links, 0);
+  }
+
+  /** Leaves of each shard as of the last look. */
+  sizes(): readonly number[] {
+    return this.#at.map(({ size }) => size);
+  }
+}
+
+/** An origin of its own on the shared stack: topics, policy, keys, bucket prefix, and the processes that work on it. */
+export class TestCluster {
+  readonly folder: string;
+  readonly shards: number;
+  readonly origin: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** In this process, for those who look on or write what no product would. */
+  readonly log: Log;
+  readonly kafka: Kafka;
+  readonly topicPrefix: string;
+  readonly objects: ObjectStore;
+  readonly #archive: string;
+  readonly #services: ClusterService[] = [];
+  readonly #release: () => void;
+
+  private constructor(stack: StackSettings, options: ClusterOptions) {
+    const temporary = temporaryFolder('cluster');
+    const id = `t${randomBytes(6).toString('hex')}`;
+    const { s3, kafka, redis, registry } = stack;
+    this.folder = temporary.path;
+    this.#release = () => temporary.release();
+    this.shards = options.shards;
+    this.origin = `test/${id}`;
+    this.#archive = `s3://${s3.bucket}/${id}`;
+    this.env = {
+      ...process.env,
+      KAFKAJS_NO_PARTITIONER_WARNING: '1',
+      AWS_ACCESS_KEY_ID: s3.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: s3.secretAccessKey,
+      LINEPROOF_KAFKA_BROKERS: kafka.brokers.join(','),
+      LINEPROOF_KAFKA_TOPIC_PREFIX: `${id}.`,
+      LINEPROOF_REDIS_URL: redis.url,
+      LINEPROOF_REGISTRY_URL: registry.url,
+      LINEPROOF_S3_BUCKET: s3.bucket,
+      LINEPROOF_S3_PREFIX: `${id}/`,
+      LINEPROOF_S3_ENDPOINT: s3.endpoint,
+      LINEPROOF_S3_REGION: s3.region,
+      LINEPROOF_S3_PATH_STYLE: 'on',
+      LINEPROOF_KEYS: join(this.folder, 'keys'),
+      LINEPROOF_HTTP_PORT: '0',
+      ...options.env,
+    };
+    const requestTimeoutMs = 10_000;
+    const logger = new TestLogger();
+    const settings: KafkaSettings = { brokers: kafka.brokers, clientId: 'test', topicPrefix: `${id}.`, tls: false, requestTimeoutMs };
+    this.topicPrefix = settings.topicPrefix;
+    this.log = openKafkaLog(settings, logger);
+    this.kafka = kafkaClient(settings, logger);
+    process.env['AWS_ACCESS_KEY_ID'] = s3.accessKeyId;
+    process.env['AWS_SECRET_ACCESS_KEY'] = s3.secretAccessKey;
+    const { bucket, endpoint, region, forcePathStyle } = s3;
+    this.objects = openS3ObjectStore({ bucket, prefix: `${id}/`, endpoint, region, forcePathStyle, requestTimeoutMs });
+  }
+
+  /** Makes topics, keys and policy as an operator does. */
+  static async make(stack: StackSettings, options: ClusterOptions): Promise<TestCluster> {
+    const cluster = new TestCluster(stack, options);
+    const shards = ['--shards', String(options.shards)];
+    const producers = (options.producers ?? []).flatMap((name) => ['--producer', name]);
+    const age = ['--segment-max-age-ms', String(options.segmentMaxAgeMs ?? 2000)];
+    await cluster.must(['topics', 'create', ...shards]);
+    await cluster.must(['policy', 'init', '--origin', cluster.origin, ...shards, ...producers, ...age]);
+    return cluster;
+  }
+
+  /** Runs a command on this cluster. */
+  run(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CommandResult> {
+    return lineproof(args, { env: { ...this.env, ...env } });
+  }
+
+  /** As {@link run}, for a command that must end with 0. */
+  async must(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CommandResult> {
+    const result = await this.run(args, env);
+    if (result.code !== 0) throw new Error(`lineproof ${args.join(' ')} ended with ${result.code}: ${result.stderr}${result.stdout}`);
+    return result;
+  }
+
+  /** Starts a service with a name and a data folder of its own. */
+  start(command: 'chain' | 'archive', name: string, ...args: string[]): ClusterService {
+    const service = new ClusterService(name, [command, '--name', name, '--data', join(this.folder, name), ...args], this.env);
+    this.#services.push(service);
+    return service;
+  }
+
+  /** Emits a file of lines as a process with this producer's key and a spool of its own. */
+  async emit(producer: string, file: string): Promise<void> {
+    const data = join(this.folder, `${producer}-${randomBytes(4).toString('hex')}`);
+    mkdirSync(join(data, 'keys'), { recursive: true });
+    copyFileSync(join(this.folder, 'keys', `${producer}.key`), join(data, 'keys', 'collector.key'));
+    await this.must(['emit', '--cluster', '--quiet', '--data', data, '--keys', join(data, 'keys'), file]);
+  }
+
+  /** Names of those who work on each shard, undefined where nobody does; faster than {@link status}. */
+  async owners(command: 'chain' | 'archive'): Promise<readonly (string | undefined)[]> {
+    const [group, topic] = command === 'chain' ? ['lineproof-chainer', TOPICS.events] : ['lineproof-archiver', TOPICS.chain];
+    const status = await kafkaGroupStatus(this.kafka, this.topicPrefix + group, this.topicPrefix + topic);
+    return Array.from({ length: this.shards }, (_, shard) => status.get(shard)?.owner);
+  }
+
+  async status(): Promise<readonly ShardStatus[]> {
+    const { stdout } = await this.must(['status', '--json']);
+    return JSON.parse(stdout);
+  }
+
+  /** Waits until everything on the chain topic is in closed segments, and nothing else came. */
+  async archived(tail: ChainTail): Promise<void> {
+    await until('everything is archived', async () => {
+      await tail.links();
+      const sizes = await Promise.all(tail.sizes().map((_, shard) => this.#archivedSize(shard)));
+      return sizes.every((size, shard) => size === tail.sizes()[shard]);
+    });
+  }
+
+  async #archivedSize(shard: number): Promise<number> {
+    let size = 0;
+    for await (const { key } of this.objects.list(logKeysOf(shard).segments)) {
+      const place = parseArchiveKey(key);
+      if (place.kind === 'manifest') size = Math.max(size, place.end);
+    }
+    return size;
+  }
+
+  /** All records of a topic's partition. */
+  async records(topic: string, partition: number): Promise<readonly LogRecord[]> {
+    const all: LogRecord[] = [];
+    const { end } = await this.log.bounds(topic, partition);
+    for (let offset = 0; offset < end; ) {
+      const records = await this.log.read(topic, partition, offset, { maxBytes: READ_BYTES, waitMs: 0 });
+      if (records.length === 0) break;
+      all.push(...records);
+      offset = (records.at(-1) as LogRecord).offset + 1;
+    }
+    return all;
+  }
+
+  /** What the manifests of all closed segments count. */
+  async counts(): Promise<Counts> {
+    const sum: Record<keyof Counts, number> = { links: 0, duplicates: 0, conflicts: 0, repeated: 0, rejected: 0 };
+    for await (const { key } of this.objects.list('logs/')) {
+      const stored = parseArchiveKey(key).kind === 'manifest' ? await this.objects.get(key) : undefined;
+      if (stored === undefined) continue;
+      const { counts } = parseManifest(decodeEnvelope(stored.bytes, 'manifest').payload);
+      for (const name of Object.keys(sum) as (keyof Counts)[]) sum[name] += counts[name];
+    }
+    return sum;
+  }
+
+  /** `lineproof verify` on the bucket, against the root key; throws unless it is green. */
+  async mustVerify(): Promise<Verdict> {
+    const { stdout } = await this.must(['verify', this.#archive, '--key', join(this.folder, 'keys', 'root.pub'), '--json']);
+    return JSON.parse(stdout);
+  }
+
+  /** The last lines of every service's log, for who looks into a failure. */
+  logs(): string {
+    const tails = this.#services.map(({ name, log }) => `--- ${name}\n${log.split('\n').slice(-SHOWN_LINES).join('\n')}`);
+    return tails.join('\n');
+  }
+
+  async release(): Promise<void> {
+    await Promise.all(this.#services.map((service) => service.end('SIGKILL')));
+    await this.log.close();
+    await this.objects.close();
+    this.#release();
+  }
+}
+
+/** Runs `body` on a cluster of its own; when it fails, the services' logs are shown. */
+export async function onCluster(
+  stack: StackSettings,
+  options: ClusterOptions,
+  body: (cluster: TestCluster) => Promise<void>,
+): Promise<void> {
+  const cluster = await TestCluster.make(stack, options);
+  try {
+    await body(cluster);
+  } catch (error) {
+    process.stderr.write(`${cluster.logs()}\n`);
+    throw error;
+  } finally {
+    await cluster.release();
+  }
+}
