@@ -1,8 +1,9 @@
 import { growTree, readTail, type TreeTail, tailFrontier } from '../core/build/tile.ts';
-import { equal } from '../core/bytes.ts';
+import { concat, equal } from '../core/bytes.ts';
 import { LineproofError } from '../core/errors.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import { frontierRoot } from '../core/tree/frontier.ts';
+import { hashLeaves } from '../core/tree/hash.ts';
 import { decodeBundle, entriesPath, TILE_WIDTH } from '../core/tree/tile.ts';
 import { inParallel } from './parallel.ts';
 
@@ -16,8 +17,20 @@ export interface StoredTree {
 /** The tail at a published size, from the store. Throws ARCHIVE_DIVERGED where it is missing or does not give `root`. */
 export async function readStoredTail(tree: StoredTree, size: number, root: Uint8Array): Promise<TreeTail> {
   const tail = await readTail(size, (path) => readStored(tree, path));
-  if (!equal(frontierRoot(tailFrontier(tail)), root)) throw diverged(tree, `its tiles do not give the root at ${size}`);
+  const stored = readable(tree, `a tile of the tree at ${size}`, () => frontierRoot(tailFrontier(tail)));
+  if (!equal(stored, root)) throw diverged(tree, `its tiles do not give the root at ${size}`);
+  checkBundle(tree, tail);
   return tail;
+}
+
+/** The tail's leaves become the beginning of the next bundle, which the next root does not look at: the tile has hashes already. */
+function checkBundle(tree: StoredTree, { size, tiles, bundle }: TreeTail): void {
+  const width = size % TILE_WIDTH;
+  if (width === 0) return;
+  const path = entriesPath((size - width) / TILE_WIDTH, width);
+  const hashes = concat(...hashLeaves(readable(tree, path, () => decodeBundle(bundle))));
+  if (!tiles.some(({ level, bytes }) => level === 0 && equal(bytes, hashes)))
+    throw diverged(tree, `${path} does not hold the leaves of its tile`);
 }
 
 /**
@@ -29,7 +42,9 @@ export async function readBack(tree: StoredTree, from: TreeTail, size: number, r
   const numbers = Array.from({ length: Math.ceil(size / TILE_WIDTH) - first }, (_, i) => first + i);
   const bundles = new Map<number, Uint8Array[]>();
   await inParallel(numbers, async (n) => {
-    const bundle = decodeBundle(await readStored(tree, entriesPath(n, Math.min(TILE_WIDTH, size - n * TILE_WIDTH))));
+    const path = entriesPath(n, Math.min(TILE_WIDTH, size - n * TILE_WIDTH));
+    const stored = await readStored(tree, path);
+    const bundle = readable(tree, path, () => decodeBundle(stored));
     bundles.set(n, bundle.slice(Math.max(0, from.size - n * TILE_WIDTH)));
   });
   const leaves = numbers.flatMap((n) => bundles.get(n) as Uint8Array[]);
@@ -46,6 +61,15 @@ async function readStored(tree: StoredTree, path: string): Promise<Uint8Array> {
   return stored.bytes;
 }
 
-function diverged({ folder }: StoredTree, fact: string): LineproofError {
-  return new LineproofError('ARCHIVE_DIVERGED', `cannot go on with ${folder}: ${fact}`, { folder });
+/** What `read` makes of stored bytes. */
+function readable<T>(tree: StoredTree, what: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw diverged(tree, `${what} cannot be read`, cause);
+  }
+}
+
+function diverged({ folder }: StoredTree, fact: string, cause?: unknown): LineproofError {
+  return new LineproofError('ARCHIVE_DIVERGED', `cannot go on with ${folder}: ${fact}`, { folder }, cause);
 }

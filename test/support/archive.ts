@@ -8,7 +8,7 @@ import type { Signer } from '../../core/ports/signer.ts';
 import type { Sources } from '../../core/sources.ts';
 import type { LogState } from '../../core/state.ts';
 import { MemoryLog, TestLogger, TestMetrics, testClock, testSources } from './memory.ts';
-import { makeWorld, START_MICROS, type World } from './producer.ts';
+import { makeWorld, START_MICROS, type TestMessage, type World } from './producer.ts';
 
 const SECOND = 1_000_000;
 
@@ -23,6 +23,8 @@ export interface TestChain {
   readonly values: Uint8Array[];
   /** Appends a block with these words on stream `a`, `seconds` after the one before. */
   grow(words: readonly string[], seconds?: number): Promise<void>;
+  /** Appends a block of these messages, `seconds` after the one before; a number stands for so many offsets without a message. */
+  add(messages: readonly (TestMessage | Uint8Array | number)[], seconds?: number): Promise<void>;
 }
 
 /** A chain of `blocks` blocks, 20 s apart, with segments of a minute and a dedup window of two; `known` saves reading the policies again. */
@@ -39,16 +41,14 @@ export async function makeChain(blocks: number, world?: World, known?: Sources):
     state,
     blocks: [],
     values: [],
-    grow: async (words, seconds = 20) => {
+    grow: async (words, seconds) => {
       const message = await lane.next([...given.events('a', ...words), ...given.events(`b-${words.length}`, ...words)]);
+      await chain.add([message, new Uint8Array(2), 1], seconds);
+    },
+    add: async (messages, seconds = 20) => {
       const time = Math.max(state.head.acceptedAt, START_MICROS) + seconds * SECOND;
-      const { value, accepted } = await given.block(state, {
-        messages: [message, new Uint8Array(2), 1],
-        appendedAt: time,
-        acceptedAt: time,
-      });
-      for (const each of [message.value, new Uint8Array(2), new Uint8Array(0)])
-        await log.append(TOPICS.events, 0, [{ key: null, value: each }]);
+      const { value, accepted } = await given.block(state, { messages, appendedAt: time, acceptedAt: time });
+      for (const each of messages.flatMap(valuesOf)) await log.append(TOPICS.events, 0, [{ key: null, value: each }]);
       await log.append(TOPICS.chain, 0, [{ key: null, value }]);
       state.apply(accepted.delta);
       chain.blocks.push(accepted);
@@ -57,6 +57,11 @@ export async function makeChain(blocks: number, world?: World, known?: Sources):
   };
   for (let i = 0; i < blocks; i++) await chain.grow(Array.from({ length: 1 + (i % 4) }, (_, k) => `${i}.${k}`));
   return chain;
+}
+
+function valuesOf(message: TestMessage | Uint8Array | number): Uint8Array[] {
+  if (typeof message === 'number') return Array.from({ length: message }, () => new Uint8Array(0));
+  return [message instanceof Uint8Array ? message : message.value];
 }
 
 /** Short enough that a dozen blocks close segments and are trimmed. */

@@ -1,0 +1,133 @@
+import { beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { archiveAnchor, openLogNote } from '../../core/archive-anchor.ts';
+import { logKeysOf } from '../../core/archive-keys.ts';
+import { utf8 } from '../../core/bytes.ts';
+import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/dsse.ts';
+import { parseVerifierKey } from '../../core/key.ts';
+import type { Signer } from '../../core/ports/signer.ts';
+import { decodeSnapshot, encodeSnapshot, type Snapshot } from '../../core/snapshot.ts';
+import { archiveChain, makeChain, noteOf, type TestChain } from '../support/archive.ts';
+import { MemoryObjectStore } from '../support/memory.ts';
+import { testSigner } from '../support/producer.ts';
+
+const KEYS = logKeysOf(0);
+
+let chain: TestChain;
+let whole: MemoryObjectStore;
+let log: Signer;
+/** Whose name is the log's and whose key is not. */
+let stranger: Signer;
+let older: number;
+let newest: number;
+
+beforeAll(async () => {
+  chain = await makeChain(14);
+  whole = new MemoryObjectStore();
+  await archiveChain(chain, whole);
+  log = chain.world.logs[0] as Signer;
+  stranger = testSigner(log.name, 'stranger');
+  const sizes = [...whole.objects.keys()].filter((key) => key.startsWith(KEYS.snapshots)).map((key) => Number(/\d+(?=\.json$)/.exec(key)));
+  [newest, older] = sizes.toSorted((a, b) => b - a) as [number, number];
+});
+
+describe('a note of the log', () => {
+  const root = new Uint8Array(32).fill(5);
+  const open = (note: string): unknown => openLogNote(utf8(note), log.name, [parseVerifierKey(log.verifierKey)]);
+
+  test('is opened with what it says', async () => {
+    const note = await noteOf(log, 7, root);
+    expect(open(note)).toEqual({ origin: log.name, size: 7, root, note });
+  });
+
+  test('is not believed where only a key signed it that is not the log’s', async () => {
+    const note = await noteOf(stranger, 7, root);
+    expect(() => open(note)).toThrow(expect.objectContaining({ code: 'ARCHIVE_DIVERGED' }));
+  });
+
+  test('is not believed where it is about another log, though the log key signed it', async () => {
+    const note = await noteOf(log, 7, root);
+    expect(() => openLogNote(utf8(note), `${log.name}0`, [parseVerifierKey(log.verifierKey)])).toThrow(
+      expect.objectContaining({ code: 'ARCHIVE_DIVERGED' }),
+    );
+  });
+
+  test('is not believed where its text was changed after it was signed', async () => {
+    const note = (await noteOf(log, 7, root)).replace('\n7\n', '\n8\n');
+    expect(() => open(note)).toThrow(expect.objectContaining({ code: 'ARCHIVE_DIVERGED' }));
+  });
+});
+
+describe('the newest snapshot', () => {
+  let store: MemoryObjectStore;
+
+  beforeEach(() => {
+    store = new MemoryObjectStore();
+    for (const [key, bytes] of whole.objects) store.objects.set(key, bytes);
+  });
+
+  async function found(): Promise<number | undefined> {
+    return (await archiveAnchor(store, chain.sources, chain.world.origin, 1).snapshot(0))?.head.size;
+  }
+
+  /** Puts what `change` makes of the newest snapshot in its place, signed by `signer`. */
+  async function put(change: (snapshot: Snapshot) => Snapshot, signer = log): Promise<void> {
+    const { payload } = decodeEnvelope(whole.objects.get(KEYS.snapshot(newest)) as Uint8Array, 'snapshot');
+    const changed = encodeSnapshot(change(decodeSnapshot(payload)));
+    store.objects.set(KEYS.snapshot(newest), encodeEnvelope(await signEnvelope('snapshot', changed, [signer])));
+  }
+
+  test('is the one to start from as long as nothing was changed', async () => {
+    await put((snapshot) => snapshot);
+    expect(await found()).toBe(newest);
+  });
+
+  test('is passed over where a key signed it that is not the log’s', async () => {
+    await put((snapshot) => snapshot, stranger);
+    expect(await found()).toBe(older);
+  });
+
+  test('is passed over where another hash stands in its frontier', async () => {
+    await put((snapshot) => ({ ...snapshot, frontier: snapshot.frontier.map((hash) => hash.map((byte) => byte ^ 1)) }));
+    expect(await found()).toBe(older);
+  });
+
+  test.each<[string, (snapshot: Snapshot) => Snapshot]>([
+    ['another origin', (snapshot) => ({ ...snapshot, origin: 'example.org/other' })],
+    ['another shard', (snapshot) => ({ ...snapshot, shard: 1, shards: 2 })],
+    ['another number of shards', (snapshot) => ({ ...snapshot, shards: 2 })],
+    ['another size with the same frontier', (snapshot) => ({ ...snapshot, size: 2 * snapshot.size })],
+  ])('is passed over where it is of %s', async (_, change) => {
+    await put(change);
+    expect(await found()).toBe(older);
+  });
+
+  test('is passed over where it lies at another size than its own', async () => {
+    for (const [from, to] of [
+      [KEYS.snapshot(older), KEYS.snapshot(newest)],
+      [KEYS.checkpointAt(older), KEYS.checkpointAt(newest)],
+    ] as const)
+      store.objects.set(to, whole.objects.get(from) as Uint8Array);
+    store.objects.delete(KEYS.snapshot(older));
+    const smaller = await found();
+    expect(smaller === undefined || smaller < older).toBe(true);
+  });
+
+  test.each<[string, () => Promise<string>]>([
+    ['gives another root', () => noteOf(log, newest, new Uint8Array(32))],
+    ['gives another size', async () => noteOf(log, older, await rootAt(newest))],
+    ['is signed by a stranger', async () => noteOf(stranger, newest, await rootAt(newest))],
+  ])('is passed over where the note of its size %s', async (_, note) => {
+    store.objects.set(KEYS.checkpointAt(newest), utf8(await note()));
+    expect(await found()).toBe(older);
+  });
+
+  test('is passed over where the note of its size is missing', async () => {
+    store.objects.delete(KEYS.checkpointAt(newest));
+    expect(await found()).toBe(older);
+  });
+
+  async function rootAt(size: number): Promise<Uint8Array> {
+    const bytes = whole.objects.get(KEYS.checkpointAt(size)) as Uint8Array;
+    return openLogNote(bytes, log.name, [parseVerifierKey(log.verifierKey)]).root;
+  }
+});

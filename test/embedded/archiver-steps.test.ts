@@ -1,0 +1,369 @@
+import { describe, expect, test } from '@jest/globals';
+import { Archiver } from '../../archiver/archiver.ts';
+import { logKeysOf, parseArchiveKey } from '../../core/archive-keys.ts';
+import { utf8 } from '../../core/bytes.ts';
+import { decodeEnvelope } from '../../core/dsse.ts';
+import { LineproofError } from '../../core/errors.ts';
+import { parseManifest } from '../../core/manifest.ts';
+import type { Clock } from '../../core/ports/clock.ts';
+import { type LogRecord, TOPICS } from '../../core/ports/log.ts';
+import type { Signer } from '../../core/ports/signer.ts';
+import { entriesPath, TILE_WIDTH } from '../../core/tree/tile.ts';
+import { archiveChain, makeChain, noteOf, type TestChain } from '../support/archive.ts';
+import { type MemoryLog, MemoryObjectStore, TestLogger, TestMetrics, testClock } from '../support/memory.ts';
+import { testSigner } from '../support/producer.ts';
+import { checkTree, readNote } from '../support/tree-check.ts';
+
+const KEYS = logKeysOf(0);
+const DIVERGED = { code: 'ARCHIVE_DIVERGED' };
+
+function log(given: TestChain): Signer {
+  return given.world.logs[0] as Signer;
+}
+
+/** Ends of segments, or of snapshots, that are stored. */
+function ends(store: MemoryObjectStore, kind: 'manifest' | 'snapshot'): number[] {
+  const endOf = (key: string): number[] => {
+    const place = parseArchiveKey(key);
+    if (place.kind === 'manifest' && kind === 'manifest') return [place.end];
+    return place.kind === 'snapshot' && kind === 'snapshot' ? [place.size] : [];
+  };
+  return [...store.objects.keys()].flatMap(endOf).toSorted((a, b) => a - b);
+}
+
+/** The store as it is told apart: every object but the notes that move. */
+function fixed(store: MemoryObjectStore): [string, Uint8Array][] {
+  const moving = new Set<string>([KEYS.signed, KEYS.checkpoint]);
+  return [...store.objects].filter(([key]) => !moving.has(key)).toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** A store that does `before` ahead of each call that writes. */
+function watched(store: MemoryObjectStore, before: (key: string, bytes: Uint8Array) => Promise<void>): MemoryObjectStore {
+  const front: MemoryObjectStore = Object.create(store);
+  front.create = async (key, bytes) => {
+    await before(key, bytes);
+    return store.create(key, bytes);
+  };
+  front.replace = async (key, bytes, etag) => {
+    await before(key, bytes);
+    return store.replace(key, bytes, etag);
+  };
+  return front;
+}
+
+/** The chain's log as one that gives a record at a time, doing `before` ahead of each. */
+function slowly(given: TestChain, before: (from: number) => void = () => undefined): TestChain {
+  const slow: MemoryLog = Object.create(given.log);
+  slow.read = async (topic, partition, from): Promise<readonly LogRecord[]> => {
+    if (topic === TOPICS.chain) before(from);
+    return (await given.log.read(topic, partition, from)).slice(0, 1);
+  };
+  for (const name of ['append', 'bounds', 'trim', 'ensureTopic'] as const) Object.assign(slow, { [name]: given.log[name].bind(given.log) });
+  return { ...given, log: slow };
+}
+
+/** The same chain on a log of its own: a run trims it. */
+async function again(given: TestChain): Promise<TestChain> {
+  const fresh = await makeChain(0, given.world);
+  await fresh.log.append(
+    TOPICS.chain,
+    0,
+    given.values.map((value) => ({ key: null, value })),
+  );
+  return { ...fresh, state: given.state };
+}
+
+/** A chain that begins with many streams and goes on with few: its snapshots are larger than some of its segments. */
+async function broadChain(blocks: number): Promise<TestChain> {
+  const given = await makeChain(0);
+  const { world } = given;
+  await given.add([await world.lane('broad').next(Array.from({ length: 300 }, (_, i) => world.events(`stream/${i}`, 'only')).flat())]);
+  for (let i = 0; i < blocks; i++) await given.grow([`${i}`]);
+  return given;
+}
+
+describe('a start', () => {
+  test('that the log interrupts while it catches up begins anew, and makes the same archive', async () => {
+    const given = await broadChain(17);
+    const [whole, objects] = [new MemoryObjectStore(), new MemoryObjectStore()];
+    await archiveChain(await again(given), whole);
+    await archiveChain(await again(given), objects);
+    // As if only the first snapshot had been written: there is much to catch up with.
+    for (const size of ends(objects, 'snapshot').slice(1)) objects.objects.delete(KEYS.snapshot(size));
+    let reads = 0;
+    const interrupted = slowly(await again(given), () => {
+      if (++reads === given.blocks.length - 5) throw new LineproofError('UNAVAILABLE', 'cannot reach the log');
+    });
+    const { metrics, logger } = await archiveChain(interrupted, objects);
+    expect(logger.lines).toEqual(['warn archiver holds']);
+    expect(fixed(objects)).toEqual(fixed(whole));
+    expect(checkTree(objects, KEYS.folder, KEYS.checkpoint, log(given))).toHaveLength(given.state.head.size);
+    // The clock stands still but for the wait before the second try.
+    expect(metrics.values.get('lineproof_archiver_publish_seconds')).toBe(0);
+  });
+
+  test('that finds nothing new knows what is archived and attested', async () => {
+    const given = await makeChain(7);
+    const objects = new MemoryObjectStore();
+    await archiveChain(given, objects);
+    const { metrics } = await archiveChain(given, objects);
+    expect(metrics.values.get('lineproof_archiver_archived_size')).toBe(ends(objects, 'manifest').at(-1));
+    expect(metrics.values.get('lineproof_archiver_attested_size')).toBe(given.state.head.size);
+  });
+
+  test('is refused by a note over another root though nothing came after the snapshot', async () => {
+    const given = await makeChain(0);
+    await given.grow(['one']);
+    await given.grow(['two'], 60);
+    const objects = new MemoryObjectStore();
+    await archiveChain(given, objects);
+    const { size } = given.state.head;
+    expect(ends(objects, 'snapshot')).toEqual([size]);
+    objects.objects.set(KEYS.signed, utf8(await noteOf(log(given), size, new Uint8Array(32))));
+    await expect(archiveChain(given, objects)).rejects.toMatchObject(DIVERGED);
+  });
+
+  test('is refused by a chain of which every block was trimmed before it was archived', async () => {
+    const given = await makeChain(3);
+    await given.log.trim(TOPICS.chain, 0, 3);
+    const objects = new MemoryObjectStore();
+    await expect(archiveChain(given, objects)).rejects.toMatchObject({ code: 'LOG_DIVERGED' });
+    expect(objects.objects.size).toBe(0);
+  });
+});
+
+describe('a note that another archiver signed meanwhile', () => {
+  test.each<[string, (size: number) => number]>([
+    ['at the size that is to be signed', (size) => size],
+    ['at a size that is no block end', (size) => size - 1],
+  ])('over another root, %s, stops the shard and is left as it is', async (_, at) => {
+    const given = await makeChain(2);
+    const objects = new MemoryObjectStore();
+    const foreign = utf8(await noteOf(log(given), at(given.state.head.size), new Uint8Array(32)));
+    const store = watched(objects, async (key) => {
+      if (key.includes('/tile/')) objects.objects.set(KEYS.signed, foreign);
+    });
+    await expect(archiveChain(given, store)).rejects.toMatchObject(DIVERGED);
+    expect(objects.objects.get(KEYS.signed)).toBe(foreign);
+    expect(objects.objects.has(KEYS.checkpoint)).toBe(false);
+  });
+
+  test('over a longer chain is the one that is shown', async () => {
+    const given = await makeChain(5);
+    const objects = new MemoryObjectStore();
+    const shown: (number | undefined)[] = [];
+    let overtaken = false;
+    const store = watched(objects, async (key, bytes) => {
+      if (key.includes('/tile/') && !overtaken) {
+        overtaken = true;
+        await archiveChain(await again(given), objects);
+        objects.objects.delete(KEYS.checkpoint);
+      }
+      if (key === KEYS.checkpoint) {
+        const note = new MemoryObjectStore();
+        note.objects.set(key, bytes);
+        shown.push(readNote(note, key, log(given))?.size);
+      }
+    });
+    await archiveChain(slowly(given), store);
+    expect([overtaken, shown]).toEqual([true, [given.state.head.size]]);
+  });
+});
+
+test('a checkpoint of the same size that shows more signatures is left as it is', async () => {
+  const given = await makeChain(2);
+  const objects = new MemoryObjectStore();
+  let cosigned: Uint8Array | undefined;
+  const store = watched(objects, async (key, bytes) => {
+    if (key !== KEYS.signed) return;
+    const own = new TextDecoder().decode(bytes);
+    const other = await noteOf(testSigner(log(given).name, 'witness'), 0, new Uint8Array(32));
+    cosigned = utf8(`${own}${other.slice(other.indexOf('—'))}`);
+    objects.objects.set(KEYS.checkpoint, cosigned);
+  });
+  await archiveChain(given, store);
+  expect(cosigned).toBeDefined();
+  expect(objects.objects.get(KEYS.checkpoint)).toBe(cosigned);
+});
+
+describe('what a note covers', () => {
+  test('is told as far as it is signed, with what is in closed segments', async () => {
+    const given = await makeChain(7);
+    const objects = new MemoryObjectStore();
+    const stop = new AbortController();
+    const told: unknown[] = [];
+    const { world } = given;
+    const idle = slowly(given, (from) => {
+      if (from < given.blocks.length) return;
+      told.push([archiver.attestedSize(0), archiver.attestedTo(0), archiver.archivedSize(0)]);
+      if (told.length === 2) stop.abort();
+    });
+    const archiver = new Archiver({
+      origin: world.origin,
+      shards: 1,
+      log: idle.log,
+      objects,
+      sources: given.sources,
+      signers: world.logs,
+      clock: testClock(),
+      logger: new TestLogger(),
+      metrics: new TestMetrics(),
+      settings: { publishIntervalMs: 0 },
+    });
+    await archiver.runShard(0, stop.signal);
+    expect(told.at(-1)).toEqual([given.state.head.size, given.blocks.length, ends(objects, 'manifest').at(-1)]);
+  });
+
+  test('is signed once in an interval, however many blocks come', async () => {
+    const given = await makeChain(0);
+    for (let i = 0; i < 12; i++) await given.grow([`${i}`], 1);
+    let ms = 0;
+    const clock: Clock = { ...testClock(), monotonicMs: () => ms };
+    const signed: number[] = [];
+    const objects = new MemoryObjectStore();
+    const store = watched(objects, async (key) => {
+      if (key === KEYS.signed) signed.push(ms);
+    });
+    const ticking = slowly(given, () => {
+      ms += 400;
+    });
+    await archiveChain(ticking, store, { clock, settings: { publishIntervalMs: 1200 } });
+    expect(signed.length).toBeGreaterThan(1);
+    for (const [i, at] of signed.slice(1, -1).entries()) expect(at - (signed[i] as number)).toBeGreaterThanOrEqual(1200);
+    expect(checkTree(objects, KEYS.folder, KEYS.checkpoint, log(given))).toHaveLength(given.state.head.size);
+  });
+
+  test('names its policies and schemas, which are written once', async () => {
+    const given = await makeChain(4);
+    const writes = new Map<string, number>();
+    const store = watched(new MemoryObjectStore(), async (key) => {
+      if (['policy', 'schema'].includes(parseArchiveKey(key).kind)) writes.set(key, (writes.get(key) ?? 0) + 1);
+    });
+    await archiveChain(slowly(given), store);
+    expect([...writes.values()]).toEqual([1, 1]);
+  });
+});
+
+describe('snapshots', () => {
+  test('are written where the segments since the last one are larger than it, after a restart too', async () => {
+    const given = await broadChain(17);
+    const [whole, objects] = [new MemoryObjectStore(), new MemoryObjectStore()];
+    await archiveChain(await again(given), whole);
+    const [expected, all]: [number[], number[]] = [[], []];
+    let [bytes, snapshot] = [0, 0];
+    for (const [key, stored] of [...whole.objects].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+      if (parseArchiveKey(key).kind !== 'manifest') continue;
+      const manifest = parseManifest(decodeEnvelope(stored, 'manifest').payload);
+      bytes += manifest.objects.reduce((sum, { size }) => sum + size, 0);
+      all.push(manifest.end);
+      if (bytes <= snapshot) continue;
+      expected.push(manifest.end);
+      [bytes, snapshot] = [0, whole.objects.get(KEYS.snapshot(manifest.end))?.length ?? 0];
+    }
+    expect(ends(whole, 'snapshot')).toEqual(expected);
+    expect([expected.length >= 2, expected.length < all.length]).toEqual([true, true]);
+    // The rest of the chain comes block by block, each to an archiver of its own.
+    const part = await makeChain(0, given.world);
+    for (const value of given.values) {
+      await part.log.append(TOPICS.chain, 0, [{ key: null, value }]);
+      await archiveChain(part, objects);
+    }
+    expect(ends(objects, 'snapshot')).toEqual(expected);
+  });
+
+  test('let the chain go only where they can be read as a restart would', async () => {
+    for (const answer of ['damaged', 'missing'] as const) {
+      const given = await makeChain(14);
+      const objects = new MemoryObjectStore();
+      const { get } = objects;
+      objects.get = async (key, range) => {
+        const stored = await get.call(objects, key, range);
+        if (stored === undefined || parseArchiveKey(key).kind !== 'snapshot') return stored;
+        return answer === 'missing' ? undefined : { ...stored, bytes: stored.bytes.subarray(1) };
+      };
+      await expect(archiveChain(given, objects)).rejects.toMatchObject(DIVERGED);
+      expect((await given.log.bounds(TOPICS.chain, 0)).start).toBe(0);
+      expect((await given.log.bounds(TOPICS.events, 0)).start).toBe(0);
+    }
+  });
+
+  test('let nothing go where only an older one can be read', async () => {
+    const given = await makeChain(14);
+    const objects = new MemoryObjectStore();
+    const starts: number[] = [];
+    const { get } = objects;
+    objects.get = async (key, range) => {
+      const stored = await get.call(objects, key, range);
+      const newest = KEYS.snapshot(ends(objects, 'snapshot').at(-1) ?? 0);
+      if (ends(objects, 'snapshot').length < 2 || key !== newest) return stored;
+      starts.push((await given.log.bounds(TOPICS.events, 0)).start);
+      return undefined;
+    };
+    await expect(archiveChain(given, objects)).rejects.toMatchObject(DIVERGED);
+    expect(ends(objects, 'snapshot')).toHaveLength(2);
+    expect((await given.log.bounds(TOPICS.events, 0)).start).toBe(starts[0]);
+  });
+});
+
+describe('the chain is trimmed', () => {
+  /** First offset of the chain topic after a run. */
+  async function start(given: TestChain): Promise<number> {
+    await archiveChain(given, new MemoryObjectStore());
+    return (await given.log.bounds(TOPICS.chain, 0)).start;
+  }
+
+  test('by the window of the policy that sealed the last block, not by that of one which no block names yet', async () => {
+    const given = await makeChain(14);
+    const expected = await start(await again(given));
+    expect(expected).toBeGreaterThan(0);
+    const fresh = await again(given);
+    await given.world.nextPolicy((policy) => ({ ...policy, dedupWindowMs: 20_000 }));
+    await fresh.log.append(TOPICS.control, 0, [{ key: null, value: given.world.envelopes[1] as Uint8Array }]);
+    expect(await start(fresh)).toBe(expected);
+    expect(fresh.sources.policies.versions).toHaveLength(2);
+  });
+
+  test('and the input is not, where the newest policy begins a topic that no block has read yet', async () => {
+    const given = await makeChain(14);
+    await given.world.nextPolicy((policy) => ({ ...policy, inputGeneration: { generation: 1, firstOffsets: [0] } }));
+    await given.log.append(TOPICS.control, 0, [{ key: null, value: given.world.envelopes[1] as Uint8Array }]);
+    expect(await start(given)).toBeGreaterThan(0);
+    expect((await given.log.bounds(TOPICS.events, 0)).start).toBe(0);
+  });
+
+  test('to a block that consumed something: one without input tells nothing about the window', async () => {
+    const given = await makeChain(0);
+    for (let i = 0; i < 14; i++) {
+      await given.grow([`${i}`]);
+      await given.add([], 0.001);
+    }
+    const first = await start(given);
+    expect(first).toBeGreaterThan(0);
+    expect(given.blocks[first]?.inputs.length).toBeGreaterThan(0);
+  });
+});
+
+describe('a segment that closes', () => {
+  test('is read back by itself: what lies in full bundles before it is not asked for again', async () => {
+    const given = await makeChain(0);
+    const words = (name: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${name}${i}`);
+    await given.grow(words('many', TILE_WIDTH));
+    for (let i = 0; i < 9; i++) await given.grow([`${i}`]);
+    const objects = new MemoryObjectStore();
+    let asked = 0;
+    const { get } = objects;
+    objects.get = async (key, range) => {
+      if (key === `${KEYS.folder}/${entriesPath(0, TILE_WIDTH)}`) asked += 1;
+      return get.call(objects, key, range);
+    };
+    await archiveChain(given, objects);
+    expect(ends(objects, 'manifest').length).toBeGreaterThanOrEqual(2);
+    // Once for its leaves, once as what they give.
+    expect(asked).toBe(2);
+    const { state } = given;
+    for (let i = 0; i < 6; i++) await given.grow([`more ${i}`]);
+    await archiveChain(given, objects);
+    expect(readNote(objects, KEYS.checkpoint, log(given))?.size).toBe(state.head.size);
+    expect(asked).toBe(2);
+  });
+});

@@ -1,0 +1,79 @@
+import { expect, test } from '@jest/globals';
+import { SegmentCounts } from '../../../archiver/segment-counts.ts';
+import { keyText } from '../../../chainer/order.ts';
+import { eventDigest } from '../../../core/event.ts';
+import { dedupKeyOfEvent } from '../../../core/identity.ts';
+import type { DedupHit } from '../../../core/ports/dedup-index.ts';
+import type { LogState } from '../../../core/state.ts';
+import { type BlockOptions, makeWorld, START_MICROS, testId, testSigner, type World } from '../../support/producer.ts';
+
+const SECOND = 1_000_000;
+
+/** Has the next block accepted, counted and applied. */
+async function step(world: World, state: LogState, counts: SegmentCounts, options: BlockOptions): Promise<void> {
+  const { accepted } = await world.block(state, options);
+  counts.add(accepted);
+  state.apply(accepted.delta);
+}
+
+test('a segment counts what its blocks say, each thing by itself', async () => {
+  const other = testSigner('example.org/log/a-producer');
+  const world = await makeWorld({
+    policy: (policy) => ({
+      ...policy,
+      producers: [...policy.producers, { ...policy.producers[0], key: other.verifierKey, streams: ['b'] } as (typeof policy.producers)[0]],
+    }),
+  });
+  const state = world.state();
+  const counts = new SegmentCounts();
+  const [lane, second, narrow] = [world.lane('one'), world.lane('two'), world.lane('three', other)];
+  const late = world.schema.encode(world.event('a', 'late', { occurredAt: START_MICROS + 5 * SECOND }));
+  const [one, two] = world.events('a', 'one', 'two') as [Uint8Array, Uint8Array];
+  const repeated = await lane.next([one, two, late], { sampledOut: 4 });
+  await step(world, state, counts, {
+    messages: [repeated, repeated, repeated, 3, new Uint8Array(2)],
+    acceptedAt: START_MICROS + 6 * SECOND,
+  });
+  await step(world, state, counts, {
+    messages: [
+      await lane.next([one, two, ...world.events('a', 'four')], { sampledOut: 7 }),
+      await lane.next([], { sampledOut: 7 }),
+      await second.next([world.schema.encode(world.event('a', 'late', { occurredAt: START_MICROS - SECOND }))], { sampledOut: 2 }),
+      await narrow.next(world.events('b', 'one', 'two')),
+      await narrow.next(world.events('a', 'forbidden')),
+    ],
+    acceptedAt: START_MICROS + 9 * SECOND,
+    known: knownOf(world, { one, two, late }),
+  });
+  expect(counts.summary()).toEqual({
+    counts: {
+      links: 6,
+      seals: 2,
+      duplicates: 2,
+      conflicts: 1,
+      repeated: 2,
+      rejected: 2,
+      empty: 3,
+      sampledOut: 9,
+      perProducer: [
+        { producer: other.name, links: 2 },
+        { producer: world.producer.name, links: 4 },
+      ],
+    },
+    occurred: { from: START_MICROS, to: START_MICROS + 5 * SECOND },
+    accepted: { from: START_MICROS + 6 * SECOND, to: START_MICROS + 9 * SECOND },
+    policies: [world.policy.hex],
+    offsets: [{ generation: 0, from: 0, to: 12 }],
+  });
+});
+
+/** The index of a chainer that linked these events, by their words on stream `a`, in its first block. */
+function knownOf(world: World, events: Readonly<Record<string, Uint8Array>>): (key: Uint8Array) => DedupHit | undefined {
+  const hits = new Map(
+    Object.entries(events).map(([word, bytes], logIndex) => [
+      keyText(dedupKeyOfEvent('a', testId(`a ${word}`))),
+      { logIndex, digest: eventDigest(world.schema.digest, bytes).slice(0, 16) },
+    ]),
+  );
+  return (key) => hits.get(keyText(key));
+}
