@@ -43,12 +43,17 @@ export class Chainer {
     this.#ids = new BatchSchemaIds(options.registry, isBatchSchema, options.clock);
   }
 
+  /** Gets from the registry what every shard needs, so that none waits for it later. Throws UNAVAILABLE or CONFIG_INVALID. */
+  async prepare(): Promise<number> {
+    this.#blockSchemaId ??= await this.#options.registry.register('lineproof.v1.Block', SCHEMA_TEXTS.Block);
+    return this.#blockSchemaId;
+  }
+
   /** Works on one shard until `signal` aborts. `owns` tells whether the shard is still ours. Throws where a rule says STOP. */
   async runShard(shard: number, signal: AbortSignal, owns: () => boolean = () => true): Promise<void> {
-    const { registry, store, settings, ...rest } = this.#options;
-    this.#blockSchemaId ??= await registry.register('lineproof.v1.Block', SCHEMA_TEXTS.Block);
+    const { store, settings, ...rest } = this.#options;
+    const blockSchemaId = await this.prepare();
     const local = new LocalState(store, shard);
-    const blockSchemaId = this.#blockSchemaId;
     const sequencer = new Sequencer({
       ...rest,
       shard,

@@ -8,7 +8,7 @@ import { systemClock } from '../adapters/system-clock.ts';
 import { Chainer } from '../chainer/chainer.ts';
 import { archiveAnchor } from '../core/archive-anchor.ts';
 import { TOPICS } from '../core/ports/log.ts';
-import { checkTopics, kafkaSettings, openClusterReaders, openDedupIndex, s3Settings } from './cluster.ts';
+import { checkTopics, kafkaSettings, openClusterReaders, openDedupIndex, refusingRegistry, s3Settings } from './cluster.ts';
 import { privateFolder, readKey } from './cluster-keys.ts';
 import { CLUSTER_SETTINGS } from './cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
@@ -60,6 +60,7 @@ export const chainCommand: Command = {
         metrics,
         settings: SETTINGS,
       });
+      await refusingRegistry(() => chainer.prepare());
       const groupId = `${values.kafkaTopicPrefix}${values.chainGroup}`;
       const topic = `${values.kafkaTopicPrefix}${TOPICS.events}`;
       const group = openKafkaShardGroup({ kafka: kafkaSettings(values), groupId, topic, shards, name: values.name, logger });

@@ -137,6 +137,21 @@ export async function registerSchemas(registry: SchemaRegistry): Promise<void> {
   await registry.register(EVENT_SUBJECT, EVENT_SCHEMA.text);
 }
 
+/** What `ask` asks of the registry at the start. Throws CONFIG_INVALID where something answers that is no registry: waiting would not help. */
+export async function refusingRegistry<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (!(error instanceof LineproofError) || error.details['answered'] !== true) throw error;
+    throw new LineproofError(
+      'CONFIG_INVALID',
+      `${error.message}; set registryUrl to the place of the API as Confluent has it, with its path`,
+      {},
+      error.cause,
+    );
+  }
+}
+
 /** Refuses topics on which the chainer's protocol would not hold. Throws CONFIG_INVALID. */
 export async function checkTopics(settings: ClusterSettings, shards: number, logger: Logger): Promise<void> {
   refuseTopics(await checkKafkaTopics(kafkaAdmin(kafkaSettings(settings), logger), topicPartitions(shards)), logger);

@@ -1,5 +1,7 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { beforeAll, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, expect, test } from '@jest/globals';
 import { Partitioners, type Producer } from 'kafkajs';
 import { type ArchivedEventView, queryArchive } from '../../auditor/query.ts';
 import { TOPICS } from '../../core/ports/log.ts';
@@ -21,8 +23,12 @@ async function streamsOf(events: AsyncIterable<ArchivedEventView> | Iterable<Arc
   return streams;
 }
 
+interface Transaction {
+  end(): Promise<void>;
+}
+
 /** A transaction with one message on each partition of each topic, which stays open until it is ended. */
-async function openTransaction(cluster: TestCluster): Promise<{ end(): Promise<void> }> {
+async function openTransaction(cluster: TestCluster): Promise<Transaction> {
   const producer: Producer = cluster.kafka.producer({
     transactionalId: `${cluster.topicPrefix}open`,
     maxInFlightRequests: 1,
@@ -57,6 +63,11 @@ function longestGap(tail: ChainTail): number {
 
 describeOnStack('operating the services', () => {
   let stack: StackSettings;
+  let transaction: Transaction | undefined;
+  afterEach(async () => {
+    await transaction?.end();
+    transaction = undefined;
+  });
   beforeAll(async () => {
     stack = await testStack();
   }, STACK_TIMEOUT_MS);
@@ -69,7 +80,19 @@ describeOnStack('operating the services', () => {
         const again = lines.filter((_, i) => i % 20 === 0);
         const file = linesFile(join(cluster.folder, 'lines'), [...lines, ...again]);
         const data = join(cluster.folder, 'embedded');
-        await cluster.must(['emit', '--quiet', '--data', data, '--origin', cluster.origin, '--shards', '2', file]);
+        await cluster.must([
+          'emit',
+          '--quiet',
+          '--data',
+          data,
+          '--origin',
+          cluster.origin,
+          '--shards',
+          '2',
+          '--segment-max-age-ms',
+          '1000',
+          file,
+        ]);
         const { stdout } = await cluster.must(['start', '--until-idle', '--verify', '--json', '--data', data, '--shards', '2']);
         expect(JSON.parse(stdout).verdict.ok).toBe(true);
         const services = [cluster.start('chain', 'chainer'), cluster.start('archive', 'archiver')];
@@ -92,7 +115,7 @@ describeOnStack('operating the services', () => {
     'a transaction that a client leaves open on every topic stalls nothing, and lag is what really waits',
     () =>
       onCluster(stack, { shards: 2 }, async (cluster) => {
-        const transaction = await openTransaction(cluster);
+        transaction = await openTransaction(cluster);
         const archiver = cluster.start('archive', 'archiver');
         const chainer = cluster.start('chain', 'chainer');
         await Promise.all([archiver.ready(), chainer.ready()]);
@@ -116,6 +139,7 @@ describeOnStack('operating the services', () => {
         await until('all is linked', async () => (await tail.links()) >= 4000);
         await until('nothing waits', async () => (await lags(cluster)).every((lag) => lag === 0));
         await transaction.end();
+        transaction = undefined;
         await until('nothing waits behind the markers', async () => (await lags(cluster)).every((lag) => lag === 0));
         await cluster.archived(tail);
         for (const service of [archiver, next]) expect([service.name, service.alarms()]).toEqual([service.name, []]);
@@ -185,6 +209,24 @@ describeOnStack('operating the services', () => {
           expect([command, code]).toEqual([command, 78]);
           expect(stderr).toMatch(/provenance\.events has retention\.ms=86400000; set it to -1/);
           expect(stderr).toMatch(/message\.timestamp\.type=CreateTime; set it to LogAppendTime/);
+        }
+      }),
+    TIMEOUT_MS,
+  );
+
+  test(
+    'a chainer refuses to start on a registry that answers HTML, and says what to do',
+    () =>
+      onCluster(stack, { shards: 1 }, async (cluster) => {
+        const server = createServer((_, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Log in</html>'));
+        await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+        try {
+          const { port } = server.address() as AddressInfo;
+          const env = { LINEPROOF_REGISTRY_URL: `http://127.0.0.1:${port}` };
+          const { code, stderr } = await cluster.run(['chain', '--data', join(cluster.folder, 'chain')], env);
+          expect([code, stderr]).toEqual([78, expect.stringMatching(/no JSON object: <html>Log in.*; set registryUrl to/)]);
+        } finally {
+          server.close();
         }
       }),
     TIMEOUT_MS,
