@@ -65,8 +65,8 @@ describe('the newest snapshot', () => {
     for (const [key, bytes] of whole.objects) store.objects.set(key, bytes);
   });
 
-  async function found(): Promise<number | undefined> {
-    return (await archiveAnchor(store, chain.sources, chain.world.origin, 1).snapshot(0))?.head.size;
+  async function found(shards = 1): Promise<number | undefined> {
+    return (await archiveAnchor(store, chain.sources, chain.world.origin, shards).snapshot(0))?.head.size;
   }
 
   /** Puts what `change` makes of the newest snapshot in its place, signed by `signer`. */
@@ -93,12 +93,18 @@ describe('the newest snapshot', () => {
 
   test.each<[string, (snapshot: Snapshot) => Snapshot]>([
     ['another origin', (snapshot) => ({ ...snapshot, origin: 'example.org/other' })],
-    ['another shard', (snapshot) => ({ ...snapshot, shard: 1, shards: 2 })],
     ['another number of shards', (snapshot) => ({ ...snapshot, shards: 2 })],
     ['another size with the same frontier', (snapshot) => ({ ...snapshot, size: 2 * snapshot.size })],
   ])('is passed over where it is of %s', async (_, change) => {
     await put(change);
     expect(await found()).toBe(older);
+  });
+
+  test('is passed over where it is of another shard', async () => {
+    await put((snapshot) => ({ ...snapshot, shards: 2 }));
+    expect(await found(2)).toBe(newest);
+    await put((snapshot) => ({ ...snapshot, shard: 1, shards: 2 }));
+    expect(await found(2)).toBeUndefined();
   });
 
   test('is passed over where it lies at another size than its own', async () => {
