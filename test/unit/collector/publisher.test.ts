@@ -286,7 +286,9 @@ describe('a heartbeat', () => {
       heartbeatMs: 1000,
       lingerMs: 0,
     });
-    for (let i = 0; i < 40; i++) {
+    // On a busy machine the home lane gets its turn less often.
+    const heartbeats = (): number => sentTo(log).filter(({ parsed }) => parsed.count === 0).length;
+    for (let i = 0; i < 40 || (heartbeats() < 4 && i < 4000); i++) {
       recordedAt.push(micros);
       collector.record(event(i, { stream: other }));
       for (let turn = 0; turn < 7; turn++) await new Promise((resolve) => void setImmediate(resolve));
