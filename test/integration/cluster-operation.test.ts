@@ -153,39 +153,45 @@ describeOnStack('operating the services', () => {
     'all chainers and archivers are restarted one after the other under load, and each hands its shards over when it is told to end',
     () =>
       onCluster(stack, { shards: 4 }, async (cluster) => {
-        const lines = loadLines(0, 60_000, 32);
+        const lines = loadLines(0, 200_000, 32);
         const kinds = ['chain', 'archive'] as const;
         const services = kinds.flatMap((kind) => ['a', 'b'].map((letter) => ({ kind, name: `${kind}-${letter}` })));
         const running = new Map<string, ClusterService>();
         for (const { kind, name } of services) running.set(name, cluster.start(kind, name));
         await Promise.all([...running.values()].map((service) => service.ready()));
         const tail = new ChainTail(cluster.log, cluster.shards);
-        const parts = [0, 1, 2, 3].map((part) => lines.slice(part * 15_000, (part + 1) * 15_000));
-        const emitting = (async () => {
-          for (const [part, some] of parts.entries())
-            await cluster.emit('collector', linesFile(join(cluster.folder, `lines-${part}`), some));
-        })();
-        emitting.catch(() => undefined);
+        const feed = cluster.feed('collector');
+        let sent = 0;
+        const load = setInterval(() => {
+          const some = lines.slice(sent, sent + 100);
+          sent += some.length;
+          feed.write(some);
+        }, 50);
         await until('some are linked', async () => (await tail.links()) > 0);
         const handedOver: string[] = [];
-        for (const { kind, name } of services) {
-          const told = performance.now();
-          const ended = running.get(name)?.end('SIGTERM');
-          await until(`${name} has no shard`, async () =>
-            (await cluster.owners(kind)).every((owner) => owner !== undefined && owner !== name),
-          );
-          handedOver.push(`${name} ${((performance.now() - told) / 1000).toFixed(1)} s`);
-          expect([name, await ended]).toEqual([name, 0]);
-          const next = cluster.start(kind, name);
-          running.set(name, next);
-          await until(`${name} is back`, async () => (await cluster.owners(kind)).includes(name));
+        try {
+          for (const { kind, name } of services) {
+            const told = performance.now();
+            const ended = running.get(name)?.end('SIGTERM');
+            await until(`${name} has no shard`, async () =>
+              (await cluster.owners(kind)).every((owner) => owner !== undefined && owner !== name),
+            );
+            handedOver.push(`${name} ${((performance.now() - told) / 1000).toFixed(1)} s`);
+            expect([name, await ended]).toEqual([name, 0]);
+            running.set(name, cluster.start(kind, name));
+            await until(`${name} is back`, async () => (await cluster.owners(kind)).includes(name));
+          }
+        } finally {
+          clearInterval(load);
         }
-        await emitting;
-        await until('all is linked', async () => (await tail.links()) >= lines.length);
+        expect(await feed.end()).toBe(0);
+        await until('all is linked', async () => (await tail.links()) >= sent);
         await cluster.archived(tail);
-        process.stdout.write(`handed over after ${handedOver.join(', ')}; longest gap in attested time ${longestGap(tail).toFixed(1)} s\n`);
+        process.stdout.write(
+          `handed over after ${handedOver.join(', ')}; longest gap in attested time ${longestGap(tail).toFixed(1)} s, ${sent} events\n`,
+        );
         await cluster.mustVerify();
-        expect(await cluster.counts()).toEqual({ links: lines.length, duplicates: 0, conflicts: 0, repeated: 0, rejected: 0 });
+        expect(await cluster.counts()).toEqual({ links: sent, duplicates: 0, conflicts: 0, repeated: 0, rejected: 0 });
       }),
     TIMEOUT_MS,
   );

@@ -59,6 +59,13 @@ export async function until<T>(what: string, condition: () => Promise<T | undefi
   }
 }
 
+/** A producer that waits for lines. */
+export interface Feed {
+  write(lines: readonly string[]): void;
+  /** Sends what it has, and gives its exit code. */
+  end(): Promise<number | null>;
+}
+
 /** A running service. */
 export class ClusterService {
   readonly name: string;
@@ -255,10 +262,31 @@ export class TestCluster {
 
   /** Emits a file of lines as a process with this producer's key and a spool of its own. */
   async emit(producer: string, file: string): Promise<void> {
+    await this.must([...this.#emitArguments(producer), file]);
+  }
+
+  /** As {@link emit}, of lines that are written to its stdin as long as they come. */
+  feed(producer: string): Feed {
+    const child = spawn(process.execPath, [MAIN, ...this.#emitArguments(producer)], {
+      env: this.env,
+      stdio: ['pipe', 'ignore', 'inherit'],
+    });
+    const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+    child.stdin.on('error', () => undefined);
+    return {
+      write: (lines) => void child.stdin.write(`${lines.join('\n')}\n`),
+      end: () => {
+        child.stdin.end();
+        return ended;
+      },
+    };
+  }
+
+  #emitArguments(producer: string): string[] {
     const data = join(this.folder, `${producer}-${randomBytes(4).toString('hex')}`);
     mkdirSync(join(data, 'keys'), { recursive: true });
     copyFileSync(join(this.folder, 'keys', `${producer}.key`), join(data, 'keys', 'collector.key'));
-    await this.must(['emit', '--cluster', '--quiet', '--data', data, '--keys', join(data, 'keys'), file]);
+    return ['emit', '--cluster', '--quiet', '--data', data, '--keys', join(data, 'keys')];
   }
 
   /** Names of those who work on each shard, undefined where nobody does; faster than {@link status}. */
