@@ -1,17 +1,23 @@
+import { inflateRawSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import { Archiver } from '../../archiver/archiver.ts';
 import { logKeysOf, parseArchiveKey } from '../../core/archive-keys.ts';
-import { utf8 } from '../../core/bytes.ts';
+import { archivedEventSchema, decodeArchivedEvent } from '../../core/archived-event.ts';
+import { fromHex, toHex, utf8 } from '../../core/bytes.ts';
 import { decodeEnvelope } from '../../core/dsse.ts';
 import { LineproofError } from '../../core/errors.ts';
+import { EVENT_SCHEMA, type EventSchema } from '../../core/event-schema.ts';
 import { parseManifest } from '../../core/manifest.ts';
+import { readContainer } from '../../core/ocf.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import { type LogRecord, TOPICS } from '../../core/ports/log.ts';
 import type { Signer } from '../../core/ports/signer.ts';
+import { segmentSyncMarker } from '../../core/segment.ts';
 import { entriesPath, TILE_WIDTH } from '../../core/tree/tile.ts';
 import { archiveChain, makeChain, noteOf, type TestChain } from '../support/archive.ts';
+import { EVENT_SCHEMA_V2 } from '../support/event-v2.ts';
 import { type MemoryLog, MemoryObjectStore, TestLogger, TestMetrics, testClock } from '../support/memory.ts';
-import { testSigner } from '../support/producer.ts';
+import { makeWorld, type TestLane, testSigner } from '../support/producer.ts';
 import { checkTree, readNote } from '../support/tree-check.ts';
 
 const KEYS = logKeysOf(0);
@@ -62,6 +68,22 @@ function slowly(given: TestChain, before: (from: number) => void = () => undefin
   return { ...given, log: slow };
 }
 
+/** An archiver that is to be asked, or stopped, while it runs. */
+function archiverOf({ world, log: source, sources }: TestChain, objects: MemoryObjectStore, logger = new TestLogger()): Archiver {
+  return new Archiver({
+    origin: world.origin,
+    shards: 1,
+    log: source,
+    objects,
+    sources,
+    signers: world.logs,
+    clock: testClock(),
+    logger,
+    metrics: new TestMetrics(),
+    settings: { publishIntervalMs: 0 },
+  });
+}
+
 /** The same chain on a log of its own: a run trims it. */
 async function again(given: TestChain): Promise<TestChain> {
   const fresh = await makeChain(0, given.world);
@@ -105,6 +127,25 @@ describe('a start', () => {
     expect([...new Set(waits)]).toEqual([0]);
   });
 
+  test('that is stopped while it catches up ends without a word', async () => {
+    const given = await makeChain(9);
+    const objects = new MemoryObjectStore();
+    await archiveChain(await again(given), objects);
+    for (const size of ends(objects, 'snapshot')) objects.objects.delete(KEYS.snapshot(size));
+    const before = fixed(objects);
+    const stop = new AbortController();
+    const stopped = slowly(await again(given), (from) => {
+      if (from === 1) stop.abort();
+    });
+    const logger = new TestLogger();
+    const archiver = archiverOf(stopped, objects, logger);
+    await archiver.runShard(0, stop.signal);
+    expect(logger.lines).toEqual([]);
+    // What it had read is stored again under the names that it has; the note stays the longer one.
+    for (const [key, bytes] of before) expect([key, objects.objects.get(key)]).toEqual([key, bytes]);
+    expect(readNote(objects, KEYS.signed, log(given))?.size).toBe(given.state.head.size);
+  });
+
   test('that finds nothing new knows what is archived and attested', async () => {
     const given = await makeChain(7);
     const objects = new MemoryObjectStore();
@@ -112,6 +153,16 @@ describe('a start', () => {
     const { metrics } = await archiveChain(given, objects);
     expect(metrics.values.get('lineproof_archiver_archived_size')).toBe(ends(objects, 'manifest').at(-1));
     expect(metrics.values.get('lineproof_archiver_attested_size')).toBe(given.state.head.size);
+  });
+
+  test('on a chain that has no block yet waits for the first', async () => {
+    const given = await makeChain(0);
+    const objects = new MemoryObjectStore();
+    const { logger } = await archiveChain(given, objects);
+    expect([logger.lines, objects.objects.size]).toEqual([[], 0]);
+    await given.grow(['first']);
+    await archiveChain(given, objects);
+    expect(readNote(objects, KEYS.checkpoint, log(given))?.size).toBe(given.state.head.size);
   });
 
   test('is refused by a note over another root though nothing came after the snapshot', async () => {
@@ -195,31 +246,42 @@ test('a checkpoint of the same size that shows more signatures is left as it is'
 });
 
 describe('what a note covers', () => {
+  /** What a run tells at the end of the chain: leaves attested, offset they reach to, leaves in closed segments. */
+  async function told(given: TestChain, objects: MemoryObjectStore): Promise<unknown> {
+    const stop = new AbortController();
+    const answers: unknown[] = [];
+    const idle = slowly(given, (from) => {
+      if (from < given.blocks.length) return;
+      answers.push([archiver.attestedSize(0), archiver.attestedTo(0), archiver.archivedSize(0)]);
+      if (answers.length === 2) stop.abort();
+    });
+    const archiver = archiverOf(idle, objects);
+    await archiver.runShard(0, stop.signal);
+    return answers.at(-1);
+  }
+
   test('is told as far as it is signed, with what is in closed segments', async () => {
     const given = await makeChain(7);
     const objects = new MemoryObjectStore();
-    const stop = new AbortController();
-    const told: unknown[] = [];
-    const { world } = given;
-    const idle = slowly(given, (from) => {
-      if (from < given.blocks.length) return;
-      told.push([archiver.attestedSize(0), archiver.attestedTo(0), archiver.archivedSize(0)]);
-      if (told.length === 2) stop.abort();
-    });
-    const archiver = new Archiver({
-      origin: world.origin,
-      shards: 1,
-      log: idle.log,
-      objects,
-      sources: given.sources,
-      signers: world.logs,
-      clock: testClock(),
-      logger: new TestLogger(),
-      metrics: new TestMetrics(),
-      settings: { publishIntervalMs: 0 },
-    });
-    await archiver.runShard(0, stop.signal);
-    expect(told.at(-1)).toEqual([given.state.head.size, given.blocks.length, ends(objects, 'manifest').at(-1)]);
+    const answer = await told(given, objects);
+    expect(answer).toEqual([given.state.head.size, given.blocks.length, ends(objects, 'manifest').at(-1)]);
+  });
+
+  test('is told after a start that found nothing new', async () => {
+    const given = await makeChain(1);
+    await given.grow(['last'], 60);
+    const objects = new MemoryObjectStore();
+    await archiveChain(given, objects);
+    const { size } = given.state.head;
+    expect(ends(objects, 'snapshot')).toEqual([size]);
+    expect(await told(given, objects)).toEqual([size, given.blocks.length, size]);
+  });
+
+  test('is everything that was read, when the run ends before the next note is due', async () => {
+    const given = await makeChain(2);
+    const objects = new MemoryObjectStore();
+    await archiveChain(given, objects, { settings: { publishIntervalMs: 3_600_000 } });
+    expect(checkTree(objects, KEYS.folder, KEYS.checkpoint, log(given))).toHaveLength(given.state.head.size);
   });
 
   test('is signed once in an interval, however many blocks come', async () => {
@@ -373,5 +435,56 @@ describe('a segment that closes', () => {
     await archiveChain(given, objects);
     expect(readNote(objects, KEYS.checkpoint, log(given))?.size).toBe(state.head.size);
     expect(asked).toBe(2);
+  });
+
+  test('has an events file for each schema, each with its own events', async () => {
+    const world = await makeWorld({
+      schemas: [EVENT_SCHEMA, EVENT_SCHEMA_V2],
+      policy: (policy) => ({ ...policy, segmentMaxAgeMs: 60_000 }),
+    });
+    const given = await makeChain(0, world);
+    const lanes = [world.lane('first'), world.lane('second')];
+    for (let i = 0; i < 5; i++) {
+      const [lane, schema] = [lanes[i % 2], world.schemas[i % 2]] as [TestLane, EventSchema];
+      const events = [`${i}.0`, `${i}.1`].map((word) => schema.encode(world.event('a', word)));
+      await given.add([await lane.next(events, { schema: schema.digest })]);
+    }
+    const objects = new MemoryObjectStore();
+    await archiveChain(given, objects);
+    const [key, stored] = [...objects.objects].find(([each]) => parseArchiveKey(each).kind === 'manifest') as [string, Uint8Array];
+    const manifest = parseManifest(decodeEnvelope(stored, 'manifest').payload);
+    expect([key, manifest.schemas]).toEqual([KEYS.manifest(0, manifest.end), [EVENT_SCHEMA.hex, EVENT_SCHEMA_V2.hex].toSorted()]);
+    const covered = given.blocks.filter(({ seal }) => seal.firstIndex < manifest.end);
+    for (const schema of world.schemas) {
+      const bytes = objects.objects.get(KEYS.events(0, manifest.end, schema.hex)) as Uint8Array;
+      const sync = segmentSyncMarker(manifest.origin, 0, manifest.end, fromHex(manifest.root));
+      const events: (Uint8Array | null)[] = [];
+      const read = readContainer(
+        archivedEventSchema(schema.text),
+        sync,
+        (at, length) => bytes.subarray(at, at + length),
+        (data) => inflateRawSync(data),
+      );
+      for await (const { records } of read) events.push(...records.map((record) => decodeArchivedEvent(record).event));
+      const own = covered.flatMap(({ block, links }) =>
+        block.events.filter((_, i) => toHex(links[i]?.schema as Uint8Array) === schema.hex),
+      );
+      expect(events).toEqual(own);
+      expect(own.length).toBeGreaterThan(0);
+    }
+  });
+
+  test('waits for a store that does not give its files back yet', async () => {
+    const given = await makeChain(5);
+    const objects = new MemoryObjectStore();
+    let held = 0;
+    const { get } = objects;
+    objects.get = async (key, range) => {
+      if (parseArchiveKey(key).kind === 'evidence' && held++ === 0) return undefined;
+      return get.call(objects, key, range);
+    };
+    const { logger } = await archiveChain(given, objects);
+    expect(logger.lines).toEqual(['warn archiver holds']);
+    expect(ends(objects, 'manifest').length).toBeGreaterThan(0);
   });
 });
