@@ -235,7 +235,8 @@ async function io<T>(what: string, action: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (error instanceof LineproofError) throw error;
     const code = codeOf(error);
-    const message = error instanceof Error ? error.message : String(error);
-    throw new LineproofError(code === 'ENOSPC' || code === 'EDQUOT' ? 'DISK_FULL' : 'IO_FAILED', `cannot ${what}: ${message}`, {}, error);
+    if (code === 'ENOSPC' || code === 'EDQUOT')
+      throw new LineproofError('DISK_FULL', `cannot ${what}: the disk is full; free some space`, {}, error);
+    throw new LineproofError('IO_FAILED', `cannot ${what}: ${error instanceof Error ? error.message : String(error)}`, {}, error);
   }
 }
