@@ -8,9 +8,9 @@ import { encodeBundle, entriesPath, TILE_WIDTH, tilePath } from '../../core/tree
 import { MemoryObjectStore } from '../support/memory.ts';
 
 const FOLDER = 'logs/0';
-/** One full bundle and tile, and a begun one: published at 40, 260 and the end. */
-const SIZES = [40, TILE_WIDTH + 4, TILE_WIDTH + 44] as const;
-const [EARLY, MIDDLE, SIZE] = SIZES;
+/** One full bundle and tile, and a begun one: published at 40, with the first full, at 260 and the end. */
+const SIZES = [40, TILE_WIDTH, TILE_WIDTH + 4, TILE_WIDTH + 44] as const;
+const [EARLY, , MIDDLE, SIZE] = SIZES;
 
 const leaves = Array.from({ length: SIZE }, (_, i) => utf8(`leaf ${i}`));
 /** As many leaves, another one at the end. */

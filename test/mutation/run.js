@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ARCHIVED, ARCHIVER_EQUIVALENTS, ARCHIVER_TESTS } from './archiver.js';
 import { AUDITED, EQUIVALENTS } from './auditor.js';
 import { changesOf } from './generated.js';
 
@@ -101,12 +102,12 @@ const ACCEPTANCE_CHANGES = [
 
 const ARCHIVER_CHECKS = {
   'core/archive-anchor.ts': /^ *if \(.*\) return undefined;\n/gm,
-  'core/chain-reader.ts': /^ *if \(verdict.*\n/gm,
+  'core/chain-reader.ts': /^ *if \(verdict.*;\n/gm,
   'archiver/write-once.ts': /^ *if \(.*\) return .*;\n/gm,
-  'archiver/stored-tree.ts': /^ *if \(.*\) throw .*;\n|^ *if \(.*\)\n.*throw .*;\n/gm,
+  'archiver/stored-tree.ts': /^ *(?:await )?checkBundle\(.*\);\n|^ *if \(.*\) throw .*;\n|^ *if \(.*\)\n.*throw .*;\n/gm,
   'archiver/shard-archiver.ts':
     /^ *(?:if \(.*\) )?(?:await )?(?:this\.#check[A-Z]\w*|readBack|putOnce|putNote|putEnvelope|checkAnchor)\(.*\);\n|^ *if \(.*\) await this\.#(?:checkNotTrimmed|writeSnapshot).*\n|^ *this\.#\w+(?:\.\w+)? ?(?:\+?=|\().*;\n/gm,
-  'archiver/segment-counts.ts': /^ *(?:if \(.*\) |for \(.*\) )?this\.#.*;\n/gm,
+  'archiver/segment-counts.ts': /^ *(?:if \((?!receipt).*\) |for \(.*\) )?this\.#.*;\n/gm,
 };
 
 const ARCHIVER_CHANGES = [
@@ -142,8 +143,11 @@ const ARCHIVER_CHANGES = [
   ['archiver/shard-archiver.ts', '(this.#places[1] as Place).appendedAt < cutoff', '(this.#places[0] as Place).appendedAt < cutoff'],
   ['archiver/shard-archiver.ts', 'head.appendedAt - (dedupWindowMs + clockSkewMs) * 1000', 'head.appendedAt'],
   ['archiver/shard-archiver.ts', 'head.inputTo - 1)', 'head.inputTo)'],
+  ['archiver/shard-archiver.ts', 'if (accepted.inputs.length > 0) this.#places', 'this.#places'],
+  ['archiver/shard-archiver.ts', "sources.policies.byDigest(head.policy ?? '') ?? ", ''],
   ['archiver/shard-archiver.ts', 'if (inputGeneration.generation === head.inputGeneration) ', ''],
-  ['archiver/shard-archiver.ts', 'if (point?.head.size !== head.size)', 'if (false)'],
+  ['archiver/shard-archiver.ts', 'if (point === undefined || point.head.size < head.size)', 'if (false)'],
+  ['archiver/shard-archiver.ts', 'point === undefined || point.head.size < head.size', 'point === undefined'],
 ];
 
 /** The rules of docs/sequencer.md, one by one taken away. */
@@ -194,8 +198,6 @@ const CHAINER_CHANGES = [
   ['chainer/dedup-window.ts', 'return Math.max(0, Math.floor((appendedAt - rules.windowMicros) / rules.slotMicros));', 'return 0;'],
   ['chainer/dedup-window.ts', "input.outcome === 'ACCEPTED' && ", ''],
   ['chainer/dedup-window.ts', 'slots.get(link.inputOffset) ?? 0', '0'],
-  ['archiver/shard-archiver.ts', 'if (accepted.inputs.length > 0) this.#places', 'this.#places'],
-  ['archiver/shard-archiver.ts', "sources.policies.byDigest(head.policy ?? '') ?? ", ''],
   // Order within a block.
   ['chainer/order.ts', "const outcome = seen ? 'REPEATED' : judgeLane(", 'const outcome = judgeLane('],
   ['chainer/order.ts', 'this.#lanes.get(lane) ?? ', ''],
@@ -261,7 +263,13 @@ const CHAINER_CHANGES = [
 
 const SUITES = {
   acceptance: { checks: ACCEPTANCE_CHECKS, changes: ACCEPTANCE_CHANGES, tests: ['test/unit/accept'] },
-  archiver: { checks: ARCHIVER_CHECKS, changes: ARCHIVER_CHANGES, tests: ['test/embedded/archiver', 'test/fault/archiver'] },
+  archiver: {
+    checks: ARCHIVER_CHECKS,
+    changes: ARCHIVER_CHANGES,
+    tests: ARCHIVER_TESTS,
+    generated: Object.fromEntries(ARCHIVED.map((file) => [file, ARCHIVER_TESTS])),
+    equivalents: ARCHIVER_EQUIVALENTS,
+  },
   chainer: {
     checks: {},
     changes: CHAINER_CHANGES,
@@ -293,38 +301,48 @@ const AT_ONCE = 2;
 
 function mutations({ checks, changes, tests, generated = {}, equivalents = [] }) {
   const found = [];
+  const seen = new Set();
+  /** Line `by` before the one that holds `at`. */
+  const lineAt = (text, at, by = 0) => text.split('\n')[text.slice(0, at).split('\n').length - 1 - by]?.trim() ?? '';
+  const add = (file, own, [from, to, then], change, line, name) => {
+    const before = readFileSync(file, 'utf8');
+    const text = before.slice(0, from) + then + before.slice(to);
+    const known = `${file}\n${text}`;
+    if (text === before || seen.has(known)) return;
+    seen.add(known);
+    if (!equivalents.some(([where, what, there]) => where === file && what === change && line.includes(there)))
+      found.push({ file, tests: own, name, text });
+  };
   for (const [file, pattern] of Object.entries(checks)) {
     const text = readFileSync(file, 'utf8');
-    for (const match of text.matchAll(pattern)) {
-      found.push({
-        file,
-        tests,
-        name: `without ${match[0].trim()}`,
-        text: text.slice(0, match.index) + text.slice(match.index + match[0].length),
-      });
+    for (const { 0: match, index } of text.matchAll(pattern)) {
+      const change = `without ${oneLine(match)}`;
+      const before = lineAt(text, index, 1);
+      add(file, tests, [index, index + match.length, ''], change, before, `${change}, after ${before}`);
     }
   }
   for (const [file, from, to] of changes) {
     const text = readFileSync(file, 'utf8');
-    if (!text.includes(from)) throw new Error(`${file} has no ${from}`);
-    found.push({ file, tests, name: `${from.trim()} -> ${to.trim() || '(nothing)'}`, text: text.replace(from, () => to) });
+    const at = text.indexOf(from);
+    if (at < 0) throw new Error(`${file} has no ${from}`);
+    const change = `${oneLine(from)} -> ${oneLine(to) || '(nothing)'}`;
+    add(file, tests, [at, at + from.length, to], change, lineAt(text, at), change);
   }
   for (const [file, own] of Object.entries(generated)) {
     const text = readFileSync(file, 'utf8');
-    const seen = new Set([text]);
     for (const [from, to, then] of changesOf(text)) {
-      const changed = text.slice(0, from) + then + text.slice(to);
-      const change = `${text.slice(from, to).replaceAll(/\s+/g, ' ').trim()} -> ${then || '(nothing)'}`;
-      const line = text.slice(text.lastIndexOf('\n', from - 1) + 1, text.indexOf('\n', from)).trim();
-      if (seen.has(changed)) continue;
-      seen.add(changed);
+      const change = `${oneLine(text.slice(from, to))} -> ${then || '(nothing)'}`;
+      const line = lineAt(text, from);
       const name = `${text.slice(0, from).split('\n').length}: ${change}, in ${line}`;
-      if (!equivalents.some(([where, what, there]) => where === file && what === change && line.includes(there)))
-        found.push({ file, tests: own, name, text: changed });
+      add(file, own, [from, to, then], change, line, name);
     }
   }
   const only = process.argv[3];
   return only === undefined ? found : found.filter(({ file }) => file === only);
+}
+
+function oneLine(text) {
+  return text.replaceAll(/\s+/g, ' ').trim();
 }
 
 /** What the tests say in `copy` with the mutation: green, red, or no end within `limitMs`. */
