@@ -1,5 +1,7 @@
 export default {
   testEnvironment: 'node',
+  // Who hangs is found all the same; a busy machine is not a failure.
+  testTimeout: 60_000,
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^#crypto$': '<rootDir>/core/crypto/node.ts' },
   transform: {
