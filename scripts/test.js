@@ -1,34 +1,71 @@
 // Runs every test of the project and ends in one line that counts them. With CI=true a skipped test is a failure.
+// Files in which a test failed are run once more, alone: what fails twice has failed, what passes then is named, for it depends on the machine's load.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
+const JEST = ['--experimental-vm-modules', '--no-warnings=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
+/** More failures than this are no accident. */
+const MOST_AGAIN = 4;
 const folder = mkdtempSync(join(tmpdir(), 'lineproof-test-'));
-const report = join(folder, 'report.json');
-const jest = ['--experimental-vm-modules', '--no-warnings=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
-const { status } = spawnSync(process.execPath, [...jest, '--json', `--outputFile=${report}`, ...process.argv.slice(2)], {
-  stdio: ['ignore', 'ignore', 'inherit'],
-});
 
-let counts = { numPassedTests: 0, numFailedTests: 1, numPendingTests: 0, numTodoTests: 0, testResults: [] };
-try {
-  counts = JSON.parse(readFileSync(report, 'utf8'));
-} catch {
-  process.stdout.write('test: the runner wrote no report\n');
+/** Runs jest and gives its results by file; undefined where it wrote none, or failed by itself. */
+function run(name, args) {
+  const report = join(folder, `${name}.json`);
+  const { status } = spawnSync(process.execPath, [...JEST, '--json', `--outputFile=${report}`, ...args], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  try {
+    const { testResults } = JSON.parse(readFileSync(report, 'utf8'));
+    // What goes wrong outside of all tests, as in the end of a stack, fails the run.
+    if (status !== 0 && testResults.every((result) => result.status !== 'failed')) return undefined;
+    return testResults;
+  } catch {
+    process.stdout.write('test: the runner wrote no report\n');
+    return undefined;
+  }
 }
+
+function outcomes(results, ...wanted) {
+  return results.flatMap(({ assertionResults }) => assertionResults).filter(({ status }) => wanted.includes(status));
+}
+
+/** Failed tests, and files that could not be run at all. */
+function failuresOf(results) {
+  return outcomes(results, 'failed').length + results.filter(isBroken).length;
+}
+
+function isBroken({ status, assertionResults }) {
+  return status === 'failed' && !assertionResults.some((test) => test.status === 'failed');
+}
+
+/** The results with those of a second run for files that failed in the first. */
+function again(results) {
+  const failed = results.filter(({ status }) => status === 'failed');
+  if (failed.length === 0 || failed.length > MOST_AGAIN) return results;
+  const paths = failed.map(({ name }) => relative('.', name));
+  process.stdout.write(`test: once more, alone: ${paths.join(' ')}\n`);
+  const second = run('second', ['--runTestsByPath', ...paths]);
+  if (second === undefined) return results;
+  for (const { name, status } of second)
+    if (status === 'passed') process.stdout.write(`passed only when run again: ${relative('.', name)}\n`);
+  return results.map((result) => second.find(({ name }) => name === result.name) ?? result);
+}
+
+const first = run('first', process.argv.slice(2));
+const results = first === undefined ? [] : again(first);
 rmSync(folder, { recursive: true, force: true });
 
-const skipped = counts.numPendingTests + counts.numTodoTests;
 /** Skipped tests by what they stand under, which for a suite that needs servers says what this machine lacks. */
 const skippedBelow = new Map();
-for (const { ancestorTitles, fullName, status: outcome } of counts.testResults.flatMap(({ assertionResults }) => assertionResults)) {
-  if (outcome !== 'pending' && outcome !== 'todo') continue;
+const skipped = outcomes(results, 'pending', 'todo');
+for (const { ancestorTitles, fullName } of skipped) {
   const group = ancestorTitles[0] ?? fullName;
   skippedBelow.set(group, (skippedBelow.get(group) ?? 0) + 1);
 }
 for (const [group, count] of skippedBelow) process.stdout.write(`skipped: ${group} (${count} ${count === 1 ? 'test' : 'tests'})\n`);
-const brokenSuites = counts.numRuntimeErrorTestSuites ?? 0;
-const failed = counts.numFailedTests + brokenSuites;
-process.stdout.write(`${counts.numPassedTests} passed, ${failed} failed, ${skipped} skipped\n`);
-process.exitCode = status !== 0 || failed > 0 || (process.env.CI === 'true' && skipped > 0) ? 1 : 0;
+const passed = outcomes(results, 'passed').length;
+const failed = first === undefined ? 1 : failuresOf(results);
+process.stdout.write(`${passed} passed, ${failed} failed, ${skipped.length} skipped\n`);
+process.exitCode = passed === 0 || failed > 0 || (process.env.CI === 'true' && skipped.length > 0) ? 1 : 0;
