@@ -161,10 +161,12 @@ const CHAINER_CHANGES = [
   // Identities are written after acceptance, looked up while they are in flight, and forgotten with a lost race.
   [
     'chainer/sequencer.ts',
-    'const identities = acceptedIdentities(accepted, -1, this.#window());',
-    'const identities = acceptedIdentities(accepted, -1, this.#window()); this.#pending.push(identities);',
+    'const identities = acceptedIdentities(accepted, -1, this.#window(), keys);',
+    'const identities = acceptedIdentities(accepted, -1, this.#window(), keys); this.#pending.push(identities);',
   ],
-  ['chainer/sequencer.ts', 'const flights = this.#inflight.map(({ identities }) => identities.hits);', 'const flights = [];'],
+  ['chainer/sequencer.ts', '...this.#inflight.map(({ identities }) => identities.hits), ', ''],
+  ['chainer/sequencer.ts', ', ...this.#pending.map(({ hits }) => hits)', ''],
+  ['chainer/sequencer.ts', ' && hit.slot >= dropBelowSlot', ''],
   ['chainer/sequencer.ts', '    this.#inflight = [];\n', ''],
   ['chainer/sequencer.ts', '    this.#inflight = [];\n    this.#input = [];\n', '    this.#inflight = [];\n'],
   ['chainer/sequencer.ts', '    else this.#forgetFlights();\n', ''],
@@ -197,14 +199,14 @@ const CHAINER_CHANGES = [
   ['chainer/dedup-window.ts', '(appendedAt - rules.windowMicros)', '(appendedAt)'],
   ['chainer/dedup-window.ts', 'return Math.max(0, Math.floor((appendedAt - rules.windowMicros) / rules.slotMicros));', 'return 0;'],
   ['chainer/dedup-window.ts', "input.outcome === 'ACCEPTED' && ", ''],
-  ['chainer/dedup-window.ts', 'slots.get(link.inputOffset) ?? 0', '0'],
+  ['chainer/dedup-window.ts', 'slots.get(inputOffset) ?? 0', '0'],
   // Order within a block.
   ['chainer/order.ts', "const outcome = seen ? 'REPEATED' : judgeLane(", 'const outcome = judgeLane('],
   ['chainer/order.ts', 'this.#lanes.get(lane) ?? ', ''],
-  ['chainer/order.ts', '    this.#own.set(keyText(headerKey), { logIndex: -1, digest: hash.subarray(0, 16) });\n', ''],
+  ['chainer/order.ts', '    this.#own.set(keyText(headerKey), { logIndex: -1, digest: hash.slice(0, 16) });\n', ''],
   [
     'chainer/order.ts',
-    '    this.#own.set(keyText(dedupKeyOfEvent(stream, id)), { logIndex, digest: event.digest.subarray(0, 16) });\n',
+    '      this.#own.set(keyText(key), { logIndex: this.#view.head.size + this.links.length - 1, digest: event.digest.subarray(0, 16) });\n',
     '',
   ],
   ['chainer/order.ts', "equal(hit.digest, digest.subarray(0, 16)) ? 'DUPLICATE' : 'CONFLICT'", "'DUPLICATE'"],
