@@ -9,12 +9,14 @@ import { openKafkaLog } from '../../adapters/kafka-log.ts';
 import { openS3ObjectStore } from '../../adapters/s3-object-store.ts';
 import { logKeysOf, parseArchiveKey } from '../../core/archive-keys.ts';
 import { decodeBlock } from '../../core/block.ts';
+import { equal } from '../../core/bytes.ts';
 import { decodeEnvelope } from '../../core/dsse.ts';
 import { unframe } from '../../core/framing.ts';
 import { decodeLeaf, type Seal } from '../../core/leaf.ts';
 import { type ManifestCounts, parseManifest } from '../../core/manifest.ts';
 import { type Log, type LogRecord, TOPICS } from '../../core/ports/log.ts';
 import type { ObjectStore } from '../../core/ports/object-store.ts';
+import { leafHash } from '../../core/tree/hash.ts';
 import type { Verdict } from '../../core/verdict.ts';
 import { type CommandResult, lineproof, MAIN, temporaryFolder } from './command.ts';
 import { TestLogger } from './memory.ts';
@@ -136,9 +138,10 @@ export class ClusterService {
 }
 
 /** The seal of a block; undefined where a record is none. */
-function sealOf(value: Uint8Array): Seal | undefined {
+function sealOf(value: Uint8Array): { readonly seal: Seal; readonly hash: Uint8Array } | undefined {
   try {
-    return decodeLeaf(decodeBlock(unframe(value).payload).seal) as Seal;
+    const { seal } = decodeBlock(unframe(value).payload);
+    return { seal: decodeLeaf(seal) as Seal, hash: leafHash(seal) };
   } catch {
     return undefined;
   }
@@ -147,12 +150,12 @@ function sealOf(value: Uint8Array): Seal | undefined {
 /** Follows the chain topic as it grows: what stands in it, the beaten blocks apart. */
 export class ChainTail {
   readonly #log: Log;
-  readonly #at: { offset: number; size: number }[];
+  readonly #at: { offset: number; size: number; seal: Uint8Array }[];
   readonly seals: Seal[][];
 
   constructor(log: Log, shards: number) {
     this.#log = log;
-    this.#at = Array.from({ length: shards }, () => ({ offset: 0, size: 0 }));
+    this.#at = Array.from({ length: shards }, () => ({ offset: 0, size: 0, seal: new Uint8Array(32) }));
     this.seals = Array.from({ length: shards }, () => []);
   }
 
@@ -161,10 +164,12 @@ export class ChainTail {
     for (const [shard, at] of this.#at.entries()) {
       for (const record of await this.#log.read(TOPICS.chain, shard, at.offset, { maxBytes: READ_BYTES, waitMs: 0 })) {
         at.offset = record.offset + 1;
-        const seal = sealOf(record.value);
-        if (seal?.firstIndex !== at.size) continue;
-        at.size += seal.links + 1;
-        this.seals[shard]?.push(seal);
+        const found = sealOf(record.value);
+        // A beaten block may begin where the log has come to by another way.
+        if (found === undefined || found.seal.firstIndex !== at.size || !equal(found.seal.previous, at.seal)) continue;
+        at.size += found.seal.links + 1;
+        at.seal = found.hash;
+        this.seals[shard]?.push(found.seal);
       }
     }
     return this.seals.flat().reduce((sum, { links }) => sum + links, 0);
