@@ -43,7 +43,8 @@ export const statusCommand: Command = {
   settings: CLUSTER_SETTINGS,
   notes: [
     'LAG      messages that wait for a chainer, and the age of the oldest',
-    'SIZE     leaves of the log; ATTESTED: covered by a signed checkpoint; ARCHIVED: in closed segments',
+    'SIZE     leaves of the log as its last blocks say, for a moment too many after two chainers met; ATTESTED: covered by a signed checkpoint;',
+    '         ARCHIVED: in closed segments',
     'CHECKED  age of the newest block that the newest checkpoint covers: it grows while the log is silent, too',
   ],
   run: async (invocation: Invocation): Promise<number> => {
