@@ -38,6 +38,7 @@ class KafkaShardGroup implements ShardGroup {
   #owned: ReadonlySet<number> = new Set();
   #heardMs = 0;
   readonly #offsets = new Map<number, number>();
+  #consumer: Consumer | undefined;
 
   constructor(options: ShardGroupOptions) {
     this.#options = options;
@@ -50,6 +51,14 @@ class KafkaShardGroup implements ShardGroup {
 
   committed(shard: number, offset: number): void {
     this.#offsets.set(shard, offset);
+  }
+
+  async members(): Promise<number | undefined> {
+    try {
+      return (await this.#consumer?.describeGroup())?.members.length;
+    } catch (error) {
+      throw kafkaError(`describe the group ${this.#options.groupId}`, error);
+    }
   }
 
   async join(changed: (shards: ReadonlySet<number>) => Promise<void>, signal: AbortSignal): Promise<void> {
@@ -72,10 +81,12 @@ class KafkaShardGroup implements ShardGroup {
       await consumer.connect();
       await consumer.subscribe({ topics: [topic], fromBeginning: true });
       await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: async () => undefined });
+      this.#consumer = consumer;
       await this.#stay(consumer, failed, signal);
     } catch (error) {
       throw kafkaError(`share the shards as ${groupId}`, error);
     } finally {
+      this.#consumer = undefined;
       await this.#assign(new Set(), changed);
       await this.#commit(consumer);
       await consumer.disconnect().catch(() => undefined);

@@ -157,6 +157,7 @@ export class Sequencer {
   #recoveredAt: number | undefined;
   #stateWrittenMs = 0;
   #confirmedMs = 0;
+  #toldPolicy = 0;
   #lookedAroundMs = Number.NEGATIVE_INFINITY;
   /** Whether our clock was found to be wrong when we last looked. */
   #clockOff = false;
@@ -696,7 +697,17 @@ export class Sequencer {
     if (now - this.#lookedAroundMs < this.#o.settings.policyIntervalMs) return;
     this.#lookedAroundMs = now;
     if (await this.#o.sources.refreshPolicies()) await this.#o.sources.refreshSchemas();
+    this.#tellPolicy();
     await this.#checkClock();
+  }
+
+  /** Names the policy that input is judged by from now on: who published it waits for that. */
+  #tellPolicy(): void {
+    const { logger, shard, sources } = this.#o;
+    const { version } = sources.policies.latest.policy;
+    if (version === this.#toldPolicy) return;
+    this.#toldPolicy = version;
+    logger.info('policy in force', { shard, version });
   }
 
   /** Our clock dates blocks: where it and the index's differ by more than the policy allows, one is wrong, and the shard holds. */

@@ -5,7 +5,7 @@ import { readKeyFile, writeKeyFile } from '../adapters/key-files.ts';
 import { encodeEnvelope, signEnvelope } from '../core/dsse.ts';
 import { LineproofError } from '../core/errors.ts';
 import { EVENT_SCHEMA } from '../core/event-schema.ts';
-import { encodePolicy, newPolicy, type Policy } from '../core/policy.ts';
+import { encodePolicy, newPolicy, type Policy, type ProducerEntry } from '../core/policy.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import { type ClusterReaders, openClusterReaders, registerSchemas } from './cluster.ts';
@@ -15,13 +15,15 @@ import { type Command, type Invocation, stringOption, stringOptions } from './co
 import { makeEmbeddedKeys, readEmbeddedKeys } from './embedded-keys.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
+import { nextPolicy, policyChanges, publishPolicy, readPolicyFile, readRootKeys, signPolicy } from './policy-publication.ts';
 import { shardsOption } from './topics-command.ts';
 
-/** `lineproof policy init|show`. */
+/** `lineproof policy init|show|publish`. */
 export const policyCommand: Command = {
   name: 'policy',
-  summary: 'Make the first policy of a cluster and its keys, or show the newest',
-  usage: 'policy init [--origin NAME] [--shards N] [--producer NAME]... | policy show [OPTIONS]',
+  summary: 'Make the first policy of a cluster and its keys, show the newest, or publish the next',
+  usage:
+    'policy init [--origin NAME] [--shards N] [--producer NAME]... | policy show [--json] | policy publish [FILE] [--producer NAME]... [OPTIONS]',
   options: [
     { name: 'origin', type: 'string', value: 'NAME', help: 'name of the log, which never changes (local/<8 hex of the root key>)' },
     { name: 'shards', type: 'string', value: 'N', help: 'shards of the log, a number that never changes (16)' },
@@ -44,25 +46,40 @@ export const policyCommand: Command = {
       value: 'MS',
       help: "how long a repeated event is recognised (the format's default: 3600000)",
     },
+    {
+      name: 'sign-with',
+      type: 'string',
+      multiple: true,
+      value: 'FILE',
+      help: 'publish: a root key to sign with; may be repeated, where the policy wants several (root.key)',
+    },
+    { name: 'dry-run', type: 'boolean', help: 'publish: check everything and print what would change' },
     { name: 'json', type: 'boolean', help: 'print JSON' },
   ],
   settings: CLUSTER_SETTINGS,
   notes: [
     'init makes root.key, collector.key, chainer.key and log-<shard>.key where there are no keys, registers the schemas, and publishes version 1.',
     'Then give each service the one key that it needs, and keep root.key away from all of them. A producer finds its key as collector.key.',
+    'publish needs root.key. FILE is what show --json prints, edited: the command numbers it, signs it, and services take it up while they run.',
+    'Keys are never removed: set their "status" to "RETIRED", or to "COMPROMISED". Origin and shards never change.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
-    const [action, ...more] = invocation.operands;
-    if ((action !== 'init' && action !== 'show') || more.length > 0) throw new LineproofError('USAGE', 'policy takes init or show');
+    const [name = '', ...more] = invocation.operands;
+    const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
+    if (action === undefined || more.length > (name === 'publish' ? 1 : 0))
+      throw new LineproofError('USAGE', 'policy takes init, show, or publish with at most one file');
     const { values } = loadClusterSettings(invocation);
     const cluster = await openClusterReaders(values);
     try {
-      return action === 'init' ? await init(invocation, values, cluster) : await show(invocation, values, cluster);
+      return await action(invocation, values, cluster);
     } finally {
       await cluster.close();
     }
   },
 };
+
+type Action = (invocation: Invocation, settings: ClusterSettings, cluster: ClusterReaders) => Promise<number>;
+const ACTIONS: Readonly<Record<string, Action>> = { init, show, publish };
 
 async function init(invocation: Invocation, settings: ClusterSettings, cluster: ClusterReaders): Promise<number> {
   if ((await cluster.log.bounds(TOPICS.control, 0)).end > 0)
@@ -77,18 +94,15 @@ async function init(invocation: Invocation, settings: ClusterSettings, cluster: 
   await makeEmbeddedKeys(folder, stringOption(invocation, 'origin') ?? '', shards);
   const keys = await readEmbeddedKeys(folder, shards);
   const more = await makeProducerKeys(folder, keys.origin, names);
-  const segmentMaxAgeMs = milliseconds(invocation, 'segment-max-age-ms');
-  const dedupWindowMs = milliseconds(invocation, 'dedup-window-ms');
   const policy = newPolicy({
     origin: keys.origin,
     shards,
     roots: [keys.root.verifierKey],
-    producers: [keys.collector, ...more].map(({ verifierKey }) => ({ key: verifierKey, streams: ['*', 'lineproof/*'] })),
+    producers: [keys.collector, ...more].map(({ verifierKey }) => ({ key: verifierKey, streams: ALL_STREAMS })),
     chainers: [keys.chainer.verifierKey],
     logs: keys.logs.map(({ verifierKey }) => verifierKey),
     schemas: [EVENT_SCHEMA.hex],
-    ...(segmentMaxAgeMs === undefined ? {} : { segmentMaxAgeMs }),
-    ...(dedupWindowMs === undefined ? {} : { dedupWindowMs }),
+    ...times(invocation),
   });
   await registerSchemas(cluster.registry);
   const envelope = await signEnvelope('policy', encodePolicy(policy), [keys.root]);
@@ -97,6 +111,12 @@ async function init(invocation: Invocation, settings: ClusterSettings, cluster: 
   if (invocation.options['json'] === true) stdout.write(`${JSON.stringify(policy, undefined, 2)}\n`);
   else stdout.write(`Published version 1 for ${policy.origin} with ${shards} shards\nPin this key: ${keys.root.verifierKey}\n`);
   return EXIT.ok;
+}
+
+const ALL_STREAMS = ['*', 'lineproof/*'];
+
+function newProducer(key: string): ProducerEntry {
+  return { key, status: 'ACTIVE', believed: null, streams: ALL_STREAMS, types: [], heartbeatMs: null };
 }
 
 const PRODUCER = /^[a-z][a-z0-9._-]{0,62}$/;
@@ -128,6 +148,13 @@ async function makeProducerKeys(folder: string, origin: string, names: readonly 
   return signers;
 }
 
+/** Times of a policy that the command line names. */
+function times(invocation: Invocation): { readonly segmentMaxAgeMs?: number; readonly dedupWindowMs?: number } {
+  const segmentMaxAgeMs = milliseconds(invocation, 'segment-max-age-ms');
+  const dedupWindowMs = milliseconds(invocation, 'dedup-window-ms');
+  return { ...(segmentMaxAgeMs === undefined ? {} : { segmentMaxAgeMs }), ...(dedupWindowMs === undefined ? {} : { dedupWindowMs }) };
+}
+
 /** A duration on the command line; what it may be is for the policy to say. Throws USAGE. */
 function milliseconds(invocation: Invocation, name: string): number | undefined {
   const given = stringOption(invocation, name);
@@ -148,6 +175,35 @@ async function show(invocation: Invocation, settings: ClusterSettings, cluster: 
       ? `${JSON.stringify(policy, undefined, 2)}\n`
       : describe(policy, existsSync(join(keysFolder(settings), 'root.key'))),
   );
+  return EXIT.ok;
+}
+
+async function publish(invocation: Invocation, settings: ClusterSettings, cluster: ClusterReaders): Promise<number> {
+  const { stdout, stderr } = invocation.terminal;
+  const [, path] = invocation.operands;
+  const names = producerNames(invocation);
+  const dry = invocation.options['dry-run'] === true;
+  if (dry && names.length > 0) throw new LineproofError('USAGE', '--producer makes keys: it does not go with --dry-run');
+  if (['origin', 'shards'].some((name) => stringOption(invocation, name) !== undefined))
+    throw new LineproofError('USAGE', 'origin and shards never change: --origin and --shards are for policy init');
+  const folder = keysFolder(settings);
+  const roots = await readRootKeys(folder, stringOptions(invocation, 'sign-with'));
+  const sources = await cluster.sources();
+  const { latest } = sources.policies;
+  const edited = path === undefined ? latest.policy : readPolicyFile(path);
+  const more = await makeProducerKeys(folder, latest.policy.origin, names);
+  const known = new Set(latest.policy.producers.map(({ key }) => key));
+  const added = more.filter(({ verifierKey }) => !known.has(verifierKey)).map(({ verifierKey }) => newProducer(verifierKey));
+  const policy = nextPolicy(latest, { ...edited, ...times(invocation), producers: [...edited.producers, ...added] });
+  const envelope = await signPolicy(sources.policies, policy, roots);
+  const changes = policyChanges(latest.policy, policy);
+  if (changes.length === 0) {
+    stderr.write(`lineproof: nothing to publish: version ${latest.policy.version} says the same\n`);
+    return EXIT.ok;
+  }
+  if (!dry) await publishPolicy(cluster.log, sources, envelope);
+  if (invocation.options['json'] === true) stdout.write(`${JSON.stringify(policy, undefined, 2)}\n`);
+  else stdout.write(`${changes.join('\n')}\n${dry ? 'Would publish' : 'Published'} version ${policy.version} of ${policy.origin}\n`);
   return EXIT.ok;
 }
 

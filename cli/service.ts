@@ -75,15 +75,25 @@ async function watch(
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    for (const shard of owned()) {
-      try {
-        await look(service, shard, progress);
-      } catch (error) {
-        service.logger.debug('lag not measured', { shard, reason: error instanceof Error ? error.message : String(error) });
-      }
-    }
+    for (const shard of owned()) await measured(service.logger, 'lag', () => look(service, shard, progress));
+    await measured(service.logger, 'group', () => countMembers(service));
     await systemClock.sleep(WATCH_MS, signal);
   }
+}
+
+/** Goes on where something cannot be measured this time. */
+async function measured(logger: Logger, what: string, measure: () => Promise<void>): Promise<void> {
+  try {
+    await measure();
+  } catch (error) {
+    logger.debug(`${what} not measured`, { reason: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+async function countMembers({ group, groupId, metrics }: ShardService): Promise<void> {
+  const members = await group.members();
+  if (members === undefined) metrics.forget('kafka_consumergroup_members', { consumergroup: groupId });
+  else metrics.set('kafka_consumergroup_members', members, { consumergroup: groupId });
 }
 
 async function look(service: ShardService, shard: number, progress: Map<number, Progress>): Promise<void> {

@@ -73,6 +73,7 @@ export const METRICS = {
     help: 'Age of the oldest record that the group has not consumed.',
     labels: ['consumergroup', 'topic', 'partition'],
   },
+  kafka_consumergroup_members: { kind: 'gauge', help: 'Processes in the group.', labels: ['consumergroup'] },
 } as const satisfies Record<string, MetricSpec>;
 
 export type MetricName = keyof typeof METRICS;

@@ -13,4 +13,6 @@ export interface ShardGroup {
   owns(shard: number): boolean;
   /** Tells the group how far the shard's input was consumed: `offset` is the first that was not. For those who watch lag; never throws. */
   committed(shard: number, offset: number): void;
+  /** How many processes share the shards, this one among them; undefined while it is not one of them. Throws UNAVAILABLE. */
+  members(): Promise<number | undefined>;
 }

@@ -127,6 +127,8 @@ describeOnStack('chainers and archivers as processes on Kafka, Redis, a registry
         const [, , , input] = await emitting;
         await until('all is linked', async () => (await tail.links()) >= unique);
         await cluster.archived(tail);
+        for (const service of [chainers[1], archivers[1]])
+          await until('both processes are counted', async () => (await service.metric('kafka_consumergroup_members')) === 2);
         for (const { lag, size, attested, archived } of await cluster.status()) expect([lag, attested, archived]).toEqual([0, size, size]);
         expect(killedAt).toBeGreaterThanOrEqual(0.1 * unique);
         expect(killedAt).toBeLessThan(0.9 * unique);

@@ -1,5 +1,5 @@
 // Breaks each rule of acceptance, archiver, chainer and auditor, one at a time, in a copy of the sources and expects a test to go red:
-// `node test/mutation/run.js [acceptance|archiver|chainer|auditor [FILE]]`.
+// `node test/mutation/run.js [acceptance|archiver|chainer|auditor [FILE]...]`.
 // Exit code 1 names the mutations that no test noticed.
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -298,7 +298,8 @@ const SILENT = [
   './test/mutation/given-order.cjs',
 ];
 /** A mutation that takes so many times as long as no mutation does not end. */
-const SLOWER = 5;
+const SLOWER = 4;
+const LEAST_MS = 20_000;
 const AT_ONCE = 2;
 
 function mutations({ checks, changes, tests, generated = {}, equivalents = [] }) {
@@ -339,8 +340,8 @@ function mutations({ checks, changes, tests, generated = {}, equivalents = [] })
       add(file, own, [from, to, then], change, line, name);
     }
   }
-  const only = process.argv[3];
-  return only === undefined ? found : found.filter(({ file }) => file === only);
+  const only = process.argv.slice(3);
+  return only.length === 0 ? found : found.filter(({ file }) => only.includes(file));
 }
 
 function oneLine(text) {
@@ -373,9 +374,17 @@ function copySources() {
   return copy;
 }
 
-async function work(copy, queue, limitMs) {
+/** How long these tests may take, by how long they take without a mutation. */
+async function limitOf(tests) {
+  const startedMs = Date.now();
+  if ((await judge(copies[0], { file: 'package.json', text: readFileSync('package.json'), tests })) !== 'SURVIVED')
+    throw new Error(`${tests.join(' ')} are red without any mutation`);
+  return Math.max(LEAST_MS, SLOWER * (Date.now() - startedMs));
+}
+
+async function work(copy, queue, limits) {
   for (let mutation = queue.pop(); mutation !== undefined; mutation = queue.pop()) {
-    const verdict = await judge(copy, mutation, limitMs);
+    const verdict = await judge(copy, mutation, limits.get(mutation.tests));
     if (verdict === 'SURVIVED') survivors += 1;
     process.stdout.write(`${verdict} ${mutation.file}: ${mutation.name.replaceAll(/\s+/g, ' ')}\n`);
   }
@@ -389,12 +398,9 @@ for (const [name, suite] of Object.entries(SUITES)) {
   if ((process.argv[2] ?? name) !== name) continue;
   const queue = mutations(suite).toReversed();
   if (queue.length === 0) continue;
-  const tests = [...new Set(queue.flatMap((mutation) => mutation.tests))];
-  const startedMs = Date.now();
-  if ((await judge(copies[0], { file: 'package.json', text: readFileSync('package.json'), tests })) !== 'SURVIVED')
-    throw new Error(`the tests of ${name} are red without any mutation`);
-  const limitMs = SLOWER * (Date.now() - startedMs);
-  await Promise.all(copies.map((copy) => work(copy, queue, limitMs)));
+  const limits = new Map();
+  for (const { tests } of queue) if (!limits.has(tests)) limits.set(tests, await limitOf(tests));
+  await Promise.all(copies.map((copy) => work(copy, queue, limits)));
 }
 for (const copy of [original, ...copies]) rmSync(copy, { recursive: true, force: true });
 process.stdout.write(`${survivors} survived\n`);

@@ -25,6 +25,10 @@ class HandedGroup implements ShardGroup {
   }
 
   committed(): void {}
+
+  async members(): Promise<number> {
+    return 1;
+  }
 }
 
 interface Scene {
