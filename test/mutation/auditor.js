@@ -1,8 +1,13 @@
 const TREE = ['test/unit/tree', 'test/property/tree'];
 const FORMATS = ['test/unit/formats', 'test/property/mutations'];
 const KEYS = ['test/unit/keys', 'test/property/keys'];
-const FORGED = ['test/embedded/verify-forged', 'test/embedded/verify-state', 'test/embedded/verify-trust', 'test/embedded/verify-hostile'];
-const ALL = ['test/embedded/verify-honest', ...FORGED, 'test/embedded/verify-altered'];
+export const FORGED = [
+  'test/embedded/verify-forged',
+  'test/embedded/verify-state',
+  'test/embedded/verify-trust',
+  'test/embedded/verify-hostile',
+];
+export const ALL = ['test/embedded/verify-honest', ...FORGED, 'test/embedded/verify-altered'];
 
 /** What the auditor is made of, and the tests that hold each file. */
 export const AUDITED = {

@@ -1,5 +1,5 @@
-// Breaks each rule of acceptance, archiver, chainer and auditor, one at a time, in a copy of the sources and expects a test to go red:
-// `node test/mutation/run.js [acceptance|archiver|chainer|auditor [FILE]...]`.
+// Breaks each rule of acceptance, archiver, chainer and auditor, one at a time, in a copy of the sources, and expects a test to go red:
+// `node test/mutation/run.js [acceptance|archiver|chainer|functions|auditor [FILE]...]`.
 // Exit code 1 names the mutations that no test noticed.
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ARCHIVED, ARCHIVER_EQUIVALENTS, ARCHIVER_TESTS } from './archiver.js';
 import { AUDITED, EQUIVALENTS } from './auditor.js';
-import { changesOf } from './generated.js';
+import { FUNCTIONS } from './functions.js';
+import { changesOf, emptied } from './generated.js';
 
 /** Statements that are one check: taken out whole. */
 const ACCEPTANCE_CHECKS = {
@@ -286,6 +287,8 @@ const SUITES = {
   },
 };
 
+/** What every one of these functions does is missed when it does nothing. */
+SUITES.functions = { checks: {}, changes: [], whole: FUNCTIONS };
 /** Every change by rule in these files; for each file the tests that are about it. About a thousand changes: name a file to make its own. */
 SUITES.auditor = { checks: {}, changes: [], generated: AUDITED, equivalents: EQUIVALENTS };
 
@@ -297,12 +300,11 @@ const SILENT = [
   '--testSequencer',
   './test/mutation/given-order.cjs',
 ];
-/** A mutation that takes so many times as long as no mutation does not end. */
 const SLOWER = 4;
 const LEAST_MS = 20_000;
 const AT_ONCE = 2;
 
-function mutations({ checks, changes, tests, generated = {}, equivalents = [] }) {
+function mutations({ checks, changes, tests, generated = {}, whole = {}, equivalents = [] }) {
   const found = [];
   const seen = new Set();
   /** Line `by` before the one that holds `at`. */
@@ -340,6 +342,11 @@ function mutations({ checks, changes, tests, generated = {}, equivalents = [] })
       add(file, own, [from, to, then], change, line, name);
     }
   }
+  for (const [file, own] of Object.entries(whole)) {
+    const text = readFileSync(file, 'utf8');
+    for (const [from, to, then, name] of emptied(text))
+      add(file, own, [from, to, then], `${name} does nothing`, name, `${name} does nothing`);
+  }
   const only = process.argv.slice(3);
   return only.length === 0 ? found : found.filter(({ file }) => only.includes(file));
 }
@@ -374,17 +381,27 @@ function copySources() {
   return copy;
 }
 
-/** How long these tests may take, by how long they take without a mutation. */
-async function limitOf(tests) {
-  const startedMs = Date.now();
-  if ((await judge(copies[0], { file: 'package.json', text: readFileSync('package.json'), tests })) !== 'SURVIVED')
-    throw new Error(`${tests.join(' ')} are red without any mutation`);
-  return Math.max(LEAST_MS, SLOWER * (Date.now() - startedMs));
+/** How long each test file takes without any mutation: their paths with milliseconds. Throws where one is red. */
+async function timesOf(copy, tests) {
+  const report = join(copy, 'report.json');
+  const verdict = await judge(copy, {
+    file: 'package.json',
+    text: readFileSync('package.json'),
+    tests: [`--json`, `--outputFile=${report}`, ...tests],
+  });
+  if (verdict !== 'SURVIVED') throw new Error('the tests are red without any mutation');
+  return JSON.parse(readFileSync(report, 'utf8')).testResults.map(({ name, startTime, endTime }) => [name, endTime - startTime]);
 }
 
-async function work(copy, queue, limits) {
+/** How long these tests may take: what takes much longer than without a mutation does not end. */
+function limitOf(tests, times) {
+  const own = times.filter(([name]) => tests.some((test) => name.includes(test)));
+  return LEAST_MS + SLOWER * own.reduce((sum, [, ms]) => sum + ms, 0);
+}
+
+async function work(copy, queue, times) {
   for (let mutation = queue.pop(); mutation !== undefined; mutation = queue.pop()) {
-    const verdict = await judge(copy, mutation, limits.get(mutation.tests));
+    const verdict = await judge(copy, mutation, limitOf(mutation.tests, times));
     if (verdict === 'SURVIVED') survivors += 1;
     process.stdout.write(`${verdict} ${mutation.file}: ${mutation.name.replaceAll(/\s+/g, ' ')}\n`);
   }
@@ -398,9 +415,8 @@ for (const [name, suite] of Object.entries(SUITES)) {
   if ((process.argv[2] ?? name) !== name) continue;
   const queue = mutations(suite).toReversed();
   if (queue.length === 0) continue;
-  const limits = new Map();
-  for (const { tests } of queue) if (!limits.has(tests)) limits.set(tests, await limitOf(tests));
-  await Promise.all(copies.map((copy) => work(copy, queue, limits)));
+  const times = await timesOf(copies[0], [...new Set(queue.flatMap(({ tests }) => tests))]);
+  await Promise.all(copies.map((copy) => work(copy, queue, times)));
 }
 for (const copy of [original, ...copies]) rmSync(copy, { recursive: true, force: true });
 process.stdout.write(`${survivors} survived\n`);

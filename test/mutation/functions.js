@@ -1,0 +1,35 @@
+import { ARCHIVED, ARCHIVER_TESTS } from './archiver.js';
+import { ALL, AUDITED, FORGED } from './auditor.js';
+
+const ACCEPT = ['test/unit/accept'];
+const FORMATS = ['test/unit/formats', 'test/property/mutations'];
+
+/** Every file whose functions take part in accepting, in archiving what was accepted, or in verifying; and the tests that hold it. */
+export const FUNCTIONS = {
+  'core/accept.ts': ACCEPT,
+  'core/batch-check.ts': ACCEPT,
+  'core/lane.ts': ACCEPT,
+  'core/state.ts': ACCEPT,
+  'core/chain-walk.ts': ['test/embedded/archiver.test', 'test/fault/sequencer-stops'],
+  ...Object.fromEntries(ARCHIVED.map((file) => [file, ARCHIVER_TESTS])),
+  ...AUDITED,
+  'auditor/shard-place.ts': ALL,
+  'core/avro/cursor.ts': FORMATS,
+  'core/avro/schema.ts': FORMATS,
+  'core/bytes.ts': ['test/unit/bytes', ...FORMATS],
+  'core/ed25519.ts': ['test/unit/crypto'],
+  'core/event.ts': FORMATS,
+  'core/event-schema.ts': ['test/unit/schemas', ...FORMATS],
+  'core/framing.ts': FORMATS,
+  'core/identity.ts': [...FORMATS, ...FORGED],
+  'core/key.ts': ['test/unit/keys', 'test/property/keys'],
+  'core/manifest.ts': ['test/unit/keys', ...FORGED],
+  'core/policy.ts': ['test/unit/policy'],
+  'core/policy-check.ts': ['test/unit/policy'],
+  'core/retired.ts': ['test/embedded/verify-state'],
+  'core/rules.ts': ['test/unit/accept', ...FORGED],
+  'core/segment.ts': ['test/unit/keys', ...FORGED],
+  'core/shard.ts': FORMATS,
+  'core/tree/frontier.ts': ['test/unit/tree', 'test/property/tree'],
+  'core/verdict.ts': ALL,
+};
