@@ -1,19 +1,29 @@
 import { describe, expect, test } from '@jest/globals';
 import { schemaKey } from '../../core/archive-keys.ts';
-import { encodeSignedBatch } from '../../core/batch.ts';
+import { type BatchHeader, encodeSignedBatch } from '../../core/batch.ts';
 import { utf8 } from '../../core/bytes.ts';
 import { type Event, eventDigest } from '../../core/event.ts';
 import { EVENT_SCHEMA } from '../../core/event-schema.ts';
 import type { EvidenceInput, Receipt } from '../../core/evidence.ts';
 import { frame } from '../../core/framing.ts';
 import type { Link } from '../../core/leaf.ts';
+import { LIMITS } from '../../core/limits.ts';
 import type { Manifest } from '../../core/manifest.ts';
-import { REASONS } from '../../core/reasons.ts';
+import { REASONS, reasonName } from '../../core/reasons.ts';
 import { shardOf } from '../../core/shard.ts';
 import { EVENT_SCHEMA_V2 } from '../support/event-v2.ts';
 import { acceptAnyway, inputOf } from '../support/forged-batch.ts';
 import { type Forgery, rechain } from '../support/forged-block.ts';
-import { BATCH_SCHEMA_ID, type BlockOptions, makeWorld, START_MICROS, type TestMessage, testId, testSigner } from '../support/producer.ts';
+import {
+  BATCH_SCHEMA_ID,
+  type BlockOptions,
+  makeWorld,
+  START_MICROS,
+  type TestMessage,
+  testId,
+  testSigner,
+  type World,
+} from '../support/producer.ts';
 import { narrow, required, richWorld, SECOND } from '../support/rich-archive.ts';
 import { codes, makeScene, type Scene } from '../support/scene.ts';
 
@@ -57,6 +67,29 @@ function refuse(forgery: Forgery, message: TestMessage, part: Pick<EvidenceInput
   forgery.events = forgery.events.slice(0, -message.events.length);
 }
 
+/** Messages that are refused, each for another reason. */
+async function faulty({ world }: Scene): Promise<BlockOptions['messages']> {
+  const batch = (word: string, header: Partial<BatchHeader> = {}, signer = world.producer): Promise<TestMessage> =>
+    world.lane(word, signer).next(world.events('a', word), header);
+  const good = await batch('good');
+  return [
+    new Uint8Array(LIMITS.messageBytes + 1),
+    new Uint8Array([1, 2, 3]),
+    frame(BATCH_SCHEMA_ID + 1, good.value.subarray(5)),
+    frame(BATCH_SCHEMA_ID, new Uint8Array(3)),
+    await world.message(new Uint8Array(3), good.events),
+    await batch('origin', { origin: 'example.org/other' }),
+    await batch('shard', { shard: 1 }),
+    await batch('large', { count: LIMITS.batchEvents + 1 }),
+    await batch('count', { count: 3 }),
+    await batch('count of a stranger', { count: 3 }, testSigner('stranger')),
+    await batch('stranger', {}, testSigner('stranger')),
+    forgedSignature(await batch('forged')),
+    await batch('schema', { schema: SEVENS }),
+    await batch('root', { root: SEVENS }),
+  ];
+}
+
 function firstOf(given: BlockOptions['messages']): TestMessage {
   return given[0] as TestMessage;
 }
@@ -77,6 +110,11 @@ describe('a chainer that breaks one rule of the log, everything signed again aro
     { name: 'the seal follows another one', failed: ['LOG SEAL_PREVIOUS'], spoil: ({ seal }) => (seal.previous = SEVENS) },
     { name: 'the seal states another root', failed: ['LOG SEAL_ROOT'], spoil: ({ seal }) => (seal.root = SEVENS) },
     { name: 'a block follows the final one', failed: ['LOG AFTER_FINAL'], options: () => ({ final: true }) },
+    {
+      name: 'the evidence cannot be read',
+      failed: ['ARCHIVE EVIDENCE_FORMAT', 'ARCHIVE MANIFEST_FIELD', 'COMPLETE GAP'],
+      spoil: (forgery) => (forgery.evidence = SEVENS),
+    },
     { name: 'the seal names a policy that is not there', failed: ['POLICY POLICY_MISSING'], spoil: ({ seal }) => (seal.policy = SEVENS) },
   ];
   test.each(rows)('$name: $failed', expectFound);
@@ -320,9 +358,13 @@ test('a lane is held for exactly as long as the policy says', async () => {
   expect(codes(await scene.end())).toEqual([]);
 });
 
+function worldOfTwoSchemas(): Promise<World> {
+  return makeWorld({ schemas: [EVENT_SCHEMA, EVENT_SCHEMA_V2], policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000 }) });
+}
+
 test('the schema of a batch misses, and no event was archived under it: ARCHIVE, naming it', async () => {
-  const world = await makeWorld({ schemas: [EVENT_SCHEMA, EVENT_SCHEMA_V2], policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000 }) });
-  const scene = await makeScene(world);
+  const scene = await makeScene(await worldOfTwoSchemas());
+  const { world } = scene;
   const fork = await world.lane('scene').next([], { schema: EVENT_SCHEMA_V2.digest });
   await scene.block([await scene.lane.next([], { schema: EVENT_SCHEMA_V2.digest }), fork]);
   await scene.end();
@@ -332,8 +374,16 @@ test('the schema of a batch misses, and no event was archived under it: ARCHIVE,
   expect([codes(verdict), verdict.findings.find(({ code }) => code === 'MISSING')?.place.object]).toEqual([['ARCHIVE MISSING'], object]);
 });
 
+test('events of two schemas take turns in a stream and a segment: OK', async () => {
+  const scene = await makeScene(await worldOfTwoSchemas());
+  const { world, lane } = scene;
+  const later = [EVENT_SCHEMA_V2.encode(world.event('a', 'later'))];
+  await scene.block([await scene.say('x'), await lane.next(later, { schema: EVENT_SCHEMA_V2.digest }), await scene.say('y')]);
+  expect(codes(await scene.end())).toEqual([]);
+});
+
 test('a link or an archived row is given another schema than its batch', async () => {
-  const world = await makeWorld({ schemas: [EVENT_SCHEMA, EVENT_SCHEMA_V2], policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000 }) });
+  const world = await worldOfTwoSchemas();
   const [scene, other] = [await makeScene(world), await makeScene(world)];
   await scene.block(await speech(scene), (forgery) => changeLink(forgery, 1, { schema: EVENT_SCHEMA_V2.digest }));
   expect(codes(await scene.end())).toContain('STREAMS LINK_SCHEMA');
@@ -412,7 +462,7 @@ describe('completeness', () => {
     {
       name: 'a link stands at a position that its batch does not have',
       failed: ['COMPLETE EVENTS_MISSING', 'COMPLETE POSITION'],
-      spoil: (forgery) => changeLink(forgery, 1, { position: 99 }),
+      spoil: (forgery) => changeLink(forgery, 1, { position: 2 }),
     },
     {
       name: 'a batch of a lane is left out',
@@ -520,6 +570,22 @@ describe('uniqueness', () => {
       spoil: (forgery, { archive }) => receiptOf(forgery, { original: archive.size }),
     },
     {
+      name: 'a receipt points to what comes later in its own batch',
+      failed: ['UNIQUE ORIGINAL_MISSING'],
+      messages: async (scene) => [await scene.say('early 1', 'x')],
+      spoil: (forgery, { archive }) => receiptOf(forgery, { original: archive.size }),
+    },
+    {
+      name: 'a receipt stands at the position of a link, and points to it',
+      failed: ['COMPLETE POSITION', 'UNIQUE ORIGINAL_MISSING'],
+      spoil: (forgery, { archive }) => {
+        const { event } = required(forgery.links[1]);
+        const original = archive.size + 1;
+        const receipt: Receipt = { position: 1, digest: event, id: testId('a y'), outcome: 'DUPLICATE', reason: 0, original };
+        changeInput(forgery, 0, { receipts: [receipt] });
+      },
+    },
+    {
       name: 'a receipt has another id than its original',
       failed: ['UNIQUE ORIGINAL_OTHER'],
       messages: doubled,
@@ -547,9 +613,9 @@ describe('uniqueness', () => {
       spoil: (forgery, _, given) => refuse(forgery, firstOf(given), { outcome: 'REPEATED' }),
     },
     {
-      name: 'a duplicate within one batch',
+      name: 'a duplicate within one batch, and in the next one of the block',
       failed: [],
-      messages: async (scene) => [await scene.say('x', 'x', 'y')],
+      messages: async (scene) => [await scene.say('x', 'x', 'y'), await scene.say('x')],
     },
   ];
   test.each(rows)('$name: $failed', expectFound);
@@ -631,15 +697,26 @@ describe('what was decided', () => {
       messages: async (scene) => [forgedSignature(await scene.say('x'))],
       spoil: (forgery) => changeInput(forgery, 0, { reason: REASONS.ROOT_WRONG }),
     },
+    ...([REASONS.HEADER_MALFORMED, REASONS.LANE_FORK] as const).map(
+      (reason): Violation => ({
+        name: `a message that can be taken apart is rejected without its header, as ${reasonName(reason)}`,
+        failed: ['COMPLETE GAP', 'POLICY REASON_WRONG'],
+        spoil: (forgery, _, given) => refuse(forgery, firstOf(given), { outcome: 'REJECTED', reason, batch: null }),
+      }),
+    ),
     {
-      name: 'a message that can be taken apart is rejected without its header',
+      name: 'a batch that jumps ahead in its lane is rejected as a fork',
       failed: ['COMPLETE GAP', 'POLICY REASON_WRONG'],
-      spoil: (forgery, _, given) => refuse(forgery, firstOf(given), { outcome: 'REJECTED', reason: REASONS.LANE_FORK, batch: null }),
+      messages: async (scene) => {
+        await scene.say('left out');
+        return [await scene.say('x')];
+      },
+      spoil: (forgery, _, given) => refuse(forgery, firstOf(given), { outcome: 'REJECTED', reason: REASONS.LANE_FORK }),
     },
     {
-      name: 'a batch with another number of events than it states is rejected as such',
+      name: 'what is no batch, and batches with every fault that their header shows, are rejected as such',
       failed: [],
-      messages: async ({ world }) => [await world.lane('miscounted').next(world.events('a', 'x'), { count: 3 })],
+      messages: faulty,
     },
     {
       name: 'a batch of another origin is called one with another number of events',
@@ -753,6 +830,13 @@ describe('an archiver that signs what the log does not give', () => {
     const scene = await makeScene();
     const verdict = await scene.end({ rows: (rows) => rows.map((row, i) => (i === 1 ? { ...row, event: event(scene) } : row)) });
     expect(codes(verdict)).toEqual(failed);
+  });
+
+  test('a receipt that points to a removed event cannot be judged, and is no finding', async () => {
+    const scene = await makeScene();
+    await scene.block([await scene.say('x'), await scene.say('x')]);
+    const verdict = await scene.end({ rows: ([first, ...rest]) => [{ ...required(first), event: null }, ...rest] });
+    expect(codes(verdict)).toEqual(['STREAMS EVENT_REMOVED']);
   });
 
   test.each([

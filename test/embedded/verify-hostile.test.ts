@@ -8,11 +8,12 @@ import { verifyArchive } from '../../auditor/verify.ts';
 import { exitCodeOf } from '../../cli/exit-codes.ts';
 import { logKeysOf, policyKey } from '../../core/archive-keys.ts';
 import { archivedEventSchema, encodeArchivedEvent } from '../../core/archived-event.ts';
-import { concat, toHex, utf8 } from '../../core/bytes.ts';
+import { concat, toBase64, toHex, utf8 } from '../../core/bytes.ts';
 import { formatCheckpoint } from '../../core/checkpoint.ts';
 import { encodeEnvelope, signEnvelope } from '../../core/dsse.ts';
 import { parseVerifierKey } from '../../core/key.ts';
 import { encodeLink } from '../../core/leaf.ts';
+import { LIMITS } from '../../core/limits.ts';
 import { signNote } from '../../core/note.ts';
 import { writeContainer } from '../../core/ocf.ts';
 import { encodePolicy, policyDigest } from '../../core/policy.ts';
@@ -42,6 +43,15 @@ function verify(store: ObjectStore, scene: Scene): Promise<Verdict> {
 
 function named({ findings }: Verdict, code: string): (string | undefined)[] {
   return findings.filter((finding) => finding.code === code && finding.severity === 'FAILED').map(({ place }) => place.object);
+}
+
+/** The note with signatures of strangers, so that it has `size` bytes. */
+function padded(note: Uint8Array, size: number): Uint8Array {
+  const rest = size - note.length;
+  const signature = toBase64(new Uint8Array(3000));
+  const lines = Math.ceil(rest / (signature.length + 250));
+  const lengths = Array.from({ length: lines }, (_, i) => Math.floor((rest + i) / lines));
+  return concat(note, ...lengths.map((length) => utf8(`— ${'s'.repeat(length - signature.length - 6)} ${signature}\n`)));
 }
 
 /** An archive whose listing says what it wants, and that counts what is read. */
@@ -84,6 +94,20 @@ describe('sizes that lie', () => {
       });
     }
     expect(kinds.size).toBeGreaterThanOrEqual(10);
+  });
+
+  test('a note of a byte more than a note may have is named', async () => {
+    const scene = await endedScene();
+    const { map } = scene.archive.objects;
+    map.set(KEYS.checkpoint, padded(required(map.get(KEYS.checkpoint)), LIMITS.noteBytes + 1));
+    expect(named(await scene.verify(), 'TOO_LARGE')).toEqual([KEYS.checkpoint]);
+  });
+
+  test('an object that is not listed is not there, and only the one that should be is named', async () => {
+    const scene = await endedScene();
+    const key = `${KEYS.folder}/tile/0/000.p/${scene.archive.size}`;
+    expect(scene.archive.objects.map.delete(key)).toBe(true);
+    expect(named(await scene.verify(), 'MISSING')).toEqual([key]);
   });
 
   test.each([2 ** 53 - 1, 2 ** 40])('a checkpoint of %d leaves, signed with the stolen log key: what is missing is named', async (size) => {
@@ -301,6 +325,42 @@ describe('an archive that grows while it is read', () => {
     const verdict = await verify(growing(scene, times, segments), scene);
     expect([verdict.ok, codes(verdict)]).toEqual([true, []]);
     expect(verdict.properties.LOG.counts['leaves']).toBeGreaterThan(before);
+  });
+
+  /** An archive at rest, each of whose first listings leaves out one object, as a store may in which it is just replaced. */
+  class Restless extends LyingObjects {
+    readonly absent: readonly string[];
+    listings = 0;
+
+    constructor(objects: ArchiveObjects, ...absent: readonly string[]) {
+      super(objects);
+      this.absent = absent;
+    }
+
+    override async *list(prefix: string): AsyncGenerator<ListedObject> {
+      const absent = this.absent[this.listings++];
+      for await (const each of super.list(prefix)) if (each.key !== absent) yield each;
+    }
+  }
+
+  test.each([
+    ['the first', [KEYS.checkpoint]],
+    ['the second', ['', KEYS.checkpoint]],
+    ['each', [KEYS.checkpoint, KEYS.signed]],
+  ])('without a note in %s listing: it is listed until it stands still, and is OK', async (_, absent) => {
+    const scene = await endedScene();
+    const verdict = await verify(new Restless(scene.archive.objects, ...absent), scene);
+    expect([verdict.ok, codes(verdict)]).toEqual([true, []]);
+  });
+
+  test('not at all is listed twice, and a note, however large a note may be, is judged as it was read with the listing', async () => {
+    const scene = await endedScene();
+    const { map } = scene.archive.objects;
+    map.set(KEYS.checkpoint, padded(required(map.get(KEYS.checkpoint)), LIMITS.noteBytes));
+    const watched = new Restless(scene.archive.objects);
+    const verdict = await verify(watched, scene);
+    expect([verdict.ok, codes(verdict), watched.listings]).toEqual([true, [], 2]);
+    expect(watched.read.filter((key) => key === KEYS.checkpoint)).toHaveLength(2);
   });
 
   test('faster than it can be listed ends all the same', async () => {

@@ -51,6 +51,17 @@ describe('a snapshot that the log key signed and that says something else than t
     expect(verdict.findings.find(({ code }) => code === 'SNAPSHOT_WRONG')?.place.object).toBe(key);
   });
 
+  test('it leaves out the lanes that are held no longer: OK', async () => {
+    const scene = await makeScene();
+    await scene.block([await scene.world.lane('forgotten').next(scene.world.events('a', 'x'))]);
+    scene.time += 3600 * SECOND;
+    await scene.block([await scene.say('y')]);
+    await scene.archive.close({ snapshot: true });
+    const { payload } = decodeEnvelope(required(scene.archive.objects.map.get(KEYS.snapshot(scene.archive.size))), 'snapshot');
+    expect(decodeSnapshot(payload).lanes).toHaveLength(1);
+    expect(codes(await scene.verify())).toEqual([]);
+  });
+
   test('a snapshot where no segment ends: ARCHIVE', async () => {
     const scene = await makeScene();
     await scene.block([await scene.say('x')]);

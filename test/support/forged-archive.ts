@@ -329,19 +329,25 @@ export class ForgedArchive {
   }
 }
 
+/** What was forged may be anything. */
+function attempt<T>(decode: () => T): T | undefined {
+  try {
+    return decode();
+  } catch {
+    return undefined;
+  }
+}
+
 function takeApart(value: Uint8Array, first: number): TakenBlock {
   const block = decodeBlock(unframe(value).payload);
   const seal = decodeLeaf(block.seal) as Seal;
   const links = block.links.map((bytes) => decodeLeaf(bytes) as Link);
-  const inputs = decodeEvidence(block.evidence);
+  const inputs = attempt(() => decodeEvidence(block.evidence)) ?? [];
   const headers = new Map<number, BatchHeader>();
   let offset = seal.inputFrom;
   for (const { outcome, batch, span } of inputs) {
-    try {
-      if (outcome === 'ACCEPTED' && batch !== null) headers.set(offset, decodeBatchHeader(batch.header));
-    } catch {
-      // A forged header may be anything.
-    }
+    const header = outcome === 'ACCEPTED' && batch !== null ? attempt(() => decodeBatchHeader(batch.header)) : undefined;
+    if (header !== undefined) headers.set(offset, header);
     offset += span;
   }
   const { keyId, signature, evidence, events } = block;
