@@ -487,6 +487,14 @@ describe('completeness', () => {
       },
     },
     {
+      name: 'a heartbeat of a lane is left out',
+      failed: ['COMPLETE GAP'],
+      messages: async (scene) => {
+        await scene.lane.next([]);
+        return [await scene.say('x')];
+      },
+    },
+    {
       name: 'a lane uses sequence numbers again',
       failed: ['COMPLETE SEQUENCE'],
       messages: async ({ world, lane }) => {
@@ -494,12 +502,43 @@ describe('completeness', () => {
         return [await lane.next(world.events('a', 'x'))];
       },
     },
+    ...[
+      { what: 'batches and events', number: 4, seq: 12 },
+      { what: 'only a heartbeat', number: 2, seq: 0 },
+      { what: 'only events', number: 1, seq: 5 },
+    ].map(
+      ({ what, ...stated }): Violation => ({
+        name: `a final statement says that more was sent, ${what}: the tail was cut`,
+        failed: ['COMPLETE GAP'],
+        messages: async ({ world }) => {
+          const lane = world.lane('cut');
+          return [await lane.next([], { lanes: [{ epoch: lane.epoch, shard: 0, ...stated, final: true }] })];
+        },
+      }),
+    ),
     {
-      name: 'a final statement says that more was sent: the tail was cut',
-      failed: ['COMPLETE GAP'],
+      name: 'a lane goes on after a statement that is not its last',
+      failed: [],
+      notes: [],
       messages: async ({ world }) => {
-        const lane = world.lane('cut');
-        return [await lane.next([], { lanes: [{ epoch: lane.epoch, shard: 0, number: 4, seq: 12, final: true }] })];
+        const [lane, other] = [world.lane('going on'), world.lane('other')];
+        const lanes = [{ epoch: lane.epoch, shard: 0, number: 1, seq: 1, final: false }];
+        return [await lane.next(world.events('a', 'x')), await other.next([], { lanes }), await lane.next(world.events('a', 'y'))];
+      },
+    },
+    {
+      name: 'a lane went on after its end, and its end is stated anew',
+      failed: [],
+      notes: [],
+      messages: async ({ world }) => {
+        const [lane, other] = [world.lane('ended'), world.lane('other')];
+        const end = (number: number): BatchHeader['lanes'] => [{ epoch: lane.epoch, shard: 0, number, seq: number, final: true }];
+        return [
+          await lane.next(world.events('a', 'x')),
+          await other.next([], { lanes: end(1) }),
+          await lane.next(world.events('a', 'y')),
+          await other.next([], { lanes: end(2) }),
+        ];
       },
     },
     {
@@ -515,6 +554,28 @@ describe('completeness', () => {
     },
   ];
   test.each(rows)('$name: $failed', expectFound);
+
+  test('the tail of a lane is missing as soon as its own shard says so', async () => {
+    const scene = await makeScene();
+    await scene.block([await scene.say('x')]);
+    scene.time += 20 * SECOND;
+    const lane = scene.world.lane('cut');
+    await scene.block([await lane.next([], { lanes: [{ epoch: lane.epoch, shard: 0, number: 2, seq: 1, final: true }] })]);
+    await scene.archive.close();
+    expect(codes(await scene.verify())).toEqual(['COMPLETE GAP']);
+  });
+
+  test('what producers state that they dropped is counted, once for each lane', async () => {
+    const scene = await makeScene();
+    const [first, second] = [scene.world.lane('first'), scene.world.lane('second')];
+    await scene.block([
+      await first.next(scene.world.events('a', 'x'), { sampledOut: 2 }),
+      await first.next(scene.world.events('a', 'y'), { sampledOut: 3 }),
+      await second.next(scene.world.events('a', 'z'), { sampledOut: 4 }),
+    ]);
+    const verdict = await scene.end();
+    expect([codes(verdict), verdict.properties.COMPLETE.counts['sampledOut']]).toEqual([[], 7]);
+  });
 
   test('an end that was stated stays stated, whatever is said of the lane later', async () => {
     const scene = await makeScene();
@@ -592,6 +653,12 @@ describe('uniqueness', () => {
       spoil: (forgery) => receiptOf(forgery, { id: testId('another') }),
     },
     {
+      name: 'a receipt that points to an original has no id',
+      failed: ['UNIQUE ORIGINAL_OTHER'],
+      messages: doubled,
+      spoil: (forgery) => receiptOf(forgery, { id: null }),
+    },
+    {
       name: 'a duplicate is called a conflict',
       failed: ['UNIQUE RECEIPT_WRONG'],
       messages: doubled,
@@ -619,6 +686,21 @@ describe('uniqueness', () => {
     },
   ];
   test.each(rows)('$name: $failed', expectFound);
+
+  test.each([
+    ['as long ago as the window is', 0, ['UNIQUE LINKED_TWICE'], []],
+    ['a microsecond longer ago', 1, [], ['UNIQUE REPEATED_AFTER_WINDOW']],
+  ])('an event that is linked again, %s', async (_, more, failed, notes) => {
+    const scene = await makeScene();
+    await scene.block([await scene.say('again')]);
+    const time = scene.time + 60 * SECOND + more;
+    scene.archive.forget();
+    await scene.block([await scene.say('again')], undefined, { appendedAt: time, acceptedAt: time });
+    await scene.archive.close();
+    scene.time = time;
+    const verdict = await scene.end();
+    expect([codes(verdict), codes(verdict, 'NOTE')]).toEqual([failed, notes]);
+  });
 
   test('an event that is linked again after the window, and a batch that is replayed after its lane was forgotten, are reports', async () => {
     const scene = await makeScene();

@@ -240,8 +240,7 @@ describe('two histories', () => {
     const payload = encodePolicy({ ...before.policy, version: 2, previous: before.hex, dedupWindowMs: 59_000 });
     const key = policyKey(toHex(policyDigest(payload)));
     scene.archive.objects.map.set(key, encodeEnvelope(await signEnvelope('policy', payload, [world.root])));
-    const verdict = await scene.verify();
-    expect([verdict.ok, verdict.properties.POLICY.result]).toEqual([false, 'FAILED']);
+    expect(codes(await scene.verify())).toEqual(['POLICY POLICY_CHAIN']);
   });
 });
 
@@ -284,7 +283,7 @@ describe('what was taken from elsewhere', () => {
 
   test('a log of a shard that the origin does not have is named', async () => {
     const scene = await endedScene();
-    const key = 'logs/7/checkpoint';
+    const key = 'logs/1/checkpoint';
     scene.archive.objects.map.set(key, required(scene.archive.objects.map.get(KEYS.checkpoint)));
     const verdict = await scene.verify();
     expect([codes(verdict), named(verdict, 'UNKNOWN_OBJECT')]).toEqual([['ARCHIVE UNKNOWN_OBJECT'], [key]]);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { sha256 } from '#crypto';
-import { logKeysOf } from '../../core/archive-keys.ts';
-import { toHex } from '../../core/bytes.ts';
+import { logKeysOf, schemaKey } from '../../core/archive-keys.ts';
+import { toHex, utf8 } from '../../core/bytes.ts';
 import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/dsse.ts';
 import { parseManifest } from '../../core/manifest.ts';
 import type { Policy } from '../../core/policy.ts';
@@ -9,6 +9,7 @@ import { encodeRetired, type Retired } from '../../core/retired.ts';
 import { shardOf } from '../../core/shard.ts';
 import { decodeSnapshot, encodeSnapshot, type Snapshot } from '../../core/snapshot.ts';
 import type { Verdict } from '../../core/verdict.ts';
+import { EVENT_SCHEMA_V2 } from '../support/event-v2.ts';
 import { ForgedArchive } from '../support/forged-archive.ts';
 import { makeWorld, START_MICROS, testId, type World } from '../support/producer.ts';
 import { required, richWorld, SECOND } from '../support/rich-archive.ts';
@@ -129,6 +130,14 @@ describe('what has not ended', () => {
     expect([verdict.ok, open]).toEqual([true, ['STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE']]);
   });
 
+  test('an archive in which nothing was logged is not OK', async () => {
+    const scene = await makeScene();
+    const { map } = scene.archive.objects;
+    for (const key of map.keys()) if (key.startsWith('logs/')) map.delete(key);
+    const verdict = await scene.verify();
+    expect([verdict.ok, codes(verdict), codes(verdict, 'OPEN')]).toEqual([false, [], ['COMPLETE SHARD_EMPTY']]);
+  });
+
   test('a lane without a final statement is OPEN', async () => {
     const verdict = await (await makeScene()).verify();
     expect([verdict.ok, codes(verdict), codes(verdict, 'OPEN')]).toEqual([true, [], ['COMPLETE LANE_OPEN']]);
@@ -198,9 +207,26 @@ describe('objects that have no place', () => {
   });
 });
 
+describe('a schema', () => {
+  const spaced = EVENT_SCHEMA_V2.text.replace(':', ': ');
+  test.each([
+    ['under a name that is not its digest', schemaKey('7'.repeat(64)), EVENT_SCHEMA_V2.text, ['ARCHIVE SCHEMA_DIGEST']],
+    ['in another than its canonical form', schemaKey(toHex(sha256(utf8(spaced)))), spaced, ['ARCHIVE SCHEMA_INVALID']],
+    ['that is none', schemaKey(toHex(sha256(utf8('{}')))), '{}', ['ARCHIVE SCHEMA_INVALID']],
+  ])('%s: ARCHIVE, naming it', async (_, key, text, failed) => {
+    const scene = await makeScene();
+    scene.archive.objects.map.set(key, utf8(text));
+    const verdict = await scene.verify();
+    expect([codes(verdict), verdict.findings.find(({ severity }) => severity === 'FAILED')?.place.object]).toEqual([failed, key]);
+  });
+});
+
 describe('two shards', () => {
+  /** When the near shard's last message was appended, after the start, and what clocks may differ by. */
+  const [STATED, SKEW] = [SECOND + 1000, SECOND];
+
   /** A producer whose home is shard 0, with a lane in each shard; the last shard's batch may be dropped or come late. */
-  async function twoShards(final: boolean, dropped: boolean, later: boolean): Promise<Verdict> {
+  async function twoShards(final: boolean, dropped: boolean, readFor: number): Promise<Verdict> {
     const world = await richWorld(2);
     expect(shardOf(world.producer.name, 2)).toBe(1);
     const [far, home] = [new ForgedArchive(world, 0), undefined];
@@ -220,7 +246,7 @@ describe('two shards', () => {
     const spoken = [await nearLane.next(world.events(stream(1), 'y')), await nearLane.next([], { lanes })];
     await near.block({ messages: spoken, appendedAt: START_MICROS + SECOND, acceptedAt: START_MICROS + SECOND });
     for (const archive of [far, near]) {
-      const time = START_MICROS + (archive === far && !later ? 0 : 30 * SECOND);
+      const time = START_MICROS + (archive === far ? readFor : 30 * SECOND);
       await archive.block({ messages: [1], appendedAt: time, acceptedAt: START_MICROS + 30 * SECOND });
       await archive.close();
     }
@@ -230,16 +256,16 @@ describe('two shards', () => {
   }
 
   test('lanes of one epoch in two shards, stated as ended: OK', async () => {
-    const verdict = await twoShards(true, false, true);
+    const verdict = await twoShards(true, false, 30 * SECOND);
     expect([verdict.ok, codes(verdict), codes(verdict, 'OPEN')]).toEqual([true, [], []]);
   });
 
   test('a batch that another shard never got is a gap, once that shard has read so far', async () => {
-    expect(codes(await twoShards(true, true, true))).toEqual(['COMPLETE GAP']);
+    expect(codes(await twoShards(true, true, STATED + SKEW + 1))).toEqual(['COMPLETE GAP']);
   });
 
   test('it is still open while that shard has not read so far, or the producer goes on', async () => {
-    for (const verdict of [await twoShards(true, true, false), await twoShards(false, true, true)]) {
+    for (const verdict of [await twoShards(true, true, STATED + SKEW), await twoShards(false, true, 30 * SECOND)]) {
       expect([codes(verdict), codes(verdict, 'OPEN')]).toEqual([[], expect.arrayContaining(['COMPLETE LANE_SHORT'])]);
     }
   });
@@ -252,8 +278,9 @@ describe('two shards', () => {
 });
 
 describe('silence', () => {
-  const listening = (heartbeatMs: number): Promise<World> =>
+  const listening = (heartbeatMs: number, shards = 1): Promise<World> =>
     makeWorld({
+      shards,
       policy: (policy) => ({
         ...policy,
         segmentMaxAgeMs: 10_000,
@@ -280,7 +307,29 @@ describe('silence', () => {
     expect(codes(verdict, 'OPEN')).toEqual(['COMPLETE SILENCE']);
   });
 
-  test('within the interval is none', async () => {
-    expect(codes(await (await makeScene(await listening(60_000))).end(), 'OPEN')).toEqual([]);
+  test('within the interval, to its last microsecond, is none', async () => {
+    const scene = await makeScene(await listening(15_000));
+    await scene.block([await scene.lane.next([])]);
+    scene.time += 13 * SECOND;
+    await scene.block([1]);
+    await scene.archive.close();
+    expect(codes(await scene.verify(), 'OPEN')).toEqual(['COMPLETE LANE_OPEN']);
+    await scene.block([1], undefined, { appendedAt: scene.time + 1 });
+    await scene.archive.close();
+    expect(codes(await scene.verify(), 'OPEN')).toEqual(['COMPLETE LANE_OPEN', 'COMPLETE SILENCE']);
+  });
+
+  test('of a producer who is no longer active, or of whose home shard nothing is known, is none', async () => {
+    const [retired, elsewhere] = [await makeScene(await listening(15_000)), await makeScene(await listening(1, 2))];
+    await retired.world.nextPolicy((policy) => ({
+      ...policy,
+      producers: policy.producers.map((entry) => ({ ...entry, status: 'RETIRED' })),
+    }));
+    retired.time += 60 * SECOND;
+    await retired.block([1]);
+    await retired.archive.close();
+    expect(codes(await retired.verify(), 'OPEN')).toEqual(['COMPLETE LANE_OPEN']);
+    expect(shardOf(elsewhere.world.producer.name, 2)).toBe(1);
+    expect(codes(await elsewhere.verify(), 'OPEN')).toEqual(['COMPLETE LANE_OPEN', 'COMPLETE SHARD_EMPTY']);
   });
 });

@@ -75,7 +75,8 @@ describe('a tree of more than 65,536 leaves', () => {
       ['longer', Uint8Array.from([...bytes, 0])],
       ['swapped', stored.get(path.includes('entries') ? 'logs/0/tile/entries/001' : 'logs/0/tile/0/001')],
     ];
-    for (const at of [0, bytes.length >> 1, bytes.length - 1])
+    // The third byte is the first of a bundle's first leaf.
+    for (const at of [0, 2, bytes.length >> 1, bytes.length - 1])
       changes.push([`byte ${at}`, bytes.map((byte, i) => (i === at ? byte ^ 1 : byte))]);
     for (const [what, other] of changes) {
       const { named, root: found } = await audit((objects) => (other === undefined ? objects.delete(key) : objects.set(key, other)));
