@@ -1,17 +1,27 @@
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
-import { schemaKey } from '../../core/archive-keys.ts';
+import { sha256 } from '#crypto';
+import { verifyArchive } from '../../auditor/verify.ts';
+import { logKeysOf, schemaKey } from '../../core/archive-keys.ts';
 import { type BatchHeader, encodeSignedBatch } from '../../core/batch.ts';
-import { utf8 } from '../../core/bytes.ts';
+import { concat, toHex, utf8 } from '../../core/bytes.ts';
+import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/dsse.ts';
 import { type Event, eventDigest } from '../../core/event.ts';
 import { EVENT_SCHEMA } from '../../core/event-schema.ts';
 import type { EvidenceInput, Receipt } from '../../core/evidence.ts';
 import { frame } from '../../core/framing.ts';
+import { parseVerifierKey } from '../../core/key.ts';
 import type { Link } from '../../core/leaf.ts';
 import { LIMITS } from '../../core/limits.ts';
-import type { Manifest } from '../../core/manifest.ts';
+import { encodeManifest, type Manifest, parseManifest } from '../../core/manifest.ts';
+import { readContainer, writeContainer } from '../../core/ocf.ts';
 import { REASONS, reasonName } from '../../core/reasons.ts';
+import { SCHEMA_TEXTS } from '../../core/schema-texts.ts';
+import { segmentSyncMarker } from '../../core/segment.ts';
 import { shardOf } from '../../core/shard.ts';
+import { noteOf } from '../support/archive.ts';
 import { EVENT_SCHEMA_V2 } from '../support/event-v2.ts';
+import { rootAt, type SegmentForgery } from '../support/forged-archive.ts';
 import { acceptAnyway, inputOf } from '../support/forged-batch.ts';
 import { type Forgery, rechain } from '../support/forged-block.ts';
 import {
@@ -25,8 +35,9 @@ import {
   type World,
 } from '../support/producer.ts';
 import { narrow, required, richWorld, SECOND } from '../support/rich-archive.ts';
-import { codes, makeScene, type Scene } from '../support/scene.ts';
+import { codes, makeScene, Scene } from '../support/scene.ts';
 
+const KEYS = logKeysOf(0);
 const SEVENS = new Uint8Array(32).fill(7);
 
 /** One rule that is broken, and all that may be found for it. */
@@ -199,7 +210,10 @@ describe('signatures', () => {
     {
       name: 'a batch of a stranger is accepted',
       failed: ['SIGNATURES BATCH_UNACCEPTABLE'],
-      messages: async ({ world }) => [await world.lane('stranger', testSigner('stranger')).next(world.events('a', 'x'))],
+      // The manifest is right all the same, also about when its earliest event occurred.
+      messages: async ({ world }) => [
+        await world.lane('stranger', testSigner('stranger')).next([world.schema.encode(world.event('a', 'x', { occurredAt: 1 }))]),
+      ],
       spoil: (forgery, { archive }, given) => acceptAnyway(archive.state, forgery, firstOf(given)),
     },
     {
@@ -336,6 +350,13 @@ describe('order', () => {
     },
   ];
   test.each(rows)('$name: $failed', expectFound);
+});
+
+test('the first seal of a log names a policy that is not there: POLICY', async () => {
+  const scene = new Scene(await richWorld());
+  await scene.block([1], ({ seal }) => (seal.policy = SEVENS));
+  await scene.archive.publish();
+  expect(codes(await scene.verify())).toEqual(['POLICY POLICY_MISSING']);
 });
 
 test('a new policy lets the time of acceptance step back', async () => {
@@ -597,6 +618,10 @@ describe('completeness', () => {
     await scene.block([await scene.say('x')]);
     const gap = (await scene.end()).findings.find(({ code }) => code === 'GAP');
     expect(gap?.message).toContain('batches 6 and events 12–13');
+    const other = await makeScene();
+    await other.lane.next([]);
+    await other.block([await other.say('x')]);
+    expect((await other.end()).findings.find(({ code }) => code === 'GAP')?.message).toContain('batches 6 and events none');
   });
 });
 
@@ -866,6 +891,91 @@ describe('an archiver that signs what the log does not give', () => {
     expect(codes(await scene.end({ manifest: (manifest) => ({ ...manifest, ...change }) }))).toEqual(expect.arrayContaining(failed));
   });
 
+  test.each([
+    ['SIZE', 'size', 1],
+    ['SHA256', 'sha256', '7'.repeat(64)],
+    ['CONTENT', 'content', '7'.repeat(64)],
+  ])('the manifest states another %s of a file: ARCHIVE', async (code, field, value) => {
+    for (const at of [0, 1]) {
+      const scene = await makeScene();
+      const verdict = await scene.end({
+        manifest: (manifest) => ({
+          ...manifest,
+          objects: manifest.objects.map((object, i) => (i === at ? { ...object, [field]: value } : object)),
+        }),
+      });
+      expect(codes(verdict)).toEqual([`ARCHIVE ${code}`]);
+    }
+  });
+
+  /** Signs a manifest, changed, and stores it where it then belongs. */
+  async function addManifest({ archive }: Scene, key: string, change: (manifest: Manifest) => Partial<Manifest>): Promise<string> {
+    const { payload } = decodeEnvelope(required(archive.objects.map.get(key)), 'manifest');
+    const before = parseManifest(payload);
+    const manifest = { ...before, previous: toHex(sha256(payload)), ...change(before) };
+    const added = KEYS.manifest(manifest.first, manifest.end);
+    archive.objects.map.set(added, encodeEnvelope(await signEnvelope('manifest', encodeManifest(manifest), [archive.signer])));
+    return added;
+  }
+
+  test('a second manifest over leaves that have one: ARCHIVE', async () => {
+    const scene = await makeScene();
+    const key = await addManifest(scene, KEYS.manifest(0, 18), () => ({ first: 3 }));
+    const overlap = (await scene.verify()).findings.find(({ code }) => code === 'SEGMENT_OVERLAP');
+    expect([overlap?.property, overlap?.place.object]).toEqual(['ARCHIVE', key]);
+  });
+
+  test('a manifest over no leaves: ARCHIVE', async () => {
+    const scene = await makeScene();
+    await addManifest(scene, KEYS.manifest(0, 18), () => ({ first: 18 }));
+    expect(codes(await scene.verify())).toEqual(['ARCHIVE MANIFEST_PLACE']);
+  });
+
+  test('a manifest that ends within a block: ARCHIVE, and the segment that the log has is missing', async () => {
+    const scene = await makeScene();
+    const { archive } = scene;
+    await scene.block([await scene.say('x', 'y', 'z')]);
+    scene.time += 20 * SECOND;
+    await scene.block([await scene.say('u', 'v', 'w')]);
+    await archive.publish();
+    const root = rootAt(archive, 24);
+    archive.objects.map.set(KEYS.checkpointAt(24), utf8(await noteOf(archive.signer, 24, root)));
+    const key = await addManifest(scene, KEYS.manifest(0, 18), () => ({ first: 18, end: 24, root: toHex(root) }));
+    const { findings } = await scene.verify();
+    const named = (code: string): unknown[] => findings.filter((finding) => finding.code === code).map(({ place }) => place.object);
+    expect([named('SEGMENT_END'), named('MISSING')]).toEqual([[key], expect.arrayContaining([KEYS.manifest(18, 26)])]);
+  });
+
+  test('a manifest that cannot be read is not said to be missing', async () => {
+    const scene = await makeScene();
+    await scene.end();
+    for (const key of [KEYS.manifest(0, 18), KEYS.manifest(18, scene.archive.size)]) {
+      const verdict = await verifyArchive(
+        scene.archive.objects.changed((map) => map.set(key, SEVENS)),
+        { keys: [parseVerifierKey(scene.world.root.verifierKey)] },
+      );
+      expect([codes(verdict).includes('ARCHIVE MANIFEST_MALFORMED'), codes(verdict).includes('ARCHIVE MISSING')]).toEqual([true, false]);
+    }
+  });
+
+  test('bytes behind the end of compressed records: ARCHIVE', async () => {
+    const scene = await makeScene();
+    await scene.end();
+    const { archive, world } = scene;
+    const root = Uint8Array.from(Buffer.from(required(new TextDecoder().decode(await archive.note()).split('\n')[2]), 'base64'));
+    const sync = segmentSyncMarker(`${world.origin}/0`, 18, archive.size, root);
+    const key = KEYS.evidence(18, archive.size);
+    const records: Uint8Array[] = [];
+    const read = (at: number, length: number): Uint8Array => required(archive.objects.map.get(key)).subarray(at, at + length);
+    for await (const part of readContainer(SCHEMA_TEXTS.BlockEvidence, sync, read, (data) => inflateRawSync(data)))
+      records.push(...part.records);
+    const pieces: Uint8Array[] = [];
+    for await (const piece of writeContainer(SCHEMA_TEXTS.BlockEvidence, sync, records, (data) => concat(deflateRawSync(data), SEVENS)))
+      pieces.push(piece);
+    archive.objects.map.set(key, concat(...pieces));
+    expect(codes(await scene.verify())).toContain('ARCHIVE CONTAINER');
+  });
+
   const columns = {
     streamIndex: 99,
     acceptedAt: 99,
@@ -957,6 +1067,30 @@ describe('an archiver that signs what the log does not give', () => {
     const scene = await makeScene();
     for (let i = 0; i < 7; i++) await scene.block([await scene.say(`x ${i}`)]);
     expect(codes(await scene.end())).toEqual(['ARCHIVE SEGMENT_END']);
+  });
+
+  test('where the size of a removed event is not known, a segment may be cut early, and not go on beyond its age', async () => {
+    const without: SegmentForgery = { rows: ([first, ...rest]) => [{ ...required(first), event: null }, ...rest] };
+    const early = await makeScene();
+    await early.block([await early.say('x')]);
+    await early.archive.close(without);
+    expect(codes(await early.end())).toEqual(['STREAMS EVENT_REMOVED']);
+    const late = await makeScene();
+    for (let i = 0; i < 7; i++) await late.block([await late.say(`x ${i}`)]);
+    expect(codes(await late.end(without))).toEqual(['ARCHIVE SEGMENT_END', 'STREAMS EVENT_REMOVED']);
+  });
+
+  test('files of a segment and its checkpoint without a manifest, which the log alone would not show: ARCHIVE, named once', async () => {
+    const scene = await makeScene();
+    await scene.block([await scene.say('x')]);
+    await scene.archive.close();
+    const key = KEYS.manifest(18, scene.archive.size);
+    expect(scene.archive.objects.map.delete(key)).toBe(true);
+    const verdict = await scene.verify();
+    expect([codes(verdict), verdict.findings.filter(({ code }) => code === 'MISSING').map(({ place }) => place.object)]).toEqual([
+      ['ARCHIVE MISSING'],
+      [key],
+    ]);
   });
 
   test('a segment that ended has no manifest, and nothing else is left of it: ARCHIVE', async () => {

@@ -2,7 +2,9 @@ const TREE = ['test/unit/tree', 'test/property/tree'];
 const FORMATS = ['test/unit/formats', 'test/property/mutations'];
 const KEYS = ['test/unit/keys', 'test/property/keys'];
 const FORGED = ['test/embedded/verify-forged', 'test/embedded/verify-state', 'test/embedded/verify-trust', 'test/embedded/verify-hostile'];
-const ALL = [...FORGED, 'test/embedded/verify-altered', 'test/embedded/verify-honest'];
+const ALTERED = 'test/embedded/verify-altered.test';
+/** The quick ones first. */
+const ALL = [...FORGED, 'test/embedded/verify-honest', ALTERED];
 
 /** What the auditor is made of, and the tests that hold each file. */
 export const AUDITED = {
@@ -10,18 +12,18 @@ export const AUDITED = {
   'auditor/attestation.ts': ['test/embedded/verify-trust', 'test/embedded/verify-hostile'],
   'auditor/block-audit.ts': FORGED,
   'auditor/findings.ts': ['test/unit/auditor/verdict-text'],
-  'auditor/key-table.ts': [...FORGED, 'test/unit/auditor'],
+  'auditor/key-table.ts': ['test/unit/auditor/key-table'],
   'auditor/lane-audit.ts': FORGED,
   'auditor/manifest-draft.ts': [...FORGED, 'test/embedded/verify-honest'],
   'auditor/policies.ts': ALL,
   'auditor/query.ts': ['test/embedded/query'],
-  'auditor/retirement.ts': ['test/embedded/verify-state', 'test/embedded/verify-altered'],
+  'auditor/retirement.ts': ['test/embedded/verify-state', ALTERED],
   'auditor/segment-audit.ts': ALL,
   'auditor/shard-audit.ts': ALL,
-  'auditor/snapshot-audit.ts': ['test/embedded/verify-state', 'test/embedded/verify-trust', 'test/embedded/verify-altered'],
-  'auditor/tree-audit.ts': ALL,
-  'auditor/unique-audit.ts': [...FORGED, 'test/embedded/verify-honest'],
-  'auditor/verdict-text.ts': [...FORGED, 'test/unit/auditor'],
+  'auditor/snapshot-audit.ts': ['test/embedded/verify-state', 'test/embedded/verify-trust', ALTERED],
+  'auditor/tree-audit.ts': [...FORGED, 'test/embedded/verify-honest', 'test/unit/auditor/tree-audit', ALTERED],
+  'auditor/unique-audit.ts': ['test/unit/auditor/unique-audit', ...FORGED, 'test/embedded/verify-honest'],
+  'auditor/verdict-text.ts': ['test/unit/auditor/verdict-text', ...FORGED],
   'auditor/verify.ts': ALL,
   'core/segment.ts': ['test/unit/keys', ...FORGED],
   'core/ocf.ts': ['test/unit/formats', 'test/property/mutations'],
@@ -66,6 +68,21 @@ export const EQUIVALENTS = [
     '> -> >=',
     'if (stated === REASONS.COUNT_WRONG)',
     'how many events came a header does not show, so COUNT_WRONG is never derived from it',
+  ],
+  ['auditor/manifest-draft.ts', 'head !== undefined -> false', 'this.#occurredAt(head', 'it saves reading the event again'],
+  ...['event === null || schema === undefined -> false', 'event === null || -> (nothing)', '|| schema === undefined -> (nothing)'].map(
+    (change) => [
+      'auditor/manifest-draft.ts',
+      change,
+      'if (event === null',
+      'what is not there cannot be read, and what cannot is passed over',
+    ],
+  ),
+  [
+    'auditor/manifest-draft.ts',
+    'this.#latestSchema !== undefined && equal(this.#latestSchema.digest, schema) -> false',
+    'return this.#latestSchema.hex',
+    'it saves noting the same schema again',
   ],
   ['auditor/key-table.ts', '> -> >=', 'this.#grow();', 'the table grows one entry sooner'],
 ];

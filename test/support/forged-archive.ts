@@ -24,8 +24,9 @@ import { SCHEMA_TEXTS } from '../../core/schema-texts.ts';
 import { segmentSyncMarker } from '../../core/segment.ts';
 import { encodeSnapshot } from '../../core/snapshot.ts';
 import { type Head, type Lane, type LogState, laneKey, parseLaneKey } from '../../core/state.ts';
-import { extendFrontier, frontierRoot } from '../../core/tree/frontier.ts';
-import { leafHash } from '../../core/tree/hash.ts';
+import { EMPTY_FRONTIER, extendFrontier, frontierRoot } from '../../core/tree/frontier.ts';
+import { hashLeaves, leafHash } from '../../core/tree/hash.ts';
+import { decodeBundle, entriesPath } from '../../core/tree/tile.ts';
 import { type Forgery, forge, honest } from './forged-block.ts';
 import type { BlockOptions, World } from './producer.ts';
 
@@ -327,6 +328,12 @@ export class ForgedArchive {
     });
     this.objects.map.set(this.#keys.snapshot(this.size), encodeEnvelope(await signEnvelope('snapshot', payload, [this.signer])));
   }
+}
+
+/** Root of the first `size` leaves, at most 256, as the archive's widest bundle has them. */
+export function rootAt({ objects, size: all }: ForgedArchive, size: number): Uint8Array {
+  const bundle = objects.map.get(`logs/0/${entriesPath(0, Math.min(all, 256))}`) ?? new Uint8Array(0);
+  return frontierRoot(extendFrontier(EMPTY_FRONTIER, hashLeaves(decodeBundle(bundle).slice(0, size))));
 }
 
 /** What was forged may be anything. */
