@@ -84,5 +84,20 @@ export const EQUIVALENTS = [
     'return this.#latestSchema.hex',
     'it saves noting the same schema again',
   ],
+  ['core/dsse.ts', "|| typeof payload !== 'string' -> (nothing)", 'if (type', 'what is no text is no base64'],
+  ['core/dsse.ts', "|| typeof sig !== 'string' -> (nothing)", 'if (typeof keyid', 'what is no text is no base64'],
+  ['core/dsse.ts', "typeof json !== 'object' || -> (nothing)", 'if (typeof json', 'what is no object has no members'],
+  ...['streams.size >= PERMITS_KEPT -> false', '>= -> >'].map((change) => [
+    'core/policy-history.ts',
+    change,
+    'streams.clear();',
+    'it bounds the memory, and what is forgotten is found again',
+  ]),
+  [
+    'core/policy-history.ts',
+    'this.#permits.set(producer, streams); -> (nothing)',
+    'this.#permits.set(',
+    'it saves matching the same stream again',
+  ],
   ['auditor/key-table.ts', '> -> >=', 'this.#grow();', 'the table grows one entry sooner'],
 ];
