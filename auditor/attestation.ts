@@ -1,6 +1,7 @@
-import { utf8Text } from '../core/bytes.ts';
+import { equal, utf8Text } from '../core/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../core/checkpoint.ts';
 import { decodeEnvelope, type PayloadType, verifyEnvelope } from '../core/dsse.ts';
+import { hasCode } from '../core/errors.ts';
 import type { VerifierKey } from '../core/key.ts';
 import { openNote } from '../core/note.ts';
 import type { KeyInForce } from '../core/policy-history.ts';
@@ -25,7 +26,8 @@ export function attestedNote(bytes: Uint8Array, origin: string, shard: number, k
   try {
     const { text, verified } = openNote(utf8Text(bytes), verifiers(keys));
     checkpoint = parseCheckpoint(text);
-    signers = verifiers(keys).filter(({ id, name }) => verified.some((line) => line.name === name && sameId(line.id, id)));
+    // The keys of a log all have its name: they differ by their ids.
+    signers = verifiers(keys).filter(({ id }) => verified.some((line) => equal(line.id, id)));
   } catch (error) {
     return refused(error);
   }
@@ -72,12 +74,7 @@ function verifiers(keys: readonly KeyInForce[]): VerifierKey[] {
   return keys.map(({ verifier }) => verifier);
 }
 
-function sameId(a: Uint8Array, b: Uint8Array): boolean {
-  return a.every((byte, i) => byte === b[i]);
-}
-
 function refused<T>(error: unknown): Attestation<T> {
-  const code =
-    typeof error === 'object' && error !== null && 'code' in error && error.code === 'SIGNATURE_INVALID' ? 'SIGNATURE' : 'MALFORMED';
+  const code = hasCode(error, 'SIGNATURE_INVALID') ? 'SIGNATURE' : 'MALFORMED';
   return { value: undefined, faults: [{ code, message: error instanceof Error ? error.message : String(error) }] };
 }

@@ -63,7 +63,7 @@ export interface BlockSummary {
   readonly inputs: readonly EvidenceInput[];
   readonly headers: ReadonlyMap<number, BatchHeader>;
   readonly appendedAt: number;
-  /** Leading fields of the links' events, by leaf, as far as they were read by the schema that the link names. */
+  /** Leading fields of the links' events, by leaf, as far as they were read. */
   readonly heads: ReadonlyMap<number, EventHead>;
 }
 
@@ -412,8 +412,8 @@ export class BlockAudit {
   /** Derives a rejection's reason again as far as the logged bytes allow: those that rest on events the header does not show. */
   #checkRejected(input: EvidenceInput, offset: number, rules: BatchRules): void {
     if (input.batch === null) {
-      if (input.reason > REASONS.BATCH_MALFORMED && input.reason !== REASONS.HEADER_MALFORMED)
-        this.#reasonWrong(input.reason, 'no header was logged', offset);
+      // What has a header at all is rejected with it.
+      if (input.reason > REASONS.BATCH_MALFORMED) this.#reasonWrong(input.reason, 'no header was logged', offset);
       return;
     }
     const check = checkHeader(input.batch, rules);
@@ -475,7 +475,7 @@ export class BlockAudit {
       before = link;
       this.#place(batch, link.position, link.event, link.inputOffset);
       const head = this.#checkRow(audited, batch, block, rules);
-      if (head !== undefined && equal(link.schema, batch.header.schema)) heads.set(leaf, head);
+      if (head !== undefined) heads.set(leaf, head);
     }
     return heads;
   }

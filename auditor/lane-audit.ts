@@ -118,9 +118,8 @@ export class LaneAudit {
 
   /** A producer of whom the policy demands heartbeats was silent for too long: an epoch may have been dropped whole. */
   #checkSilence(producer: string, { shard, appendedAt }: { shard: number; appendedAt: number }, policy: PolicyInForce): void {
-    const longestMs = Math.min(
-      ...policy.policy.producers.filter(({ key }) => key.startsWith(`${producer}+`)).map(({ heartbeatMs }) => heartbeatMs ?? Infinity),
-    );
+    const entries = policy.policy.producers.filter(({ key, status }) => key.startsWith(`${producer}+`) && status === 'ACTIVE');
+    const longestMs = Math.min(...entries.map(({ heartbeatMs }) => heartbeatMs ?? Infinity));
     const since = this.#beats.get(producer) ?? this.#spans.get(shard)?.from ?? appendedAt;
     if (appendedAt - since > (longestMs + policy.policy.clockSkewMs) * 1000) {
       const message = `${producer} must be heard every ${longestMs / 1000} s and was silent for ${Math.round((appendedAt - since) / 1e6)} s`;
@@ -138,12 +137,11 @@ export class LaneAudit {
         this.#findings.open('COMPLETE', 'LANE_OPEN', message, { shard, lane: key });
       }
     }
-    for (const { key, status, heartbeatMs } of latest.policy.producers) {
+    for (const { key, status } of latest.policy.producers) {
       const producer = key.slice(0, key.indexOf('+'));
       const home = shardOf(producer, latest.policy.shards);
       const span = this.#spans.get(home);
-      if (heartbeatMs !== null && status === 'ACTIVE' && span !== undefined)
-        this.#checkSilence(producer, { shard: home, appendedAt: span.to }, latest);
+      if (status === 'ACTIVE' && span !== undefined) this.#checkSilence(producer, { shard: home, appendedAt: span.to }, latest);
     }
   }
 

@@ -98,12 +98,7 @@ async function nameMissing(objects: ArchiveReader, listed: ReadonlyMap<string, n
 function openHistory(stored: readonly StoredPolicy[], findings: Findings): PolicyHistory | undefined {
   let history: PolicyHistory | undefined;
   for (const { key, policy, bytes } of stored) {
-    const before = history?.latest;
-    if (
-      policy.previous !== null &&
-      policy.previous !== before?.hex &&
-      !stored.some((each) => each.key === policyKey(policy.previous ?? ''))
-    ) {
+    if (policy.previous !== null && !stored.some((each) => each.key === policyKey(policy.previous ?? ''))) {
       findings.fail('POLICY', 'MISSING', `version ${policy.version} of the policy names this one as the one before`, {
         object: policyKey(policy.previous),
       });

@@ -239,7 +239,7 @@ export function checkSegmentListing(place: ShardPlace, manifests: readonly Store
   const known = new Set(manifests.flatMap(({ manifest }) => manifest.objects.map(({ name }) => `${keys.segments}${name}`)));
   const archived = manifests.at(-1)?.manifest.end ?? 0;
   for (const key of listed.keys()) {
-    if (!key.startsWith(keys.segments) || known.has(key) || key.endsWith('.manifest.json')) continue;
+    if (!key.startsWith(keys.segments) || known.has(key)) continue;
     const named = parseArchiveKey(key);
     if (named.kind !== 'events' && named.kind !== 'evidence' && named.kind !== 'retired') continue;
     const at = { shard, object: key };

@@ -63,6 +63,8 @@ class ShardAudit {
   readonly #snapshots = new Map<number, string>();
   #segments: StoredManifest[] = [];
   #segment: AuditedSegment | undefined;
+  /** Keys of manifests whose segments end where a block does. */
+  readonly #closed = new Set<string>();
   #draft = new ManifestDraft();
   #boundary = openSegment(0);
   /** False where an event's size is not known, and so where the open segment ends. */
@@ -117,7 +119,6 @@ class ShardAudit {
     const checkpoint = await this.#readNote(this.#keys.checkpoint);
     let largest = 0;
     for (const key of listed.keys()) {
-      if (!key.startsWith(`${this.#keys.folder}/`)) continue;
       const named = parseArchiveKey(key);
       if (named.kind === 'snapshot') this.#snapshots.set(named.size, key);
       if (named.kind === 'checkpointAt') largest = Math.max(largest, (await this.#readPlacedNote(key, named.size)) ?? 0);
@@ -343,6 +344,7 @@ class ShardAudit {
       for (const field of fields)
         findings.fail('ARCHIVE', 'MANIFEST_FIELD', `the manifest's field ${field} is not what the log gives`, { shard, object: key });
     }
+    this.#closed.add(key);
     this.#draft = new ManifestDraft();
     this.#boundary = openSegment(this.#index);
     this.#boundaryKnown = true;
@@ -378,6 +380,11 @@ class ShardAudit {
     if (archived < size) {
       const message = `still open: leaves ${archived} to ${size - 1} are in no closed segment yet, without which this is not shown for them`;
       for (const property of BY_SEGMENT) findings.open(property, 'SEGMENT_OPEN', message, { shard, leaf: archived });
+    }
+    for (const { manifest, key } of this.#segments) {
+      // What such a segment holds was held against no block, or not all of it.
+      if (this.#blindFrom !== undefined || this.#closed.has(key)) continue;
+      findings.fail('ARCHIVE', 'SEGMENT_END', 'no block ends where the segment does', { shard, object: key, leaf: manifest.end });
     }
     for (const [end, object] of this.#snapshots) {
       const place = { shard, object, leaf: end };

@@ -131,13 +131,13 @@ export class TreeAudit {
     const tile = await this.#storedTile(n, width);
     if (leaves === undefined) return tile === undefined ? undefined : { first: n * TILE_WIDTH, leaves, hashes: split(tile), object };
     const hashes = hashLeaves(leaves);
-    const altered =
-      tile === undefined ? -1 : hashes.findIndex((hash, i) => !equal(hash, tile.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES)));
-    if (tile === undefined || altered < 0 || !(await this.#tileIsRight(n, tile, hashes, root)))
-      return { first: n * TILE_WIDTH, leaves, hashes, object };
+    const own = { first: n * TILE_WIDTH, leaves, hashes, object };
+    if (tile === undefined) return own;
+    const altered = hashes.findIndex((hash, i) => !equal(hash, tile.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES)));
+    if (altered < 0 || !(await this.#tileIsRight(n, tile, hashes, root))) return own;
     const place = { object, shard: this.#shard, leaf: n * TILE_WIDTH + altered };
     this.#findings.fail('LOG', 'BUNDLE_WRONG', 'the leaf does not have the hash that the tree has for it', place);
-    return { first: n * TILE_WIDTH, leaves, hashes: split(tile), object };
+    return { ...own, hashes: split(tile) };
   }
 
   /** Whether the stored tile is the one that the tree above it was made of, and not what the leaves give. */

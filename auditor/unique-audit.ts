@@ -96,7 +96,8 @@ export class UniqueAudit {
   /** A DUPLICATE or CONFLICT receipt at input `offset`: its original is a link before leaf `before`, of the same identity, with the same or another digest. */
   receipt(receipt: Receipt, offset: number, before: number): void {
     const { outcome, original, id, digest } = receipt;
-    if (outcome === 'REJECTED' || original === null || this.#unknown.has(original)) return;
+    // Null exactly with REJECTED.
+    if (original === null || this.#unknown.has(original)) return;
     const place = { shard: this.#shard, offset, leaf: original };
     const fail = (code: string, message: string): void => this.#findings.fail('UNIQUE', code, message, place);
     const entry = original < before ? this.#entryOf(original) : undefined;

@@ -70,7 +70,7 @@ function decodeSignature(json: unknown): EnvelopeSignature {
 }
 
 function record(json: unknown): Record<string, unknown> {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw invalid();
+  if (typeof json !== 'object' || json === null) throw invalid();
   return json as Record<string, unknown>;
 }
 

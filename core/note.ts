@@ -69,11 +69,11 @@ function verifies(key: VerifierKey, text: string, signature: Uint8Array): boolea
 }
 
 function splitNote(note: string): { text: string; signatures: NoteSignature[] } {
-  if (note.length > LIMITS.noteBytes || utf8(note).length > LIMITS.noteBytes)
+  if (utf8(note).length > LIMITS.noteBytes)
     throw new LineproofError('LIMIT_EXCEEDED', `cannot read note: it is larger than ${LIMITS.noteBytes} bytes`);
   if (/[^\P{Cc}\n]|\p{Surrogate}/u.test(note)) throw invalid('it holds control characters');
   const end = note.lastIndexOf('\n\n');
-  if (end < 0 || !note.endsWith('\n') || end + 2 >= note.length) throw invalid('it has no signature lines');
+  if (end < 0 || !note.endsWith('\n')) throw invalid('it has no signature lines');
   const lines = note.slice(end + 2, -1).split('\n');
   if (lines.length > LIMITS.noteSignatures)
     throw new LineproofError('LIMIT_EXCEEDED', `cannot read note: it has more than ${LIMITS.noteSignatures} signatures`);
@@ -82,7 +82,7 @@ function splitNote(note: string): { text: string; signatures: NoteSignature[] } 
 
 function parseSignature(line: string): NoteSignature {
   const space = line.lastIndexOf(' ');
-  if (!line.startsWith(DASH) || space <= DASH.length) throw invalid('a signature line is not "— name base64"');
+  if (!line.startsWith(DASH)) throw invalid('a signature line is not "— name base64"');
   const name = line.slice(DASH.length, space);
   try {
     checkKeyName(name);

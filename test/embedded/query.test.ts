@@ -5,6 +5,7 @@ import { toHex, utf8 } from '../../core/bytes.ts';
 import type { Event } from '../../core/event.ts';
 import { EVENT_SCHEMA } from '../../core/event-schema.ts';
 import { formatUuid } from '../../core/identity.ts';
+import type { StoredObject } from '../../core/ports/object-store.ts';
 import { EVENT_SCHEMA_V2 } from '../support/event-v2.ts';
 import type { ArchiveObjects } from '../support/forged-archive.ts';
 import { makeWorld, START_MICROS, testId } from '../support/producer.ts';
@@ -91,6 +92,15 @@ describe('query', () => {
     const removed: string[] = [];
     expect(await query(archive.objects, { onRemoved: (object) => removed.push(object) })).toHaveLength(4);
     expect(removed).toEqual([gone]);
+  });
+
+  test('believes the file where a record of retention stands beside it, and passes over a manifest that was removed meanwhile', async () => {
+    const { archive } = await mixedScene();
+    archive.objects.map.set(KEYS.retired(0, 18), utf8('{}'));
+    expect(await query(archive.objects)).toHaveLength(16);
+    const key = KEYS.manifest(0, 18);
+    const get = async (asked: string): Promise<StoredObject | undefined> => (asked === key ? undefined : archive.objects.get(asked));
+    expect(await query(Object.assign(Object.create(archive.objects) as ArchiveObjects, { get }))).toHaveLength(4);
   });
 
   test.each([

@@ -1,22 +1,43 @@
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
-import { schemaKey } from '../../core/archive-keys.ts';
-import { encodeSignedBatch } from '../../core/batch.ts';
-import { utf8 } from '../../core/bytes.ts';
+import { sha256 } from '#crypto';
+import { verifyArchive } from '../../auditor/verify.ts';
+import { logKeysOf, schemaKey } from '../../core/archive-keys.ts';
+import { type BatchHeader, encodeSignedBatch } from '../../core/batch.ts';
+import { concat, toHex, utf8 } from '../../core/bytes.ts';
+import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/dsse.ts';
 import { type Event, eventDigest } from '../../core/event.ts';
 import { EVENT_SCHEMA } from '../../core/event-schema.ts';
 import type { EvidenceInput, Receipt } from '../../core/evidence.ts';
 import { frame } from '../../core/framing.ts';
+import { parseVerifierKey } from '../../core/key.ts';
 import type { Link } from '../../core/leaf.ts';
-import type { Manifest } from '../../core/manifest.ts';
-import { REASONS } from '../../core/reasons.ts';
+import { LIMITS } from '../../core/limits.ts';
+import { encodeManifest, type Manifest, parseManifest } from '../../core/manifest.ts';
+import { readContainer, writeContainer } from '../../core/ocf.ts';
+import { REASONS, reasonName } from '../../core/reasons.ts';
+import { SCHEMA_TEXTS } from '../../core/schema-texts.ts';
+import { segmentSyncMarker } from '../../core/segment.ts';
 import { shardOf } from '../../core/shard.ts';
+import { noteOf } from '../support/archive.ts';
 import { EVENT_SCHEMA_V2 } from '../support/event-v2.ts';
+import { rootAt, type SegmentForgery } from '../support/forged-archive.ts';
 import { acceptAnyway, inputOf } from '../support/forged-batch.ts';
 import { type Forgery, rechain } from '../support/forged-block.ts';
-import { BATCH_SCHEMA_ID, type BlockOptions, makeWorld, START_MICROS, type TestMessage, testId, testSigner } from '../support/producer.ts';
+import {
+  BATCH_SCHEMA_ID,
+  type BlockOptions,
+  makeWorld,
+  START_MICROS,
+  type TestMessage,
+  testId,
+  testSigner,
+  type World,
+} from '../support/producer.ts';
 import { narrow, required, richWorld, SECOND } from '../support/rich-archive.ts';
-import { codes, makeScene, type Scene } from '../support/scene.ts';
+import { codes, makeScene, Scene } from '../support/scene.ts';
 
+const KEYS = logKeysOf(0);
 const SEVENS = new Uint8Array(32).fill(7);
 
 /** One rule that is broken, and all that may be found for it. */
@@ -57,6 +78,29 @@ function refuse(forgery: Forgery, message: TestMessage, part: Pick<EvidenceInput
   forgery.events = forgery.events.slice(0, -message.events.length);
 }
 
+/** Messages that are refused, each for another reason. */
+async function faulty({ world }: Scene): Promise<BlockOptions['messages']> {
+  const batch = (word: string, header: Partial<BatchHeader> = {}, signer = world.producer): Promise<TestMessage> =>
+    world.lane(word, signer).next(world.events('a', word), header);
+  const good = await batch('good');
+  return [
+    new Uint8Array(LIMITS.messageBytes + 1),
+    new Uint8Array([1, 2, 3]),
+    frame(BATCH_SCHEMA_ID + 1, good.value.subarray(5)),
+    frame(BATCH_SCHEMA_ID, new Uint8Array(3)),
+    await world.message(new Uint8Array(3), good.events),
+    await batch('origin', { origin: 'example.org/other' }),
+    await batch('shard', { shard: 1 }),
+    await batch('large', { count: LIMITS.batchEvents + 1 }),
+    await batch('count', { count: 3 }),
+    await batch('count of a stranger', { count: 3 }, testSigner('stranger')),
+    await batch('stranger', {}, testSigner('stranger')),
+    forgedSignature(await batch('forged')),
+    await batch('schema', { schema: SEVENS }),
+    await batch('root', { root: SEVENS }),
+  ];
+}
+
 function firstOf(given: BlockOptions['messages']): TestMessage {
   return given[0] as TestMessage;
 }
@@ -77,6 +121,11 @@ describe('a chainer that breaks one rule of the log, everything signed again aro
     { name: 'the seal follows another one', failed: ['LOG SEAL_PREVIOUS'], spoil: ({ seal }) => (seal.previous = SEVENS) },
     { name: 'the seal states another root', failed: ['LOG SEAL_ROOT'], spoil: ({ seal }) => (seal.root = SEVENS) },
     { name: 'a block follows the final one', failed: ['LOG AFTER_FINAL'], options: () => ({ final: true }) },
+    {
+      name: 'the evidence cannot be read',
+      failed: ['ARCHIVE EVIDENCE_FORMAT', 'ARCHIVE MANIFEST_FIELD', 'COMPLETE GAP'],
+      spoil: (forgery) => (forgery.evidence = SEVENS),
+    },
     { name: 'the seal names a policy that is not there', failed: ['POLICY POLICY_MISSING'], spoil: ({ seal }) => (seal.policy = SEVENS) },
   ];
   test.each(rows)('$name: $failed', expectFound);
@@ -161,7 +210,10 @@ describe('signatures', () => {
     {
       name: 'a batch of a stranger is accepted',
       failed: ['SIGNATURES BATCH_UNACCEPTABLE'],
-      messages: async ({ world }) => [await world.lane('stranger', testSigner('stranger')).next(world.events('a', 'x'))],
+      // The manifest is right all the same, also about when its earliest event occurred.
+      messages: async ({ world }) => [
+        await world.lane('stranger', testSigner('stranger')).next([world.schema.encode(world.event('a', 'x', { occurredAt: 1 }))]),
+      ],
       spoil: (forgery, { archive }, given) => acceptAnyway(archive.state, forgery, firstOf(given)),
     },
     {
@@ -300,6 +352,13 @@ describe('order', () => {
   test.each(rows)('$name: $failed', expectFound);
 });
 
+test('the first seal of a log names a policy that is not there: POLICY', async () => {
+  const scene = new Scene(await richWorld());
+  await scene.block([1], ({ seal }) => (seal.policy = SEVENS));
+  await scene.archive.publish();
+  expect(codes(await scene.verify())).toEqual(['POLICY POLICY_MISSING']);
+});
+
 test('a new policy lets the time of acceptance step back', async () => {
   const scene = await makeScene();
   await scene.world.nextPolicy();
@@ -320,9 +379,13 @@ test('a lane is held for exactly as long as the policy says', async () => {
   expect(codes(await scene.end())).toEqual([]);
 });
 
+function worldOfTwoSchemas(): Promise<World> {
+  return makeWorld({ schemas: [EVENT_SCHEMA, EVENT_SCHEMA_V2], policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000 }) });
+}
+
 test('the schema of a batch misses, and no event was archived under it: ARCHIVE, naming it', async () => {
-  const world = await makeWorld({ schemas: [EVENT_SCHEMA, EVENT_SCHEMA_V2], policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000 }) });
-  const scene = await makeScene(world);
+  const scene = await makeScene(await worldOfTwoSchemas());
+  const { world } = scene;
   const fork = await world.lane('scene').next([], { schema: EVENT_SCHEMA_V2.digest });
   await scene.block([await scene.lane.next([], { schema: EVENT_SCHEMA_V2.digest }), fork]);
   await scene.end();
@@ -332,8 +395,16 @@ test('the schema of a batch misses, and no event was archived under it: ARCHIVE,
   expect([codes(verdict), verdict.findings.find(({ code }) => code === 'MISSING')?.place.object]).toEqual([['ARCHIVE MISSING'], object]);
 });
 
+test('events of two schemas take turns in a stream and a segment: OK', async () => {
+  const scene = await makeScene(await worldOfTwoSchemas());
+  const { world, lane } = scene;
+  const later = [EVENT_SCHEMA_V2.encode(world.event('a', 'later'))];
+  await scene.block([await scene.say('x'), await lane.next(later, { schema: EVENT_SCHEMA_V2.digest }), await scene.say('y')]);
+  expect(codes(await scene.end())).toEqual([]);
+});
+
 test('a link or an archived row is given another schema than its batch', async () => {
-  const world = await makeWorld({ schemas: [EVENT_SCHEMA, EVENT_SCHEMA_V2], policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000 }) });
+  const world = await worldOfTwoSchemas();
   const [scene, other] = [await makeScene(world), await makeScene(world)];
   await scene.block(await speech(scene), (forgery) => changeLink(forgery, 1, { schema: EVENT_SCHEMA_V2.digest }));
   expect(codes(await scene.end())).toContain('STREAMS LINK_SCHEMA');
@@ -412,7 +483,7 @@ describe('completeness', () => {
     {
       name: 'a link stands at a position that its batch does not have',
       failed: ['COMPLETE EVENTS_MISSING', 'COMPLETE POSITION'],
-      spoil: (forgery) => changeLink(forgery, 1, { position: 99 }),
+      spoil: (forgery) => changeLink(forgery, 1, { position: 2 }),
     },
     {
       name: 'a batch of a lane is left out',
@@ -437,6 +508,14 @@ describe('completeness', () => {
       },
     },
     {
+      name: 'a heartbeat of a lane is left out',
+      failed: ['COMPLETE GAP'],
+      messages: async (scene) => {
+        await scene.lane.next([]);
+        return [await scene.say('x')];
+      },
+    },
+    {
       name: 'a lane uses sequence numbers again',
       failed: ['COMPLETE SEQUENCE'],
       messages: async ({ world, lane }) => {
@@ -444,12 +523,43 @@ describe('completeness', () => {
         return [await lane.next(world.events('a', 'x'))];
       },
     },
+    ...[
+      { what: 'batches and events', number: 4, seq: 12 },
+      { what: 'only a heartbeat', number: 2, seq: 0 },
+      { what: 'only events', number: 1, seq: 5 },
+    ].map(
+      ({ what, ...stated }): Violation => ({
+        name: `a final statement says that more was sent, ${what}: the tail was cut`,
+        failed: ['COMPLETE GAP'],
+        messages: async ({ world }) => {
+          const lane = world.lane('cut');
+          return [await lane.next([], { lanes: [{ epoch: lane.epoch, shard: 0, ...stated, final: true }] })];
+        },
+      }),
+    ),
     {
-      name: 'a final statement says that more was sent: the tail was cut',
-      failed: ['COMPLETE GAP'],
+      name: 'a lane goes on after a statement that is not its last',
+      failed: [],
+      notes: [],
       messages: async ({ world }) => {
-        const lane = world.lane('cut');
-        return [await lane.next([], { lanes: [{ epoch: lane.epoch, shard: 0, number: 4, seq: 12, final: true }] })];
+        const [lane, other] = [world.lane('going on'), world.lane('other')];
+        const lanes = [{ epoch: lane.epoch, shard: 0, number: 1, seq: 1, final: false }];
+        return [await lane.next(world.events('a', 'x')), await other.next([], { lanes }), await lane.next(world.events('a', 'y'))];
+      },
+    },
+    {
+      name: 'a lane went on after its end, and its end is stated anew',
+      failed: [],
+      notes: [],
+      messages: async ({ world }) => {
+        const [lane, other] = [world.lane('ended'), world.lane('other')];
+        const end = (number: number): BatchHeader['lanes'] => [{ epoch: lane.epoch, shard: 0, number, seq: number, final: true }];
+        return [
+          await lane.next(world.events('a', 'x')),
+          await other.next([], { lanes: end(1) }),
+          await lane.next(world.events('a', 'y')),
+          await other.next([], { lanes: end(2) }),
+        ];
       },
     },
     {
@@ -465,6 +575,28 @@ describe('completeness', () => {
     },
   ];
   test.each(rows)('$name: $failed', expectFound);
+
+  test('the tail of a lane is missing as soon as its own shard says so', async () => {
+    const scene = await makeScene();
+    await scene.block([await scene.say('x')]);
+    scene.time += 20 * SECOND;
+    const lane = scene.world.lane('cut');
+    await scene.block([await lane.next([], { lanes: [{ epoch: lane.epoch, shard: 0, number: 2, seq: 1, final: true }] })]);
+    await scene.archive.close();
+    expect(codes(await scene.verify())).toEqual(['COMPLETE GAP']);
+  });
+
+  test('what producers state that they dropped is counted, once for each lane', async () => {
+    const scene = await makeScene();
+    const [first, second] = [scene.world.lane('first'), scene.world.lane('second')];
+    await scene.block([
+      await first.next(scene.world.events('a', 'x'), { sampledOut: 2 }),
+      await first.next(scene.world.events('a', 'y'), { sampledOut: 3 }),
+      await second.next(scene.world.events('a', 'z'), { sampledOut: 4 }),
+    ]);
+    const verdict = await scene.end();
+    expect([codes(verdict), verdict.properties.COMPLETE.counts['sampledOut']]).toEqual([[], 7]);
+  });
 
   test('an end that was stated stays stated, whatever is said of the lane later', async () => {
     const scene = await makeScene();
@@ -486,6 +618,10 @@ describe('completeness', () => {
     await scene.block([await scene.say('x')]);
     const gap = (await scene.end()).findings.find(({ code }) => code === 'GAP');
     expect(gap?.message).toContain('batches 6 and events 12–13');
+    const other = await makeScene();
+    await other.lane.next([]);
+    await other.block([await other.say('x')]);
+    expect((await other.end()).findings.find(({ code }) => code === 'GAP')?.message).toContain('batches 6 and events none');
   });
 });
 
@@ -520,10 +656,32 @@ describe('uniqueness', () => {
       spoil: (forgery, { archive }) => receiptOf(forgery, { original: archive.size }),
     },
     {
+      name: 'a receipt points to what comes later in its own batch',
+      failed: ['UNIQUE ORIGINAL_MISSING'],
+      messages: async (scene) => [await scene.say('early 1', 'x')],
+      spoil: (forgery, { archive }) => receiptOf(forgery, { original: archive.size }),
+    },
+    {
+      name: 'a receipt stands at the position of a link, and points to it',
+      failed: ['COMPLETE POSITION', 'UNIQUE ORIGINAL_MISSING'],
+      spoil: (forgery, { archive }) => {
+        const { event } = required(forgery.links[1]);
+        const original = archive.size + 1;
+        const receipt: Receipt = { position: 1, digest: event, id: testId('a y'), outcome: 'DUPLICATE', reason: 0, original };
+        changeInput(forgery, 0, { receipts: [receipt] });
+      },
+    },
+    {
       name: 'a receipt has another id than its original',
       failed: ['UNIQUE ORIGINAL_OTHER'],
       messages: doubled,
       spoil: (forgery) => receiptOf(forgery, { id: testId('another') }),
+    },
+    {
+      name: 'a receipt that points to an original has no id',
+      failed: ['UNIQUE ORIGINAL_OTHER'],
+      messages: doubled,
+      spoil: (forgery) => receiptOf(forgery, { id: null }),
     },
     {
       name: 'a duplicate is called a conflict',
@@ -547,12 +705,27 @@ describe('uniqueness', () => {
       spoil: (forgery, _, given) => refuse(forgery, firstOf(given), { outcome: 'REPEATED' }),
     },
     {
-      name: 'a duplicate within one batch',
+      name: 'a duplicate within one batch, and in the next one of the block',
       failed: [],
-      messages: async (scene) => [await scene.say('x', 'x', 'y')],
+      messages: async (scene) => [await scene.say('x', 'x', 'y'), await scene.say('x')],
     },
   ];
   test.each(rows)('$name: $failed', expectFound);
+
+  test.each([
+    ['as long ago as the window is', 0, ['UNIQUE LINKED_TWICE'], []],
+    ['a microsecond longer ago', 1, [], ['UNIQUE REPEATED_AFTER_WINDOW']],
+  ])('an event that is linked again, %s', async (_, more, failed, notes) => {
+    const scene = await makeScene();
+    await scene.block([await scene.say('again')]);
+    const time = scene.time + 60 * SECOND + more;
+    scene.archive.forget();
+    await scene.block([await scene.say('again')], undefined, { appendedAt: time, acceptedAt: time });
+    await scene.archive.close();
+    scene.time = time;
+    const verdict = await scene.end();
+    expect([codes(verdict), codes(verdict, 'NOTE')]).toEqual([failed, notes]);
+  });
 
   test('an event that is linked again after the window, and a batch that is replayed after its lane was forgotten, are reports', async () => {
     const scene = await makeScene();
@@ -631,15 +804,26 @@ describe('what was decided', () => {
       messages: async (scene) => [forgedSignature(await scene.say('x'))],
       spoil: (forgery) => changeInput(forgery, 0, { reason: REASONS.ROOT_WRONG }),
     },
+    ...([REASONS.HEADER_MALFORMED, REASONS.LANE_FORK] as const).map(
+      (reason): Violation => ({
+        name: `a message that can be taken apart is rejected without its header, as ${reasonName(reason)}`,
+        failed: ['COMPLETE GAP', 'POLICY REASON_WRONG'],
+        spoil: (forgery, _, given) => refuse(forgery, firstOf(given), { outcome: 'REJECTED', reason, batch: null }),
+      }),
+    ),
     {
-      name: 'a message that can be taken apart is rejected without its header',
+      name: 'a batch that jumps ahead in its lane is rejected as a fork',
       failed: ['COMPLETE GAP', 'POLICY REASON_WRONG'],
-      spoil: (forgery, _, given) => refuse(forgery, firstOf(given), { outcome: 'REJECTED', reason: REASONS.LANE_FORK, batch: null }),
+      messages: async (scene) => {
+        await scene.say('left out');
+        return [await scene.say('x')];
+      },
+      spoil: (forgery, _, given) => refuse(forgery, firstOf(given), { outcome: 'REJECTED', reason: REASONS.LANE_FORK }),
     },
     {
-      name: 'a batch with another number of events than it states is rejected as such',
+      name: 'what is no batch, and batches with every fault that their header shows, are rejected as such',
       failed: [],
-      messages: async ({ world }) => [await world.lane('miscounted').next(world.events('a', 'x'), { count: 3 })],
+      messages: faulty,
     },
     {
       name: 'a batch of another origin is called one with another number of events',
@@ -707,6 +891,91 @@ describe('an archiver that signs what the log does not give', () => {
     expect(codes(await scene.end({ manifest: (manifest) => ({ ...manifest, ...change }) }))).toEqual(expect.arrayContaining(failed));
   });
 
+  test.each([
+    ['SIZE', 'size', 1],
+    ['SHA256', 'sha256', '7'.repeat(64)],
+    ['CONTENT', 'content', '7'.repeat(64)],
+  ])('the manifest states another %s of a file: ARCHIVE', async (code, field, value) => {
+    for (const at of [0, 1]) {
+      const scene = await makeScene();
+      const verdict = await scene.end({
+        manifest: (manifest) => ({
+          ...manifest,
+          objects: manifest.objects.map((object, i) => (i === at ? { ...object, [field]: value } : object)),
+        }),
+      });
+      expect(codes(verdict)).toEqual([`ARCHIVE ${code}`]);
+    }
+  });
+
+  /** Signs a manifest, changed, and stores it where it then belongs. */
+  async function addManifest({ archive }: Scene, key: string, change: (manifest: Manifest) => Partial<Manifest>): Promise<string> {
+    const { payload } = decodeEnvelope(required(archive.objects.map.get(key)), 'manifest');
+    const before = parseManifest(payload);
+    const manifest = { ...before, previous: toHex(sha256(payload)), ...change(before) };
+    const added = KEYS.manifest(manifest.first, manifest.end);
+    archive.objects.map.set(added, encodeEnvelope(await signEnvelope('manifest', encodeManifest(manifest), [archive.signer])));
+    return added;
+  }
+
+  test('a second manifest over leaves that have one: ARCHIVE', async () => {
+    const scene = await makeScene();
+    const key = await addManifest(scene, KEYS.manifest(0, 18), () => ({ first: 3 }));
+    const overlap = (await scene.verify()).findings.find(({ code }) => code === 'SEGMENT_OVERLAP');
+    expect([overlap?.property, overlap?.place.object]).toEqual(['ARCHIVE', key]);
+  });
+
+  test('a manifest over no leaves: ARCHIVE', async () => {
+    const scene = await makeScene();
+    await addManifest(scene, KEYS.manifest(0, 18), () => ({ first: 18 }));
+    expect(codes(await scene.verify())).toEqual(['ARCHIVE MANIFEST_PLACE']);
+  });
+
+  test('a manifest that ends within a block: ARCHIVE, and the segment that the log has is missing', async () => {
+    const scene = await makeScene();
+    const { archive } = scene;
+    await scene.block([await scene.say('x', 'y', 'z')]);
+    scene.time += 20 * SECOND;
+    await scene.block([await scene.say('u', 'v', 'w')]);
+    await archive.publish();
+    const root = rootAt(archive, 24);
+    archive.objects.map.set(KEYS.checkpointAt(24), utf8(await noteOf(archive.signer, 24, root)));
+    const key = await addManifest(scene, KEYS.manifest(0, 18), () => ({ first: 18, end: 24, root: toHex(root) }));
+    const { findings } = await scene.verify();
+    const named = (code: string): unknown[] => findings.filter((finding) => finding.code === code).map(({ place }) => place.object);
+    expect([named('SEGMENT_END'), named('MISSING')]).toEqual([[key], expect.arrayContaining([KEYS.manifest(18, 26)])]);
+  });
+
+  test('a manifest that cannot be read is not said to be missing', async () => {
+    const scene = await makeScene();
+    await scene.end();
+    for (const key of [KEYS.manifest(0, 18), KEYS.manifest(18, scene.archive.size)]) {
+      const verdict = await verifyArchive(
+        scene.archive.objects.changed((map) => map.set(key, SEVENS)),
+        { keys: [parseVerifierKey(scene.world.root.verifierKey)] },
+      );
+      expect([codes(verdict).includes('ARCHIVE MANIFEST_MALFORMED'), codes(verdict).includes('ARCHIVE MISSING')]).toEqual([true, false]);
+    }
+  });
+
+  test('bytes behind the end of compressed records: ARCHIVE', async () => {
+    const scene = await makeScene();
+    await scene.end();
+    const { archive, world } = scene;
+    const root = Uint8Array.from(Buffer.from(required(new TextDecoder().decode(await archive.note()).split('\n')[2]), 'base64'));
+    const sync = segmentSyncMarker(`${world.origin}/0`, 18, archive.size, root);
+    const key = KEYS.evidence(18, archive.size);
+    const records: Uint8Array[] = [];
+    const read = (at: number, length: number): Uint8Array => required(archive.objects.map.get(key)).subarray(at, at + length);
+    for await (const part of readContainer(SCHEMA_TEXTS.BlockEvidence, sync, read, (data) => inflateRawSync(data)))
+      records.push(...part.records);
+    const pieces: Uint8Array[] = [];
+    for await (const piece of writeContainer(SCHEMA_TEXTS.BlockEvidence, sync, records, (data) => concat(deflateRawSync(data), SEVENS)))
+      pieces.push(piece);
+    archive.objects.map.set(key, concat(...pieces));
+    expect(codes(await scene.verify())).toContain('ARCHIVE CONTAINER');
+  });
+
   const columns = {
     streamIndex: 99,
     acceptedAt: 99,
@@ -755,6 +1024,13 @@ describe('an archiver that signs what the log does not give', () => {
     expect(codes(verdict)).toEqual(failed);
   });
 
+  test('a receipt that points to a removed event cannot be judged, and is no finding', async () => {
+    const scene = await makeScene();
+    await scene.block([await scene.say('x'), await scene.say('x')]);
+    const verdict = await scene.end({ rows: ([first, ...rest]) => [{ ...required(first), event: null }, ...rest] });
+    expect(codes(verdict)).toEqual(['STREAMS EVENT_REMOVED']);
+  });
+
   test.each([
     ['a record is left out', (records: readonly unknown[]) => records.slice(0, -1), ['ARCHIVE EVIDENCE_MISSING']],
     ['a record is there twice', (records: readonly unknown[]) => [records[0], ...records], ['ARCHIVE RECORD_ORDER']],
@@ -791,6 +1067,30 @@ describe('an archiver that signs what the log does not give', () => {
     const scene = await makeScene();
     for (let i = 0; i < 7; i++) await scene.block([await scene.say(`x ${i}`)]);
     expect(codes(await scene.end())).toEqual(['ARCHIVE SEGMENT_END']);
+  });
+
+  test('where the size of a removed event is not known, a segment may be cut early, and not go on beyond its age', async () => {
+    const without: SegmentForgery = { rows: ([first, ...rest]) => [{ ...required(first), event: null }, ...rest] };
+    const early = await makeScene();
+    await early.block([await early.say('x')]);
+    await early.archive.close(without);
+    expect(codes(await early.end())).toEqual(['STREAMS EVENT_REMOVED']);
+    const late = await makeScene();
+    for (let i = 0; i < 7; i++) await late.block([await late.say(`x ${i}`)]);
+    expect(codes(await late.end(without))).toEqual(['ARCHIVE SEGMENT_END', 'STREAMS EVENT_REMOVED']);
+  });
+
+  test('files of a segment and its checkpoint without a manifest, which the log alone would not show: ARCHIVE, named once', async () => {
+    const scene = await makeScene();
+    await scene.block([await scene.say('x')]);
+    await scene.archive.close();
+    const key = KEYS.manifest(18, scene.archive.size);
+    expect(scene.archive.objects.map.delete(key)).toBe(true);
+    const verdict = await scene.verify();
+    expect([codes(verdict), verdict.findings.filter(({ code }) => code === 'MISSING').map(({ place }) => place.object)]).toEqual([
+      ['ARCHIVE MISSING'],
+      [key],
+    ]);
   });
 
   test('a segment that ended has no manifest, and nothing else is left of it: ARCHIVE', async () => {

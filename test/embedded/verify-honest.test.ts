@@ -4,10 +4,20 @@ import { parseVerifierKey } from '../../core/key.ts';
 import { richArchive, richWorld } from '../support/rich-archive.ts';
 
 describe('an archive in which nothing is wrong', () => {
-  test('is OK by the pinned root key', async () => {
+  test('is OK by the pinned root key, each of its tiles is read once, and progress goes from bundle to bundle', async () => {
     const world = await richWorld();
     const { objects } = await richArchive(world);
-    const verdict = await verifyArchive(objects, { keys: [parseVerifierKey(world.root.verifierKey)] });
-    expect(verdict.ok).toBe(true);
+    const progress: [number, number][] = [];
+    const verdict = await verifyArchive(objects, {
+      keys: [parseVerifierKey(world.root.verifierKey)],
+      onProgress: (done, total) => progress.push([done, total]),
+    });
+    expect([verdict.ok, verdict.findings.filter(({ severity }) => severity !== 'NOTE')]).toEqual([true, []]);
+    expect(verdict.properties.ARCHIVE.counts['tiles']).toBe([...objects.map.keys()].filter((key) => key.includes('/tile/')).length);
+    expect(progress).toEqual([
+      [256, 512],
+      [512, 512],
+      [554, 554],
+    ]);
   });
 });

@@ -1,17 +1,22 @@
 import { describe, expect, test } from '@jest/globals';
 import { sha256 } from '#crypto';
-import { logKeysOf } from '../../core/archive-keys.ts';
-import { toHex } from '../../core/bytes.ts';
+import { verifyArchive } from '../../auditor/verify.ts';
+import { logKeysOf, schemaKey } from '../../core/archive-keys.ts';
+import { toHex, utf8 } from '../../core/bytes.ts';
 import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/dsse.ts';
-import { parseManifest } from '../../core/manifest.ts';
+import { parseVerifierKey } from '../../core/key.ts';
+import { type Manifest, parseManifest } from '../../core/manifest.ts';
 import type { Policy } from '../../core/policy.ts';
 import { encodeRetired, type Retired } from '../../core/retired.ts';
 import { shardOf } from '../../core/shard.ts';
 import { decodeSnapshot, encodeSnapshot, type Snapshot } from '../../core/snapshot.ts';
+import { decodeBundle, encodeBundle, entriesPath, tilePath } from '../../core/tree/tile.ts';
 import type { Verdict } from '../../core/verdict.ts';
-import { ForgedArchive } from '../support/forged-archive.ts';
-import { makeWorld, START_MICROS, testId, type World } from '../support/producer.ts';
-import { required, richWorld, SECOND } from '../support/rich-archive.ts';
+import { noteOf } from '../support/archive.ts';
+import { EVENT_SCHEMA_V2 } from '../support/event-v2.ts';
+import { ForgedArchive, rootAt } from '../support/forged-archive.ts';
+import { makeWorld, START_MICROS, testId, testSigner, type World } from '../support/producer.ts';
+import { required, richArchive, richWorld, SECOND } from '../support/rich-archive.ts';
 import { codes, makeScene, Scene } from '../support/scene.ts';
 
 const KEYS = logKeysOf(0);
@@ -51,6 +56,17 @@ describe('a snapshot that the log key signed and that says something else than t
     expect(verdict.findings.find(({ code }) => code === 'SNAPSHOT_WRONG')?.place.object).toBe(key);
   });
 
+  test('it leaves out the lanes that are held no longer: OK', async () => {
+    const scene = await makeScene();
+    await scene.block([await scene.world.lane('forgotten').next(scene.world.events('a', 'x'))]);
+    scene.time += 3600 * SECOND;
+    await scene.block([await scene.say('y')]);
+    await scene.archive.close({ snapshot: true });
+    const { payload } = decodeEnvelope(required(scene.archive.objects.map.get(KEYS.snapshot(scene.archive.size))), 'snapshot');
+    expect(decodeSnapshot(payload).lanes).toHaveLength(1);
+    expect(codes(await scene.verify())).toEqual([]);
+  });
+
   test('a snapshot where no segment ends: ARCHIVE', async () => {
     const scene = await makeScene();
     await scene.block([await scene.say('x')]);
@@ -62,24 +78,40 @@ describe('a snapshot that the log key signed and that says something else than t
 
 describe('what retention removed', () => {
   const DAY_MS = 86_400_000;
+  const LAST_MS = 20_000;
   const keeping = (eventsKeepMs: number | null): Promise<World> =>
     makeWorld({ policy: (policy): Policy => ({ ...policy, segmentMaxAgeMs: 10_000, retention: { eventsKeepMs } }) });
 
-  /** Removes the first segment's events after a day, with a record of it. */
-  async function removed(world: World, change: (retired: Retired) => Partial<Retired> = () => ({}), days = 2): Promise<Verdict> {
+  /** Removes the first segment's events when the archive goes on for `afterMs` more, with a record of it. */
+  async function removed(world: World, change: ChangeRecord = () => ({}), afterMs = 2 * DAY_MS): Promise<Verdict> {
     const scene = await makeScene(world);
-    scene.time += days * DAY_MS * 1000;
-    await scene.end();
-    const { map } = scene.archive.objects;
-    const manifestKey = required([...map.keys()].find((key) => key.endsWith('.manifest.json')));
-    const { payload } = decodeEnvelope(required(map.get(manifestKey)), 'manifest');
-    const { origin, first, end, objects } = parseManifest(payload);
-    const events = objects.filter(({ name }) => name.endsWith('.events.avro'));
-    for (const { name } of events) map.delete(`${KEYS.segments}${name}`);
-    const retired: Retired = { origin, first, end, manifest: toHex(sha256(payload)), policy: world.policy.hex, objects: events };
-    const record = encodeRetired({ ...retired, ...change(retired) });
-    map.set(KEYS.retired(first, end), encodeEnvelope(await signEnvelope('retired', record, [scene.archive.signer])));
+    await goOn(scene, afterMs);
+    await retire(scene, KEYS.manifest(0, 18), change);
     return scene.verify();
+  }
+
+  /** A segment of two blocks, the first of them `afterMs` later and the last {@link LAST_MS} after that. */
+  async function goOn(scene: Scene, afterMs: number): Promise<void> {
+    scene.time += afterMs * 1000 - 2 * SECOND;
+    await scene.block([]);
+    scene.time += LAST_MS * 1000 - 2 * SECOND;
+    await scene.block([]);
+    await scene.archive.close();
+  }
+
+  type ChangeRecord = (retired: Retired, manifest: Manifest) => Partial<Retired>;
+
+  /** Removes the events of a segment, with a record of it. */
+  async function retire({ archive, world }: Scene, key: string, change: ChangeRecord = () => ({})): Promise<void> {
+    const { map } = archive.objects;
+    const { payload } = decodeEnvelope(required(map.get(key)), 'manifest');
+    const manifest = parseManifest(payload);
+    const { origin, first, end } = manifest;
+    const objects = manifest.objects.filter(({ name }) => name.endsWith('.events.avro'));
+    for (const { name } of objects) map.delete(`${KEYS.segments}${name}`);
+    const retired: Retired = { origin, first, end, manifest: toHex(sha256(payload)), policy: world.policy.hex, objects };
+    const record = encodeRetired({ ...retired, ...change(retired, manifest) });
+    map.set(KEYS.retired(first, end), encodeEnvelope(await signEnvelope('retired', record, [archive.signer])));
   }
 
   test('as the policy allows is no finding, and counted', async () => {
@@ -93,15 +125,46 @@ describe('what retention removed', () => {
     expect(codes(await removed(await keeping(null)))).toEqual(wrong);
   });
 
-  test('too early: ARCHIVE', async () => {
-    expect(codes(await removed(await keeping(DAY_MS), undefined, 0))).toEqual(wrong);
+  test('as soon as the policy allows it is none; a millisecond too early: ARCHIVE', async () => {
+    expect(codes(await removed(await keeping(DAY_MS), undefined, DAY_MS - LAST_MS))).toEqual([]);
+    expect(codes(await removed(await keeping(DAY_MS), undefined, DAY_MS - LAST_MS - 1))).toEqual(wrong);
   });
 
-  test.each<[string, (retired: Retired) => Partial<Retired>]>([
+  test('what a record names and is there all the same is read and counted as any event', async () => {
+    const scene = await makeScene(await keeping(DAY_MS));
+    scene.time += 2 * DAY_MS * 1000;
+    await scene.end();
+    const { map } = scene.archive.objects;
+    const before = new Map(map);
+    await retire(scene, KEYS.manifest(0, 18));
+    for (const [key, bytes] of before) map.set(key, bytes);
+    const verdict = await scene.verify();
+    expect([codes(verdict), verdict.properties.STREAMS.counts['retired']]).toEqual([[], 0]);
+    const events = required([...map.keys()].find((key) => key.endsWith('.events.avro')));
+    map.set(events, SEVENS);
+    expect(codes(await scene.verify())).toContain('ARCHIVE SHA256');
+  });
+
+  test('leaves the other fields of a manifest to be right: ARCHIVE', async () => {
+    const scene = await makeScene(await keeping(DAY_MS));
+    await scene.end({ manifest: (manifest) => ({ ...manifest, counts: { ...manifest.counts, empty: 7 } }) });
+    const key = KEYS.manifest(18, scene.archive.size);
+    await goOn(scene, 2 * DAY_MS);
+    await retire(scene, key);
+    const verdict = await scene.verify();
+    expect([codes(verdict), verdict.findings.find(({ severity }) => severity === 'FAILED')?.place.object]).toEqual([
+      ['ARCHIVE MANIFEST_FIELD'],
+      key,
+    ]);
+  });
+
+  test.each<[string, ChangeRecord]>([
     ['another origin', () => ({ origin: 'example.org/other/0' })],
-    ['another segment', ({ end }) => ({ end: end + 1 })],
+    ['a segment that begins elsewhere', ({ first }) => ({ first: first + 1 })],
+    ['a segment that ends elsewhere', ({ end }) => ({ end: end + 1 })],
     ['another manifest', () => ({ manifest: '7'.repeat(64) })],
     ['a policy that is not there', () => ({ policy: '7'.repeat(64) })],
+    ['the evidence too', (_, { objects }) => ({ objects })],
     ['another object', ({ objects }) => ({ objects: objects.map((object) => ({ ...object, size: object.size + 1 })) })],
   ])('with a record that names %s: ARCHIVE', async (_, change) => {
     expect(codes(await removed(await keeping(DAY_MS), change))).toEqual(wrong);
@@ -118,6 +181,29 @@ describe('what has not ended', () => {
     expect([verdict.ok, open]).toEqual([true, ['STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE']]);
   });
 
+  test('a snapshot of a size that no segment ends at yet is reported', async () => {
+    const scene = await makeScene();
+    await scene.block([await scene.say('x')]);
+    await scene.archive.publish();
+    await scene.archive.snapshot();
+    const verdict = await scene.verify();
+    expect([codes(verdict), codes(verdict, 'NOTE')]).toEqual([[], ['ARCHIVE BEYOND_CHECKPOINT']]);
+  });
+
+  test('segments that begin with a block without links are OK', async () => {
+    const scene = await makeScene();
+    await scene.block([]);
+    expect(codes(await scene.end())).toEqual([]);
+  });
+
+  test('an archive in which nothing was logged is not OK', async () => {
+    const scene = await makeScene();
+    const { map } = scene.archive.objects;
+    for (const key of map.keys()) if (key.startsWith('logs/')) map.delete(key);
+    const verdict = await scene.verify();
+    expect([verdict.ok, codes(verdict), codes(verdict, 'OPEN')]).toEqual([false, [], ['COMPLETE SHARD_EMPTY']]);
+  });
+
   test('a lane without a final statement is OPEN', async () => {
     const verdict = await (await makeScene()).verify();
     expect([verdict.ok, codes(verdict), codes(verdict, 'OPEN')]).toEqual([true, [], ['COMPLETE LANE_OPEN']]);
@@ -132,6 +218,12 @@ describe('what has not ended', () => {
     const verdict = await scene.verify();
     expect([codes(verdict), codes(verdict, 'NOTE')]).toEqual([[], ['ARCHIVE CHECKPOINT_BEHIND']]);
     expect(verdict.properties.LOG.counts['leaves']).toBe(scene.archive.size);
+    for (const size of [18, scene.archive.size]) {
+      const tile = `${KEYS.folder}/${tilePath(0, 0, size)}`;
+      const without = scene.archive.objects.changed((map) => map.delete(tile));
+      const { findings } = await verifyArchive(without, { keys: [parseVerifierKey(scene.world.root.verifierKey)] });
+      expect(findings.filter(({ code }) => code === 'MISSING').map(({ place }) => place.object)).toEqual([tile]);
+    }
   });
 
   test('files of a segment whose manifest was not written yet are reported', async () => {
@@ -170,6 +262,56 @@ describe('what has not ended', () => {
   });
 });
 
+describe('leaves that cannot be read', () => {
+  const blind = ['STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE'].map((property) => `${property} LEAVES_MISSING`);
+  const failed = ['ARCHIVE MISSING', 'LOG LEAVES_MISSING', ...blind].toSorted();
+
+  test('are named once for each property, and from there on nothing but tree and files is judged', async () => {
+    const world = await richWorld();
+    const { objects } = await richArchive(world);
+    const keys = [parseVerifierKey(world.root.verifierKey)];
+    const bundles = [`${KEYS.folder}/${entriesPath(0, 256)}`, `${KEYS.folder}/${entriesPath(1, 256)}`];
+    const without = objects.changed((map) => {
+      for (const key of bundles) map.delete(key);
+    });
+    const verdict = await verifyArchive(without, { keys });
+    expect([codes(verdict), verdict.findings.filter(({ code }) => code === 'LEAVES_MISSING').length]).toEqual([failed, 6]);
+    for (const key of [KEYS.evidence(0, 367), KEYS.evidence(367, 523)]) {
+      const { findings } = await verifyArchive(
+        without.changed((map) => map.delete(key)),
+        { keys },
+      );
+      expect(findings.filter(({ code }) => code === 'MISSING').map(({ place }) => place.object)).toContain(key);
+    }
+  });
+
+  test('take the snapshots behind them out of judgement', async () => {
+    const scene = await makeScene();
+    await scene.end({ snapshot: true });
+    const { size, objects } = scene.archive;
+    expect(objects.map.delete(`${KEYS.folder}/${entriesPath(0, size)}`)).toBe(true);
+    const verdict = await scene.verify();
+    expect([codes(verdict), codes(verdict, 'NOTE')]).toEqual([failed, []]);
+  });
+});
+
+describe('a tree that ends within a block', () => {
+  test('is UNSEALED: LOG', async () => {
+    const scene = await makeScene();
+    const { archive } = scene;
+    await scene.block([await scene.say('x', 'y')]);
+    await archive.publish();
+    const { map } = archive.objects;
+    const [tile, bundle] = [0, 'entries'].map((level) => `${KEYS.folder}/tile/${level}/000.p/`) as [string, string];
+    map.set(`${tile}20`, required(map.get(`${tile}21`)).subarray(0, 20 * 32));
+    map.set(`${bundle}20`, encodeBundle(decodeBundle(required(map.get(`${bundle}21`))).slice(0, 20)));
+    const note = utf8(await noteOf(archive.signer, 20, rootAt(archive, 20)));
+    map.set(KEYS.signed, note).set(KEYS.checkpoint, note);
+    for (const key of [`${tile}21`, `${bundle}21`]) map.delete(key);
+    expect(codes(await scene.verify())).toEqual(['LOG UNSEALED']);
+  });
+});
+
 describe('objects that have no place', () => {
   test.each([
     ['logs/0/notes.txt', ['ARCHIVE UNKNOWN_OBJECT']],
@@ -177,8 +319,11 @@ describe('objects that have no place', () => {
     ['logs/0/tile/9/000', ['ARCHIVE UNKNOWN_OBJECT']],
     ['policies/readme.txt', ['ARCHIVE UNKNOWN_OBJECT']],
     ['README.txt', []],
+    ['logs/0/tile/0/000.manifest.json', ['ARCHIVE UNKNOWN_OBJECT']],
     [KEYS.evidence(0, 3), ['ARCHIVE UNLISTED']],
+    [KEYS.events(0, 18, '7'.repeat(64)), ['ARCHIVE UNLISTED']],
     [KEYS.retired(0, 3), ['ARCHIVE UNLISTED']],
+    [KEYS.retired(3, 18), ['ARCHIVE UNLISTED']],
   ])('%s: %j', async (key, failed) => {
     const scene = await makeScene();
     await scene.end();
@@ -187,9 +332,26 @@ describe('objects that have no place', () => {
   });
 });
 
+describe('a schema', () => {
+  const spaced = EVENT_SCHEMA_V2.text.replace(':', ': ');
+  test.each([
+    ['under a name that is not its digest', schemaKey('7'.repeat(64)), EVENT_SCHEMA_V2.text, ['ARCHIVE SCHEMA_DIGEST']],
+    ['in another than its canonical form', schemaKey(toHex(sha256(utf8(spaced)))), spaced, ['ARCHIVE SCHEMA_INVALID']],
+    ['that is none', schemaKey(toHex(sha256(utf8('{}')))), '{}', ['ARCHIVE SCHEMA_INVALID']],
+  ])('%s: ARCHIVE, naming it', async (_, key, text, failed) => {
+    const scene = await makeScene();
+    scene.archive.objects.map.set(key, utf8(text));
+    const verdict = await scene.verify();
+    expect([codes(verdict), verdict.findings.find(({ severity }) => severity === 'FAILED')?.place.object]).toEqual([failed, key]);
+  });
+});
+
 describe('two shards', () => {
+  /** When the near shard's last message was appended, after the start, and what clocks may differ by. */
+  const [STATED, SKEW] = [SECOND + 1000, SECOND];
+
   /** A producer whose home is shard 0, with a lane in each shard; the last shard's batch may be dropped or come late. */
-  async function twoShards(final: boolean, dropped: boolean, later: boolean): Promise<Verdict> {
+  async function twoShards(final: boolean, dropped: boolean, readFor: number): Promise<Verdict> {
     const world = await richWorld(2);
     expect(shardOf(world.producer.name, 2)).toBe(1);
     const [far, home] = [new ForgedArchive(world, 0), undefined];
@@ -209,7 +371,7 @@ describe('two shards', () => {
     const spoken = [await nearLane.next(world.events(stream(1), 'y')), await nearLane.next([], { lanes })];
     await near.block({ messages: spoken, appendedAt: START_MICROS + SECOND, acceptedAt: START_MICROS + SECOND });
     for (const archive of [far, near]) {
-      const time = START_MICROS + (archive === far && !later ? 0 : 30 * SECOND);
+      const time = START_MICROS + (archive === far ? readFor : 30 * SECOND);
       await archive.block({ messages: [1], appendedAt: time, acceptedAt: START_MICROS + 30 * SECOND });
       await archive.close();
     }
@@ -219,16 +381,16 @@ describe('two shards', () => {
   }
 
   test('lanes of one epoch in two shards, stated as ended: OK', async () => {
-    const verdict = await twoShards(true, false, true);
+    const verdict = await twoShards(true, false, 30 * SECOND);
     expect([verdict.ok, codes(verdict), codes(verdict, 'OPEN')]).toEqual([true, [], []]);
   });
 
   test('a batch that another shard never got is a gap, once that shard has read so far', async () => {
-    expect(codes(await twoShards(true, true, true))).toEqual(['COMPLETE GAP']);
+    expect(codes(await twoShards(true, true, STATED + SKEW + 1))).toEqual(['COMPLETE GAP']);
   });
 
   test('it is still open while that shard has not read so far, or the producer goes on', async () => {
-    for (const verdict of [await twoShards(true, true, false), await twoShards(false, true, true)]) {
+    for (const verdict of [await twoShards(true, true, STATED + SKEW), await twoShards(false, true, 30 * SECOND)]) {
       expect([codes(verdict), codes(verdict, 'OPEN')]).toEqual([[], expect.arrayContaining(['COMPLETE LANE_SHORT'])]);
     }
   });
@@ -241,8 +403,9 @@ describe('two shards', () => {
 });
 
 describe('silence', () => {
-  const listening = (heartbeatMs: number): Promise<World> =>
+  const listening = (heartbeatMs: number, shards = 1): Promise<World> =>
     makeWorld({
+      shards,
       policy: (policy) => ({
         ...policy,
         segmentMaxAgeMs: 10_000,
@@ -269,7 +432,58 @@ describe('silence', () => {
     expect(codes(verdict, 'OPEN')).toEqual(['COMPLETE SILENCE']);
   });
 
-  test('within the interval is none', async () => {
-    expect(codes(await (await makeScene(await listening(60_000))).end(), 'OPEN')).toEqual([]);
+  test('within the interval, to its last microsecond, is none', async () => {
+    const scene = await makeScene(await listening(15_000));
+    await scene.block([await scene.lane.next([])]);
+    scene.time += 13 * SECOND;
+    await scene.block([1]);
+    await scene.archive.close();
+    expect(codes(await scene.verify(), 'OPEN')).toEqual(['COMPLETE LANE_OPEN']);
+    await scene.block([1], undefined, { appendedAt: scene.time + 1 });
+    await scene.archive.close();
+    expect(codes(await scene.verify(), 'OPEN')).toEqual(['COMPLETE LANE_OPEN', 'COMPLETE SILENCE']);
+  });
+
+  test('is measured by the active key of the producer alone', async () => {
+    const scene = await makeScene(await listening(15_000));
+    const { world } = scene;
+    const fresh = testSigner(world.producer.name, 'fresh');
+    const other = testSigner('example.org/log/other');
+    await world.nextPolicy((policy) => {
+      const entry = required(policy.producers[0]);
+      return {
+        ...policy,
+        producers: [
+          { ...entry, status: 'RETIRED' },
+          { ...entry, key: fresh.verifierKey, heartbeatMs: null },
+          { ...entry, key: other.verifierKey, heartbeatMs: 60_000 },
+        ],
+      };
+    });
+    const lane = world.lane('fresh', fresh);
+    scene.time += 30 * SECOND;
+    await scene.block([await lane.next([])]);
+    scene.time += 30 * SECOND;
+    await scene.block([await lane.next([])]);
+    await scene.archive.close();
+    const verdict = await scene.verify();
+    expect([codes(verdict, 'OPEN'), verdict.findings.filter(({ code }) => code === 'SILENCE').map(({ message }) => message)]).toEqual([
+      ['COMPLETE LANE_OPEN', 'COMPLETE SILENCE'],
+      [expect.stringMatching(/^example\.org\/log\/other must be heard every 60 s/)],
+    ]);
+  });
+
+  test('of a producer who is no longer active, or of whose home shard nothing is known, is none', async () => {
+    const [retired, elsewhere] = [await makeScene(await listening(15_000)), await makeScene(await listening(1, 2))];
+    await retired.world.nextPolicy((policy) => ({
+      ...policy,
+      producers: policy.producers.map((entry) => ({ ...entry, status: 'RETIRED' })),
+    }));
+    retired.time += 60 * SECOND;
+    await retired.block([1]);
+    await retired.archive.close();
+    expect(codes(await retired.verify(), 'OPEN')).toEqual(['COMPLETE LANE_OPEN']);
+    expect(shardOf(elsewhere.world.producer.name, 2)).toBe(1);
+    expect(codes(await elsewhere.verify(), 'OPEN')).toEqual(['COMPLETE LANE_OPEN', 'COMPLETE SHARD_EMPTY']);
   });
 });

@@ -56,6 +56,19 @@ describe('the key that is pinned', () => {
     expect(verdict.properties.LOG.trust).toMatch(/^log key example\.org\/log\/0\+[0-9a-f]{8} \(pinned\)$/);
   });
 
+  test('a log key beside the root key takes nothing away: other log keys of the policy are right all the same', async () => {
+    const scene = await makeScene();
+    const [before, after] = [required(scene.world.logs[0]), testSigner('example.org/log/0', 'after')];
+    await scene.world.nextPolicy((policy) => ({
+      ...policy,
+      logs: [...status(policy.logs, before.verifierKey, { status: 'RETIRED' }), active(after.verifierKey)],
+    }));
+    scene.archive.signer = after;
+    await scene.end();
+    const verdict = await scene.verify(scene.world.root.verifierKey, before.verifierKey);
+    expect([verdict.ok, codes(verdict), results(verdict)]).toEqual([true, [], ['OK']]);
+  });
+
   test('the log key of one shard proves nothing of another', async () => {
     const scene = await makeScene(await richWorld(2));
     await scene.end();
@@ -88,6 +101,10 @@ describe('the key that is pinned', () => {
     expect(codes(verdict)).toEqual(expect.arrayContaining(['LOG NOTE_SIGNATURE', 'ARCHIVE MANIFEST_SIGNATURE']));
   });
 });
+
+function status(entries: readonly KeyEntry[], key: string, change: Partial<KeyEntry>): KeyEntry[] {
+  return entries.map((entry) => (entry.key === key ? { ...entry, ...change } : entry));
+}
 
 function active(key: string): KeyEntry {
   return { key, status: 'ACTIVE', believed: null };
@@ -166,9 +183,6 @@ describe('policies', () => {
 });
 
 describe('keys that are retired or stolen', () => {
-  const status = (entries: readonly KeyEntry[], key: string, change: Partial<KeyEntry>): KeyEntry[] =>
-    entries.map((entry) => (entry.key === key ? { ...entry, ...change } : entry));
-
   test('a retired producer, chainer and log key are no tampering', async () => {
     const scene = await makeScene();
     const { world, archive } = scene;

@@ -7,25 +7,27 @@ export const FORGED = [
   'test/embedded/verify-trust',
   'test/embedded/verify-hostile',
 ];
-export const ALL = ['test/embedded/verify-honest', ...FORGED, 'test/embedded/verify-altered'];
+const ALTERED = 'test/embedded/verify-altered.test';
+/** The quick ones first. */
+export const ALL = ['test/embedded/verify-honest', ...FORGED, ALTERED];
 
 /** What the auditor is made of, and the tests that hold each file. */
 export const AUDITED = {
   'auditor/archive-reader.ts': ['test/embedded/verify-hostile', 'test/embedded/verify-state'],
   'auditor/attestation.ts': ['test/embedded/verify-trust', 'test/embedded/verify-hostile'],
   'auditor/block-audit.ts': FORGED,
-  'auditor/findings.ts': ALL,
-  'auditor/key-table.ts': ['test/unit/auditor/key-table', ...FORGED],
+  'auditor/findings.ts': ['test/unit/auditor/verdict-text'],
+  'auditor/key-table.ts': ['test/unit/auditor/key-table'],
   'auditor/lane-audit.ts': FORGED,
   'auditor/manifest-draft.ts': [...FORGED, 'test/embedded/verify-honest'],
   'auditor/policies.ts': ALL,
   'auditor/query.ts': ['test/embedded/query'],
-  'auditor/retirement.ts': ['test/embedded/verify-state', 'test/embedded/verify-altered'],
+  'auditor/retirement.ts': ['test/embedded/verify-state', ALTERED],
   'auditor/segment-audit.ts': ALL,
   'auditor/shard-audit.ts': ALL,
-  'auditor/snapshot-audit.ts': ['test/embedded/verify-state', 'test/embedded/verify-trust', 'test/embedded/verify-altered'],
-  'auditor/tree-audit.ts': [...ALL, 'test/unit/auditor/tree-audit'],
-  'auditor/unique-audit.ts': [...FORGED, 'test/embedded/verify-honest'],
+  'auditor/snapshot-audit.ts': ['test/embedded/verify-state', 'test/embedded/verify-trust', ALTERED],
+  'auditor/tree-audit.ts': [...FORGED, 'test/embedded/verify-honest', 'test/unit/auditor/tree-audit', ALTERED],
+  'auditor/unique-audit.ts': ['test/unit/auditor/unique-audit', ...FORGED, 'test/embedded/verify-honest'],
   'auditor/verdict-text.ts': ['test/unit/auditor/verdict-text', ...FORGED],
   'auditor/verify.ts': ALL,
   'core/segment.ts': ['test/unit/keys', ...FORGED],
@@ -52,7 +54,6 @@ export const AUDITED = {
 
 /** Changes that no test can notice, since nothing changes: file, change, what stands in its line, why. */
 export const EQUIVALENTS = [
-  ['auditor/attestation.ts', "&& 'code' in error -> (nothing)", 'const code =', 'a code that is not there is no SIGNATURE_INVALID'],
   ['auditor/block-audit.ts', '< -> <=', 'seal.inputGeneration < this.inputGeneration', 'the same generation has returned before'],
   [
     'auditor/block-audit.ts',
@@ -66,4 +67,42 @@ export const EQUIVALENTS = [
     'if (input.batch === null) return undefined;',
     'evidence without a batch is not ACCEPTED',
   ],
+  ['auditor/block-audit.ts', 'head !== undefined -> false', 'heads.set(leaf, head)', 'it saves reading the event again'],
+  [
+    'auditor/block-audit.ts',
+    '> -> >=',
+    'if (stated === REASONS.COUNT_WRONG)',
+    'how many events came a header does not show, so COUNT_WRONG is never derived from it',
+  ],
+  ['auditor/manifest-draft.ts', 'head !== undefined -> false', 'this.#occurredAt(head', 'it saves reading the event again'],
+  ...['event === null || schema === undefined -> false', 'event === null || -> (nothing)', '|| schema === undefined -> (nothing)'].map(
+    (change) => [
+      'auditor/manifest-draft.ts',
+      change,
+      'if (event === null',
+      'what is not there cannot be read, and what cannot is passed over',
+    ],
+  ),
+  [
+    'auditor/manifest-draft.ts',
+    'this.#latestSchema !== undefined && equal(this.#latestSchema.digest, schema) -> false',
+    'return this.#latestSchema.hex',
+    'it saves noting the same schema again',
+  ],
+  ['core/dsse.ts', "|| typeof payload !== 'string' -> (nothing)", 'if (type', 'what is no text is no base64'],
+  ['core/dsse.ts', "|| typeof sig !== 'string' -> (nothing)", 'if (typeof keyid', 'what is no text is no base64'],
+  ['core/dsse.ts', "typeof json !== 'object' || -> (nothing)", 'if (typeof json', 'what is no object has no members'],
+  ...['streams.size >= PERMITS_KEPT -> false', '>= -> >'].map((change) => [
+    'core/policy-history.ts',
+    change,
+    'streams.clear();',
+    'it bounds the memory, and what is forgotten is found again',
+  ]),
+  [
+    'core/policy-history.ts',
+    'this.#permits.set(producer, streams); -> (nothing)',
+    'this.#permits.set(',
+    'it saves matching the same stream again',
+  ],
+  ['auditor/key-table.ts', '> -> >=', 'this.#grow();', 'the table grows one entry sooner'],
 ];

@@ -24,8 +24,9 @@ import { SCHEMA_TEXTS } from '../../core/schema-texts.ts';
 import { segmentSyncMarker } from '../../core/segment.ts';
 import { encodeSnapshot } from '../../core/snapshot.ts';
 import { type Head, type Lane, type LogState, laneKey, parseLaneKey } from '../../core/state.ts';
-import { extendFrontier, frontierRoot } from '../../core/tree/frontier.ts';
-import { leafHash } from '../../core/tree/hash.ts';
+import { EMPTY_FRONTIER, extendFrontier, frontierRoot } from '../../core/tree/frontier.ts';
+import { hashLeaves, leafHash } from '../../core/tree/hash.ts';
+import { decodeBundle, entriesPath } from '../../core/tree/tile.ts';
 import { type Forgery, forge, honest } from './forged-block.ts';
 import type { BlockOptions, World } from './producer.ts';
 
@@ -329,19 +330,31 @@ export class ForgedArchive {
   }
 }
 
+/** Root of the first `size` leaves, at most 256, as the archive's widest bundle has them. */
+export function rootAt({ objects, size: all }: ForgedArchive, size: number): Uint8Array {
+  const bundle = objects.map.get(`logs/0/${entriesPath(0, Math.min(all, 256))}`) ?? new Uint8Array(0);
+  return frontierRoot(extendFrontier(EMPTY_FRONTIER, hashLeaves(decodeBundle(bundle).slice(0, size))));
+}
+
+/** What was forged may be anything. */
+function attempt<T>(decode: () => T): T | undefined {
+  try {
+    return decode();
+  } catch {
+    return undefined;
+  }
+}
+
 function takeApart(value: Uint8Array, first: number): TakenBlock {
   const block = decodeBlock(unframe(value).payload);
   const seal = decodeLeaf(block.seal) as Seal;
   const links = block.links.map((bytes) => decodeLeaf(bytes) as Link);
-  const inputs = decodeEvidence(block.evidence);
+  const inputs = attempt(() => decodeEvidence(block.evidence)) ?? [];
   const headers = new Map<number, BatchHeader>();
   let offset = seal.inputFrom;
   for (const { outcome, batch, span } of inputs) {
-    try {
-      if (outcome === 'ACCEPTED' && batch !== null) headers.set(offset, decodeBatchHeader(batch.header));
-    } catch {
-      // A forged header may be anything.
-    }
+    const header = outcome === 'ACCEPTED' && batch !== null ? attempt(() => decodeBatchHeader(batch.header)) : undefined;
+    if (header !== undefined) headers.set(offset, header);
     offset += span;
   }
   const { keyId, signature, evidence, events } = block;

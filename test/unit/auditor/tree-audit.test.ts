@@ -4,6 +4,7 @@ import { TreeAudit } from '../../../auditor/tree-audit.ts';
 import { EMPTY_TAIL, growTree } from '../../../core/build/tile.ts';
 import { fromHex, toHex, utf8 } from '../../../core/bytes.ts';
 import type { StoredObject } from '../../../core/ports/object-store.ts';
+import { decodeBundle, encodeBundle } from '../../../core/tree/tile.ts';
 
 /** Past 65,536 leaves the tree has a full tile of level 1 and a partial one of level 2. */
 const SIZE = 65_536 + 300;
@@ -75,13 +76,20 @@ describe('a tree of more than 65,536 leaves', () => {
       ['longer', Uint8Array.from([...bytes, 0])],
       ['swapped', stored.get(path.includes('entries') ? 'logs/0/tile/entries/001' : 'logs/0/tile/0/001')],
     ];
-    for (const at of [0, bytes.length >> 1, bytes.length - 1])
+    // The third byte is the first of a bundle's first leaf.
+    for (const at of [0, 2, bytes.length >> 1, bytes.length - 1])
       changes.push([`byte ${at}`, bytes.map((byte, i) => (i === at ? byte ^ 1 : byte))]);
     for (const [what, other] of changes) {
       const { named, root: found } = await audit((objects) => (other === undefined ? objects.delete(key) : objects.set(key, other)));
       expect({ what, named }).toEqual({ what, named: expect.arrayContaining([key]) });
       expect([what, found === honest]).toEqual([what, true]);
     }
+  });
+
+  test('an older bundle that holds fewer leaves than its name says is named', async () => {
+    const key = 'logs/0/tile/entries/156.p/64';
+    const fewer = decodeBundle(stored.get(key) as Uint8Array).slice(0, 63);
+    expect((await audit((objects) => objects.set(key, encodeBundle(fewer)))).named).toEqual([key]);
   });
 
   test.each(OPTIONAL)('%s may be missing, and is named when altered', async (path) => {

@@ -57,6 +57,12 @@ describe('envelopes', () => {
     expect(envelope.signatures.map(({ keyid }) => keyid)).toEqual([`key-1+${toHex(KEY_A.id)}`, `key-2+${toHex(KEY_B.id)}`]);
   });
 
+  test('may have a hundred signatures', async () => {
+    const { signatures, ...rest } = await signed();
+    const hundred = Array.from({ length: 100 }, (_, i) => ({ keyid: `k${i}`, sig: signatures[0]?.sig ?? PAYLOAD }));
+    expect(decodeEnvelope(encodeEnvelope({ ...rest, signatures: hundred }), 'policy').signatures).toHaveLength(100);
+  });
+
   test('name those of the keys that signed, and ignore the others', async () => {
     const envelope = await signed();
     expect(verifyEnvelope(envelope, [KEY_A, KEY_B])).toEqual([KEY_A, KEY_B]);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { toHex } from '../../../core/bytes.ts';
+import { toHex, utf8 } from '../../../core/bytes.ts';
 import { formatCheckpoint, parseCheckpoint } from '../../../core/checkpoint.ts';
 import { cosign, cosignatureMessage, cosignatureTime, verifyCosignature } from '../../../core/cosignature.ts';
 import { formatVerifierKey, KEY_TYPE, keySigner, parsePrivateKey, parseVerifierKey } from '../../../core/key.ts';
@@ -59,6 +59,7 @@ describe('the published notes', () => {
 
   test.each([
     ['text alone', go.text],
+    ['no empty line before the signature', `x${go.line}`],
     ['no signature line', `${go.text}\n`],
     ['no newline at the end', `${go.text}\n${go.line.slice(0, -1)}`],
     ['a second newline at the end', `${go.text}\n${go.line}\n`],
@@ -123,6 +124,18 @@ describe('notes of every shape', () => {
     expect(codeOf(() => openNote(signedBy(LIMITS.noteSignatures + 1, 64), []))).toBe('LIMIT_EXCEEDED');
     expect(codeOf(() => openNote(signedBy(100, 5000), []))).toBe('LIMIT_EXCEEDED');
     expect(codeOf(() => openNote(`${'語'.repeat(LIMITS.noteBytes / 3 + 1)}\n\n${go.line}`, []))).toBe('LIMIT_EXCEEDED');
+  });
+
+  test('a note of as many bytes as a note may have is taken, and a signature of one byte by a key that is not known', () => {
+    const signature = { name: 'n', id: new Uint8Array(4), signature: new Uint8Array(1) };
+    const rest = utf8(formatNote('\n', [signature])).length;
+    for (const more of [0, 1]) {
+      const note = formatNote(`${'t'.repeat(LIMITS.noteBytes - rest + more)}\n`, [signature]);
+      expect([utf8(note).length - LIMITS.noteBytes, codeOf(() => openNote(note, []))]).toEqual([
+        more,
+        more === 0 ? undefined : 'LIMIT_EXCEEDED',
+      ]);
+    }
   });
 
   test('a key of an algorithm that we do not have rejects what it signed', () => {

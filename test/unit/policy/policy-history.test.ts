@@ -32,12 +32,14 @@ describe('a history', () => {
     expect(history.latest.hex).toBe(two);
     expect(history.byDigest(one)?.policy).toEqual(first);
     expect(history.byDigest('00')).toBeUndefined();
-    expect([history.descends(two, one), history.descends(one, two), history.descends(one, one), history.descends(two, '00')]).toEqual([
-      true,
-      false,
-      false,
-      false,
-    ]);
+    expect(history.descends(two, one)).toBe(true);
+    for (const [later, earlier] of [
+      [one, two],
+      [one, one],
+      [two, '00'],
+      ['00', one],
+    ] as const)
+      expect([later, earlier, history.descends(later, earlier)]).toEqual([later, earlier, false]);
   });
 
   test('of no versions is none', () => {
@@ -74,6 +76,7 @@ describe('version 1', () => {
   test('is in an envelope that can be read, of the right type', async () => {
     expect(() => openPolicies([utf8('{}')])).toThrow(refusal('its envelope cannot be read'));
     expect(() => openPolicies([new Uint8Array(2 * LIMITS.policyBytes + 1)])).toThrow(refusal('its envelope is too large'));
+    expect(() => openPolicies([new Uint8Array(2 * LIMITS.policyBytes)])).toThrow(refusal('its envelope cannot be read'));
     const other = encodeEnvelope({ ...decodeEnvelope(firstEnvelope, 'policy'), payloadType: 'manifest' });
     expect(() => openPolicies([other])).toThrow(refusal('its envelope cannot be read'));
   });
