@@ -14,6 +14,7 @@ describe('an archive in which nothing is wrong', () => {
     });
     expect([verdict.ok, verdict.findings.filter(({ severity }) => severity !== 'NOTE')]).toEqual([true, []]);
     expect(verdict.properties.ARCHIVE.counts['tiles']).toBe([...objects.map.keys()].filter((key) => key.includes('/tile/')).length);
+    expect(verdict.properties.COMPLETE.counts).toEqual({ lanes: 2, heartbeats: 2, gaps: 0, offsets: 25, sampledOut: 0 });
     expect(progress).toEqual([
       [256, 512],
       [512, 512],

@@ -53,7 +53,9 @@ describe('a snapshot that the log key signed and that says something else than t
     scene.archive.objects.map.set(key, encodeEnvelope(await signEnvelope('snapshot', forged, [scene.archive.signer])));
     const verdict = await scene.verify();
     expect(codes(verdict)).toEqual(['ARCHIVE SNAPSHOT_WRONG']);
-    expect(verdict.findings.find(({ code }) => code === 'SNAPSHOT_WRONG')?.place.object).toBe(key);
+    const finding = verdict.findings.find(({ code }) => code === 'SNAPSHOT_WRONG');
+    expect(finding?.place.object).toBe(key);
+    expect(finding?.message).toContain(`another state than the log gives: ${Object.keys(change(snapshot)).join(', ')}`);
   });
 
   test('it leaves out the lanes that are held no longer: OK', async () => {

@@ -168,6 +168,7 @@ describe('policies', () => {
     scene.archive.objects.map.set(key, required(scene.archive.objects.map.get(policyKey(scene.world.policy.hex))));
     const verdict = await scene.verify();
     expect([verdict.ok, codes(verdict), verdict.findings[0]?.place.object]).toEqual([false, ['POLICY POLICY_INVALID'], key]);
+    expect(verdict.findings[0]?.message).toBe('the policy cannot be used: its digest is not its name');
   });
 
   test('a version that is missing between others: FAILED, and named', async () => {

@@ -300,7 +300,7 @@ const SILENT = [
   '--testSequencer',
   './test/mutation/given-order.cjs',
 ];
-const SLOWER = 4;
+const SLOWER = 2;
 const LEAST_MS = 20_000;
 const AT_ONCE = 2;
 
