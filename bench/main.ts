@@ -41,7 +41,7 @@ async function main(argv: readonly string[]): Promise<number> {
     if (options.stack) return print(await onOwnStack(folder, options), stackReportText);
     return print(await measure(folder, options), reportText);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   }
 }
 

@@ -9,7 +9,7 @@ import { processorMicrosOf } from './processor-time.ts';
 
 const MAIN = join(PROJECT, 'dist', 'cli', 'main.js');
 const POLL_MS = 50;
-const READY_MS = 60_000;
+const READY_MS = 180_000;
 const KEPT_LINES = 20;
 const SERVING = 'serving metrics and health';
 

@@ -131,7 +131,7 @@ describeOnStack('npm run bench -- --stack', () => {
   );
 
   test.each([
-    ['warming up', 'SIGINT', 130],
+    ['redis is ready', 'SIGINT', 130],
     ['one shard: 2000 events as fast', 'SIGTERM', 143],
   ] as const)(
     'takes the stack down when it is interrupted at "%s"',
