@@ -6,13 +6,11 @@ import { EmbeddedSystem } from '../cli/embedded.ts';
 import { loadSettings, type Settings } from '../cli/settings.ts';
 import { parseVerifierKey } from '../core/key.ts';
 import { shardOf } from '../core/shard.ts';
-import type { Verdict } from '../core/verdict.ts';
 import { friendlyCollector } from '../sdk/lineproof.ts';
+import { checkedOf } from './checked.ts';
 import { ObservedMetrics } from './observed-metrics.ts';
+import { OVERRIDES } from './overrides.ts';
 import type { BenchSystem, Checked } from './system.ts';
-
-/** What differs from the defaults: segments close soon after the end, and what is recorded faster than it is kept waits in the spool only so far. */
-const OVERRIDES: Partial<Settings> = { segmentMaxAgeMs: 1000, spoolMaxBytes: 32 * 1024 * 1024 };
 
 /** The settings of a measured system in `folder`. */
 export function benchSettings(folder: string, shards: number): Settings {
@@ -36,6 +34,8 @@ export async function openEmbeddedSystem(folder: string, shards: number): Promis
     record: (event) => collector.record(event),
     recordDurably: (event) => collector.recordDurably(event),
     shardOf: (stream) => shardOf(stream, shards),
+    othersMicros: () => ({}),
+    acceptedAtMs: () => metrics.acceptedAtMs,
     attestations: () => metrics.attestations(),
     finish: () => system.finish(new AbortController().signal),
     verify: () => verifyFolder(join(folder, 'archive'), system.pipeline.keys.root.verifierKey),
@@ -47,19 +47,8 @@ export async function openEmbeddedSystem(folder: string, shards: number): Promis
 export async function verifyFolder(folder: string, rootKey: string): Promise<Checked> {
   const objects = await openFolderObjectStore(folder);
   try {
-    return checked(await verifyArchive(objects, { keys: [parseVerifierKey(rootKey)] }));
+    return checkedOf(await verifyArchive(objects, { keys: [parseVerifierKey(rootKey)] }));
   } finally {
     await objects.close();
   }
-}
-
-/** `ok` says that nothing failed; a measured archive must also be finished, so that nothing is still open. */
-function checked({ ok, properties, findings }: Verdict): Checked {
-  const { links = 0, events = 0 } = properties.STREAMS.counts;
-  const results = Object.entries(properties).filter(([, { result }]) => result !== 'NOT CHECKED');
-  const unfinished = results.filter(([, { result }]) => result !== 'OK').map(([name, { result }]) => `${name} ${result}`);
-  const first = findings.find(({ severity }) => severity !== 'NOTE');
-  const verdict =
-    unfinished.length === 0 ? `${results.map(([name]) => name).join(', ')} OK` : `${unfinished.join(', ')}: ${first?.message}`;
-  return { ok: ok && unfinished.length === 0, links: Math.min(links, events), verdict };
 }

@@ -1,17 +1,30 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EXIT, exitCodeOf } from '../cli/exit-codes.ts';
 import { LineproofError } from '../core/errors.ts';
+import { endChildren } from './children.ts';
 import { openEmbeddedSystem } from './embedded-system.ts';
 import { measureLatency } from './latency.ts';
 import { describeMachine } from './machine.ts';
 import { type BenchOptions, HELP, type Measurement, parseOptions } from './options.ts';
 import { measureParts } from './parts.ts';
 import { problemsOf, type Report, reportText } from './report.ts';
-import type { BenchSystem, OpenSystem } from './system.ts';
+import { endMeasuredStack, measureStack, type StackReport } from './stack-bench.ts';
+import { stackReportText } from './stack-report.ts';
+import type { BenchSystem } from './system.ts';
 import { measureThroughput } from './throughput.ts';
 import { EVENT_BYTES, Workload } from './workload.ts';
+
+/** Somebody wants the run to end. */
+class Interrupted extends Error {
+  readonly exitCode: number;
+
+  constructor(signal: 'SIGINT' | 'SIGTERM') {
+    super(`interrupted by ${signal}`);
+    this.exitCode = 128 + constants.signals[signal];
+  }
+}
 
 async function main(argv: readonly string[]): Promise<number> {
   const options = parseOptions(argv);
@@ -21,23 +34,45 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const folder = mkdtempSync(join(tmpdir(), 'lineproof-bench-'));
   try {
-    const report = await measure(folder, options, (path) => openEmbeddedSystem(path, options.shards));
-    process.stdout.write(options.json ? `${JSON.stringify(report, undefined, 2)}\n` : reportText(report));
-    return report.problems.length === 0 ? EXIT.ok : EXIT.findings;
+    const print = <T extends { readonly problems: readonly string[] }>(report: T, text: (report: T) => string): number => {
+      process.stdout.write(options.json ? `${JSON.stringify(report, undefined, 2)}\n` : text(report));
+      return report.problems.length === 0 ? EXIT.ok : EXIT.findings;
+    };
+    if (options.stack) return print(await onOwnStack(folder, options), stackReportText);
+    return print(await measure(folder, options), reportText);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/** Measures on a stack, which is down when this returns, whatever happened, an interruption included. */
+async function onOwnStack(folder: string, options: BenchOptions): Promise<StackReport> {
+  const begun = performance.now();
+  const say = (text: string): void => void process.stderr.write(`bench: [${((performance.now() - begun) / 1000).toFixed(1)} s] ${text}\n`);
+  const interrupted = new Promise<never>((_, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => reject(new Interrupted(signal)));
+  });
+  const report = measureStack(folder, options, say);
+  try {
+    return await Promise.race([report, interrupted]);
+  } finally {
+    say('ending the servers');
+    report.catch(() => undefined);
+    await endChildren();
+    await endMeasuredStack(folder);
   }
 }
 
 /** Every measurement starts on a system of its own. */
-async function measure(folder: string, options: BenchOptions, open: OpenSystem): Promise<Report> {
-  const { events, streams, shards, repeats, rate, seconds, only } = options;
+async function measure(folder: string, options: BenchOptions): Promise<Report> {
+  const { events, streams, repeats, rate, seconds, only } = options;
+  const shards = options.shards[0] as number;
   const workload = new Workload(streams);
   const wants = (name: Measurement): boolean => only === undefined || only === name;
   let settings: BenchSystem['settings'] = {};
   const on = async <T>(name: Measurement, work: (system: BenchSystem) => Promise<T>): Promise<T | undefined> => {
     if (!wants(name)) return undefined;
-    const system = await open(join(folder, name));
+    const system = await openEmbeddedSystem(join(folder, name), shards);
     settings = system.settings;
     try {
       return await work(system);
@@ -58,7 +93,9 @@ async function measure(folder: string, options: BenchOptions, open: OpenSystem):
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const known = error instanceof LineproofError ? error.message : undefined;
+  const known = error instanceof LineproofError || error instanceof Interrupted ? error.message : undefined;
   process.stderr.write(`bench: ${known ?? (error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`);
+  // What was interrupted still works on what is gone by now.
+  if (error instanceof Interrupted) process.exit(error.exitCode);
   process.exitCode = exitCodeOf(error);
 }

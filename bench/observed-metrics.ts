@@ -11,8 +11,13 @@ export class ObservedMetrics implements Metrics {
   readonly #linksAt = new Map<string, number>();
   readonly #attested: { readonly shard: string; readonly size: number; readonly atMs: number }[] = [];
 
+  /** performance.now() when the last event was linked, or answered by a receipt. */
+  acceptedAtMs = Number.NaN;
+
   add(name: MetricName, by: number, labels?: Labels): void {
     this.#kept.add(name, by, labels);
+    if (by > 0 && (name === 'lineproof_chainer_links_total' || name === 'lineproof_chainer_receipts_total'))
+      this.acceptedAtMs = performance.now();
     if (name !== 'lineproof_chainer_links_total') return;
     const shard = labels?.['shard'] ?? '';
     this.#links.set(shard, (this.#links.get(shard) ?? 0) + by);

@@ -121,7 +121,7 @@ async function collect({ settings, keys, stores }: Site, workload: Workload, eve
     lingerMs,
     heartbeatMs,
   });
-  await offer(friendlyCollector(collector), workload, events);
+  await offer(friendlyCollector(collector), workload, { events });
   await collector.flush();
   await collector.close();
 }

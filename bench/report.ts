@@ -28,8 +28,23 @@ export function problemsOf(what: string, offered: number, { ok, links, verdict }
 }
 
 /** The report for people. */
-export function reportText({ machine, streams, settings, throughput, parts, latency, problems }: Report): string {
+export function reportText(report: Report): string {
+  const { throughput, parts, latency, problems } = report;
   const lines = [
+    ...headLines(report),
+    ...(throughput === undefined
+      ? []
+      : [...wholeLines('Whole', throughput), row('  processor', `${throughput.cost.cpuMicros.toFixed(1)} µs/event`)]),
+    ...(parts === undefined ? [] : partLines(parts)),
+    ...(latency === undefined ? [] : latencyLines(latency)),
+    ...verdictLines(problems),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** Where, with what and on what was measured. */
+export function headLines({ machine, streams, settings }: Pick<Report, 'machine' | 'streams' | 'settings'>): string[] {
+  return [
     `Machine    ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB; ${machine.system}; ${machine.fileSystem}`,
     `Versions   Node ${machine.node}; ${Object.entries(machine.packages)
       .map(([name, version]) => `${name} ${version}`)
@@ -39,25 +54,30 @@ export function reportText({ machine, streams, settings, throughput, parts, late
       .map(([name, value]) => `${name} ${value}`)
       .join(', ')}; the others as lineproof config has them`,
     `Workload   events of ${EVENT_BYTES} bytes as encoded, in ${streams} streams`,
-    ...(throughput === undefined ? [] : throughputLines(throughput)),
-    ...(parts === undefined ? [] : partLines(parts)),
-    ...(latency === undefined ? [] : latencyLines(latency)),
+  ];
+}
+
+/** Whether the figures count. */
+export function verdictLines(problems: readonly string[]): string[] {
+  return [
     '',
     ...(problems.length === 0
       ? ['Every archive verifies and has one link for each event offered.']
       : problems.map((problem) => `FAILED     ${problem}`)),
   ];
-  return `${lines.join('\n')}\n`;
 }
 
-function throughputLines({ offered, checked, seconds, archivedPerSecond, verifiedPerSecond, cost }: Throughput): string[] {
+/** Seconds and events per second of a run as fast as it goes. */
+export function wholeLines(title: string, done: Throughput, eventsPerWait = EVENTS_PER_WAIT): string[] {
+  const { offered, checked, seconds, acceptedPerSecond, archivedPerSecond, verifiedPerSecond } = done;
+  const waits = eventsPerWait === 1 ? 'each one' : `every ${eventsPerWait}`;
   return [
     '',
-    `Whole      ${offered} events by ${WRITERS} callers that wait for the disk after every ${EVENTS_PER_WAIT}; ${checked.links} links; ${checked.verdict}`,
+    `${title.padEnd(10)} ${offered} events by ${WRITERS} callers that wait until they are safe after ${waits}; ${checked.links} links; ${checked.verdict}`,
     row('  recorded', `${seconds.recorded.toFixed(2)} s`),
+    row('  accepted', `${seconds.accepted.toFixed(2)} s`, `${whole(acceptedPerSecond)} events/s`),
     row('  archived', `${seconds.archived.toFixed(2)} s`, `${whole(archivedPerSecond)} events/s`),
     row('  and verified', `${seconds.verified.toFixed(2)} s`, `${whole(verifiedPerSecond)} events/s`),
-    row('  processor', `${cost.cpuMicros.toFixed(1)} µs/event`),
   ];
 }
 
@@ -83,7 +103,8 @@ const LABELS = {
   log: '(log alone)',
 } as const;
 
-function latencyLines({ offered, rate, checked, recordMicros, attestedMs }: Latency): string[] {
+/** Percentiles of a paced run. */
+export function latencyLines({ offered, rate, checked, recordMicros, attestedMs }: Latency): string[] {
   return [
     '',
     `Latency    ${offered} events at ${rate}/s; ${checked.links} links; ${checked.verdict}`,
@@ -97,10 +118,12 @@ function ranks({ p50, p90, p99, p999, max }: Percentiles): string[] {
   return [p50, p90, p99, p999, max].map((value) => (value < 100 ? value.toFixed(1) : whole(value)));
 }
 
-function row(label: string, ...cells: readonly string[]): string {
+/** A label and right-aligned cells. */
+export function row(label: string, ...cells: readonly string[]): string {
   return `${label.padEnd(18)}${cells.map((cell) => cell.padStart(16)).join('')}`.trimEnd();
 }
 
-function whole(value: number): string {
+/** A rounded number with its thousands apart. */
+export function whole(value: number): string {
   return Math.round(value).toLocaleString('en-US');
 }

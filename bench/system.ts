@@ -26,6 +26,10 @@ export interface BenchSystem {
   /** As {@link record}, resolved when the event would survive this process. Waits while the system takes no more. */
   recordDurably(event: EventInput): Promise<string>;
   shardOf(stream: string): number;
+  /** Processor time so far of the processes that work for it beside this one, servers included, microseconds, by name. */
+  othersMicros(): Readonly<Record<string, number>>;
+  /** performance.now() when the last of all that was recorded before {@link finish} was accepted into the chain. */
+  acceptedAtMs(): number;
   /** Everything attested so far; events of one shard are linked in the order in which they were recorded. */
   attestations(): readonly Attestation[];
   /** Sends what is left and resolves when all of it is archived. */
@@ -33,6 +37,3 @@ export interface BenchSystem {
   verify(): Promise<Checked>;
   close(): Promise<void>;
 }
-
-/** Opens a fresh system in an empty folder. */
-export type OpenSystem = (folder: string) => Promise<BenchSystem>;

@@ -6,6 +6,7 @@ import { inspectMachine, missingFor } from './runtimes.js';
 import { connectionSettings, readStack } from './stack.js';
 import { messageOf, StackError } from './stack-error.js';
 import { bringUp, reset, stackStatus, takeDown } from './up.js';
+import { VERSIONS } from './versions.js';
 
 const EXIT = { ok: 0, notRunning: 1, usage: 2, bug: 70, failed: 75 };
 
@@ -117,7 +118,9 @@ function statusLine({ name, address, running, answers, pids, log }) {
 function showUp(stack, { json }) {
   const settings = connectionSettings(stack);
   if (json) {
-    print(JSON.stringify({ folder: stack.folder, file: join(stack.folder, 'stack.json'), ...settings }, null, 2));
+    const { kafka, registry, versitygw } = VERSIONS;
+    const versions = { kafka, registry: `Apicurio ${registry}`, s3: `versitygw ${versitygw}` };
+    print(JSON.stringify({ folder: stack.folder, file: join(stack.folder, 'stack.json'), ...settings, versions }, null, 2));
     return EXIT.ok;
   }
   const option = stack.name === 'default' ? '' : ` --name ${stack.name}`;
