@@ -486,7 +486,7 @@ export class Sequencer {
     const before = await after;
     if (before !== undefined && 'error' in before) return before;
     try {
-      return { offset: await this.#o.log.append(TOPICS.chain, this.#o.shard, [{ key: null, value }]) };
+      return await this.#o.log.append(TOPICS.chain, this.#o.shard, [{ key: null, value }]);
     } catch (error) {
       return { error };
     }
