@@ -158,8 +158,8 @@ export class Sequencer {
   #stateWrittenMs = 0;
   #confirmedMs = 0;
   #lookedAroundMs = Number.NEGATIVE_INFINITY;
-  /** Whether our clock was found to be wrong when we last looked. */
-  #clockOff = false;
+  /** Whether our clock or the dedup index was found to be wrong when we last looked. */
+  #unfit = false;
   /** The archive's segment that the head lies in: a silent log closes it with a block that has no input. */
   #segment: OpenSegment = openSegment(0);
 
@@ -197,7 +197,7 @@ export class Sequencer {
 
   async #step(signal: AbortSignal): Promise<void> {
     await this.#lookAround();
-    const works = this.#o.owns() && !this.#clockOff;
+    const works = this.#o.owns() && !this.#unfit;
     if (this.#inflight.length < this.#o.settings.depth && works) {
       await this.#fill(signal);
       if (this.#input.length > 0 || this.#tickDue()) {
@@ -696,20 +696,32 @@ export class Sequencer {
     if (now - this.#lookedAroundMs < this.#o.settings.policyIntervalMs) return;
     this.#lookedAroundMs = now;
     if (await this.#o.sources.refreshPolicies()) await this.#o.sources.refreshSchemas();
-    await this.#checkClock();
+    await this.#checkFitness();
   }
 
-  /** Our clock dates blocks: where it and the index's differ by more than the policy allows, one is wrong, and the shard holds. */
-  async #checkClock(): Promise<void> {
-    const { clock, dedup, logger, shard, sources } = this.#o;
+  /** Our clock dates blocks, and the index tells what was linked: where one is wrong, the shard holds. */
+  async #checkFitness(): Promise<void> {
+    const problem = await this.#problem();
+    if (problem !== undefined && !this.#unfit) this.#o.logger.error(problem.message, { shard: this.#o.shard, ...problem.fields });
+    if (problem === undefined && this.#unfit) this.#o.logger.info('shard goes on', { shard: this.#o.shard });
+    this.#unfit = problem !== undefined;
+  }
+
+  /** What is wrong with clock or index. Where the two clocks differ by more than the policy allows, one of them is. */
+  async #problem(): Promise<{ readonly message: string; readonly fields: Readonly<Record<string, unknown>> } | undefined> {
+    const { clock, dedup, sources } = this.#o;
     const before = clock.nowMicros();
-    const theirs = await dedup.nowMicros();
+    let theirs: number | undefined;
+    try {
+      theirs = await dedup.nowMicros();
+    } catch (error) {
+      if (!(error instanceof LineproofError) || error.details['forgets'] !== true) throw error;
+      return { message: 'shard holds: the dedup index may forget', fields: { reason: error.message } };
+    }
     const after = clock.nowMicros();
     const differMs = theirs === undefined ? 0 : Math.round(Math.max(0, before - theirs, theirs - after) / 1000);
-    const off = differMs > sources.policies.latest.policy.clockSkewMs;
-    if (off && !this.#clockOff)
-      logger.error('shard holds: this clock and the dedup index differ by more than clockSkew', { shard, differMs });
-    this.#clockOff = off;
+    if (differMs <= sources.policies.latest.policy.clockSkewMs) return undefined;
+    return { message: 'shard holds: this clock and the dedup index differ by more than clockSkew', fields: { differMs } };
   }
 
   async #writeState(always: boolean): Promise<void> {

@@ -9,7 +9,7 @@ import type { StoredObject } from '../../core/ports/object-store.ts';
 import { SCHEMA_TEXTS } from '../../core/schema-texts.ts';
 import { ChainTail, onCluster, preloading, type TestCluster, until } from '../support/cluster.ts';
 import { linesFile, loadLines } from '../support/cluster-load.ts';
-import { describeOnStack, STACK_TIMEOUT_MS, type StackSettings, testStack } from '../support/stack.ts';
+import { describeOnStack, ownStack, STACK_TIMEOUT_MS, type StackSettings, testStack } from '../support/stack.ts';
 
 const TIMEOUT_MS = 5 * 60_000;
 const MINUTE_MS = 60_000;
@@ -163,4 +163,63 @@ describeOnStack('the services when something goes wrong under load', () => {
       }),
     TIMEOUT_MS,
   );
+
+  test(
+    'a Redis that evicts is refused; one that begins to evict under load holds the shards with an alarm, and what it forgot is linked once',
+    async () => {
+      const own = await ownStack();
+      try {
+        await onCluster(own.settings, { shards: 2, producers: ['second'] }, (cluster) => whileRedisEvicts(cluster, own.settings.redis.url));
+      } finally {
+        await own.release();
+      }
+    },
+    STACK_TIMEOUT_MS,
+  );
 });
+
+async function whileRedisEvicts(cluster: TestCluster, url: string): Promise<void> {
+  const server = new Redis(url);
+  const evict = async (policy: string, maxmemory: number): Promise<unknown> => [
+    await server.config('SET', 'maxmemory-policy', policy),
+    await server.config('SET', 'maxmemory', maxmemory),
+  ];
+  try {
+    await evict('allkeys-lru', 0);
+    const { code, stderr } = await cluster.run(['chain', '--data', join(cluster.folder, 'refused')]);
+    expect([code, stderr]).toEqual([
+      78,
+      expect.stringMatching(/maxmemory-policy is allkeys-lru, .*; set maxmemory-policy noeviction \[CONFIG_INVALID]\n$/),
+    ]);
+    await evict('noeviction', 0);
+    const chainer = cluster.start('chain', 'chainer');
+    const archiver = cluster.start('archive', 'archiver');
+    await Promise.all([chainer.ready(), archiver.ready()]);
+    const lines = loadLines(0, 20_000, 16);
+    const tail = new ChainTail(cluster.log, cluster.shards);
+    await cluster.emit('collector', linesFile(join(cluster.folder, 'lines'), lines));
+    await until('all is linked', async () => (await tail.links()) === lines.length);
+    // Half of what is kept goes, key by key and by chance, while the same events come once more from another process.
+    const again = cluster.emit('second', linesFile(join(cluster.folder, 'again'), lines));
+    again.catch(() => undefined);
+    const told = async (section: string, name: string): Promise<number> =>
+      Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(await server.info(section))?.[1]);
+    const kept = await told('memory', 'used_memory_dataset');
+    await evict('allkeys-random', (await told('memory', 'used_memory')) - Math.round(kept / 2));
+    await until('some is forgotten', async () => (await told('stats', 'evicted_keys')) > 0);
+    await evict('allkeys-random', 0);
+    const held = () => chainer.logged('shard holds: the dedup index may forget');
+    await until('the chainer says what is wrong', () => held().length >= cluster.shards);
+    for (const { reason } of held()) expect(reason).toMatch(/maxmemory-policy is allkeys-random, .*; set maxmemory-policy noeviction$/);
+    await evict('noeviction', 0);
+    await again;
+    await until('nothing waits', async () => (await cluster.status()).every(({ lag }) => lag === 0));
+    await tail.links();
+    await cluster.archived(tail);
+    expect(archiver.alarms()).toEqual([]);
+    await cluster.mustVerify();
+    expect(await cluster.counts()).toEqual({ links: lines.length, duplicates: lines.length, conflicts: 0, repeated: 0, rejected: 0 });
+  } finally {
+    server.disconnect();
+  }
+}
