@@ -155,6 +155,7 @@ export class Sequencer {
   #attested: { readonly size: number; readonly root: Uint8Array } | undefined;
   /** Size at which we stood after the log was trimmed under us: the same again, and there is no way on. */
   #recoveredAt: number | undefined;
+  #recovered = false;
   #stateWrittenMs = 0;
   #confirmedMs = 0;
   #lookedAroundMs = Number.NEGATIVE_INFINITY;
@@ -171,6 +172,11 @@ export class Sequencer {
   /** The state of the log as judged so far; read only. */
   get state(): LogState {
     return this.#state;
+  }
+
+  /** First input offset that no accepted block has consumed; undefined while the state is being recovered. */
+  get consumedTo(): number | undefined {
+    return this.#recovered ? this.#state.head.inputTo : undefined;
   }
 
   /** Owns the shard until `signal` aborts or a rule says STOP, which throws. */
@@ -220,6 +226,7 @@ export class Sequencer {
 
   async #recover(signal: AbortSignal): Promise<void> {
     const { origin, shard, shards, anchor, local, sources } = this.#o;
+    this.#recovered = false;
     await sources.refreshPolicies();
     await sources.refreshSchemas();
     const [own, snapshot] = [await local.load(), await anchor.snapshot(shard)];
@@ -253,6 +260,7 @@ export class Sequencer {
     const { inputGeneration, inputTo } = this.#state.head;
     if (sources.policies.latest.policy.inputGeneration.generation === inputGeneration)
       await checkInputAnchor(this.#o.log, shard, inputTo, await this.#lastInput());
+    this.#recovered = true;
     this.#o.logger.info('shard recovered', { shard, from: startSize, size: this.#state.head.size, streams: this.#state.streamCount });
   }
 
