@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from '@jest/globals';
 import { ChainTail, onCluster, preloading, until } from '../support/cluster.ts';
+import { linesFile } from '../support/cluster-load.ts';
 import { describeOnStack, STACK_TIMEOUT_MS, type StackSettings, testStack } from '../support/stack.ts';
 
 const TIMEOUT_MS = 5 * 60_000;
@@ -56,6 +57,37 @@ describeOnStack('clocks that are wrong', () => {
           for (const ms of differMs(code)) expect(Math.abs(ms - 2 * HOUR_MS)).toBeLessThan(MINUTE_MS);
         }
         expect(await cluster.counts()).toEqual({ links: turns.length * EACH, duplicates: 0, conflicts: 0, repeated: 0, rejected: 0 });
+      }),
+    TIMEOUT_MS,
+  );
+
+  test(
+    'a chainer whose clock goes two hours wrong while it works holds its shards with an alarm, and goes on when the clock is right again',
+    () =>
+      onCluster(stack, { shards: 2 }, async (cluster) => {
+        const clock = join(cluster.folder, 'clock');
+        writeFileSync(clock, '0');
+        const chainer = cluster.startWith(preloading('moved-clock.js', { MOVED_CLOCK_FILE: clock }), 'chain', 'chainer');
+        const archiver = cluster.start('archive', 'archiver');
+        await Promise.all([chainer.ready(), archiver.ready()]);
+        const tail = new ChainTail(cluster.log, cluster.shards);
+        let sent = 0;
+        for (const hours of [2, -2]) {
+          writeFileSync(clock, String(hours * HOUR_MS));
+          const holds = (): number => chainer.logged('shard holds: this clock and the dedup index differ').length;
+          const before = holds();
+          await until('the chainer holds', () => holds() === before + cluster.shards);
+          await cluster.emit('collector', linesFile(join(cluster.folder, `lines-${hours}`), undatedLines(sent)));
+          expect(await tail.links()).toBe(sent);
+          sent += EACH;
+          writeFileSync(clock, '0');
+          await until('it goes on', async () => (await tail.links()) === sent);
+        }
+        await cluster.archived(tail);
+        expect(archiver.alarms()).toEqual([]);
+        const { findings } = await cluster.mustVerify();
+        expect(findings.filter(({ code }) => code.startsWith('CLOCK'))).toEqual([]);
+        expect(await cluster.counts()).toEqual({ links: sent, duplicates: 0, conflicts: 0, repeated: 0, rejected: 0 });
       }),
     TIMEOUT_MS,
   );
