@@ -139,7 +139,7 @@ describeOnStack('Redis', () => {
     }
 
     /** Entries in buckets, of which each has a mark of its own as well. */
-    async function held(origin: string, buckets: readonly string[]): Promise<number> {
+    async function entriesIn(origin: string, buckets: readonly string[]): Promise<number> {
       const fields = await Promise.all(buckets.map((name) => direct.hlen(`lineproof:{${origin}/0}:${name}`)));
       return fields.reduce((sum, each) => sum + each - 1, 0);
     }
@@ -175,7 +175,7 @@ describeOnStack('Redis', () => {
       expect(buckets.length).toBeGreaterThan(all.length / 50);
       const encodings = await Promise.all(buckets.map((name) => direct.object('ENCODING', `lineproof:{${origin}/0}:${name}`)));
       expect([...new Set(encodings)]).toEqual([expect.stringMatching(/^(listpack|ziplist)$/)]);
-      expect(await held(origin, buckets)).toBe(all.length);
+      expect(await entriesIn(origin, buckets)).toBe(all.length);
     });
 
     test('what was dropped is invisible at once and removed by the calls that follow', async () => {
@@ -188,7 +188,7 @@ describeOnStack('Redis', () => {
       let size = 2;
       while (size < 50 && (await direct.hget(`lineproof:{${origin}/0}:window`, 'count')) !== '1') await index.window(call(size++));
       const buckets = (await names(origin)).filter((name) => /:\d+$/.test(name));
-      expect(await held(origin, buckets)).toBe(1);
+      expect(await entriesIn(origin, buckets)).toBe(1);
       const rest = (await names(origin)).filter((name) => !buckets.includes(name));
       expect(rest.map((name) => name.replace(/^[0-9a-f]{12}/, 'G'))).toEqual(['G:t', 'G:t9', 'window']);
       expect(await found(index, size, [entry(7_000, 9)])).toEqual([7_000]);
