@@ -27,7 +27,9 @@ export interface KafkaBroker {
       readonly partitions: readonly { readonly partition: number; readonly messages: readonly KafkaNewMessage[] }[];
     }[];
   }): Promise<{
-    readonly topics: readonly { readonly partitions: readonly { readonly partition: number; readonly baseOffset: string }[] }[];
+    readonly topics: readonly {
+      readonly partitions: readonly { readonly partition: number; readonly baseOffset: string; readonly logAppendTime?: string }[];
+    }[];
   }>;
   fetch(request: {
     readonly isolationLevel: number;

@@ -1,6 +1,6 @@
 import type { Kafka } from 'kafkajs';
 import { LineproofError } from '../core/errors.ts';
-import type { Log, LogBounds, LogRecord, NewRecord, ReadOptions, TopicSettings } from '../core/ports/log.ts';
+import type { Appended, Log, LogBounds, LogRecord, NewRecord, ReadOptions, TopicSettings } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import {
   askLeader,
@@ -72,17 +72,17 @@ class KafkaLog implements Log {
     await ensureKafkaTopic({ kafka: this.#kafka, prefix: this.#prefix }, topic, settings.partitions, this.#logger);
   }
 
-  async append(topic: string, partition: number, records: readonly NewRecord[]): Promise<number> {
+  async append(topic: string, partition: number, records: readonly NewRecord[]): Promise<Appended> {
     this.#mustBeOpen(`append to ${topic}`);
-    let base: number | undefined;
+    let first: Appended | undefined;
     for (const group of requestsOf(records)) {
-      const offset = await this.#produce(topic, partition, group);
-      base ??= offset;
+      const appended = await this.#produce(topic, partition, group);
+      first ??= appended;
     }
-    return base ?? (await this.bounds(topic, partition)).end;
+    return first ?? { offset: (await this.bounds(topic, partition)).end, timestampMicros: undefined };
   }
 
-  async #produce(name: string, partition: number, records: readonly NewRecord[]): Promise<number> {
+  async #produce(name: string, partition: number, records: readonly NewRecord[]): Promise<Appended> {
     const topic = this.#prefix + name;
     const act = `append to ${topic}/${partition}`;
     const timestamp = Date.now();
@@ -93,7 +93,7 @@ class KafkaLog implements Log {
       const taken = answer.topics[0]?.partitions.find((each) => each.partition === partition);
       // An answer that does not name the partition acknowledges nothing.
       if (taken === undefined) throw new LineproofError('UNAVAILABLE', `cannot ${act}: the broker's answer does not name it`);
-      return Number(taken.baseOffset);
+      return { offset: Number(taken.baseOffset), timestampMicros: appendTime(taken.logAppendTime) };
     });
   }
 
@@ -257,6 +257,12 @@ function headersOf(headers: KafkaMessage['headers']): Record<string, Uint8Array>
     if (last !== undefined) found[name] = last;
   }
   return found;
+}
+
+/** Of a topic with LogAppendTime; all others answer −1. */
+function appendTime(millis: string | undefined): number | undefined {
+  const time = Number(millis ?? -1);
+  return time < 0 ? undefined : time * 1000;
 }
 
 function nothing(): void {}

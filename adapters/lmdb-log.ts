@@ -1,7 +1,7 @@
 import type { Database } from 'lmdb';
 import { LineproofError } from '../core/errors.ts';
 import type { Clock } from '../core/ports/clock.ts';
-import type { Log, LogBounds, LogRecord, NewRecord, ReadOptions, TopicSettings } from '../core/ports/log.ts';
+import type { Appended, Log, LogBounds, LogRecord, NewRecord, ReadOptions, TopicSettings } from '../core/ports/log.ts';
 import { Environment } from './lmdb-environment.ts';
 
 /** Ordered by topic, partition, offset. */
@@ -55,17 +55,17 @@ class LmdbLog implements Log {
     return there ?? { partitions };
   }
 
-  async append(topic: string, partition: number, records: readonly NewRecord[]): Promise<number> {
+  async append(topic: string, partition: number, records: readonly NewRecord[]): Promise<Appended> {
     this.#check(topic, partition);
-    const base = await this.#environment.write(`append to ${topic}/${partition}`, () => {
+    const appended = await this.#environment.write(`append to ${topic}/${partition}`, () => {
       const { start, end } = this.#boundsOf(topic, partition);
       const timestamp = this.#clock.nowMicros();
       for (const [i, record] of records.entries()) void this.#records.put([topic, partition, end + i], encodeRecord(record, timestamp));
       void this.#bounds.put([topic, partition], { start, end: end + records.length });
-      return end;
+      return { offset: end, timestampMicros: timestamp };
     });
     for (const wake of this.#waiting.get(`${topic}/${partition}`) ?? []) wake();
-    return base;
+    return appended;
   }
 
   async read(topic: string, partition: number, from: number, options: ReadOptions): Promise<readonly LogRecord[]> {

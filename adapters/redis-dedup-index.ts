@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { isIP } from 'node:net';
 import { Redis } from 'ioredis';
-import { hasCode, LineproofError } from '../core/errors.ts';
+import { LineproofError } from '../core/errors.ts';
 import type { DedupEntry, DedupHit, DedupIndex, Watermark, WindowAnswer, WindowCall } from '../core/ports/dedup-index.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import { ENTRY_BYTES, HIT_BYTES, WINDOW_SCRIPT } from './redis-window-script.ts';
@@ -21,6 +21,8 @@ const KEY_BYTES = 16;
 const DIGEST_BYTES = 16;
 /** The oldest that still gets fixes from anybody. */
 const MIN_VERSION = [6, 2] as const;
+/** The one maxmemory-policy under which nothing is forgotten. */
+const KEEPS = 'noeviction';
 const SHA = createHash('sha1').update(WINDOW_SCRIPT).digest('hex');
 
 /**
@@ -92,7 +94,10 @@ class RedisDedupIndex implements DedupIndex {
 
   async nowMicros(): Promise<number> {
     return this.#ask('read the clock of the dedup index', async () => {
-      const [seconds, micros] = await this.#redis.time();
+      const [memory, [seconds, micros]] = await Promise.all([this.#redis.info('memory'), this.#redis.time()]);
+      const policy = infoFacts(memory).get('maxmemory_policy');
+      if (policy !== undefined && policy !== KEEPS)
+        throw new LineproofError('UNAVAILABLE', `cannot use Redis: ${evicts(policy)}`, { forgets: true });
       return Number(seconds) * 1_000_000 + Number(micros);
     });
   }
@@ -190,7 +195,7 @@ export function parseRedisUrl(url: string): {
 
 /** Refuses a server that forgets by itself, takes no writes or is too old. */
 function checkServer(info: string): void {
-  const facts = new Map(info.split('\r\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)] as const));
+  const facts = infoFacts(info);
   const refuse = (fact: string): never => {
     throw new LineproofError('CONFIG_INVALID', `cannot use Redis: ${fact}`);
   };
@@ -201,8 +206,16 @@ function checkServer(info: string): void {
   if (facts.get('role') !== 'master') refuse('it is a replica; name the primary in the URL');
   if (facts.get('cluster_enabled') === '1') refuse('it is a node of a Redis Cluster; name a Redis without cluster mode');
   const policy = facts.get('maxmemory_policy');
-  if (policy !== 'noeviction')
-    refuse(`its maxmemory-policy is ${policy?.slice(0, 40) ?? 'not told'}, which may forget identities; set maxmemory-policy noeviction`);
+  if (policy !== KEEPS) refuse(evicts(policy ?? 'not told'));
+}
+
+function evicts(policy: string): string {
+  return `its maxmemory-policy is ${policy.slice(0, 40)}, which may forget identities; set maxmemory-policy ${KEEPS}`;
+}
+
+/** What INFO answers, by name. */
+function infoFacts(info: string): ReadonlyMap<string, string> {
+  return new Map(info.split('\r\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)] as const));
 }
 
 function packEntries(entries: readonly DedupEntry[]): Buffer {
@@ -271,7 +284,7 @@ const OPERATOR_ANSWERS: Readonly<Record<string, string>> = {
  * A failure of ioredis as an error of ours. The foreign error is not kept as the cause: it carries the arguments of its command, a password among them.
  */
 function redisError(act: string, error: unknown, complaint: Error | undefined): LineproofError {
-  if (hasCode(error, 'CONFIG_INVALID') || hasCode(error, 'INTERNAL')) return error as LineproofError;
+  if (error instanceof LineproofError) return error;
   const answer = firstLine(messageOf(error));
   const operator =
     OPERATOR_ANSWERS[/^[A-Z]+/.exec(answer)?.[0] ?? ''] ?? OPERATOR_ANSWERS[/^[A-Z]+/.exec(complaint?.message ?? '')?.[0] ?? ''];

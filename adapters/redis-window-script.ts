@@ -14,6 +14,9 @@ export const HIT_BYTES = 28;
  *
  * ARGV: expect, next ('' is absent), '1' to wipe, slot below which to drop or '', name of a new generation, entries, keys to look up.
  * Answers '0' and the stored watermark, or '1' and the hits.
+ *
+ * Each bucket has a field with an empty name from when it is made until its generation is removed. One without it was lost, with no one knows what in it:
+ * a server that evicts loses single keys. A look-up there takes the watermark away, so that the index is absent as a whole.
  */
 export const WINDOW_SCRIPT: string = `
 local expect, next, wipe, below, fresh, add, lookup = ARGV[1], ARGV[2], ARGV[3] == '1', tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
@@ -40,7 +43,9 @@ local function grow()
   local from, to = base .. generation .. ':' .. string.format('%d', split), base .. generation .. ':' .. string.format('%d', split + 2 ^ level)
   local fields = redis.call('HGETALL', from)
   for i = 1, #fields, 2 do
-    if struct.unpack('>I4', fields[i]) % 2 ^ (level + 1) == split + 2 ^ level then
+    if fields[i] == '' then
+      redis.call('HSET', to, '', '')
+    elseif struct.unpack('>I4', fields[i]) % 2 ^ (level + 1) == split + 2 ^ level then
       redis.call('HSET', to, fields[i], fields[i + 1])
       moved[#moved + 1] = {from, fields[i]}
     end
@@ -117,7 +122,9 @@ if wm == expect then
       if s[2] then old = (old == '' and '' or old .. ' ') .. generation .. ':' .. string.format('%d', 2 ^ level + split) end
       generation, floor, level, split, count = fresh, 0, 0, 0, 0
     end
+    if wipe or not s[2] then redis.call('HSET', base .. generation .. ':0', '', '') end
     insert()
+    s[2] = generation
     if below and below > floor then floor = below end
     redis.call('HSET', state, 'wm', next, 'generation', generation, 'floor', string.format('%d', floor), 'level', level, 'split', split, 'count', string.format('%d', count), 'old', old)
     for _, one in ipairs(moved) do redis.call('HDEL', one[1], one[2]) end
@@ -132,7 +139,12 @@ end
 local hits = {'1'}
 for at = 1, #lookup, 16 do
   local key = string.sub(lookup, at, at + 15)
-  local value = redis.call('HGET', bucket(key), key)
+  local found = redis.call('HMGET', bucket(key), key, '')
+  local value = found[1]
+  if s[2] and not found[2] then
+    redis.call('HDEL', state, 'wm')
+    return '0'
+  end
   if value and struct.unpack('>I6', value) >= floor then
     hits[#hits + 1] = struct.pack('>I4', (at - 1) / 16) .. string.sub(value, 7)
   end

@@ -338,11 +338,16 @@ export class BlockAudit {
     this.#findings.fail(property, 'BATCH_UNACCEPTABLE', `${what}: ${reasonName(why)}`, place);
   }
 
-  /** A producer's clock that runs ahead of the input's decides nothing, and is reported. */
+  /** A producer's clock decides nothing; where it and the input's differ, that is reported. Behind may as well be late: only the producer knows. */
   #checkClock(header: BatchHeader, input: EvidenceInput, policy: PolicyInForce, place: { shard: number; offset: number }): void {
     const aheadMs = Math.round((header.createdAt - input.appendedAt) / 1000);
-    if (aheadMs > policy.policy.clockSkewMs)
+    const { clockSkewMs } = policy.policy;
+    if (aheadMs > clockSkewMs)
       this.#findings.note('ORDER', 'CLOCK_SKEW', `the clock of ${header.producer} ran ${aheadMs} ms ahead of the input's`, place);
+    if (-aheadMs > clockSkewMs) {
+      const message = `${header.producer} dates the batch ${-aheadMs} ms before the input took it: its clock ran behind, or the batch waited so long`;
+      this.#findings.note('ORDER', 'CLOCK_OR_DELAY', message, place);
+    }
   }
 
   #checkAccepted(input: EvidenceInput, offset: number, rules: BatchRules): OpenBatch | undefined {
@@ -362,7 +367,7 @@ export class BlockAudit {
     const replay = this.unique.accepted(input.batch.header, offset);
     const at = { shard: this.#shard, offset, appendedAt: input.appendedAt };
     this.#lanesOfArchive.accepted(header, input.batch.header, at, rules.policy, replay);
-    this.#checkClock(header, input, rules.policy, place);
+    if (!replay) this.#checkClock(header, input, rules.policy, place);
     const gap = this.#moveLane(header, input, rules.policy, place);
     this.#checkProducer(header, input.batch.keyId, place);
     const digests = new Array<Uint8Array | undefined>(header.count).fill(undefined);

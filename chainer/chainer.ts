@@ -73,9 +73,9 @@ export class Chainer {
     }
   }
 
-  /** First input offset of the shard that no accepted block has consumed; undefined while it is not worked on. */
+  /** First input offset of the shard that no accepted block has consumed; undefined while it is not worked on or recovers. */
   consumedTo(shard: number): number | undefined {
-    return this.#sequencers.get(shard)?.state.head.inputTo;
+    return this.#sequencers.get(shard)?.consumedTo;
   }
 
   /** Leaves of the shard's log as far as it was judged; undefined while it is not worked on. */

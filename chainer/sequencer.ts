@@ -155,12 +155,13 @@ export class Sequencer {
   #attested: { readonly size: number; readonly root: Uint8Array } | undefined;
   /** Size at which we stood after the log was trimmed under us: the same again, and there is no way on. */
   #recoveredAt: number | undefined;
+  #recovered = false;
   #stateWrittenMs = 0;
   #confirmedMs = 0;
   #toldPolicy = 0;
   #lookedAroundMs = Number.NEGATIVE_INFINITY;
-  /** Whether our clock was found to be wrong when we last looked. */
-  #clockOff = false;
+  /** Whether our clock or the dedup index was found to be wrong when we last looked. */
+  #unfit = false;
   /** The archive's segment that the head lies in: a silent log closes it with a block that has no input. */
   #segment: OpenSegment = openSegment(0);
 
@@ -172,6 +173,11 @@ export class Sequencer {
   /** The state of the log as judged so far; read only. */
   get state(): LogState {
     return this.#state;
+  }
+
+  /** First input offset that no accepted block has consumed; undefined while the state is being recovered. */
+  get consumedTo(): number | undefined {
+    return this.#recovered ? this.#state.head.inputTo : undefined;
   }
 
   /** Owns the shard until `signal` aborts or a rule says STOP, which throws. */
@@ -198,7 +204,7 @@ export class Sequencer {
 
   async #step(signal: AbortSignal): Promise<void> {
     await this.#lookAround();
-    const works = this.#o.owns() && !this.#clockOff;
+    const works = this.#o.owns() && !this.#unfit;
     if (this.#inflight.length < this.#o.settings.depth && works) {
       await this.#fill(signal);
       if (this.#input.length > 0 || this.#tickDue()) {
@@ -221,6 +227,7 @@ export class Sequencer {
 
   async #recover(signal: AbortSignal): Promise<void> {
     const { origin, shard, shards, anchor, local, sources } = this.#o;
+    this.#recovered = false;
     await sources.refreshPolicies();
     await sources.refreshSchemas();
     const [own, snapshot] = [await local.load(), await anchor.snapshot(shard)];
@@ -254,6 +261,7 @@ export class Sequencer {
     const { inputGeneration, inputTo } = this.#state.head;
     if (sources.policies.latest.policy.inputGeneration.generation === inputGeneration)
       await checkInputAnchor(this.#o.log, shard, inputTo, await this.#lastInput());
+    this.#recovered = true;
     this.#o.logger.info('shard recovered', { shard, from: startSize, size: this.#state.head.size, streams: this.#state.streamCount });
   }
 
@@ -487,7 +495,7 @@ export class Sequencer {
     const before = await after;
     if (before !== undefined && 'error' in before) return before;
     try {
-      return { offset: await this.#o.log.append(TOPICS.chain, this.#o.shard, [{ key: null, value }]) };
+      return await this.#o.log.append(TOPICS.chain, this.#o.shard, [{ key: null, value }]);
     } catch (error) {
       return { error };
     }
@@ -698,7 +706,7 @@ export class Sequencer {
     this.#lookedAroundMs = now;
     if (await this.#o.sources.refreshPolicies()) await this.#o.sources.refreshSchemas();
     this.#tellPolicy();
-    await this.#checkClock();
+    await this.#checkFitness();
   }
 
   /** Names the policy that input is judged by from now on: who published it waits for that. */
@@ -710,17 +718,29 @@ export class Sequencer {
     logger.info('policy in force', { shard, version });
   }
 
-  /** Our clock dates blocks: where it and the index's differ by more than the policy allows, one is wrong, and the shard holds. */
-  async #checkClock(): Promise<void> {
-    const { clock, dedup, logger, shard, sources } = this.#o;
+  /** Our clock dates blocks, and the index tells what was linked: where one is wrong, the shard holds. */
+  async #checkFitness(): Promise<void> {
+    const problem = await this.#problem();
+    if (problem !== undefined && !this.#unfit) this.#o.logger.error(problem.message, { shard: this.#o.shard, ...problem.fields });
+    if (problem === undefined && this.#unfit) this.#o.logger.info('shard goes on', { shard: this.#o.shard });
+    this.#unfit = problem !== undefined;
+  }
+
+  /** What is wrong with clock or index. Where the two clocks differ by more than the policy allows, one of them is. */
+  async #problem(): Promise<{ readonly message: string; readonly fields: Readonly<Record<string, unknown>> } | undefined> {
+    const { clock, dedup, sources } = this.#o;
     const before = clock.nowMicros();
-    const theirs = await dedup.nowMicros();
+    let theirs: number | undefined;
+    try {
+      theirs = await dedup.nowMicros();
+    } catch (error) {
+      if (!(error instanceof LineproofError) || error.details['forgets'] !== true) throw error;
+      return { message: 'shard holds: the dedup index may forget', fields: { reason: error.message } };
+    }
     const after = clock.nowMicros();
     const differMs = theirs === undefined ? 0 : Math.round(Math.max(0, before - theirs, theirs - after) / 1000);
-    const off = differMs > sources.policies.latest.policy.clockSkewMs;
-    if (off && !this.#clockOff)
-      logger.error('shard holds: this clock and the dedup index differ by more than clockSkew', { shard, differMs });
-    this.#clockOff = off;
+    if (differMs <= sources.policies.latest.policy.clockSkewMs) return undefined;
+    return { message: 'shard holds: this clock and the dedup index differ by more than clockSkew', fields: { differMs } };
   }
 
   async #writeState(always: boolean): Promise<void> {

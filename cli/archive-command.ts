@@ -4,7 +4,7 @@ import { checkObjectStore, openS3ObjectStore } from '../adapters/s3-object-store
 import { systemClock } from '../adapters/system-clock.ts';
 import { Archiver } from '../archiver/archiver.ts';
 import { TOPICS } from '../core/ports/log.ts';
-import { checkTopics, kafkaSettings, openClusterReaders, s3Settings } from './cluster.ts';
+import { checkTopics, kafkaSettings, openClusterReaders, refusingRegistry, s3Settings } from './cluster.ts';
 import { readLogKeys } from './cluster-keys.ts';
 import { CLUSTER_SETTINGS } from './cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
@@ -36,6 +36,7 @@ export const archiveCommand: Command = {
       const { origin, shards, objectLock } = sources.policies.latest.policy;
       const signers = await readLogKeys(values, shards);
       await checkTopics(values, shards, logger);
+      await refusingRegistry(() => sources.refreshSchemas());
       const bucket = s3Settings(values, objectLock);
       await checkObjectStore(bucket);
       const objects = openS3ObjectStore(bucket);

@@ -4,13 +4,11 @@ import { openS3ObjectStore } from '../adapters/s3-object-store.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { openLogNote } from '../core/archive-anchor.ts';
 import { logKeysOf, parseArchiveKey } from '../core/archive-keys.ts';
-import { decodeBlock } from '../core/block.ts';
 import { LineproofError } from '../core/errors.ts';
-import { unframe } from '../core/framing.ts';
-import { decodeLeaf } from '../core/leaf.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { Sources } from '../core/sources.ts';
+import { chainEnd } from './chain-end.ts';
 import { type ClusterReaders, kafkaSettings, openClusterReaders, s3Settings } from './cluster.ts';
 import { CLUSTER_SETTINGS, type ClusterSettings } from './cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
@@ -43,8 +41,7 @@ export const statusCommand: Command = {
   settings: CLUSTER_SETTINGS,
   notes: [
     'LAG      messages that wait for a chainer, and the age of the oldest',
-    'SIZE     leaves of the log as its last blocks say, for a moment too many after two chainers met; ATTESTED: covered by a signed checkpoint;',
-    '         ARCHIVED: in closed segments',
+    'SIZE     leaves of the log up to its last block; ATTESTED: covered by a signed checkpoint; ARCHIVED: in closed segments',
     'CHECKED  age of the newest block that the newest checkpoint covers: it grows while the log is silent, too',
   ],
   run: async (invocation: Invocation): Promise<number> => {
@@ -106,34 +103,6 @@ async function shardStatus(shard: number, from: ShardSources): Promise<ShardStat
     chainer: chainer?.owner ?? null,
     archiver: archiver?.owner ?? null,
   };
-}
-
-/** Size after the last block of the chain topic, and when the newest block was made that a checkpoint of `attested` leaves covers. Looks at the end of the topic only. */
-async function chainEnd(log: Log, shard: number, attested: number): Promise<{ size: number; coveredAt: number | undefined }> {
-  const { start, end } = await log.bounds(TOPICS.chain, shard);
-  let size = 0;
-  let coveredAt: number | undefined;
-  for (let offset = Math.max(start, end - 16); offset < end; ) {
-    const records = await log.read(TOPICS.chain, shard, offset, { maxBytes: 16 * 1024 * 1024, waitMs: 0 });
-    if (records.length === 0) break;
-    for (const record of records) {
-      offset = record.offset + 1;
-      const seal = sealOf(record.value);
-      if (seal === undefined) continue;
-      size = Math.max(size, seal.firstIndex + seal.links + 1);
-      if (size <= attested) coveredAt = seal.acceptedAt;
-    }
-  }
-  return { size, coveredAt };
-}
-
-function sealOf(value: Uint8Array): { firstIndex: number; links: number; acceptedAt: number } | undefined {
-  try {
-    const leaf = decodeLeaf(decodeBlock(unframe(value).payload).seal);
-    return leaf.kind === 'seal' ? leaf : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 async function archivedSize(objects: ObjectStore, segments: string): Promise<number> {

@@ -76,6 +76,8 @@ export interface CollectorStats {
   readonly leftBatches: number;
   readonly damaged: number;
   readonly spoolBytes: number;
+  /** By how much this clock is ahead of the log's at least, ms, negative where it is behind; undefined before the log's first answer. */
+  readonly clockOffsetMs: number | undefined;
 }
 
 /** What `record` may take above a full spool, so that a burst of calls that cannot wait loses nothing. */
@@ -197,7 +199,7 @@ export class Collector {
   }
 
   get stats(): CollectorStats {
-    return { ...this.#stats, spoolBytes: this.#spool.bytes };
+    return { ...this.#stats, spoolBytes: this.#spool.bytes, clockOffsetMs: this.#sender?.logClock.offsetMs };
   }
 
   /**

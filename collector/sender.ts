@@ -7,6 +7,7 @@ import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import { SCHEMA_TEXTS } from '../core/schema-texts.ts';
+import { LogClock } from './log-clock.ts';
 
 const FIRST_BACKOFF_MS = 25;
 const LAST_BACKOFF_MS = 5000;
@@ -27,11 +28,13 @@ export interface SenderOptions {
 export class BatchSender {
   readonly #options: SenderOptions;
   readonly #key: Uint8Array;
+  readonly logClock: LogClock;
   #schemaId: number | undefined;
 
   constructor(options: SenderOptions) {
     this.#options = options;
     this.#key = utf8(options.producer);
+    this.logClock = new LogClock(options);
   }
 
   /** Resolves once some try was acknowledged, a late answer included; rejects with CLOSED when `signal` aborts before. */
@@ -46,7 +49,9 @@ export class BatchSender {
     let value: Uint8Array | undefined;
     const attempt = async (): Promise<void> => {
       value ??= frame(await this.#schema(), payload);
-      await this.#options.log.append(TOPICS.events, shard, [{ key: this.#key, value, headers: HEADERS }]);
+      const askedAt = clock.nowMicros();
+      const { timestampMicros } = await this.#options.log.append(TOPICS.events, shard, [{ key: this.#key, value, headers: HEADERS }]);
+      if (timestampMicros !== undefined) this.logClock.heard(askedAt, timestampMicros);
       arrived = true;
       wake();
     };

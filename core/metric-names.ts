@@ -22,6 +22,11 @@ export const METRICS = {
   lineproof_collector_retries_total: { kind: 'counter', help: 'Appends whose outcome was unknown and that were sent again.', labels: [] },
   lineproof_collector_spool_bytes: { kind: 'gauge', help: 'Bytes in the spool that the log has not acknowledged.', labels: [] },
   lineproof_collector_spool_damaged_total: { kind: 'counter', help: 'Damaged stretches found in the spool.', labels: [] },
+  lineproof_collector_clock_offset_seconds: {
+    kind: 'gauge',
+    help: "By how much this clock is ahead of the log's at least; negative where it is behind.",
+    labels: [],
+  },
   lineproof_chainer_blocks_total: { kind: 'counter', help: 'Blocks accepted.', labels: ['shard'] },
   lineproof_chainer_links_total: { kind: 'counter', help: 'Events linked.', labels: ['shard'] },
   lineproof_chainer_inputs_total: {

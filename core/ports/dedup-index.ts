@@ -51,12 +51,15 @@ export interface DedupIndex {
    * One atomic step. If the stored watermark equals `expect`: unless `next` equals `expect` and `wipe` is false, wipe if asked, add, drop
    * old slots and store `next` last. Otherwise, if the stored watermark is not `next`, answers the stored one and writes nothing.
    * If it is `next` already, this very call was delivered twice: nothing is written. Then looks up. An absent watermark equals `{kind: 'absent'}`.
-   * Entries added by this call are visible to its look-up. Throws UNAVAILABLE when the outcome is unknown: the same call may be sent again.
+   * Entries added by this call are visible to its look-up. An index that finds a part of itself lost is absent from then on, and answers so. Throws UNAVAILABLE when the outcome is unknown: the same call may be sent again.
    */
   window(call: WindowCall): Promise<WindowAnswer>;
   /** The stored watermark. */
   watermark(shard: number): Promise<Watermark>;
-  /** The index's own clock, microseconds since 1970; undefined where it shares the process's clock. */
+  /**
+   * The index's own clock, microseconds since 1970; undefined where it shares the process's clock. Asked now and then while the index is in use:
+   * throws UNAVAILABLE with `forgets` in its details where it has come to be run so that it may forget.
+   */
   nowMicros(): Promise<number | undefined>;
   close(): Promise<void>;
 }

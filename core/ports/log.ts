@@ -16,6 +16,14 @@ export interface NewRecord {
   readonly headers?: Readonly<Record<string, Uint8Array>>;
 }
 
+/** Where and when the log took what was appended. */
+export interface Appended {
+  /** Of the first record. */
+  readonly offset: number;
+  /** The log's clock at that moment, microseconds since 1970; undefined where it dates no records itself. */
+  readonly timestampMicros: number | undefined;
+}
+
 /** The offsets a partition holds: from `start` inclusive to `end` exclusive (the high watermark). */
 export interface LogBounds {
   readonly start: number;
@@ -44,11 +52,11 @@ export interface Log {
   /** Creates `topic` if it is not there; throws CONFIG_INVALID where it is there with other settings. Idempotent. */
   ensureTopic(topic: string, settings: TopicSettings): Promise<void>;
   /**
-   * Appends `records` in order and resolves with the offset of the first once all are durable.
+   * Appends `records` in order and resolves with the place of the first once all are durable.
    * When it rejects, none, some or all may have been appended, possibly later and possibly twice.
    * Concurrent calls for one partition have no order: await one before the next.
    */
-  append(topic: string, partition: number, records: readonly NewRecord[]): Promise<number>;
+  append(topic: string, partition: number, records: readonly NewRecord[]): Promise<Appended>;
   /**
    * Records from the first at or after `from`, in offset order; empty at the end of the log.
    * The first offset may be higher than `from`: the offsets between hold nothing (any more); the caller judges what that means.

@@ -92,12 +92,21 @@ function texts(records: readonly LogRecord[]): string[] {
 function appending(clause: Clause, suite: Suite): void {
   clause('an append resolves with the offset of its first record, and the records follow in order', async () => {
     const topic = await suite.topic();
-    const first = await suite.log.append(topic, 0, [text('a'), text('b'), text('c')]);
-    const second = await suite.log.append(topic, 0, [text('d'), text('e')]);
+    const { offset: first } = await suite.log.append(topic, 0, [text('a'), text('b'), text('c')]);
+    const { offset: second } = await suite.log.append(topic, 0, [text('d'), text('e')]);
     const records = await suite.all(topic);
     expect(texts(records)).toEqual(['a', 'b', 'c', 'd', 'e']);
     expect([records[0]?.offset, records[3]?.offset]).toEqual([first, second]);
     expect(records.map(({ offset }) => offset)).toEqual(records.map((_, i) => first + i));
+  });
+
+  clause('an append tells the time at which the log took its first record, as readers get it', async () => {
+    const topic = await suite.topic();
+    const before = Date.now() * 1000;
+    const { timestampMicros } = await suite.log.append(topic, 0, [text('a'), text('b')]);
+    expect((await suite.all(topic))[0]?.timestampMicros).toBe(timestampMicros);
+    expect(timestampMicros).toBeGreaterThanOrEqual(before);
+    expect(timestampMicros).toBeLessThanOrEqual(Date.now() * 1000);
   });
 
   clause('concurrent appends do not mix: each call has a stretch of its own, in its order', async () => {
@@ -106,7 +115,7 @@ function appending(clause: Clause, suite: Suite): void {
     const firsts = await Promise.all(calls.map((records) => suite.log.append(topic, 0, records)));
     const records = await suite.all(topic);
     expect(records.length).toBe(60);
-    for (const [call, first] of firsts.entries()) {
+    for (const [call, { offset: first }] of firsts.entries()) {
       const at = records.findIndex(({ offset }) => offset === first);
       expect(texts(records.slice(at, at + 3))).toEqual([`${call}.0`, `${call}.1`, `${call}.2`]);
     }
@@ -162,7 +171,7 @@ function content(clause: Clause, suite: Suite): void {
   clause('records of one call that are together larger than a message are all appended, in order', async () => {
     const topic = await suite.topic();
     const records = [1, 2, 3, 4].map((i) => ({ key: null, value: patterned(600_000 + i) }));
-    const first = await suite.log.append(topic, 0, records);
+    const { offset: first } = await suite.log.append(topic, 0, records);
     const read = await suite.all(topic);
     expect(read.map(({ value }) => value.length)).toEqual([600_001, 600_002, 600_003, 600_004]);
     expect(read[0]?.offset).toBe(first);
@@ -241,7 +250,7 @@ function reading(clause: Clause, suite: Suite): void {
   clause('bounds are {0, 0} in an unused partition, and end behind the last record', async () => {
     const topic = await suite.topic();
     expect(await suite.log.bounds(topic, 0)).toEqual({ start: 0, end: 0 });
-    const first = await suite.log.append(topic, 0, [text('a'), text('b')]);
+    const { offset: first } = await suite.log.append(topic, 0, [text('a'), text('b')]);
     expect(await suite.log.bounds(topic, 0)).toEqual({ start: 0, end: first + 2 });
   });
 }
@@ -304,7 +313,7 @@ function trimming(clause: Clause, suite: Suite): void {
     await suite.log.append(topic, 0, ['a', 'b'].map(text));
     await suite.log.trim(topic, 0, 1000);
     expect(await suite.log.bounds(topic, 0)).toEqual({ start: 2, end: 2 });
-    expect(await suite.log.append(topic, 0, [text('c')])).toBe(2);
+    expect((await suite.log.append(topic, 0, [text('c')])).offset).toBe(2);
     expect(texts(await suite.log.read(topic, 0, 0, { ...NOW, waitMs: 1000 }))).toEqual(['c']);
   });
 }
@@ -362,7 +371,7 @@ function closing(clause: Clause, suite: Suite): void {
     expect((await suite.all(topic)).map(dated)).toEqual(before.map(dated));
     expect(await suite.log.bounds(topic, 0)).toEqual({ start: 1, end: 3 });
     expect(await codeOf(() => suite.log.ensureTopic(topic, { partitions: 1 }))).toBe('CONFIG_INVALID');
-    expect(await suite.log.append(topic, 0, [text('d')])).toBe(3);
+    expect((await suite.log.append(topic, 0, [text('d')])).offset).toBe(3);
   });
 
   clause('after closing every method is UNAVAILABLE, and closing again does nothing', async () => {

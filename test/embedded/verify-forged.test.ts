@@ -343,6 +343,18 @@ describe('order', () => {
       messages: async ({ world, lane, time }) => [await lane.next(world.events('a', 'x'), { createdAt: time + 3 * SECOND })],
     },
     {
+      name: 'a producer’s clock runs behind, or its batch waited, by what is allowed',
+      failed: [],
+      notes: [],
+      messages: async ({ world, lane, time }) => [await lane.next(world.events('a', 'x'), { createdAt: time + SECOND })],
+    },
+    {
+      name: 'a producer’s clock runs behind, or its batch waited: a report',
+      failed: [],
+      notes: ['ORDER CLOCK_OR_DELAY'],
+      messages: async ({ world, lane, time }) => [await lane.next(world.events('a', 'x'), { createdAt: time - 60 * SECOND })],
+    },
+    {
       name: 'a producer’s clock runs ahead: a report',
       failed: [],
       notes: ['ORDER CLOCK_SKEW'],

@@ -154,6 +154,17 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
       await goesOn(shard);
     }
   });
+
+  test('its dedup index has come to be run so that it may forget', async () => {
+    const shard = await makeShard();
+    const { sim, lane, world } = shard;
+    sim.dedup.forgets = true;
+    sim.start();
+    await send(shard, await lane.next(world.events('a', '1')));
+    await holds(shard, 0, /^error shard holds: the dedup index may forget$/);
+    sim.dedup.forgets = false;
+    await goesOn(shard);
+  });
 });
 
 describe('what is put right is believed without a restart:', () => {

@@ -8,6 +8,7 @@ import { type CallFault, type CallName, ChainerSim, NO_FAULT } from '../support/
 import { forge, honest } from '../support/forged-block.ts';
 import { makeWorld, START_MICROS, type TestMessage, testId, type World } from '../support/producer.ts';
 import { Random } from '../support/random.ts';
+import { required } from '../support/rich-archive.ts';
 import type { SimRecord } from '../support/sim-log.ts';
 
 const SECOND = 1_000_000;
@@ -492,6 +493,19 @@ describe('a chainer', () => {
     sim.start();
     await sim.run(() => sim.living.every(({ ended }) => ended));
     expect(readChain(sim.log, world).blocks).toHaveLength(1);
+  });
+
+  test('tells how far it consumed the input only once it knows', async () => {
+    const sim = await makeShard();
+    await restart(sim, 'lost');
+    const next = required(sim.processes.at(-1)).sequencer;
+    const told = new Set<number | undefined>();
+    const { end } = await sim.log.bounds(TOPICS.events, 0);
+    await sim.run(() => {
+      told.add(next.consumedTo);
+      return next.consumedTo === end;
+    });
+    expect([...told]).toEqual([undefined, end]);
   });
 
   test('never lets the time of the input lead its clock by more than the skew, nor fall', async () => {

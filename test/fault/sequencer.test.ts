@@ -187,7 +187,7 @@ describe('whatever fails, and whoever works on the shard, at every one of its ca
         const [ahead, behind] = [sim.start(), sim.start()];
         for (const [i, { value }] of batches.entries()) {
           behind.owns = i < 8;
-          const offset = await sim.log.append(TOPICS.events, 0, [{ key: null, value }]);
+          const { offset } = await sim.log.append(TOPICS.events, 0, [{ key: null, value }]);
           await sim.run(() => [ahead, behind].every(({ owns, sequencer }) => !owns || sequencer.state.head.inputTo > offset));
           sim.now += 14 * SECOND;
         }

@@ -221,7 +221,7 @@ describeOnStack('operating the services', () => {
   );
 
   test(
-    'a chainer refuses to start on a registry that answers HTML, and says what to do',
+    'a service refuses to start on a registry that answers HTML, and says what to do',
     () =>
       onCluster(stack, { shards: 1 }, async (cluster) => {
         const server = createServer((_, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Log in</html>'));
@@ -229,8 +229,14 @@ describeOnStack('operating the services', () => {
         try {
           const { port } = server.address() as AddressInfo;
           const env = { LINEPROOF_REGISTRY_URL: `http://127.0.0.1:${port}` };
-          const { code, stderr } = await cluster.run(['chain', '--data', join(cluster.folder, 'chain')], env);
-          expect([code, stderr]).toEqual([78, expect.stringMatching(/no JSON object: <html>Log in.*; set registryUrl to/)]);
+          for (const command of ['chain', 'archive'] as const) {
+            const { code, stderr } = await cluster.run([command, '--data', join(cluster.folder, command)], env);
+            expect([command, code, stderr]).toEqual([
+              command,
+              78,
+              expect.stringMatching(/no JSON object: <html>Log in.*; set registryUrl to/),
+            ]);
+          }
         } finally {
           server.close();
         }

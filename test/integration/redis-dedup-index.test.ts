@@ -138,6 +138,12 @@ describeOnStack('Redis', () => {
       return keys.map((name) => name.slice(name.indexOf('}:') + 2)).toSorted();
     }
 
+    /** Entries in buckets, of which each has a mark of its own as well. */
+    async function entriesIn(origin: string, buckets: readonly string[]): Promise<number> {
+      const fields = await Promise.all(buckets.map((name) => direct.hlen(`lineproof:{${origin}/0}:${name}`)));
+      return fields.reduce((sum, each) => sum + each - 1, 0);
+    }
+
     test('a script that the server forgot is sent again', async () => {
       const index = await open(redis.url);
       await index.window(call(0, { add: [entry(1, 7)] }));
@@ -169,8 +175,7 @@ describeOnStack('Redis', () => {
       expect(buckets.length).toBeGreaterThan(all.length / 50);
       const encodings = await Promise.all(buckets.map((name) => direct.object('ENCODING', `lineproof:{${origin}/0}:${name}`)));
       expect([...new Set(encodings)]).toEqual([expect.stringMatching(/^(listpack|ziplist)$/)]);
-      const fields = await Promise.all(buckets.map((name) => direct.hlen(`lineproof:{${origin}/0}:${name}`)));
-      expect(fields.reduce((sum, each) => sum + each, 0)).toBe(all.length);
+      expect(await entriesIn(origin, buckets)).toBe(all.length);
     });
 
     test('what was dropped is invisible at once and removed by the calls that follow', async () => {
@@ -182,8 +187,10 @@ describeOnStack('Redis', () => {
       expect(new Set(await found(index, 2, all))).toEqual(new Set([undefined]));
       let size = 2;
       while (size < 50 && (await direct.hget(`lineproof:{${origin}/0}:window`, 'count')) !== '1') await index.window(call(size++));
-      const held = await names(origin);
-      expect(held.map((name) => name.replace(/^[0-9a-f]{12}/, 'G'))).toEqual([expect.stringMatching(/^G:\d+$/), 'G:t', 'G:t9', 'window']);
+      const buckets = (await names(origin)).filter((name) => /:\d+$/.test(name));
+      expect(await entriesIn(origin, buckets)).toBe(1);
+      const rest = (await names(origin)).filter((name) => !buckets.includes(name));
+      expect(rest.map((name) => name.replace(/^[0-9a-f]{12}/, 'G'))).toEqual(['G:t', 'G:t9', 'window']);
       expect(await found(index, size, [entry(7_000, 9)])).toEqual([7_000]);
     });
 
@@ -199,6 +206,34 @@ describeOnStack('Redis', () => {
       const held = (await names(origin)).map((name) => name.replace(/^[0-9a-f]{12}/, 'G'));
       expect([before.length > 300, held]).toEqual([true, ['G:0', 'G:t', 'G:t1', 'window']]);
       expect(await found(index, size, [entry(1, 1), entry(12_001, 1)])).toEqual([1, undefined]);
+    });
+
+    test('an index that lost one of its keys answers that it is absent as soon as the loss matters, and never that an identity is new', async () => {
+      const origin = newOrigin();
+      const added = entries(0, 200, 7);
+      const state = `lineproof:{${origin}/0}:window`;
+      const index = await open(redis.url, origin);
+      const buckets = 200 / 40;
+      for (let lost = 0; lost < buckets; lost++) {
+        await direct.unlink(state);
+        await index.window(call(0, { add: added }));
+        expect(await direct.unlink(`lineproof:{${origin}/0}:${await direct.hget(state, 'generation')}:${lost}`)).toBe(1);
+        // Growth spreads what is left over new keys.
+        const more = await index.window(call(1, { add: entries(1_000, 300, 8) }));
+        expect(more.ok).toBe(true);
+        let told = false;
+        for (const { key, logIndex } of added) {
+          const answer = await index.window(call(2, { next: at(2), lookup: [key] }));
+          if (answer.ok) expect(answer.hits[0]?.logIndex).toBe(logIndex);
+          else expect(answer.watermark).toEqual(ABSENT);
+          told ||= !answer.ok;
+        }
+        expect([lost, told, await index.watermark(0)]).toEqual([lost, true, ABSENT]);
+        const token = 'rebuilt';
+        expect((await index.window({ ...call(0), next: { kind: 'building', token, step: 0 }, wipe: true })).ok).toBe(true);
+        expect((await index.window({ ...call(0), expect: { kind: 'building', token, step: 0 }, next: at(2), add: added })).ok).toBe(true);
+        expect(await found(index, 2, added)).toEqual(added.map(({ logIndex }) => logIndex));
+      }
     });
 
     test('a watermark that somebody else wrote is CONFIG_INVALID', async () => {

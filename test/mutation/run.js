@@ -252,8 +252,8 @@ const CHAINER_CHANGES = [
   ['chainer/intake.ts', 'text !== undefined && this.#isBatchSchema(text)', 'text !== undefined'],
   ['chainer/sequencer.ts', 'if (count > 0 && cost > BLOCK_BUDGET) break;', ''],
   // Whether and when to work.
-  ['chainer/sequencer.ts', 'const works = this.#o.owns() && !this.#clockOff;', 'const works = !this.#clockOff;'],
-  ['chainer/sequencer.ts', 'const works = this.#o.owns() && !this.#clockOff;', 'const works = this.#o.owns();'],
+  ['chainer/sequencer.ts', 'const works = this.#o.owns() && !this.#unfit;', 'const works = !this.#unfit;'],
+  ['chainer/sequencer.ts', 'const works = this.#o.owns() && !this.#unfit;', 'const works = this.#o.owns();'],
   ['chainer/sequencer.ts', '|| this.#tickDue()) {', ') {'],
   ['chainer/sequencer.ts', 'this.#checkSigner(policy);', ''],
   ['chainer/sequencer.ts', '    await sources.refreshSchemas();\n    if (sources.eventSchema(hex)', '    if (sources.eventSchema(hex)'],

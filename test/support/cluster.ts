@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { Kafka } from 'kafkajs';
 import { type KafkaSettings, kafkaClient } from '../../adapters/kafka-client.ts';
 import { kafkaGroupStatus } from '../../adapters/kafka-group-status.ts';
@@ -18,7 +19,7 @@ import { type Log, type LogRecord, TOPICS } from '../../core/ports/log.ts';
 import type { ObjectStore } from '../../core/ports/object-store.ts';
 import { leafHash } from '../../core/tree/hash.ts';
 import type { Verdict } from '../../core/verdict.ts';
-import { type CommandResult, lineproof, MAIN, temporaryFolder } from './command.ts';
+import { type CommandResult, lineproof, MAIN, ROOT, temporaryFolder } from './command.ts';
 import { TestLogger } from './memory.ts';
 import type { StackSettings } from './stack.ts';
 
@@ -50,6 +51,23 @@ export interface ClusterOptions {
   readonly env?: NodeJS.ProcessEnv;
 }
 
+/** A line of a process's log. */
+export type Logged = Readonly<Record<string, unknown>>;
+
+/** The environment that loads a script of this folder into a process before its own code. */
+export function preloading(script: string, env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+  return { ...env, NODE_OPTIONS: `--import=${pathToFileURL(join(ROOT, 'test/support', script)).href}` };
+}
+
+/** Lines of a log whose messages begin like this. */
+function logged(log: string, start: string): readonly Logged[] {
+  const lines = log.split('\n').slice(0, -1);
+  return lines
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Logged)
+    .filter(({ msg }) => String(msg).startsWith(start));
+}
+
 /** Resolves when `condition` holds or gives something; rejects when it does not in time. */
 export async function until<T>(what: string, condition: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {
   const end = performance.now() + WAIT_MS;
@@ -64,6 +82,8 @@ export async function until<T>(what: string, condition: () => Promise<T | undefi
 /** A producer that waits for lines. */
 export interface Feed {
   write(lines: readonly string[]): void;
+  /** What it logged under messages that begin like this. */
+  logged(start: string): readonly Logged[];
   /** Sends what it has, and gives its exit code. */
   end(): Promise<number | null>;
 }
@@ -88,13 +108,9 @@ export class ClusterService {
     return this.#log;
   }
 
-  /** What it logged under this message. */
-  logged(message: string): readonly Readonly<Record<string, unknown>>[] {
-    const lines = this.#log.split('\n').slice(0, -1);
-    return lines
-      .filter((line) => line.startsWith('{'))
-      .map((line) => JSON.parse(line) as Record<string, unknown>)
-      .filter(({ msg }) => msg === message);
+  /** What it logged under messages that begin like this. */
+  logged(start: string): readonly Logged[] {
+    return logged(this.#log, start);
   }
 
   /** What it logged for somebody to look at. */
@@ -260,7 +276,13 @@ export class TestCluster {
 
   /** Starts a service with a name and a data folder of its own. */
   start(command: 'chain' | 'archive', name: string, ...args: string[]): ClusterService {
-    const service = new ClusterService(name, [command, '--name', name, '--data', join(this.folder, name), ...args], this.env);
+    return this.startWith({}, command, name, ...args);
+  }
+
+  /** As {@link start}, with more in its environment. */
+  startWith(env: NodeJS.ProcessEnv, command: 'chain' | 'archive', name: string, ...args: string[]): ClusterService {
+    const own = [command, '--name', name, '--data', join(this.folder, name), ...args];
+    const service = new ClusterService(name, own, { ...this.env, ...env });
     this.#services.push(service);
     return service;
   }
@@ -271,14 +293,20 @@ export class TestCluster {
   }
 
   /** As {@link emit}, of lines that are written to its stdin as long as they come. */
-  feed(producer: string): Feed {
+  feed(producer: string, env: NodeJS.ProcessEnv = {}): Feed {
     const child = spawn(process.execPath, [MAIN, ...this.#emitArguments(producer)], {
-      env: this.env,
-      stdio: ['pipe', 'ignore', 'inherit'],
+      env: { ...this.env, ...env },
+      stdio: ['pipe', 'ignore', 'pipe'],
+    });
+    let log = '';
+    child.stderr.on('data', (chunk) => {
+      log += chunk;
+      process.stderr.write(chunk);
     });
     const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
     child.stdin.on('error', () => undefined);
     return {
+      logged: (start) => logged(log, start),
       write: (lines) => void child.stdin.write(`${lines.join('\n')}\n`),
       end: () => {
         child.stdin.end();

@@ -118,7 +118,7 @@ export class EmbeddedShard {
 
   /** Puts a value on the input topic and waits until it is in an accepted block. */
   async send(value: Uint8Array): Promise<void> {
-    const offset = await this.stores.log.append(TOPICS.events, 0, [{ key: null, value }]);
+    const { offset } = await this.stores.log.append(TOPICS.events, 0, [{ key: null, value }]);
     await this.#until(() => (this.#chainer.consumedTo(0) ?? 0) > offset);
   }
 

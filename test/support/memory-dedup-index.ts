@@ -1,3 +1,4 @@
+import { LineproofError } from '../../core/errors.ts';
 import type { DedupEntry, DedupHit, DedupIndex, Watermark, WindowAnswer, WindowCall } from '../../core/ports/dedup-index.ts';
 
 interface Shelf {
@@ -10,6 +11,8 @@ export class MemoryDedupIndex implements DedupIndex {
   #shelves = new Map<number, Shelf>();
   /** How far the index's clock is ahead of everybody else's, microseconds; undefined: it has none of its own. */
   differ: number | undefined;
+  /** Stands for a server that was set to evict. */
+  forgets = false;
   readonly #now: () => number;
 
   constructor(now: () => number = () => 0) {
@@ -29,6 +32,7 @@ export class MemoryDedupIndex implements DedupIndex {
   }
 
   async nowMicros(): Promise<number | undefined> {
+    if (this.forgets) throw new LineproofError('UNAVAILABLE', 'cannot use the dedup index: it may forget', { forgets: true });
     return this.differ === undefined ? undefined : this.#now() + this.differ;
   }
 

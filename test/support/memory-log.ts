@@ -1,5 +1,5 @@
 import { LineproofError } from '../../core/errors.ts';
-import type { Log, LogBounds, LogRecord, NewRecord } from '../../core/ports/log.ts';
+import type { Appended, Log, LogBounds, LogRecord, NewRecord } from '../../core/ports/log.ts';
 import type { Logger } from '../../core/ports/logger.ts';
 import type { Metrics } from '../../core/ports/metrics.ts';
 import type { SchemaRegistry } from '../../core/ports/schema-registry.ts';
@@ -19,9 +19,9 @@ export function faultyLog(log: Log, fault: () => Fault): Log {
       const what = fault();
       if (what === 'hang') return new Promise(() => undefined);
       if (what === 'refuse') throw new LineproofError('UNAVAILABLE', 'cannot append: told to refuse');
-      const offset = await log.append(topic, partition, records);
+      const appended = await log.append(topic, partition, records);
       if (what === 'lose-answer') throw new LineproofError('UNAVAILABLE', 'cannot append: told to lose the answer');
-      return offset;
+      return appended;
     },
   };
 }
@@ -32,11 +32,11 @@ export class MemoryLog implements Log {
 
   async ensureTopic(): Promise<void> {}
 
-  async append(_topic: string, partition: number, records: readonly NewRecord[]): Promise<number> {
+  async append(_topic: string, partition: number, records: readonly NewRecord[]): Promise<Appended> {
     const offset = this.records.length;
     for (const { key, value, headers } of records)
       this.records.push({ offset: this.records.length, timestampMicros: 0, key, value, headers: headers ?? {}, partition });
-    return offset;
+    return { offset, timestampMicros: undefined };
   }
 
   async read(): Promise<readonly LogRecord[]> {
@@ -76,17 +76,23 @@ export interface Heard {
   /** `level code-or-message`. */
   readonly lines: string[];
   readonly counts: Map<string, number>;
+  readonly gauges: Map<string, number>;
 }
 
 /** A logger and metrics that keep what they are told. */
 export function listen(): Heard {
   const lines: string[] = [];
   const counts = new Map<string, number>();
+  const gauges = new Map<string, number>();
   const say =
     (level: string): Logger['info'] =>
     (message, fields) =>
       void lines.push(`${level} ${fields?.['code'] === undefined ? message : String(fields['code'])}`);
   const logger: Logger = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error'), child: () => logger };
-  const metrics: Metrics = { ...noMetrics, add: (name, by) => void counts.set(name, (counts.get(name) ?? 0) + by) };
-  return { logger, metrics, lines, counts };
+  const metrics: Metrics = {
+    ...noMetrics,
+    add: (name, by) => void counts.set(name, (counts.get(name) ?? 0) + by),
+    set: (name, value) => void gauges.set(name, value),
+  };
+  return { logger, metrics, lines, counts, gauges };
 }

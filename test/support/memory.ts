@@ -1,7 +1,7 @@
 import { sha256 } from '#crypto';
 import { toHex } from '../../core/bytes.ts';
 import type { Clock } from '../../core/ports/clock.ts';
-import { type Log, type LogBounds, type LogRecord, type NewRecord, type ReadOptions, TOPICS } from '../../core/ports/log.ts';
+import { type Appended, type Log, type LogBounds, type LogRecord, type NewRecord, type ReadOptions, TOPICS } from '../../core/ports/log.ts';
 import type { Logger } from '../../core/ports/logger.ts';
 import type { Metrics } from '../../core/ports/metrics.ts';
 import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../../core/ports/object-store.ts';
@@ -35,12 +35,12 @@ export class MemoryLog implements Log {
     // Every topic is there.
   }
 
-  async append(topic: string, partition: number, records: readonly NewRecord[]): Promise<number> {
+  async append(topic: string, partition: number, records: readonly NewRecord[]): Promise<Appended> {
     const { start, records: there } = this.#partition(topic, partition);
     const first = start + there.length;
     for (const { key, value, headers } of records)
       there.push({ offset: start + there.length, timestampMicros: START_MICROS, key, value, headers: headers ?? {} });
-    return first;
+    return { offset: first, timestampMicros: START_MICROS };
   }
 
   async read(topic: string, partition: number, from: number, _options?: ReadOptions): Promise<readonly LogRecord[]> {

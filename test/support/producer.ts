@@ -77,6 +77,8 @@ export class World {
   readonly schemas: readonly EventSchema[];
   /** DSSE envelopes of the policy versions, in order. */
   readonly envelopes: Uint8Array[] = [];
+  /** The clock of producers, microseconds. */
+  now = START_MICROS;
   #history: PolicyHistory | undefined;
 
   constructor({ origin = 'example.org/log', shards = 1, schemas = [EVENT_SCHEMA] }: WorldOptions) {
@@ -175,7 +177,7 @@ export class World {
       root: batchRoot(events.map((event) => eventDigest(schema, event))),
       // A header names one before it exactly when it is not its lane's first.
       previous: new Uint8Array(32).fill((header.number ?? 0) === 0 ? 0 : 7),
-      createdAt: START_MICROS,
+      createdAt: this.now,
       sampledOut: 0,
       lanes: [],
       ...header,

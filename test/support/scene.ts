@@ -6,23 +6,37 @@ import type { Forgery } from './forged-block.ts';
 import { type BlockOptions, START_MICROS, type TestLane, type TestMessage, type World } from './producer.ts';
 import { farewell, richWorld, SECOND } from './rich-archive.ts';
 
+/** Between blocks. */
+const BLOCK_MICROS = 2 * SECOND;
+
 /** An archive in the making: six honest blocks in a closed segment, and a lane to go on with. */
 export class Scene {
   readonly world: World;
   readonly archive: ForgedArchive;
   readonly lane: TestLane;
-  /** Accepted time of the last block, microseconds. */
-  time = START_MICROS;
+  #time = START_MICROS;
 
   constructor(world: World) {
     this.world = world;
     this.archive = new ForgedArchive(world);
     this.lane = world.lane('scene');
+    this.time = START_MICROS;
+  }
+
+  /** Accepted time of the last block, microseconds. */
+  get time(): number {
+    return this.#time;
+  }
+
+  /** Producers date what they say by the time of the block that comes next. */
+  set time(time: number) {
+    this.#time = time;
+    this.world.now = time + BLOCK_MICROS;
   }
 
   /** A block two seconds after the one before. */
   async block(messages: BlockOptions['messages'], spoil?: (forgery: Forgery) => void, options: Partial<BlockOptions> = {}): Promise<void> {
-    this.time += 2 * SECOND;
+    this.time += BLOCK_MICROS;
     await this.archive.block({ messages, acceptedAt: this.time, appendedAt: this.time, ...options }, spoil);
   }
 

@@ -1,5 +1,5 @@
 import { LineproofError } from '../../core/errors.ts';
-import type { Log, LogBounds, LogRecord, NewRecord, ReadOptions } from '../../core/ports/log.ts';
+import type { Appended, Log, LogBounds, LogRecord, NewRecord, ReadOptions } from '../../core/ports/log.ts';
 
 /** A record with its place in the order of everything that the log ever took, whatever the topic. */
 export type SimRecord = LogRecord & { readonly turn: number };
@@ -26,7 +26,7 @@ export class SimLog implements Log {
     // Every topic is there.
   }
 
-  async append(topic: string, partition: number, records: readonly NewRecord[]): Promise<number> {
+  async append(topic: string, partition: number, records: readonly NewRecord[]): Promise<Appended> {
     const held = this.#partition(topic, partition);
     const first = held.end;
     for (const { key, value, headers } of records) {
@@ -34,7 +34,7 @@ export class SimLog implements Log {
       held.records.push(record);
       held.history.push(record);
     }
-    return first;
+    return { offset: first, timestampMicros: this.#now() };
   }
 
   async read(topic: string, partition: number, from: number, options: ReadOptions): Promise<readonly LogRecord[]> {
