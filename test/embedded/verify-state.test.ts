@@ -226,6 +226,22 @@ describe('what has not ended', () => {
     }
   });
 
+  test('notes that are older than segments and their checkpoints were set back: ARCHIVE', async () => {
+    const scene = await makeScene();
+    await scene.end();
+    const { map } = scene.archive.objects;
+    const old = required(map.get(KEYS.checkpointAt(18)));
+    map.set(KEYS.signed, old).set(KEYS.checkpoint, old);
+    const message = (verdict: Verdict): unknown[] =>
+      verdict.findings.filter(({ code }) => code === 'CHECKPOINT_OLD').map(({ message: said }) => said);
+    const newer = expect.stringContaining(`checkpoints/${scene.archive.size} is newer`);
+    const further = expect.stringContaining(`segments go to leaf ${scene.archive.size}`);
+    expect(message(await scene.verify())).toEqual([newer, further]);
+    map.delete(KEYS.checkpointAt(scene.archive.size));
+    const verdict = await scene.verify();
+    expect([message(verdict), codes(verdict)]).toEqual([[further], expect.arrayContaining(['ARCHIVE MISSING'])]);
+  });
+
   test('files of a segment whose manifest was not written yet are reported', async () => {
     const scene = await makeScene();
     await scene.block([await scene.say('x')]);

@@ -84,6 +84,12 @@ export const EQUIVALENTS = [
     'return this.#latestSchema.hex',
     'it saves noting the same schema again',
   ],
+  [
+    'auditor/shard-audit.ts',
+    'published !== undefined && -> (nothing)',
+    'archived > published',
+    'no segment goes further than a checkpoint that is not there',
+  ],
   ['core/dsse.ts', "|| typeof payload !== 'string' -> (nothing)", 'if (type', 'what is no text is no base64'],
   ['core/dsse.ts', "|| typeof sig !== 'string' -> (nothing)", 'if (typeof keyid', 'what is no text is no base64'],
   ['core/dsse.ts', "typeof json !== 'object' || -> (nothing)", 'if (typeof json', 'what is no object has no members'],
