@@ -362,6 +362,16 @@ describe('a schema', () => {
   });
 });
 
+test('the schema of archived events misses: ARCHIVE, named for each file that cannot be read without it', async () => {
+  const scene = await makeScene();
+  await scene.end();
+  const key = schemaKey(scene.world.schema.hex);
+  expect(scene.archive.objects.map.delete(key)).toBe(true);
+  const verdict = await scene.verify();
+  const files = verdict.findings.filter(({ message }) => message === 'the schema of an events file is not in the archive');
+  expect([codes(verdict), files.map(({ place }) => place.object)]).toEqual([['ARCHIVE MISSING'], [key, key]]);
+});
+
 describe('two shards', () => {
   /** When the near shard's last message was appended, after the start, and what clocks may differ by. */
   const [STATED, SKEW] = [SECOND + 1000, SECOND];
