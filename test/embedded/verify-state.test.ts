@@ -226,6 +226,14 @@ describe('what has not ended', () => {
     }
   });
 
+  test('the checkpoint of another size under a checkpoint’s name: ARCHIVE', async () => {
+    const scene = await makeScene();
+    await scene.end();
+    const { map } = scene.archive.objects;
+    map.set(KEYS.checkpointAt(18), required(map.get(KEYS.checkpointAt(scene.archive.size))));
+    expect(codes(await scene.verify())).toEqual(['ARCHIVE CHECKPOINT_PLACE']);
+  });
+
   test('notes that are older than segments and their checkpoints were set back: ARCHIVE', async () => {
     const scene = await makeScene();
     await scene.end();
