@@ -132,6 +132,11 @@ describe('the newest snapshot', () => {
     expect(await found()).toBe(older);
   });
 
+  test('is found beside an object that has no place there', async () => {
+    store.objects.set(`${KEYS.snapshots}notes.txt`, new Uint8Array(1));
+    expect(await found()).toBe(newest);
+  });
+
   async function rootAt(size: number): Promise<Uint8Array> {
     const bytes = whole.objects.get(KEYS.checkpointAt(size)) as Uint8Array;
     return openLogNote(bytes, log.name, [parseVerifierKey(log.verifierKey)]).root;

@@ -15,6 +15,7 @@ import type { Signer } from '../../core/ports/signer.ts';
 import { SCHEMA_TEXTS } from '../../core/schema-texts.ts';
 import { segmentSyncMarker } from '../../core/segment.ts';
 import { archiveChain, makeChain, noteOf, type TestChain } from '../support/archive.ts';
+import { forge, honest } from '../support/forged-block.ts';
 import { MemoryObjectStore } from '../support/memory.ts';
 import { testSigner } from '../support/producer.ts';
 import { checkTree, readNote } from '../support/tree-check.ts';
@@ -232,6 +233,20 @@ describe('an archive of a chain', () => {
   });
 });
 
+test('an archive that says everything already is not written to', async () => {
+  const given = await makeChain(9);
+  const objects = new MemoryObjectStore();
+  await archiveChain(given, objects);
+  const before = copyOf(objects);
+  const written: string[] = [];
+  objects.replace = async (key) => {
+    written.push(key);
+    return undefined;
+  };
+  await archiveChain(given, objects);
+  expect([written, objects.objects]).toEqual([[], before.objects]);
+});
+
 describe('blocks that are not accepted', () => {
   test('leave no trace: late, repeated and forged ones', async () => {
     const clean = await makeChain(9);
@@ -278,12 +293,31 @@ describe('an archive that is at odds with the chain stops the shard', () => {
     expect(code).toBe('ARCHIVE_DIVERGED');
   });
 
+  test('a block in a format that this version does not know, signed by a chainer key', async () => {
+    const code = await outcome(async (_, given) => {
+      const { world, state } = given;
+      const value = await forge(state, { ...honest(world, state, { messages: [] }), sealBytes: new Uint8Array([2, 0]) });
+      await given.log.append(TOPICS.chain, 0, [{ key: null, value }]);
+    });
+    expect(code).toBe('FORMAT_UNKNOWN');
+  });
+
   test('a chain that lost its attested tail', async () => {
     expect(await outcome(async (_, given) => given.log.cut(TOPICS.chain, 0, 1))).toBe('LOG_BEHIND');
   });
 
   test('a chain that lost more than its snapshot', async () => {
     expect(await outcome(async (_, given) => given.log.cut(TOPICS.chain, 0, 8))).toBe('LOG_BEHIND');
+  });
+
+  test('a chain that lost what its snapshot ends with, and nothing before', async () => {
+    const code = await outcome(async (objects, given) => {
+      const point = await archiveAnchor(objects, given.sources, given.world.origin, 1).snapshot(0);
+      const { end } = await given.log.bounds(TOPICS.chain, 0);
+      given.log.cut(TOPICS.chain, 0, end - (point?.chainOffset ?? 0));
+      expect((await given.log.bounds(TOPICS.chain, 0)).end).toBe(point?.chainOffset);
+    });
+    expect(code).toBe('LOG_BEHIND');
   });
 
   test('a chain on which another block stands where the snapshot ends', async () => {

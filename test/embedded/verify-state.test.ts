@@ -228,6 +228,30 @@ describe('what has not ended', () => {
     }
   });
 
+  test('the checkpoint of another size under a checkpoint’s name: ARCHIVE', async () => {
+    const scene = await makeScene();
+    await scene.end();
+    const { map } = scene.archive.objects;
+    map.set(KEYS.checkpointAt(18), required(map.get(KEYS.checkpointAt(scene.archive.size))));
+    expect(codes(await scene.verify())).toEqual(['ARCHIVE CHECKPOINT_PLACE']);
+  });
+
+  test('notes that are older than segments and their checkpoints were set back: ARCHIVE', async () => {
+    const scene = await makeScene();
+    await scene.end();
+    const { map } = scene.archive.objects;
+    const old = required(map.get(KEYS.checkpointAt(18)));
+    map.set(KEYS.signed, old).set(KEYS.checkpoint, old);
+    const message = (verdict: Verdict): unknown[] =>
+      verdict.findings.filter(({ code }) => code === 'CHECKPOINT_OLD').map(({ message: said }) => said);
+    const newer = expect.stringContaining(`checkpoints/${scene.archive.size} is newer`);
+    const further = expect.stringContaining(`segments go to leaf ${scene.archive.size}`);
+    expect(message(await scene.verify())).toEqual([newer, further]);
+    map.delete(KEYS.checkpointAt(scene.archive.size));
+    const verdict = await scene.verify();
+    expect([message(verdict), codes(verdict)]).toEqual([[further], expect.arrayContaining(['ARCHIVE MISSING'])]);
+  });
+
   test('files of a segment whose manifest was not written yet are reported', async () => {
     const scene = await makeScene();
     await scene.block([await scene.say('x')]);
@@ -346,6 +370,16 @@ describe('a schema', () => {
     const verdict = await scene.verify();
     expect([codes(verdict), verdict.findings.find(({ severity }) => severity === 'FAILED')?.place.object]).toEqual([failed, key]);
   });
+});
+
+test('the schema of archived events misses: ARCHIVE, named for each file that cannot be read without it', async () => {
+  const scene = await makeScene();
+  await scene.end();
+  const key = schemaKey(scene.world.schema.hex);
+  expect(scene.archive.objects.map.delete(key)).toBe(true);
+  const verdict = await scene.verify();
+  const files = verdict.findings.filter(({ message }) => message === 'the schema of an events file is not in the archive');
+  expect([codes(verdict), files.map(({ place }) => place.object)]).toEqual([['ARCHIVE MISSING'], [key, key]]);
 });
 
 describe('two shards', () => {

@@ -16,6 +16,12 @@ export const ARCHIVED = [
 export const ARCHIVER_EQUIVALENTS = [
   [
     'core/archive-anchor.ts',
+    "!hasCode(error, 'FORMAT_INVALID') -> false",
+    'throw error;',
+    'a key that cannot be read is FORMAT_INVALID, and nothing else fails there',
+  ],
+  [
+    'core/archive-anchor.ts',
     'without if (stored === undefined || note === undefined) return undefined;',
     'const [stored, note] =',
     'what is not there has no bytes, and what does not read is passed over',

@@ -86,6 +86,15 @@ describe('a tree of more than 65,536 leaves', () => {
     }
   });
 
+  test('a tile is altered, and what would tell it from its leaves is missing: both are named', async () => {
+    const above = ['logs/0/tile/1/000', 'logs/0/tile/1/000.p/156'];
+    const { named } = await audit((objects) => {
+      for (const key of above) objects.delete(key);
+      objects.set('logs/0/tile/0/000', new Uint8Array(256 * 32));
+    });
+    expect(named).toEqual(['logs/0/tile/1/000', 'logs/0/tile/0/000']);
+  });
+
   test('an older bundle that holds fewer leaves than its name says is named', async () => {
     const key = 'logs/0/tile/entries/156.p/64';
     const fewer = decodeBundle(stored.get(key) as Uint8Array).slice(0, 63);
