@@ -62,21 +62,31 @@ export class Service {
   async ready(): Promise<void> {
     for (const end = performance.now() + READY_MS; performance.now() < end; await sleep(POLL_MS)) {
       this.check();
-      if (this.#port !== undefined && (await this.#get('/readyz')).ok) return;
+      if (this.#port !== undefined && (await this.#get('/readyz'))?.ok === true) return;
     }
     throw new LineproofError('UNAVAILABLE', `cannot go on: lineproof ${this.#name} was not ready in ${READY_MS / 1000} s`);
   }
 
   /** The values of a gauge, by shard. */
   async gauge(name: MetricName): Promise<ReadonlyMap<number, number>> {
-    this.check();
-    const text = await (await this.#get('/metrics')).text();
-    const samples = text.matchAll(new RegExp(`^${name}\\{shard="(\\d+)"\\} (\\S+)$`, 'gm'));
+    let answer: string | undefined;
+    while (answer === undefined) {
+      this.check();
+      answer = (await this.#get('/metrics'))?.text;
+    }
+    const samples = answer.matchAll(new RegExp(`^${name}\\{shard="(\\d+)"\\} (\\S+)$`, 'gm'));
     return new Map([...samples].map(([, shard, value]) => [Number(shard), Number(value)]));
   }
 
-  #get(path: string): Promise<Response> {
-    return fetch(`http://127.0.0.1:${this.#port}${path}`);
+  /** Undefined where no answer came: the server ends connections that idle, also one that is about to be used again. */
+  async #get(path: string): Promise<{ readonly ok: boolean; readonly text: string } | undefined> {
+    try {
+      const answer = await fetch(`http://127.0.0.1:${this.#port}${path}`);
+      return { ok: answer.ok, text: await answer.text() };
+    } catch {
+      await sleep(POLL_MS);
+      return undefined;
+    }
   }
 
   processorMicros(): number {
