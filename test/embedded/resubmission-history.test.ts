@@ -43,6 +43,8 @@ interface Scene {
   readonly shard: EmbeddedShard;
   /** The batch that was accepted. */
   readonly first: TestMessage;
+  /** Sends the lane's next batch, which no snapshot knows yet. */
+  next(word: string): Promise<TestMessage>;
   /** What chain topic and archive tell about what was refused, or about `message` as if it had been. */
   look(options?: { readonly archive?: boolean; readonly message?: TestMessage }): Promise<Look>;
 }
@@ -79,6 +81,11 @@ async function forked(): Promise<Scene> {
     world,
     shard: opened,
     first,
+    next: async (word) => {
+      const message = await lane.next(world.events('s', word));
+      await opened.send(message.value);
+      return message;
+    },
     look: async ({ archive = true, message } = {}) => {
       const [refused] = await opened.rejected();
       if (refused === undefined) throw new Error('nothing was refused');
@@ -100,7 +107,7 @@ async function forked(): Promise<Scene> {
 }
 
 test('a header that was accepted is found in the archive, where the chain topic no longer has it', async () => {
-  const { world, first, look, shard: opened } = await forked();
+  const { world, first, next, look, shard: opened } = await forked();
   expect((await opened.rejected()).map(({ reason }) => reason)).toEqual([REASONS.LANE_FORK]);
   expect((await opened.stores.log.bounds(TOPICS.chain, 0)).start).toBeGreaterThan(0);
   const chain = await look({ archive: false, message: first });
@@ -112,6 +119,11 @@ test('a header that was accepted is found in the archive, where the chain topic 
   const digests = eventDigests(world.schema.digest, world.events('s', 'a', 'b', 'never'));
   expect(digests.map(whole.search.isLinked)).toEqual([true, true, false]);
   expect((await look()).search.accepted).toBeUndefined();
+  const newest = await next('newest');
+  const recent = await look({ archive: false, message: newest });
+  expect(recent.search.accepted).toEqual({ shard: 0, offset: 8 });
+  expect(eventDigests(world.schema.digest, newest.events).map(recent.search.isLinked)).toEqual([true]);
+  await opened.closeSegment();
   expect(codes(await opened.verify())).toEqual([]);
 });
 

@@ -161,6 +161,11 @@ describe('a batch that was refused', () => {
       },
       /not those that its producer signed/,
     ],
+    [
+      'a count that lies',
+      async () => whole((await world.batch(world.events(here, 'a', 'b'), { epoch: testId('epoch'), count: 3 })).value),
+      /not those that its producer signed/,
+    ],
     ['no events', async () => whole((await batch([])).value), /heartbeat/],
     [
       "another origin's header",
@@ -301,8 +306,12 @@ describe('a search through the log', () => {
 
   test('looks at every shard that can say something', async () => {
     const sent = await batch([...world.events(here, 'a'), ...world.events(there, 'b')]);
-    const elsewhere = openRejected(whole(sent.value, { shard: 1 }), world.policy);
-    expect(searchFor(elsewhere, digestsOf(sent.events), world.schema, SHARDS).shards).toEqual([0, 1]);
+    const shardsOf = (record: Rejected): readonly number[] => {
+      const opened = openRejected(record, world.policy);
+      return searchFor(opened, digestsOf(opened.events.map(({ bytes }) => bytes)), world.schema, SHARDS).shards;
+    };
+    expect(shardsOf(whole(sent.value))).toEqual([0, 1]);
+    expect(shardsOf(whole(message.value, { shard: 1 }))).toEqual([0, 1]);
     expect(searchFor(openRejected(whole(message.value), world.policy), digestsOf(message.events), world.schema, SHARDS).shards).toEqual([
       0,
     ]);
