@@ -3,10 +3,14 @@ import { sha256 } from '#crypto';
 import { visitArchive } from '../../cli/archived-past.ts';
 import { archiveAnchor } from '../../core/archive-anchor.ts';
 import { logKeysOf } from '../../core/archive-keys.ts';
+import { decodeBlock } from '../../core/block.ts';
 import { toHex } from '../../core/bytes.ts';
 import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/dsse.ts';
 import { eventDigests } from '../../core/event.ts';
+import { decodeEvidence } from '../../core/evidence.ts';
+import { unframe } from '../../core/framing.ts';
 import { parseVerifierKey } from '../../core/key.ts';
+import { decodeLeaf, type Seal } from '../../core/leaf.ts';
 import { parseManifest } from '../../core/manifest.ts';
 import { visitChain } from '../../core/past.ts';
 import { TOPICS } from '../../core/ports/log.ts';
@@ -43,6 +47,8 @@ interface Scene {
   readonly shard: EmbeddedShard;
   /** The batch that was accepted. */
   readonly first: TestMessage;
+  /** Those after it that were accepted as well, in their order. */
+  readonly later: readonly TestMessage[];
   /** Sends the lane's next batch, which no snapshot knows yet. */
   next(word: string): Promise<TestMessage>;
   /** What chain topic and archive tell about what was refused, or about `message` as if it had been. */
@@ -66,9 +72,12 @@ async function forked(): Promise<Scene> {
   const [lane, other] = [world.lane('forked'), world.lane('forked')];
   const first = await lane.next(world.events('s', 'a', 'b'));
   await opened.send(first.value);
+  const later: TestMessage[] = [];
   await opened.closeSegment();
   for (let i = 0; i < 6; i++) {
-    await opened.send((await lane.next(world.events('s', `later ${i}`))).value);
+    const message = await lane.next(world.events('s', `later ${i}`));
+    later.push(message);
+    await opened.send(message.value);
     await opened.closeSegment();
   }
   await opened.send((await other.next(world.events('s', 'fork'))).value);
@@ -81,6 +90,7 @@ async function forked(): Promise<Scene> {
     world,
     shard: opened,
     first,
+    later,
     next: async (word) => {
       const message = await lane.next(world.events('s', word));
       await opened.send(message.value);
@@ -106,8 +116,18 @@ async function forked(): Promise<Scene> {
   };
 }
 
+/** Input offsets of the accepted batches that the chain topic still holds. */
+async function acceptedOffsets({ stores }: EmbeddedShard): Promise<number[]> {
+  const records = await stores.log.read(TOPICS.chain, 0, 0, { maxBytes: 1e7, waitMs: 0 });
+  return records.flatMap(({ value }) => {
+    const block = decodeBlock(unframe(value).payload);
+    const { inputFrom } = decodeLeaf(block.seal) as Seal;
+    return decodeEvidence(block.evidence).flatMap(({ outcome }, i) => (outcome === 'ACCEPTED' ? [inputFrom + i] : []));
+  });
+}
+
 test('a header that was accepted is found in the archive, where the chain topic no longer has it', async () => {
-  const { world, first, next, look, shard: opened } = await forked();
+  const { world, first, later, next, look, shard: opened } = await forked();
   expect((await opened.rejected()).map(({ reason }) => reason)).toEqual([REASONS.LANE_FORK]);
   expect((await opened.stores.log.bounds(TOPICS.chain, 0)).start).toBeGreaterThan(0);
   const chain = await look({ archive: false, message: first });
@@ -119,6 +139,12 @@ test('a header that was accepted is found in the archive, where the chain topic 
   const digests = eventDigests(world.schema.digest, world.events('s', 'a', 'b', 'never'));
   expect(digests.map(whole.search.isLinked)).toEqual([true, true, false]);
   expect((await look()).search.accepted).toBeUndefined();
+  const seen: (number | undefined)[] = [];
+  for (const message of later) seen.push((await look({ archive: false, message })).search.accepted?.offset);
+  // Afterwards: the archiver may trim at any time.
+  const held = await acceptedOffsets(opened);
+  expect(held.length).toBeGreaterThan(1);
+  expect(seen).toEqual(expect.arrayContaining(held));
   const newest = await next('newest');
   const recent = await look({ archive: false, message: newest });
   expect(recent.search.accepted).toEqual({ shard: 0, offset: 8 });
