@@ -9,6 +9,7 @@ import type { Clock } from '../core/ports/clock.ts';
 import { type Log, type LogRecord, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
+import { parseTraceparent, TRACEPARENT } from '../core/traceparent.ts';
 import type { Intake } from './order.ts';
 
 const KNOWN_IDS = 4096;
@@ -112,7 +113,8 @@ export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: 
     if (check.kind === 'hold') return { kind: 'read', intakes, held: check.schema };
     if (record.offset > offset) intakes.push({ kind: 'empty', offset, span: record.offset - offset, appendedAt });
     appendedAt = Math.max(appendedAt, Math.min(record.timestampMicros, latest));
-    intakes.push({ kind: 'message', offset: record.offset, appendedAt, value: record.value, check });
+    const traceparent = check.kind === 'proven' ? parseTraceparent(record.headers[TRACEPARENT]) : undefined;
+    intakes.push({ kind: 'message', offset: record.offset, appendedAt, value: record.value, check, traceparent });
     offset = record.offset + 1;
   }
   return { kind: 'read', intakes, held: undefined };

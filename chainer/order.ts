@@ -10,6 +10,7 @@ import type { DedupHit } from '../core/ports/dedup-index.ts';
 import { REASONS } from '../core/reasons.ts';
 import { encodeRejected } from '../core/rejected.ts';
 import { type Head, type Lane, type LogView, laneKey } from '../core/state.ts';
+import type { Traceparent } from '../core/traceparent.ts';
 import { leafHash } from '../core/tree/hash.ts';
 
 const ZEROS = new Uint8Array(32);
@@ -22,6 +23,8 @@ export type Intake =
       readonly appendedAt: number;
       readonly value: Uint8Array;
       readonly check: Exclude<MessageCheck, { kind: 'hold' }>;
+      /** That of a proven batch; what others write there is not handed on. */
+      readonly traceparent?: Traceparent | undefined;
     }
   | { readonly kind: 'empty'; readonly offset: number; readonly span: number; readonly appendedAt: number };
 

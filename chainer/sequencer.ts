@@ -19,8 +19,10 @@ import { REASONS, reasonName } from '../core/reasons.ts';
 import { growSegment, type OpenSegment, openSegment, segmentEnds } from '../core/segment.ts';
 import type { Sources } from '../core/sources.ts';
 import { genesis, LogState, type LogView, overlay } from '../core/state.ts';
+import { parseTraceparent, TRACEPARENT, type Traceparent } from '../core/traceparent.ts';
 import { frontierRoot } from '../core/tree/frontier.ts';
 import { buildBlock } from './block-builder.ts';
+import { blockTraces } from './block-traces.ts';
 import {
   acceptedIdentities,
   type BlockIdentities,
@@ -97,6 +99,7 @@ export interface SequencerOptions {
 interface Flight {
   readonly value: Uint8Array;
   readonly accepted: AcceptedBlock;
+  readonly traces: readonly Traceparent[];
   readonly identities: BlockIdentities;
   /** View of the log after it. */
   readonly view: LogView;
@@ -297,7 +300,7 @@ export class Sequencer {
         // A hole: either the log holds nothing there, or it was trimmed since we looked.
         if (record.offset > this.#readPos) await this.#chainBounds();
         const accepted = await judgeRecord(this.#state, record, sources, signal);
-        if (accepted !== undefined) this.#advance(accepted, record.offset);
+        if (accepted !== undefined) this.#advance(accepted, record.offset, parseTraceparent(record.headers[TRACEPARENT]));
         this.#readPos = record.offset + 1;
       }
     }
@@ -315,7 +318,7 @@ export class Sequencer {
   }
 
   /** Moves the head over an accepted block. COMMIT POINT: the block stands in the log and every reader accepts it. */
-  #advance(accepted: AcceptedBlock, offset: number): void {
+  #advance(accepted: AcceptedBlock, offset: number, trace?: Traceparent): void {
     const [flight] = this.#inflight;
     const own = flight !== undefined && equal(flight.accepted.delta.head.seal, accepted.delta.head.seal) ? flight : undefined;
     if (own !== undefined) this.#inflight.shift();
@@ -329,6 +332,7 @@ export class Sequencer {
     this.#growSegment(accepted);
     this.#checkAttested();
     this.#count(accepted);
+    this.#tell(accepted, offset, own?.traces ?? [trace]);
   }
 
   /** Somebody else's block is accepted: what we built, and the input read to go on with, belongs to a chain that does not exist. */
@@ -458,7 +462,7 @@ export class Sequencer {
     const seal = { policy, inputGeneration, inputFrom: inputTo, acceptedAt, final: false };
     const { value, accepted } = await buildBlock(view, ordered, seal, this.#o.signer, this.#o.blockSchemaId, sources.context());
     this.#input = this.#input.slice(intakes.length);
-    this.#launch(value, accepted, view, ordered.keys);
+    this.#launch({ value, accepted, traces: blockTraces(intakes) }, view, ordered.keys);
     metrics.observe('lineproof_chainer_block_bytes', value.length, this.#labels());
   }
 
@@ -481,21 +485,22 @@ export class Sequencer {
     }
   }
 
-  #launch(value: Uint8Array, accepted: AcceptedBlock, view: LogView, keys: readonly Uint8Array[]): void {
-    const identities = acceptedIdentities(accepted, -1, this.#window(), keys);
+  #launch(built: Pick<Flight, 'value' | 'accepted' | 'traces'>, view: LogView, keys: readonly Uint8Array[]): void {
+    const identities = acceptedIdentities(built.accepted, -1, this.#window(), keys);
     const after = this.#inflight.at(-1)?.append ?? Promise.resolve(undefined);
-    this.#inflight.push({ value, accepted, identities, view: overlay(view, accepted.delta), append: this.#append(value, after), tries: 0 });
+    this.#inflight.push({ ...built, identities, view: overlay(view, built.accepted.delta), append: this.#append(built, after), tries: 0 });
   }
 
   /** Appends behind the flight before; a flight whose predecessor failed waits for the judgement instead of overtaking it. */
   async #append(
-    value: Uint8Array,
+    { value, traces }: Pick<Flight, 'value' | 'traces'>,
     after: Promise<{ offset: number } | { error: unknown } | undefined>,
   ): Promise<{ offset: number } | { error: unknown }> {
     const before = await after;
     if (before !== undefined && 'error' in before) return before;
     try {
-      return await this.#o.log.append(TOPICS.chain, this.#o.shard, [{ key: null, value }]);
+      const headers = traces[0] === undefined ? {} : { [TRACEPARENT]: traces[0].header };
+      return await this.#o.log.append(TOPICS.chain, this.#o.shard, [{ key: null, value, headers }]);
     } catch (error) {
       return { error };
     }
@@ -514,16 +519,21 @@ export class Sequencer {
       this.#o.logger.warn('append not confirmed: reading the chain to see what became of it', {
         shard: this.#o.shard,
         reason: String(answer.error),
+        trace_id: flight.traces[0]?.traceId,
       });
     await this.#tail(signal);
     if (this.#inflight[0] !== flight) return;
     flight.tries += 1;
     if (flight.tries === ALARM_TRIES)
-      this.#o.logger.error('shard holds', { shard: this.#o.shard, reason: 'the chain topic does not take the next block' });
+      this.#o.logger.error('shard holds', {
+        shard: this.#o.shard,
+        reason: 'the chain topic does not take the next block',
+        trace_id: flight.traces[0]?.traceId,
+      });
     await this.#o.clock.sleep(Math.min(RETRY_MS * 2 ** (flight.tries - 1), MAX_RETRY_MS), signal);
     let after: Flight['append'] | undefined;
     for (const again of this.#inflight) {
-      again.append = this.#append(again.value, after ?? Promise.resolve({ offset: -1 }));
+      again.append = this.#append(again, after ?? Promise.resolve({ offset: -1 }));
       after = again.append;
     }
   }
@@ -787,6 +797,14 @@ export class Sequencer {
       offset += input.span;
     }
     metrics.set('lineproof_chainer_size', accepted.delta.head.size, labels);
+  }
+
+  /** A line for each trace that the block carries, so that who holds a trace id finds its block. */
+  #tell({ seal, links, delta }: AcceptedBlock, offset: number, traces: readonly (Traceparent | undefined)[]): void {
+    const { firstIndex, inputFrom, inputTo } = seal;
+    const block = { shard: this.#o.shard, offset, firstIndex, size: delta.head.size, links: links.length, inputFrom, inputTo };
+    for (const trace of traces.length === 0 ? [undefined] : traces)
+      this.#o.logger.debug('block accepted', { ...block, trace_id: trace?.traceId });
   }
 
   #countRefused(reason: number, offset: number): void {

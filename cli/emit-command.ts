@@ -1,17 +1,13 @@
 import { createReadStream } from 'node:fs';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { openDataFolder } from '../adapters/data-folder.ts';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
-import { systemClock } from '../adapters/system-clock.ts';
-import { openCollector } from '../collector/collector.ts';
 import { hasCode, LineproofError } from '../core/errors.ts';
-import { EVENT_SCHEMA } from '../core/event-schema.ts';
 import type { EventInput } from '../sdk/event-builder.ts';
 import { type Collector, friendlyCollector } from '../sdk/lineproof.ts';
 import { openClusterReaders } from './cluster.ts';
-import { privateFolder, readKey } from './cluster-keys.ts';
+import { DRAIN_MS, openClusterCollector } from './cluster-collector.ts';
+import { readKey } from './cluster-keys.ts';
 import { CLUSTER_SETTINGS, type ClusterSettings } from './cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
 import { EmbeddedSystem } from './embedded.ts';
@@ -21,7 +17,6 @@ import { SETTINGS } from './settings.ts';
 
 const MAX_LINE = 1024 * 1024;
 const IN_FLIGHT = 4096;
-const DRAIN_MS = 60_000;
 
 /** `lineproof emit`: events as lines of JSON. */
 export const emitCommand: Command = {
@@ -63,29 +58,15 @@ async function emitToCluster(invocation: Invocation, settings: ClusterSettings, 
   const signer = await readKey(settings, 'collector');
   const cluster = await openClusterReaders(settings);
   try {
-    const { origin, shards } = (await cluster.sources()).policies.latest.policy;
-    const folder = join(privateFolder(settings.data), 'spool', 'emit');
-    const lock = await openDataFolder(join(settings.data, 'spool'), 'emit.lock');
+    const { policy } = (await cluster.sources()).policies.latest;
+    const spool = await openClusterCollector({ settings, cluster, policy, signer, name: 'emit' });
     try {
-      const collector = await openCollector({
-        origin,
-        shards,
-        signer,
-        eventSchema: EVENT_SCHEMA,
-        registry: cluster.registry,
-        log: cluster.log,
-        clock: systemClock,
-        logger: cluster.logger,
-        metrics: prometheusMetrics(),
-        spool: { folder },
-        lingerMs: settings.lingerMs,
-      });
-      const code = await emit(invocation, friendlyCollector(collector), input);
-      if (await collector.close(DRAIN_MS)) return code;
-      invocation.terminal.stderr.write(`lineproof: not everything reached the log; it stays in ${folder} for the next emit\n`);
+      const code = await emit(invocation, friendlyCollector(spool.collector), input);
+      if (await spool.collector.close(DRAIN_MS)) return code;
+      invocation.terminal.stderr.write(`lineproof: not everything reached the log; it stays in ${spool.folder} for the next emit\n`);
       return EXIT.io;
     } finally {
-      await lock.close();
+      await spool.release();
     }
   } finally {
     await cluster.close();

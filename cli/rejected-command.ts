@@ -3,11 +3,12 @@ import { LineproofError } from '../core/errors.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import { reasonName } from '../core/reasons.ts';
 import { decodeRejected, type Rejected } from '../core/rejected.ts';
-import { openClusterReaders } from './cluster.ts';
-import { CLUSTER_SETTINGS } from './cluster-settings.ts';
+import { type ClusterReaders, openClusterReaders } from './cluster.ts';
+import { CLUSTER_SETTINGS, type ClusterSettings } from './cluster-settings.ts';
 import { type Command, type Invocation, stringOption } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
+import { resubmit } from './rejected-resubmit.ts';
 
 const READ_BYTES = 8 * 1024 * 1024;
 const SHOWN_BYTES = 4096;
@@ -20,30 +21,36 @@ interface Found {
   readonly record: Rejected | undefined;
 }
 
-/** `lineproof rejected list|show`. */
+/** `lineproof rejected list|show|resubmit`. */
 export const rejectedCommand: Command = {
   name: 'rejected',
-  summary: 'List what was not linked, or show one of it with its bytes',
-  usage: 'rejected list [--shard N] | rejected show SHARD/OFFSET [OPTIONS]',
+  summary: 'List what was not linked, show one of it with its bytes, or send its events anew',
+  usage: 'rejected list [--shard N] | rejected show SHARD/OFFSET | rejected resubmit SHARD/OFFSET [OPTIONS]',
   options: [
     { name: 'shard', type: 'string', value: 'N', help: 'only this shard' },
     { name: 'json', type: 'boolean', help: 'print JSON: one object a line; bytes are base64' },
+    { name: 'dry-run', type: 'boolean', help: 'resubmit: look and judge, and send nothing' },
+    { name: 'partial-history', type: 'boolean', help: 'resubmit: also where part of the history of the log cannot be seen any more' },
     { name: 'raw', type: 'boolean', help: 'show: write the bytes to stdout as they were kept, and nothing else' },
   ],
   settings: CLUSTER_SETTINGS,
   notes: [
     'A line: SHARD/OFFSET on provenance.rejected, offset of the message on provenance.events and position in its batch, outcome, reason, size.',
     'What each reason means stands in docs/formats.md, section 3.',
+    'resubmit signs with collector.key, and sends the events as they are behind an event on lineproof/resubmit/SHARD that says where they were refused.',
+    'It walks chain topic and archive first: what is linked already is not sent, and a batch that was accepted all the same is refused.',
+    'Exit code 1: refused, or some events were withheld, each with its reason.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     const [action, place, ...more] = invocation.operands;
-    const shows = action === 'show' && place !== undefined;
-    if (more.length > 0 || (!shows && (action !== 'list' || place !== undefined)))
-      throw new LineproofError('USAGE', 'rejected takes list, or show SHARD/OFFSET');
+    const named = (action === 'show' || action === 'resubmit') && place !== undefined;
+    if (more.length > 0 || (!named && (action !== 'list' || place !== undefined)))
+      throw new LineproofError('USAGE', 'rejected takes list, show SHARD/OFFSET, or resubmit SHARD/OFFSET');
     const { values } = loadClusterSettings(invocation);
     const cluster = await openClusterReaders({ ...values, logLevel: 'error' });
     try {
-      if (shows) return await show(invocation, cluster.log, place);
+      if (named && action === 'show') return await show(invocation, cluster.log, place);
+      if (named) return await sendAnew(invocation, values, cluster, place);
       const { shards } = (await cluster.sources()).policies.latest.policy;
       return await list(invocation, cluster.log, shards);
     } finally {
@@ -87,16 +94,36 @@ function decoded(value: Uint8Array): Rejected | undefined {
   }
 }
 
-async function show({ options, terminal }: Invocation, log: Log, place: string): Promise<number> {
+/** What lies at a place, and the bytes of the record itself. */
+async function findAt(log: Log, action: string, place: string): Promise<Found & { readonly value: Uint8Array }> {
   const [, shard, offset] = /^(\d{1,4})\/(\d{1,15})$/.exec(place) ?? [];
-  if (shard === undefined) throw new LineproofError('USAGE', `show takes SHARD/OFFSET as list prints it, not ${JSON.stringify(place)}`);
+  if (shard === undefined)
+    throw new LineproofError('USAGE', `${action} takes SHARD/OFFSET as list prints it, not ${JSON.stringify(place)}`);
   const [first] = await log.read(TOPICS.rejected, Number(shard), Number(offset), { maxBytes: 1, waitMs: 0 });
-  if (first?.offset !== Number(offset)) throw new LineproofError('NOT_FOUND', `cannot show ${place}: nothing is there`);
-  const found = { shard: Number(shard), offset: first.offset, record: decoded(first.value) };
-  const { record } = found;
-  if (options['raw'] === true) terminal.stdout.write(record?.bytes ?? first.value);
+  if (first?.offset !== Number(offset)) throw new LineproofError('NOT_FOUND', `cannot ${action} ${place}: nothing is there`);
+  return { shard: Number(shard), offset: first.offset, record: decoded(first.value), value: first.value };
+}
+
+async function sendAnew(
+  { options, terminal }: Invocation,
+  settings: ClusterSettings,
+  cluster: ClusterReaders,
+  place: string,
+): Promise<number> {
+  const { shard, record } = await findAt(cluster.log, 'resubmit', place);
+  if (record?.shard !== shard)
+    throw new LineproofError('NOT_RESUBMITTABLE', `cannot resubmit ${place}: what lies there was not written by a chainer of this version`);
+  const on = (name: string): boolean => options[name] === true;
+  const flags = { json: on('json'), dryRun: on('dry-run'), partialHistory: on('partial-history') };
+  return resubmit(record, { settings, cluster, terminal, place, ...flags });
+}
+
+async function show({ options, terminal }: Invocation, log: Log, place: string): Promise<number> {
+  const found = await findAt(log, 'show', place);
+  const { record, value } = found;
+  if (options['raw'] === true) terminal.stdout.write(record?.bytes ?? value);
   else if (options['json'] === true)
-    terminal.stdout.write(`${JSON.stringify({ ...fieldsOf(found), bytes: base64(record?.bytes ?? first.value) })}\n`);
+    terminal.stdout.write(`${JSON.stringify({ ...fieldsOf(found), bytes: base64(record?.bytes ?? value) })}\n`);
   else terminal.stdout.write(`${line(found)}${record === undefined ? '' : detail(record)}`);
   return EXIT.ok;
 }

@@ -5,7 +5,7 @@ import { batchRoot } from '../core/batch-tree.ts';
 import { toHex, utf8 } from '../core/bytes.ts';
 import { preAuthentication } from '../core/dsse.ts';
 import { LineproofError } from '../core/errors.ts';
-import { type Event, eventDigests } from '../core/event.ts';
+import { type Event, type EventTrace, eventDigests } from '../core/event.ts';
 import type { EventSchema } from '../core/event-schema.ts';
 import { newEventId } from '../core/identity.ts';
 import { LIMITS } from '../core/limits.ts';
@@ -17,7 +17,7 @@ import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import { shardOf } from '../core/shard.ts';
 import { EMPTY_ROOT } from '../core/tree/hash.ts';
-import { LaneQueue, type Waiting } from './lane-queue.ts';
+import { batchTraceparent, LaneQueue, type Waiting } from './lane-queue.ts';
 import { BatchSender } from './sender.ts';
 import { FileSpool, MemorySpool, type Place, type Spool } from './spool.ts';
 import {
@@ -210,7 +210,7 @@ export class Collector {
     if (this.#state !== 'open') throw new LineproofError('CLOSED', 'cannot record event: the collector is closed');
     const bytes = this.#encode(event);
     if (this.#isFull(0) && !this.#admitsMore(event)) return event.id;
-    this.#add(event.stream, bytes);
+    this.#add(event.stream, bytes, event.trace);
     this.#stats.recorded++;
     this.#options.metrics.add('lineproof_collector_recorded_total', 1, IMPORTANCE_LABELS[event.importance]);
     return event.id;
@@ -308,7 +308,7 @@ export class Collector {
     return this.#spool.bytes >= this.#maxBytes + overflow || this.#spool.unwritten >= MAX_UNWRITTEN_BYTES + overflow;
   }
 
-  #add(stream: string, bytes: Uint8Array): void {
+  #add(stream: string, bytes: Uint8Array, trace: EventTrace | null): void {
     const { shard, bytes: streamBytes } = this.#streamOf(stream);
     const lane = this.#lanes[shard] as Lane;
     const place = this.#spool.append(RECORD.event, encodeEventHead(shard, lane.recordedSeq++), bytes, true);
@@ -320,6 +320,7 @@ export class Collector {
       length: bytes.length,
       cost: batchCost(bytes.length, streamBytes),
       recordedAt: this.#options.clock.nowMicros(),
+      trace,
     });
     if (lane.queue.length === 1 || isWhole(lane.queue)) lane.wake();
   }
@@ -391,11 +392,21 @@ export class Collector {
       const digest = seen === undefined ? '' : toHex(sha256(bytes));
       if (seen?.has(digest) === true) continue;
       seen?.add(digest);
-      this.#add(this.#options.eventSchema.readHead(bytes).stream, bytes);
+      const { stream } = this.#options.eventSchema.readHead(bytes);
+      this.#add(stream, bytes, this.#traceOf(bytes));
       moved++;
       if (spool.unwritten > MOVE_BYTES) await spool.durable();
     }
     return moved;
+  }
+
+  /** The trace of an event that an earlier start recorded; null where this one's schema does not read it. */
+  #traceOf(bytes: Uint8Array): EventTrace | null {
+    try {
+      return this.#options.eventSchema.decode(bytes).trace;
+    } catch {
+      return null;
+    }
   }
 
   #damage(): void {
@@ -455,7 +466,7 @@ export class Collector {
     const spool = this.#spool as FileSpool;
     const bytes: Uint8Array[] = [];
     for (const { place } of events) bytes.push(await this.#read(place));
-    await this.#send(lane, { ...batch, events: bytes });
+    await this.#send(lane, { ...batch, events: bytes }, batchTraceparent(bytes.map((event) => ({ trace: this.#traceOf(event) }))));
     const next = { number: header.number + 1, seq: header.firstSeq + header.count };
     this.#spool.append(RECORD.acknowledged, encodeLanes([[header.epoch, header.shard, next]]), NOTHING, false);
     lane.left.shift();
@@ -482,7 +493,7 @@ export class Collector {
     } finally {
       lane.takenAt = undefined;
     }
-    await this.#publish(lane, ready);
+    await this.#publish(lane, ready, batchTraceparent(taken));
     for (const waiting of taken) this.#forget(waiting);
     lane.acknowledgedSeq += taken.length;
     this.#stats.acknowledged += taken.length;
@@ -573,8 +584,8 @@ export class Collector {
   }
 
   /** Sends what is prepared, as the same bytes until the log acknowledged them. */
-  async #publish(lane: Lane, { batch, place }: ReadyBatch): Promise<void> {
-    await this.#send(lane, batch);
+  async #publish(lane: Lane, { batch, place }: ReadyBatch, traceparent?: Uint8Array): Promise<void> {
+    await this.#send(lane, batch, traceparent);
     this.#spool.append(RECORD.acknowledged, encodeLanes([[this.#epoch, lane.shard, lane]]), NOTHING, false);
     this.#spool.release(place);
   }
@@ -592,8 +603,8 @@ export class Collector {
     }
   }
 
-  async #send(lane: Lane, batch: SignedBatch): Promise<void> {
-    await (this.#sender as BatchSender).send(lane.shard, encodeSignedBatch(batch), this.#stop.signal);
+  async #send(lane: Lane, batch: SignedBatch, traceparent: Uint8Array | undefined): Promise<void> {
+    await (this.#sender as BatchSender).send(lane.shard, encodeSignedBatch(batch), this.#stop.signal, traceparent);
     this.#stats.batches++;
   }
 

@@ -1,3 +1,5 @@
+import type { EventTrace } from '../core/event.ts';
+import { formatTraceparent } from '../core/traceparent.ts';
 import type { Place } from './spool.ts';
 
 /** An event that waits for its batch. Its bytes may have gone to the spool only. */
@@ -9,6 +11,13 @@ export interface Waiting {
   readonly cost: number;
   /** Microseconds since 1970. */
   readonly recordedAt: number;
+  readonly trace: EventTrace | null;
+}
+
+/** `traceparent` of a batch: one span stands for all, the first that is recorded where there is such a one. */
+export function batchTraceparent(events: readonly Pick<Waiting, 'trace'>[]): Uint8Array | undefined {
+  const first = (events.find(({ trace }) => trace?.sampled === true) ?? events.find(({ trace }) => trace !== null))?.trace;
+  return first === undefined || first === null ? undefined : formatTraceparent(first.traceId, first.spanId, first.sampled === true)?.header;
 }
 
 /** First in, first out, in constant time and without holding what was taken. */

@@ -7,6 +7,7 @@ import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import { SCHEMA_TEXTS } from '../core/schema-texts.ts';
+import { TRACEPARENT } from '../core/traceparent.ts';
 import { LogClock } from './log-clock.ts';
 
 const FIRST_BACKOFF_MS = 25;
@@ -37,8 +38,8 @@ export class BatchSender {
     this.logClock = new LogClock(options);
   }
 
-  /** Resolves once some try was acknowledged, a late answer included; rejects with CLOSED when `signal` aborts before. */
-  async send(shard: number, payload: Uint8Array, signal: AbortSignal): Promise<void> {
+  /** Resolves once some try was acknowledged, a late answer included; rejects with CLOSED when `signal` aborts before. `traceparent` goes into the header of that name. */
+  async send(shard: number, payload: Uint8Array, signal: AbortSignal, traceparent?: Uint8Array): Promise<void> {
     const { clock, metrics, logger, appendTimeoutMs } = this.#options;
     let backoffMs = FIRST_BACKOFF_MS;
     let arrived = false;
@@ -47,10 +48,11 @@ export class BatchSender {
     const wake = (): void => wait.abort();
     // Framed once: tries that a log never answers share its bytes.
     let value: Uint8Array | undefined;
+    const headers = traceparent === undefined ? HEADERS : { ...HEADERS, [TRACEPARENT]: traceparent };
     const attempt = async (): Promise<void> => {
       value ??= frame(await this.#schema(), payload);
       const askedAt = clock.nowMicros();
-      const { timestampMicros } = await this.#options.log.append(TOPICS.events, shard, [{ key: this.#key, value, headers: HEADERS }]);
+      const { timestampMicros } = await this.#options.log.append(TOPICS.events, shard, [{ key: this.#key, value, headers }]);
       if (timestampMicros !== undefined) this.logClock.heard(askedAt, timestampMicros);
       arrived = true;
       wake();

@@ -14,6 +14,7 @@ export const ERROR_TRAITS = {
   LIMIT_EXCEEDED: { fault: 'input', retryable: false },
   EVENT_INVALID: { fault: 'input', retryable: false },
   SCHEMA_INVALID: { fault: 'input', retryable: false },
+  NOT_RESUBMITTABLE: { fault: 'input', retryable: false },
   SIGNATURE_INVALID: { fault: 'input', retryable: false },
   KEY_INVALID: { fault: 'input', retryable: false },
   POLICY_INVALID: { fault: 'operator', retryable: false },

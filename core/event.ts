@@ -51,6 +51,14 @@ export interface EventRef {
   readonly origin: string | null;
 }
 
+/** The span in which it happened. */
+export interface EventTrace {
+  readonly traceId: Uint8Array;
+  readonly spanId: Uint8Array;
+  /** What the span said while the event was recorded: no part of the event, only of its batch's `traceparent`. */
+  readonly sampled?: boolean;
+}
+
 /** One thing that happened to data (docs/formats.md §1). */
 export interface Event {
   readonly id: Uint8Array;
@@ -64,7 +72,7 @@ export interface Event {
   readonly inputs: readonly DataRef[];
   readonly outputs: readonly DataRef[];
   readonly parents: readonly EventRef[];
-  readonly trace: { readonly traceId: Uint8Array; readonly spanId: Uint8Array } | null;
+  readonly trace: EventTrace | null;
   readonly attributes: readonly { readonly key: string; readonly value: string }[];
   readonly facets: readonly { readonly name: string; readonly schemaUrl: string; readonly json: string }[];
 }

@@ -12,7 +12,7 @@ import { Chainer } from '../../chainer/chainer.ts';
 import { archiveAnchor } from '../../core/archive-anchor.ts';
 import { parseVerifierKey } from '../../core/key.ts';
 import type { Clock } from '../../core/ports/clock.ts';
-import { type Log, TOPICS } from '../../core/ports/log.ts';
+import { type Log, type NewRecord, TOPICS } from '../../core/ports/log.ts';
 import type { ObjectStore } from '../../core/ports/object-store.ts';
 import type { SchemaRegistry } from '../../core/ports/schema-registry.ts';
 import { decodeRejected, type Rejected } from '../../core/rejected.ts';
@@ -117,8 +117,8 @@ export class EmbeddedShard {
   }
 
   /** Puts a value on the input topic and waits until it is in an accepted block. */
-  async send(value: Uint8Array): Promise<void> {
-    const { offset } = await this.stores.log.append(TOPICS.events, 0, [{ key: null, value }]);
+  async send(value: Uint8Array, headers: NewRecord['headers'] = {}): Promise<void> {
+    const { offset } = await this.stores.log.append(TOPICS.events, 0, [{ key: null, value, headers }]);
     await this.#until(() => (this.#chainer.consumedTo(0) ?? 0) > offset);
   }
 

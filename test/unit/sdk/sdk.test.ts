@@ -1,6 +1,5 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { type Context, type ContextManager, context, ROOT_CONTEXT, trace } from '@opentelemetry/api';
+import { context, ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import { toHex } from '../../../core/bytes.ts';
 import type { Event } from '../../../core/event.ts';
 import { EVENT_SCHEMA } from '../../../core/event-schema.ts';
@@ -22,6 +21,7 @@ import {
   transmitted,
 } from '../../../sdk/lineproof.ts';
 import { signer } from '../../support/collector.ts';
+import { LocalContexts } from '../../support/local-contexts.ts';
 import { faultyLog, MemoryLog, memoryRegistry } from '../../support/memory-log.ts';
 import { sentTo } from '../../support/sent-batches.ts';
 
@@ -154,47 +154,20 @@ function circle(): unknown {
   return self;
 }
 
-/** What a service with OpenTelemetry's Node SDK has; the API package itself brings none. */
-class LocalContexts implements ContextManager {
-  readonly #storage = new AsyncLocalStorage<Context>();
-
-  active(): Context {
-    return this.#storage.getStore() ?? ROOT_CONTEXT;
-  }
-
-  with<A extends unknown[], F extends (...args: A) => ReturnType<F>>(
-    active: Context,
-    work: F,
-    self?: ThisParameterType<F>,
-    ...args: A
-  ): ReturnType<F> {
-    return this.#storage.run(active, () => work.apply(self, args));
-  }
-
-  bind<T>(_active: Context, target: T): T {
-    return target;
-  }
-
-  enable(): this {
-    return this;
-  }
-
-  disable(): this {
-    return this;
-  }
-}
-
 describe('the trace context of an event', () => {
   afterEach(() => context.disable());
   const traceId = '0af7651916cd43dd8448eb211c80319c';
   const spanId = 'b7ad6b7169203331';
-  const within = (span: { traceId: string; spanId: string }): Event =>
-    context.with(trace.setSpanContext(ROOT_CONTEXT, { ...span, traceFlags: 1 }), () => buildEvent(sample));
+  const within = (span: { traceId: string; spanId: string; traceFlags?: number }): Event =>
+    context.with(trace.setSpanContext(ROOT_CONTEXT, { traceFlags: 1, ...span }), () => buildEvent(sample));
 
   test('is that of the active span, where the service has OpenTelemetry', () => {
     context.setGlobalContextManager(new LocalContexts());
     const { trace: found } = within({ traceId, spanId });
     expect([toHex(found?.traceId ?? new Uint8Array(0)), toHex(found?.spanId ?? new Uint8Array(0))]).toEqual([traceId, spanId]);
+    expect(found?.sampled).toBe(true);
+    expect(within({ traceId, spanId, traceFlags: 2 }).trace?.sampled).toBe(false);
+    expect(within({ traceId, spanId, traceFlags: 'x' as never }).trace?.sampled).toBe(false);
     expect(buildEvent(sample).trace).toBeNull();
   });
 

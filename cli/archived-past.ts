@@ -1,0 +1,77 @@
+import { openArchive } from '../auditor/archive-reader.ts';
+import { Findings } from '../auditor/findings.ts';
+import { type Governance, readGovernance } from '../auditor/policies.ts';
+import { type AuditedSegment, readManifests, readSegment } from '../auditor/segment-audit.ts';
+import { fromHex } from '../core/bytes.ts';
+import { eventDigest } from '../core/event.ts';
+import { decodeEvidence } from '../core/evidence.ts';
+import type { VerifierKey } from '../core/key.ts';
+import { type PastVisitor, showInputs } from '../core/past.ts';
+import type { ObjectStore } from '../core/ports/object-store.ts';
+import type { Sources } from '../core/sources.ts';
+
+export interface ArchivedPast {
+  /** Leaves below this one were all shown. */
+  readonly end: number;
+  /** Why not more was; undefined where nothing was in the way. */
+  readonly obstacle: string | undefined;
+}
+
+export interface ArchiveOptions {
+  readonly objects: ObjectStore;
+  readonly sources: Sources;
+  readonly pinned: readonly VerifierKey[];
+  readonly shard: number;
+}
+
+/**
+ * Shows what the archive's segments hold of a shard, each held against its signed manifest, from the first leaf on and at least up to leaf `until` where
+ * there is so much. What retention removed, or does not verify, ends what was shown without a hole.
+ */
+export async function visitArchive(options: ArchiveOptions, until: number, visitor: PastVisitor): Promise<ArchivedPast> {
+  const { sources, shard } = options;
+  const findings = new Findings();
+  const { objects, listed } = await openArchive(options.objects, findings);
+  const governance = await readGovernance(objects, listed, options.pinned, findings);
+  if (governance === undefined) return { end: 0, obstacle: 'the archive holds no policy that verifies' };
+  if (sources.policies.byDigest(governance.history.latest.hex) === undefined)
+    return { end: 0, obstacle: 'the archive has another policy than the control topic' };
+  const own = new Map([...listed].filter(([key]) => key.startsWith(`logs/${shard}/`)));
+  const place = { objects, listed: own, origin: sources.policies.latest.policy.origin, shard };
+  const manifests = await readManifests(place, governance, findings);
+  const archivedUntil = manifests.at(-1)?.manifest.accepted.to ?? 0;
+  let end = 0;
+  for (const stored of manifests) {
+    if (end >= until || failure(findings) !== undefined) break;
+    const segment = await readSegment(place, stored, archivedUntil, governance, findings);
+    showSegment(segment, governance, visitor);
+    const { first, end: segmentEnd } = stored.manifest;
+    if (segment.retired.size > 0) return { end, obstacle: `retention removed events of leaves ${first} to ${segmentEnd - 1}` };
+    if (!segment.whole || failure(findings) !== undefined) break;
+    end = segmentEnd;
+  }
+  return { end, obstacle: failure(findings) };
+}
+
+function failure({ list }: Findings): string | undefined {
+  const failed = list.find(({ severity }) => severity === 'FAILED');
+  return failed === undefined ? undefined : `the archive does not verify: ${failed.message} (${failed.place.object ?? failed.code})`;
+}
+
+function showSegment({ manifest, evidence, rows }: AuditedSegment, { schemas }: Governance, visitor: PastVisitor): void {
+  const stretches = [...manifest.offsets];
+  let at = stretches[0]?.from ?? 0;
+  for (const block of evidence.values()) {
+    const inputs = decodeEvidence(block.evidence);
+    if (inputs.length === 0) continue;
+    // Blocks never mix generations: input behind a stretch's end begins the next.
+    while (stretches[0] !== undefined && at >= stretches[0].to) {
+      stretches.shift();
+      at = stretches[0]?.from ?? at;
+    }
+    if (stretches[0] !== undefined) at = showInputs(stretches[0].generation, at, inputs, visitor);
+  }
+  for (const { schema, event } of rows.values()) {
+    if (event !== null) visitor.link(eventDigest(fromHex(schema), event), schemas.get(schema)?.readHead(event));
+  }
+}
