@@ -52,7 +52,7 @@ interface Scene {
   /** Sends the lane's next batch, which no snapshot knows yet. */
   next(word: string): Promise<TestMessage>;
   /** What chain topic and archive tell about what was refused, or about `message` as if it had been. */
-  look(options?: { readonly archive?: boolean; readonly message?: TestMessage }): Promise<Look>;
+  look(options?: { readonly chain?: boolean; readonly archive?: boolean; readonly message?: TestMessage }): Promise<Look>;
 }
 
 /** A shard that accepts a lane's first batch, then many more, and refuses another first batch of that lane; the chain topic has forgotten the beginning. */
@@ -82,6 +82,8 @@ async function forked(): Promise<Scene> {
   }
   await opened.send((await other.next(world.events('s', 'fork'))).value);
   await opened.closeSegment();
+  // The archiver trims when it has archived.
+  while ((await opened.stores.log.bounds(TOPICS.chain, 0)).start === 0) await new Promise((resolve) => void setImmediate(resolve));
   const sources = await testSources(world, opened.stores.log);
   const { log, objects } = opened.stores;
   const anchor = archiveAnchor(objects, sources, world.origin, world.shards);
@@ -96,7 +98,7 @@ async function forked(): Promise<Scene> {
       await opened.send(message.value);
       return message;
     },
-    look: async ({ archive = true, message } = {}) => {
+    look: async ({ chain = true, archive = true, message } = {}) => {
       const [refused] = await opened.rejected();
       if (refused === undefined) throw new Error('nothing was refused');
       const value = message?.value;
@@ -109,7 +111,8 @@ async function forked(): Promise<Scene> {
       const search = searchFor(rejected, digests, world.schema, world.shards);
       const visitor = search.visitor(0);
       const snapshot = () => anchor.snapshot(0);
-      const from = await visitChain({ log, sources, shard: 0, snapshot }, visitor, new AbortController().signal);
+      const { signal } = new AbortController();
+      const from = chain ? await visitChain({ log, sources, shard: 0, snapshot }, visitor, signal) : Number.MAX_SAFE_INTEGER;
       if (!archive) return { search, from, end: 0 };
       return { search, from, ...(await visitArchive({ objects, sources, pinned, shard: 0 }, from, visitor)) };
     },
@@ -129,7 +132,6 @@ async function acceptedOffsets({ stores }: EmbeddedShard): Promise<number[]> {
 test('a header that was accepted is found in the archive, where the chain topic no longer has it', async () => {
   const { world, first, later, next, look, shard: opened } = await forked();
   expect((await opened.rejected()).map(({ reason }) => reason)).toEqual([REASONS.LANE_FORK]);
-  expect((await opened.stores.log.bounds(TOPICS.chain, 0)).start).toBeGreaterThan(0);
   const chain = await look({ archive: false, message: first });
   expect(chain.from).toBeGreaterThan(0);
   expect([chain.search.accepted, chain.search.evidence?.outcome]).toEqual([undefined, 'REJECTED']);
@@ -162,8 +164,7 @@ test('what was refused long ago is found in the archive', async () => {
   }
   const [record] = await opened.rejected();
   if (record === undefined) throw new Error('nothing was refused');
-  expect((await look({ archive: false })).search.evidence).toBeUndefined();
-  const { search } = await look();
+  const { search } = await look({ chain: false });
   expect(checkEvidence(openRejected(record, world.policy), search.evidence, world.policy).header.producer).toBe(world.producer.name);
 });
 
