@@ -102,11 +102,8 @@ function appending(clause: Clause, suite: Suite): void {
 
   clause('an append tells the time at which the log took its first record, as readers get it', async () => {
     const topic = await suite.topic();
-    const before = Date.now() * 1000;
     const { timestampMicros } = await suite.log.append(topic, 0, [text('a'), text('b')]);
     expect((await suite.all(topic))[0]?.timestampMicros).toBe(timestampMicros);
-    expect(timestampMicros).toBeGreaterThanOrEqual(before);
-    expect(timestampMicros).toBeLessThanOrEqual(Date.now() * 1000);
   });
 
   clause('concurrent appends do not mix: each call has a stretch of its own, in its order', async () => {
