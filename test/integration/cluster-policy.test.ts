@@ -27,7 +27,7 @@ describeOnStack('a policy that changes', () => {
   }, STACK_TIMEOUT_MS);
 
   test(
-    'is taken up by running services: a new producer is linked, a retired one no longer, and the archive verifies',
+    'is taken up by running services: a new producer is linked, a retired one no longer; what it had signed goes out anew, and the archive verifies',
     () =>
       onCluster(stack, { shards: 2, producers: ['old'] }, async (cluster) => {
         const [chainer, archiver] = [cluster.start('chain', 'chainer'), cluster.start('archive', 'archiver')];
@@ -55,14 +55,24 @@ describeOnStack('a policy that changes', () => {
         await emit('old', 600, 900);
         await emit('new', 900, 1200);
         await until('the new producer is linked again', async () => (await tail.links()) === 900);
-        await cluster.archived(tail);
-
-        expect((await cluster.mustVerify()).ok).toBe(true);
-        expect(await cluster.counts()).toMatchObject({ links: 900, duplicates: 0, conflicts: 0, repeated: 0 });
-        expect((await cluster.counts()).rejected).toBeGreaterThan(0);
-        expect((await cluster.must(['rejected', 'list'])).stdout).toContain('KEY_NOT_ACTIVE');
         const sealed = new Set(tail.seals.flat().map(({ policy }) => toHex(policy)));
         expect(sealed.size).toBe(3);
+
+        const refused = (await cluster.must(['rejected', 'list'])).stdout.trim().split('\n');
+        expect(refused.every((line) => line.includes('KEY_NOT_ACTIVE'))).toBe(true);
+        let references = 0;
+        for (const line of refused) {
+          const place = line.split(' ')[0] as string;
+          const { code, stderr } = await cluster.run(['rejected', 'resubmit', place, '--data', join(cluster.folder, 'anew')]);
+          expect([code, stderr.includes('it is a heartbeat')]).toEqual(code === 0 ? [0, false] : [1, true]);
+          if (code === 0) references += 1;
+        }
+        expect(references).toBeGreaterThan(0);
+        await until('what the retired key had signed is linked', async () => (await tail.links()) === 1200 + references);
+        await cluster.archived(tail);
+        expect((await cluster.mustVerify()).ok).toBe(true);
+        const counted = { links: 1200 + references, duplicates: 0, conflicts: 0, repeated: 0, rejected: refused.length };
+        expect(await cluster.counts()).toEqual(counted);
       }),
     TIMEOUT_MS,
   );
