@@ -732,6 +732,7 @@ describe('uniqueness', () => {
     await scene.block([await scene.say('again')]);
     const time = scene.time + 60 * SECOND + more;
     scene.archive.forget();
+    scene.world.now = time;
     await scene.block([await scene.say('again')], undefined, { appendedAt: time, acceptedAt: time });
     await scene.archive.close();
     scene.time = time;
