@@ -1093,6 +1093,17 @@ describe('an archiver that signs what the log does not give', () => {
     ]);
   });
 
+  test('leaves between two segments that no manifest covers, which the log alone would not show: ARCHIVE, named once', async () => {
+    const scene = await makeScene();
+    await scene.block([await scene.say('x')]);
+    await scene.archive.close();
+    const key = KEYS.manifest(18, scene.archive.size);
+    await scene.end();
+    expect(scene.archive.objects.map.delete(key)).toBe(true);
+    const { findings } = await scene.verify();
+    expect(findings.filter(({ code }) => code === 'MISSING').map(({ place }) => place.object)).toEqual([key]);
+  });
+
   test('a segment that ended has no manifest, and nothing else is left of it: ARCHIVE', async () => {
     const scene = await makeScene();
     await scene.end();
