@@ -931,20 +931,23 @@ describe('an archiver that signs what the log does not give', () => {
     expect(codes(await scene.verify())).toEqual(['ARCHIVE MANIFEST_PLACE']);
   });
 
-  test('a manifest that ends within a block: ARCHIVE, and the segment that the log has is missing', async () => {
-    const scene = await makeScene();
-    const { archive } = scene;
-    await scene.block([await scene.say('x', 'y', 'z')]);
-    scene.time += 20 * SECOND;
-    await scene.block([await scene.say('u', 'v', 'w')]);
-    await archive.publish();
-    const root = rootAt(archive, 24);
-    archive.objects.map.set(KEYS.checkpointAt(24), utf8(await noteOf(archive.signer, 24, root)));
-    const key = await addManifest(scene, KEYS.manifest(0, 18), () => ({ first: 18, end: 24, root: toHex(root) }));
-    const { findings } = await scene.verify();
-    const named = (code: string): unknown[] => findings.filter((finding) => finding.code === code).map(({ place }) => place.object);
-    expect([named('SEGMENT_END'), named('MISSING')]).toEqual([[key], expect.arrayContaining([KEYS.manifest(18, 26)])]);
-  });
+  test.each([24, 25])(
+    'a manifest that ends within a block, at leaf %d: ARCHIVE, and the segment that the log has is missing',
+    async (end) => {
+      const scene = await makeScene();
+      const { archive } = scene;
+      await scene.block([await scene.say('x', 'y', 'z')]);
+      scene.time += 20 * SECOND;
+      await scene.block([await scene.say('u', 'v', 'w')]);
+      await archive.publish();
+      const root = rootAt(archive, end);
+      archive.objects.map.set(KEYS.checkpointAt(end), utf8(await noteOf(archive.signer, end, root)));
+      const key = await addManifest(scene, KEYS.manifest(0, 18), () => ({ first: 18, end, root: toHex(root) }));
+      const { findings } = await scene.verify();
+      const named = (code: string): unknown[] => findings.filter((finding) => finding.code === code).map(({ place }) => place.object);
+      expect([named('SEGMENT_END'), named('MISSING')]).toEqual([[key], expect.arrayContaining([KEYS.manifest(18, 26)])]);
+    },
+  );
 
   test('a manifest that cannot be read is not said to be missing', async () => {
     const scene = await makeScene();

@@ -134,6 +134,12 @@ export const EQUIVALENTS = [
     'this.#beyond(other)',
     'the bundle of just these leaves is the one that was read, and not looked at again',
   ],
+  [
+    'core/json-shape.ts',
+    '|| Array.isArray(value) -> (nothing)',
+    "if (typeof value !== 'object'",
+    'a list has none of the fields of an object',
+  ],
   ['core/dsse.ts', "|| typeof payload !== 'string' -> (nothing)", 'if (type', 'what is no text is no base64'],
   ['core/dsse.ts', "|| typeof sig !== 'string' -> (nothing)", 'if (typeof keyid', 'what is no text is no base64'],
   ['core/dsse.ts', "typeof json !== 'object' || -> (nothing)", 'if (typeof json', 'what is no object has no members'],
