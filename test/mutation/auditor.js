@@ -155,5 +155,17 @@ export const EQUIVALENTS = [
     'this.#permits.set(',
     'it saves matching the same stream again',
   ],
+  ...['low < this.#identities.size && -> (nothing)', '< -> <='].map((change) => [
+    'auditor/unique-audit.ts',
+    change,
+    'return low < this.#identities.size',
+    'behind the last entry stands no leaf, or leaf 0, which does not come after others',
+  ]),
+  [
+    'auditor/unique-audit.ts',
+    'this.#streamNumbers.set(stream, number); -> (nothing)',
+    'this.#streamNumbers.set(',
+    'a name that is kept again and again is the same name',
+  ],
   ['auditor/key-table.ts', '> -> >=', 'this.#grow();', 'the table grows one entry sooner'],
 ];
