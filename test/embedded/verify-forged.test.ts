@@ -705,6 +705,14 @@ describe('uniqueness', () => {
       spoil: (forgery, _, given) => refuse(forgery, firstOf(given), { outcome: 'REPEATED' }),
     },
     {
+      name: 'an event comes again with other content: a report',
+      failed: [],
+      notes: ['UNIQUE CONFLICT'],
+      messages: async ({ world, lane }) => [
+        await lane.next([world.schema.encode(world.event('a', 'early 1', { attributes: [{ key: 'word', value: 'other' }] }))]),
+      ],
+    },
+    {
       name: 'a duplicate within one batch, and in the next one of the block',
       failed: [],
       messages: async (scene) => [await scene.say('x', 'x', 'y'), await scene.say('x')],
