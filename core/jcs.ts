@@ -27,7 +27,7 @@ function write(value: unknown, depth: number): string {
   if (depth > MAX_DEPTH) throw new LineproofError('FORMAT_INVALID', `cannot write JSON: it nests deeper than ${MAX_DEPTH}`);
   if (value === null || typeof value === 'boolean') return String(value);
   if (typeof value === 'string') return quote(value);
-  if (typeof value === 'number' && Number.isFinite(value)) return JSON.stringify(value);
+  if (Number.isFinite(value)) return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map((item) => write(item, depth + 1)).join(',')}]`;
   if (typeof value !== 'object') throw new LineproofError('FORMAT_INVALID', `cannot write JSON: ${typeof value} has no place in it`);
   // The default sort order is that of UTF-16 code units, as RFC 8785 wants it.

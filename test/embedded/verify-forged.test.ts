@@ -717,6 +717,14 @@ describe('uniqueness', () => {
       spoil: (forgery, _, given) => refuse(forgery, firstOf(given), { outcome: 'REPEATED' }),
     },
     {
+      name: 'an event comes again with other content: a report',
+      failed: [],
+      notes: ['UNIQUE CONFLICT'],
+      messages: async ({ world, lane }) => [
+        await lane.next([world.schema.encode(world.event('a', 'early 1', { attributes: [{ key: 'word', value: 'other' }] }))]),
+      ],
+    },
+    {
       name: 'a duplicate within one batch, and in the next one of the block',
       failed: [],
       messages: async (scene) => [await scene.say('x', 'x', 'y'), await scene.say('x')],
@@ -944,20 +952,23 @@ describe('an archiver that signs what the log does not give', () => {
     expect(codes(await scene.verify())).toEqual(['ARCHIVE MANIFEST_PLACE']);
   });
 
-  test('a manifest that ends within a block: ARCHIVE, and the segment that the log has is missing', async () => {
-    const scene = await makeScene();
-    const { archive } = scene;
-    await scene.block([await scene.say('x', 'y', 'z')]);
-    scene.time += 20 * SECOND;
-    await scene.block([await scene.say('u', 'v', 'w')]);
-    await archive.publish();
-    const root = rootAt(archive, 24);
-    archive.objects.map.set(KEYS.checkpointAt(24), utf8(await noteOf(archive.signer, 24, root)));
-    const key = await addManifest(scene, KEYS.manifest(0, 18), () => ({ first: 18, end: 24, root: toHex(root) }));
-    const { findings } = await scene.verify();
-    const named = (code: string): unknown[] => findings.filter((finding) => finding.code === code).map(({ place }) => place.object);
-    expect([named('SEGMENT_END'), named('MISSING')]).toEqual([[key], expect.arrayContaining([KEYS.manifest(18, 26)])]);
-  });
+  test.each([24, 25])(
+    'a manifest that ends within a block, at leaf %d: ARCHIVE, and the segment that the log has is missing',
+    async (end) => {
+      const scene = await makeScene();
+      const { archive } = scene;
+      await scene.block([await scene.say('x', 'y', 'z')]);
+      scene.time += 20 * SECOND;
+      await scene.block([await scene.say('u', 'v', 'w')]);
+      await archive.publish();
+      const root = rootAt(archive, end);
+      archive.objects.map.set(KEYS.checkpointAt(end), utf8(await noteOf(archive.signer, end, root)));
+      const key = await addManifest(scene, KEYS.manifest(0, 18), () => ({ first: 18, end, root: toHex(root) }));
+      const { findings } = await scene.verify();
+      const named = (code: string): unknown[] => findings.filter((finding) => finding.code === code).map(({ place }) => place.object);
+      expect([named('SEGMENT_END'), named('MISSING')]).toEqual([[key], expect.arrayContaining([KEYS.manifest(18, 26)])]);
+    },
+  );
 
   test('a manifest that cannot be read is not said to be missing', async () => {
     const scene = await makeScene();
@@ -1104,6 +1115,17 @@ describe('an archiver that signs what the log does not give', () => {
       ['ARCHIVE MISSING'],
       [key],
     ]);
+  });
+
+  test('leaves between two segments that no manifest covers, which the log alone would not show: ARCHIVE, named once', async () => {
+    const scene = await makeScene();
+    await scene.block([await scene.say('x')]);
+    await scene.archive.close();
+    const key = KEYS.manifest(18, scene.archive.size);
+    await scene.end();
+    expect(scene.archive.objects.map.delete(key)).toBe(true);
+    const { findings } = await scene.verify();
+    expect(findings.filter(({ code }) => code === 'MISSING').map(({ place }) => place.object)).toEqual([key]);
   });
 
   test('a segment that ended has no manifest, and nothing else is left of it: ARCHIVE', async () => {

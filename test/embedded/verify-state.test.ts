@@ -236,6 +236,14 @@ describe('what has not ended', () => {
     expect(codes(await scene.verify())).toEqual(['ARCHIVE CHECKPOINT_PLACE']);
   });
 
+  test('a signed note that is older than the checkpoint was set back: ARCHIVE', async () => {
+    const scene = await makeScene();
+    await scene.end();
+    const { map } = scene.archive.objects;
+    map.set(KEYS.signed, required(map.get(KEYS.checkpointAt(18))));
+    expect(codes(await scene.verify())).toEqual(['ARCHIVE SIGNED_OLD']);
+  });
+
   test('notes that are older than segments and their checkpoints were set back: ARCHIVE', async () => {
     const scene = await makeScene();
     await scene.end();

@@ -139,6 +139,12 @@ export const EQUIVALENTS = [
     'this.#beyond(other)',
     'the bundle of just these leaves is the one that was read, and not looked at again',
   ],
+  [
+    'core/json-shape.ts',
+    '|| Array.isArray(value) -> (nothing)',
+    "if (typeof value !== 'object'",
+    'a list has none of the fields of an object',
+  ],
   ['core/dsse.ts', "|| typeof payload !== 'string' -> (nothing)", 'if (type', 'what is no text is no base64'],
   ['core/dsse.ts', "|| typeof sig !== 'string' -> (nothing)", 'if (typeof keyid', 'what is no text is no base64'],
   ['core/dsse.ts', "typeof json !== 'object' || -> (nothing)", 'if (typeof json', 'what is no object has no members'],
@@ -154,5 +160,18 @@ export const EQUIVALENTS = [
     'this.#permits.set(',
     'it saves matching the same stream again',
   ],
+  ...['low < this.#identities.size && -> (nothing)', '< -> <='].map((change) => [
+    'auditor/unique-audit.ts',
+    change,
+    'return low < this.#identities.size',
+    'behind the last entry stands no leaf, or leaf 0, which does not come after others',
+  ]),
+  [
+    'auditor/unique-audit.ts',
+    'this.#streamNumbers.set(stream, number); -> (nothing)',
+    'this.#streamNumbers.set(',
+    'a name that is kept again and again is the same name',
+  ],
+  ['auditor/query.ts', 'schema.hex === EVENT_SCHEMA.hex -> false', 'return (bytes)', 'a schema is resolved to itself without a change'],
   ['auditor/key-table.ts', '> -> >=', 'this.#grow();', 'the table grows one entry sooner'],
 ];

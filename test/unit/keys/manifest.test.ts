@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { utf8 } from '../../../core/bytes.ts';
 import { canonicalJson } from '../../../core/jcs.ts';
+import { count, list } from '../../../core/json-shape.ts';
 import { encodeManifest, type Manifest, parseManifest } from '../../../core/manifest.ts';
 import { encodeRetired, parseRetired, type Retired } from '../../../core/retired.ts';
 import { codeOf } from './support.ts';
@@ -96,4 +97,9 @@ test('neither is the other, and neither is JSON that is not canonical', () => {
   expect(codeOf(() => parseRetired(encodeManifest(MANIFEST)))).toBe('FORMAT_INVALID');
   expect(codeOf(() => parseManifest(utf8(JSON.stringify(MANIFEST))))).toBe('FORMAT_INVALID');
   expect(codeOf(() => parseManifest(utf8(`${canonicalJson(MANIFEST)}\n`)))).toBe('FORMAT_INVALID');
+});
+
+test('a list has at most 131,072 items', () => {
+  const most = Array<number>(2 ** 17).fill(0);
+  expect([list(count)(most), list(count)([...most, 0])]).toEqual([true, false]);
 });
