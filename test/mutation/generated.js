@@ -53,7 +53,8 @@ export function* changesOf(text) {
   }
   for (const match of text.matchAll(CALLS)) {
     const end = closing(text, text.indexOf('(', match.index + match[0].length - 1));
-    if (text[end + 1] === ';') yield [match.index, end + 2, ''];
+    // Where it is all that a condition guards, an empty statement must stay.
+    if (text[end + 1] === ';') yield [match.index, end + 2, ';'];
   }
 }
 

@@ -336,7 +336,7 @@ function mutations({ checks, changes, tests, generated = {}, whole = {}, equival
   for (const [file, own] of Object.entries(generated)) {
     const text = readFileSync(file, 'utf8');
     for (const [from, to, then] of changesOf(text)) {
-      const change = `${oneLine(text.slice(from, to))} -> ${then || '(nothing)'}`;
+      const change = `${oneLine(text.slice(from, to))} -> ${then === ';' || then === '' ? '(nothing)' : then}`;
       const line = lineAt(text, from);
       const name = `${text.slice(0, from).split('\n').length}: ${change}, in ${line}`;
       add(file, own, [from, to, then], change, line, name);
