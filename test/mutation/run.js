@@ -375,7 +375,20 @@ function judge(copy, { file, text, tests }, limitMs) {
 
 function copySources() {
   const copy = mkdtempSync(join(tmpdir(), 'lineproof-mutation-'));
-  for (const part of ['core', 'adapters', 'chainer', 'archiver', 'auditor', 'cli', 'schemas', 'test', 'package.json', 'jest.config.js'])
+  for (const part of [
+    'core',
+    'adapters',
+    'collector',
+    'chainer',
+    'archiver',
+    'auditor',
+    'sdk',
+    'cli',
+    'schemas',
+    'test',
+    'package.json',
+    'jest.config.js',
+  ])
     cpSync(part, join(copy, part), { recursive: true });
   symlinkSync(join(process.cwd(), 'node_modules'), join(copy, 'node_modules'));
   return copy;
