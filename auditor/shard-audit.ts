@@ -384,7 +384,11 @@ class ShardAudit {
     for (const { manifest, key } of this.#segments) {
       // What such a segment holds was held against no block, or not all of it.
       if (this.#blindFrom !== undefined || this.#closed.has(key)) continue;
-      findings.fail('ARCHIVE', 'SEGMENT_END', 'no block ends where the segment does', { shard, object: key, leaf: manifest.end });
+      findings.fail('ARCHIVE', 'SEGMENT_END', 'no block that a checkpoint covers ends where the segment does', {
+        shard,
+        object: key,
+        leaf: manifest.end,
+      });
     }
     for (const [end, object] of this.#snapshots) {
       const place = { shard, object, leaf: end };

@@ -159,7 +159,7 @@ function verdictOf(
   };
   const properties = {} as Record<Property, PropertyVerdict>;
   for (const property of PROPERTIES) properties[property] = propertyVerdict(property, governance, keys, findings, counted[property]);
-  if (keys.length > 0 && properties.LOG.result === 'NOT CHECKED') {
+  if (keys.length > 0 && properties.LOG.result === 'NOT CHECKED' && governance.pinnedLogs.every((key) => key === undefined)) {
     findings.fail('POLICY', 'KEY_FOREIGN', 'none of the pinned keys is a root or log key of this archive', {});
     properties.POLICY = { ...properties.POLICY, result: 'FAILED' };
   }

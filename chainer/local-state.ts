@@ -18,8 +18,10 @@ export class LocalState {
     this.#prefix = `chainer/${shard}/`;
   }
 
-  /** What was written last; undefined where nothing was, or by a version that wrote it differently. */
+  /** What was written last; undefined where nothing was, or by a version that wrote it differently. What was only noted is given up. */
   async load(): Promise<RecoveryPoint | undefined> {
+    this.#streams.clear();
+    this.#lanes.clear();
     const meta = await this.#store.get(`${this.#prefix}head`);
     if (meta === undefined) return undefined;
     const parsed = parseMeta(utf8Text(meta));

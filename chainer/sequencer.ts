@@ -186,8 +186,9 @@ export class Sequencer {
   /** Owns the shard until `signal` aborts or a rule says STOP, which throws. */
   async run(signal: AbortSignal): Promise<void> {
     await this.#retrying(signal, () => this.#orRecover(signal, () => this.#recover(signal)));
-    while (!signal.aborted && !this.#top().head.final) {
-      await this.#retrying(signal, () => this.#orRecover(signal, () => this.#step(signal)));
+    while (!signal.aborted && !(this.#recovered && this.#top().head.final)) {
+      // A recovery that failed half-way, later too, is made again as a whole: only its end holds the log against what was attested.
+      await this.#retrying(signal, () => this.#orRecover(signal, () => (this.#recovered ? this.#step(signal) : this.#recover(signal))));
     }
     if (this.#state.head.final) this.#o.logger.info('shard ended: its log has a final seal', { shard: this.#o.shard });
     await this.#drain(signal);

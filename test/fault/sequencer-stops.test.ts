@@ -230,6 +230,31 @@ describe('a chainer stops', () => {
     expect(meanwhile).toBeUndefined();
   });
 
+  test('not, where that recovery is interrupted: it is made again, and only then the shard is ready', async () => {
+    let recovers = (): boolean => false;
+    let interrupted = false;
+    const sim = await makeShard(world, messages.slice(0, 1), (name) => {
+      if (interrupted || !recovers() || name !== `log.bounds ${TOPICS.chain}`) return NO_FAULT;
+      interrupted = true;
+      return { now: 0, late: 0, fails: true };
+    });
+    const [first, other] = [required(sim.processes[0]), sim.start()];
+    first.owns = false;
+    for (const value of [...messages.slice(1).map((message) => message.value), new Uint8Array(1), new Uint8Array(2)]) {
+      const offset = (await sim.log.append(TOPICS.events, 0, [{ key: null, value }])).offset;
+      sim.now += 40 * SECOND;
+      await sim.run(() => other.sequencer.state.head.inputTo > offset);
+    }
+    await sim.archive();
+    await sim.log.trim(TOPICS.chain, 0, 2);
+    sim.kill(other);
+    recovers = () => first.logger.lines.includes('warn chain trimmed before it was read: recovering');
+    first.owns = true;
+    await goesOn(sim);
+    const { end } = await sim.log.bounds(TOPICS.events, 0);
+    expect([interrupted, first.sequencer.consumedTo]).toEqual([true, end]);
+  });
+
   test('not, where a policy makes the window longer than what was trimmed behind the old one', async () => {
     const given = await smallWorld();
     const sim = await makeShard(given, []);

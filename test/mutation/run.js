@@ -231,6 +231,7 @@ const CHAINER_CHANGES = [
   ['chainer/sequencer.ts', 'if (seal.inputGeneration !== inputGeneration) return undefined;', ''],
   ['chainer/sequencer.ts', '(sameInput ? this.#lastEvidence : undefined)', 'this.#lastEvidence'],
   ['chainer/intake.ts', 'if (record?.offset === inputTo - 1 && isThatInput(record.value, last)) return;', 'return;'],
+  ['chainer/sequencer.ts', '(this.#recovered ? this.#step(signal) : this.#recover(signal))', 'this.#step(signal)'],
   ['chainer/local-state.ts', 'for (const [name, value] of this.#streams) changes', 'for (const [name, value] of []) changes'],
   ['chainer/local-state.ts', 'for (const [key, lane] of this.#lanes) {', 'for (const [key, lane] of []) {'],
   // Input.

@@ -7,13 +7,14 @@ import { readFileSync } from 'node:fs';
 
 const file = process.env.MOVED_CLOCK_FILE;
 const RealDate = Date;
-let movedMs = read();
-setInterval(() => {
-  movedMs = read();
-}, 10).unref();
+let movedMs = 0;
+read();
+setInterval(read, 10).unref();
 
 function read() {
-  return Number(readFileSync(file, 'utf8'));
+  const text = readFileSync(file, 'utf8');
+  // It is empty for an instant while it is written: no time of day that anybody set.
+  if (text !== '') movedMs = Number(text);
 }
 
 globalThis.Date = class extends RealDate {

@@ -1,0 +1,42 @@
+import { expect, test } from '@jest/globals';
+import { LocalState } from '../../../chainer/local-state.ts';
+import { openSegment } from '../../../core/segment.ts';
+import { genesis, type LogDelta } from '../../../core/state.ts';
+import { MemoryStateStore } from '../../support/memory-state-store.ts';
+
+const HASH = new Uint8Array(32);
+
+/** What a block changes that leaves `size` leaves, and names its stream and lane. */
+function delta(size: number, name: string): LogDelta {
+  return {
+    head: { ...genesis('example.org/log', 0, 1), size },
+    streams: new Map([[name, { index: size, logIndex: size, hash: HASH }]]),
+    lanes: new Map([[name, { number: size, hash: HASH, appendedAt: size }]]),
+    lanesFrom: 0,
+  };
+}
+
+test('who takes up what was written last gives up what was only noted: it is of a later size than is written then', async () => {
+  const local = new LocalState(new MemoryStateStore(), 0);
+  local.note(delta(2, 'written'), []);
+  await local.write(delta(2, '').head, 0, openSegment(0));
+  local.note(delta(5, 'written'), []);
+  local.note(delta(7, 'noted'), ['written']);
+  await local.load();
+  local.note(delta(3, 'after'), []);
+  await local.write(delta(3, '').head, 1, openSegment(0));
+  const point = await local.load();
+  const sizes = [...(point?.streams ?? [])].map(([name, { logIndex }]) => [name, logIndex]);
+  const lanes = [...(point?.lanes ?? [])].map(([name, { number }]) => [name, number]);
+  expect([point?.head.size, sizes, lanes]).toEqual([
+    3,
+    [
+      ['after', 3],
+      ['written', 2],
+    ],
+    [
+      ['after', 3],
+      ['written', 2],
+    ],
+  ]);
+});
