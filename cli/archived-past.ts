@@ -44,10 +44,10 @@ export async function visitArchive(options: ArchiveOptions, until: number, visit
   for (const stored of manifests) {
     if (end >= until || failure(findings) !== undefined) break;
     const segment = await readSegment(place, stored, archivedUntil, governance, findings);
+    if (!segment.whole || failure(findings) !== undefined) break;
     showSegment(segment, governance, visitor);
     const { first, end: segmentEnd } = stored.manifest;
     if (segment.retired.size > 0) return { end, obstacle: `retention removed events of leaves ${first} to ${segmentEnd - 1}` };
-    if (!segment.whole || failure(findings) !== undefined) break;
     end = segmentEnd;
   }
   return { end, obstacle: failure(findings) };

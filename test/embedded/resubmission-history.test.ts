@@ -184,7 +184,7 @@ test.each<[string, (key: string) => boolean, RegExp]>([
 });
 
 test('an archive that was altered does not pass for one that was seen', async () => {
-  const { look, shard: opened } = await forked();
+  const { first, look, shard: opened } = await forked();
   const { objects } = opened.stores;
   const keys: string[] = [];
   for await (const { key } of objects.list(logKeysOf(0).segments)) if (key.endsWith('.events.avro')) keys.push(key);
@@ -193,8 +193,10 @@ test('an archive that was altered does not pass for one that was seen', async ()
   bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 1;
   await objects.delete(key);
   await objects.create(key, bytes);
-  const { end, obstacle } = await look();
+  const { end, obstacle, search } = await look({ message: first });
   expect([end, obstacle]).toEqual([0, expect.stringMatching(/the archive does not verify/)]);
+  // Nor is the evidence beside it believed, which was not altered.
+  expect(search.accepted).toBeUndefined();
 });
 
 test('what retention removed does not pass for seen', async () => {
