@@ -8,7 +8,7 @@ import { type Event, eventDigests } from '../core/event.ts';
 import { EVENT_SCHEMA } from '../core/event-schema.ts';
 import { newEventId } from '../core/identity.ts';
 import { parseVerifierKey } from '../core/key.ts';
-import { visitChain } from '../core/past.ts';
+import { mustGoOn, visitChain } from '../core/past.ts';
 import type { ProducerInForce } from '../core/policy-history.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import { reasonName } from '../core/reasons.ts';
@@ -125,7 +125,8 @@ async function lookBack(search: ResubmissionSearch, sources: Sources, { settings
       const snapshot = () => anchor.snapshot(shard);
       const to = await visitChain({ log: cluster.log, sources, shard, snapshot }, visitor, terminal.signal);
       const { end, obstacle } =
-        to === 0 ? { end: 0, obstacle: undefined } : await visitArchive({ objects, sources, pinned, shard }, to, visitor);
+        to === 0 ? { end: 0, obstacle: undefined } : await visitArchive({ objects, sources, pinned, shard }, to, visitor, terminal.signal);
+      mustGoOn(terminal.signal, shard);
       const why = obstacle ?? 'neither chain topic nor archive has them';
       sights.push({ shard, unseen: end >= to ? undefined : { from: end, to, why } });
     }

@@ -6,6 +6,7 @@ import { logKeysOf } from '../../core/archive-keys.ts';
 import { decodeBlock } from '../../core/block.ts';
 import { toHex } from '../../core/bytes.ts';
 import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/dsse.ts';
+import type { LineproofError } from '../../core/errors.ts';
 import { eventDigests } from '../../core/event.ts';
 import { decodeEvidence } from '../../core/evidence.ts';
 import { unframe } from '../../core/framing.ts';
@@ -13,7 +14,7 @@ import { parseVerifierKey } from '../../core/key.ts';
 import { decodeLeaf, type Seal } from '../../core/leaf.ts';
 import { parseManifest } from '../../core/manifest.ts';
 import { visitChain } from '../../core/past.ts';
-import { TOPICS } from '../../core/ports/log.ts';
+import { type Log, TOPICS } from '../../core/ports/log.ts';
 import type { Signer } from '../../core/ports/signer.ts';
 import { REASONS } from '../../core/reasons.ts';
 import { checkEvidence, openRejected } from '../../core/resubmission.ts';
@@ -21,6 +22,7 @@ import { type ResubmissionSearch, searchFor } from '../../core/resubmission-sear
 import { encodeRetired } from '../../core/retired.ts';
 import { EmbeddedShard } from '../support/embedded-shard.ts';
 import { testSources } from '../support/memory.ts';
+import { faultyLog } from '../support/memory-log.ts';
 import { makeWorld, type TestMessage, type World } from '../support/producer.ts';
 import { codes } from '../support/scene.ts';
 
@@ -52,7 +54,12 @@ interface Scene {
   /** Sends the lane's next batch, which no snapshot knows yet. */
   next(word: string): Promise<TestMessage>;
   /** What chain topic and archive tell about what was refused, or about `message` as if it had been. */
-  look(options?: { readonly archive?: boolean; readonly message?: TestMessage }): Promise<Look>;
+  look(options?: {
+    readonly archive?: boolean;
+    readonly message?: TestMessage;
+    readonly through?: (log: Log) => Log;
+    readonly signal?: AbortSignal;
+  }): Promise<Look>;
 }
 
 /** A shard that accepts a lane's first batch, then many more, and refuses another first batch of that lane; the chain topic has forgotten the beginning. */
@@ -96,7 +103,7 @@ async function forked(): Promise<Scene> {
       await opened.send(message.value);
       return message;
     },
-    look: async ({ archive = true, message } = {}) => {
+    look: async ({ archive = true, message, through, signal = new AbortController().signal } = {}) => {
       const [refused] = await opened.rejected();
       if (refused === undefined) throw new Error('nothing was refused');
       const value = message?.value;
@@ -109,9 +116,9 @@ async function forked(): Promise<Scene> {
       const search = searchFor(rejected, digests, world.schema, world.shards);
       const visitor = search.visitor(0);
       const snapshot = () => anchor.snapshot(0);
-      const from = await visitChain({ log, sources, shard: 0, snapshot }, visitor, new AbortController().signal);
+      const from = await visitChain({ log: through?.(log) ?? log, sources, shard: 0, snapshot }, visitor, signal);
       if (!archive) return { search, from, end: 0 };
-      return { search, from, ...(await visitArchive({ objects, sources, pinned, shard: 0 }, from, visitor)) };
+      return { search, from, ...(await visitArchive({ objects, sources, pinned, shard: 0 }, from, visitor, signal)) };
     },
   };
 }
@@ -217,4 +224,64 @@ test('what retention removed does not pass for seen', async () => {
     search: { accepted: undefined },
   });
   expect(codes(await opened.verify())).toEqual([]);
+});
+
+test('a stranger among the objects is named so that it does not write to the terminal', async () => {
+  const { look, shard: opened } = await forked();
+  const { objects } = opened.stores;
+  const list = objects.list.bind(objects);
+  // Other writers of a bucket are free in what they call things.
+  objects.list = async function* (prefix) {
+    yield* list(prefix);
+    yield { key: 'logs/0/\u009B2J', size: 1 };
+  };
+  expect((await look()).obstacle).toMatch(/the object has no place in an archive: not checked \(logs\/0\/\?2J\)$/);
+});
+
+test('a chain that is trimmed while it is read does not pass for one that was seen', async () => {
+  const { look } = await forked();
+  // As it stood when the walk began.
+  let before: { start: number } | undefined = { start: 0 };
+  const through = (log: Log): Log => ({
+    ...faultyLog(log, () => 'none'),
+    bounds: async (topic, partition) => {
+      const bounds = { ...(await log.bounds(topic, partition)), ...before };
+      before = undefined;
+      return bounds;
+    },
+  });
+  await expect(look({ through })).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    message: expect.stringMatching(/trimmed .* while it was read/),
+  });
+});
+
+test('whoever tells it to stop stops it, wherever it is on its way', async () => {
+  const { look } = await forked();
+  let reads = 0;
+  const lookAndStop = (last: number): Promise<Look> => {
+    const stop = new AbortController();
+    reads = 0;
+    const through = (log: Log): Log => ({
+      ...faultyLog(log, () => 'none'),
+      read: async (...args) => {
+        const records = await log.read(...args);
+        if (++reads === last) stop.abort();
+        return records;
+      },
+    });
+    return look({ through, signal: stop.signal });
+  };
+  let stopped = 0;
+  // Until one comes to its end before it is told: the archiver may trim, so that not each reads as often.
+  for (let last = 1; ; last++) {
+    const outcome = await lookAndStop(last).then(
+      () => 'came to its end',
+      (error: unknown) => (error as LineproofError).code,
+    );
+    if (reads < last) break;
+    expect(outcome).toBe('CLOSED');
+    stopped++;
+  }
+  expect(stopped).toBeGreaterThan(1);
 });
