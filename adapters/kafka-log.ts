@@ -107,9 +107,9 @@ class KafkaLog implements Log {
       const fetched = await unlessAborted(this.#fetch({ topic, partition, offset, waitMs, maxBytes: options.maxBytes }), signal);
       const records = fetched.filter(({ isControlRecord }) => isControlRecord !== true).map(recordOf);
       if (records.length > 0) return records;
-      if (signal.aborted || performance.now() >= until) return [];
-      // Markers of transactions hold nothing; what follows them may.
       const last = fetched.at(-1);
+      if (signal.aborted || (last === undefined && performance.now() >= until)) return [];
+      // Markers of transactions hold nothing; what follows them may, and is no later for it.
       if (last !== undefined) offset = Number(last.offset) + 1;
     }
   }

@@ -2,11 +2,12 @@ import { openArchive } from '../auditor/archive-reader.ts';
 import { Findings } from '../auditor/findings.ts';
 import { type Governance, readGovernance } from '../auditor/policies.ts';
 import { type AuditedSegment, readManifests, readSegment } from '../auditor/segment-audit.ts';
+import { printable } from '../auditor/verdict-text.ts';
 import { fromHex } from '../core/bytes.ts';
 import { eventDigest } from '../core/event.ts';
 import { decodeEvidence } from '../core/evidence.ts';
 import type { VerifierKey } from '../core/key.ts';
-import { type PastVisitor, showInputs } from '../core/past.ts';
+import { mustGoOn, type PastVisitor, showInputs } from '../core/past.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { Sources } from '../core/sources.ts';
 
@@ -26,9 +27,14 @@ export interface ArchiveOptions {
 
 /**
  * Shows what the archive's segments hold of a shard, each held against its signed manifest, from the first leaf on and at least up to leaf `until` where
- * there is so much. What retention removed, or does not verify, ends what was shown without a hole.
+ * there is so much. Throws CLOSED when `signal` aborts. What retention removed, or does not verify, ends what was shown without a hole.
  */
-export async function visitArchive(options: ArchiveOptions, until: number, visitor: PastVisitor): Promise<ArchivedPast> {
+export async function visitArchive(
+  options: ArchiveOptions,
+  until: number,
+  visitor: PastVisitor,
+  signal: AbortSignal,
+): Promise<ArchivedPast> {
   const { sources, shard } = options;
   const findings = new Findings();
   const { objects, listed } = await openArchive(options.objects, findings);
@@ -42,12 +48,13 @@ export async function visitArchive(options: ArchiveOptions, until: number, visit
   const archivedUntil = manifests.at(-1)?.manifest.accepted.to ?? 0;
   let end = 0;
   for (const stored of manifests) {
+    mustGoOn(signal, shard);
     if (end >= until || failure(findings) !== undefined) break;
     const segment = await readSegment(place, stored, archivedUntil, governance, findings);
+    if (!segment.whole || failure(findings) !== undefined) break;
     showSegment(segment, governance, visitor);
     const { first, end: segmentEnd } = stored.manifest;
     if (segment.retired.size > 0) return { end, obstacle: `retention removed events of leaves ${first} to ${segmentEnd - 1}` };
-    if (!segment.whole || failure(findings) !== undefined) break;
     end = segmentEnd;
   }
   return { end, obstacle: failure(findings) };
@@ -55,7 +62,9 @@ export async function visitArchive(options: ArchiveOptions, until: number, visit
 
 function failure({ list }: Findings): string | undefined {
   const failed = list.find(({ severity }) => severity === 'FAILED');
-  return failed === undefined ? undefined : `the archive does not verify: ${failed.message} (${failed.place.object ?? failed.code})`;
+  return failed === undefined
+    ? undefined
+    : `the archive does not verify: ${printable(`${failed.message} (${failed.place.object ?? failed.code})`)}`;
 }
 
 function showSegment({ manifest, evidence, rows }: AuditedSegment, { schemas }: Governance, visitor: PastVisitor): void {

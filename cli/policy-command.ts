@@ -5,7 +5,7 @@ import { readKeyFile, writeKeyFile } from '../adapters/key-files.ts';
 import { encodeEnvelope, signEnvelope } from '../core/dsse.ts';
 import { LineproofError } from '../core/errors.ts';
 import { EVENT_SCHEMA } from '../core/event-schema.ts';
-import { encodePolicy, newPolicy, type Policy, type ProducerEntry } from '../core/policy.ts';
+import { encodePolicy, newPolicy, type Policy } from '../core/policy.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import { type ClusterReaders, openClusterReaders, registerSchemas } from './cluster.ts';
@@ -15,7 +15,7 @@ import { type Command, type Invocation, stringOption, stringOptions } from './co
 import { makeEmbeddedKeys, readEmbeddedKeys } from './embedded-keys.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
-import { nextPolicy, policyChanges, publishPolicy, readPolicyFile, readRootKeys, signPolicy } from './policy-publication.ts';
+import { newProducers, nextPolicy, policyChanges, publishPolicy, readPolicyFile, readRootKeys, signPolicy } from './policy-publication.ts';
 import { shardsOption } from './topics-command.ts';
 
 /** `lineproof policy init|show|publish`. */
@@ -115,10 +115,6 @@ async function init(invocation: Invocation, settings: ClusterSettings, cluster: 
 
 const ALL_STREAMS = ['*', 'lineproof/*'];
 
-function newProducer(key: string): ProducerEntry {
-  return { key, status: 'ACTIVE', believed: null, streams: ALL_STREAMS, types: [], heartbeatMs: null };
-}
-
 const PRODUCER = /^[a-z][a-z0-9._-]{0,62}$/;
 /** Names that other keys of the folder have. */
 const TAKEN = /^(root|collector|chainer|log-\d+)$/;
@@ -192,8 +188,8 @@ async function publish(invocation: Invocation, settings: ClusterSettings, cluste
   const { latest } = sources.policies;
   const edited = path === undefined ? latest.policy : readPolicyFile(path);
   const more = await makeProducerKeys(folder, latest.policy.origin, names);
-  const known = new Set(latest.policy.producers.map(({ key }) => key));
-  const added = more.filter(({ verifierKey }) => !known.has(verifierKey)).map(({ verifierKey }) => newProducer(verifierKey));
+  const keys = more.map(({ verifierKey }) => verifierKey);
+  const added = newProducers(latest.policy, keys, ALL_STREAMS);
   const policy = nextPolicy(latest, { ...edited, ...times(invocation), producers: [...edited.producers, ...added] });
   const envelope = await signPolicy(sources.policies, policy, roots);
   const changes = policyChanges(latest.policy, policy);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { readKeyFile } from '../adapters/key-files.ts';
 import { encodeEnvelope, signEnvelope } from '../core/dsse.ts';
 import { LineproofError } from '../core/errors.ts';
-import { encodePolicy, type Policy, parsePolicy } from '../core/policy.ts';
+import { encodePolicy, type Policy, type ProducerEntry, parsePolicy } from '../core/policy.ts';
 import { extendPolicies, type PolicyHistory, type PolicyInForce } from '../core/policy-history.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { Signer } from '../core/ports/signer.ts';
@@ -42,6 +42,20 @@ export function nextPolicy(latest: PolicyInForce, edited: Policy): Policy {
         'edit what lineproof policy show --json prints, and leave its "version" as it is',
     );
   return { ...edited, version: version + 1, previous: latest.hex };
+}
+
+/** Entries for those of `keys` that `policy` does not name yet. Throws POLICY_INVALID for one that it names and does not call ACTIVE. */
+export function newProducers(policy: Policy, keys: readonly string[], streams: readonly string[]): readonly ProducerEntry[] {
+  const known = new Map(policy.producers.map(({ key, status }) => [key, status]));
+  for (const key of keys)
+    if (known.has(key) && known.get(key) !== 'ACTIVE')
+      throw new LineproofError(
+        'POLICY_INVALID',
+        `cannot admit producer ${key}: its key is ${known.get(key)}, and no status goes back; admit another name`,
+      );
+  return keys
+    .filter((key) => !known.has(key))
+    .map((key) => ({ key, status: 'ACTIVE', believed: null, streams, types: [], heartbeatMs: null }));
 }
 
 /** Root keys to sign with, from these files or the keys folder's root.key. Throws KEY_UNREADABLE. */

@@ -8,7 +8,7 @@ import { type Event, eventDigests } from '../core/event.ts';
 import { EVENT_SCHEMA } from '../core/event-schema.ts';
 import { newEventId } from '../core/identity.ts';
 import { parseVerifierKey } from '../core/key.ts';
-import { visitChain } from '../core/past.ts';
+import { mustGoOn, visitChain } from '../core/past.ts';
 import type { ProducerInForce } from '../core/policy-history.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import { reasonName } from '../core/reasons.ts';
@@ -71,8 +71,8 @@ export async function resubmit(record: Rejected, options: ResubmitOptions): Prom
   const sources = await cluster.sources();
   await sources.refreshSchemas();
   const plan = await planOf(record, signer, sources, options);
-  const sends = plan.sent.length > 0 && !options.dryRun;
-  if (sends && !(await send(plan, signer, sources, options))) {
+  // With nothing to send as well: what an earlier call left in the spool must not lie there until the log forgot that it has it.
+  if (!options.dryRun && !(await send(plan, signer, sources, options))) {
     options.terminal.stderr.write('lineproof: not everything reached the log; it stays in the spool: run the same command again\n');
     return EXIT.io;
   }
@@ -125,7 +125,8 @@ async function lookBack(search: ResubmissionSearch, sources: Sources, { settings
       const snapshot = () => anchor.snapshot(shard);
       const to = await visitChain({ log: cluster.log, sources, shard, snapshot }, visitor, terminal.signal);
       const { end, obstacle } =
-        to === 0 ? { end: 0, obstacle: undefined } : await visitArchive({ objects, sources, pinned, shard }, to, visitor);
+        to === 0 ? { end: 0, obstacle: undefined } : await visitArchive({ objects, sources, pinned, shard }, to, visitor, terminal.signal);
+      mustGoOn(terminal.signal, shard);
       const why = obstacle ?? 'neither chain topic nor archive has them';
       sights.push({ shard, unseen: end >= to ? undefined : { from: end, to, why } });
     }

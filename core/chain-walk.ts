@@ -1,4 +1,5 @@
 import { type Block, decodeBlock } from './block.ts';
+import { isSealedBody } from './block-body.ts';
 import { equal } from './bytes.ts';
 import { unframe } from './framing.ts';
 import { decodeLeaf, type Seal } from './leaf.ts';
@@ -18,7 +19,7 @@ export interface WalkedBlock {
 
 /**
  * Walks the accepted chain of a shard back from the block at `offset` whose seal has leaf hash `sealHash`: each seal names the one before,
- * so nothing that was appended beside the chain can slip in. Ends early where the log holds no more; the caller looks at `seal.firstIndex`.
+ * and the seal its block's body, so nothing that was appended beside the chain can slip in. Ends early where the log holds no more; the caller looks at `seal.firstIndex`.
  */
 export async function* walkBack(log: Log, shard: number, offset: number, sealHash: Uint8Array): AsyncGenerator<WalkedBlock> {
   let wanted = sealHash;
@@ -28,7 +29,7 @@ export async function* walkBack(log: Log, shard: number, offset: number, sealHas
     const from = Math.max(start, end - RECORDS_PER_READ);
     for (const record of (await readRange(log, shard, from, end)).toReversed()) {
       const walked = takeApart(record);
-      if (walked === undefined || !equal(walked.sealHash, wanted)) continue;
+      if (walked === undefined || !equal(walked.sealHash, wanted) || !isSealedBody(walked.block, walked.seal)) continue;
       yield walked;
       if (walked.seal.firstIndex === 0) return;
       wanted = walked.seal.previous;

@@ -31,7 +31,8 @@ export interface PastOptions {
 
 /**
  * Shows the accepted blocks that the chain topic still holds, by the acceptance function itself: on from the newest snapshot, or from the log's start,
- * and back from it by the seals. Gives the first leaf from which on all was shown. Throws LOG_BEHIND or LOG_DIVERGED where topic and snapshot contradict each other.
+ * and back from it by the seals. Gives the first leaf from which on all was shown. Throws LOG_BEHIND or LOG_DIVERGED where topic and snapshot contradict each other,
+ * UNAVAILABLE where the topic is trimmed meanwhile, CLOSED when `signal` aborts.
  */
 export async function visitChain(options: PastOptions, visitor: PastVisitor, signal: AbortSignal): Promise<number> {
   const { log, sources, shard } = options;
@@ -49,6 +50,8 @@ export async function visitChain(options: PastOptions, visitor: PastVisitor, sig
   if (point !== undefined) await checkAnchor(log, shard, point.chainOffset, point.head.seal);
   for (let offset = next; offset < end; ) {
     const records = await log.read(TOPICS.chain, shard, offset, { maxBytes: READ_BYTES, waitMs: 0 });
+    mustGoOn(signal, shard);
+    if (records[0]?.offset !== offset) await mustHold(log, shard, offset);
     if (records.length === 0) break;
     for (const record of records) {
       const accepted = await judgeRecord(state, record, sources, signal);
@@ -60,10 +63,27 @@ export async function visitChain(options: PastOptions, visitor: PastVisitor, sig
   let from = point?.head.size ?? 0;
   if (point === undefined) return from;
   for await (const walked of walkBack(log, shard, point.chainOffset, point.head.seal)) {
+    mustGoOn(signal, shard);
     showWalked(walked, sources, visitor);
     from = walked.seal.firstIndex;
   }
   return from;
+}
+
+/** Throws CLOSED once somebody said stop: a history takes long to look at, and what would follow from it must not be done any more. */
+export function mustGoOn(signal: AbortSignal, shard: number): void {
+  if (signal.aborted) throw new LineproofError('CLOSED', `stopped while looking at the history of shard ${shard}`, { shard });
+}
+
+/** A hole: either the log holds nothing there, or it was trimmed since we looked. */
+async function mustHold(log: Log, shard: number, offset: number): Promise<void> {
+  const { start } = await log.bounds(TOPICS.chain, shard);
+  if (start > offset)
+    throw new LineproofError(
+      'UNAVAILABLE',
+      `cannot read the chain: shard ${shard} of ${TOPICS.chain} was trimmed to ${start} while it was read from ${offset} on; try again`,
+      { shard, start, offset },
+    );
 }
 
 function showAccepted({ seal, inputs, links, heads }: AcceptedBlock, visitor: PastVisitor): void {

@@ -9,6 +9,7 @@ import { type Event, eventDigests } from './event.ts';
 import type { EventHead, EventSchema } from './event-schema.ts';
 import type { EvidenceInput } from './evidence.ts';
 import { unframe } from './framing.ts';
+import { LIMITS } from './limits.ts';
 import type { PolicyInForce, ProducerInForce } from './policy-history.ts';
 import { TOPICS } from './ports/log.ts';
 import { type ReasonName, reasonName } from './reasons.ts';
@@ -72,6 +73,7 @@ export function openRejected(record: Rejected, policy: PolicyInForce): RejectedE
   if (!verifyEd25519(producer.key, preAuthentication('batch', batch.header), batch.signature))
     throw refused(record, OBSTACLES.SIGNATURE_WRONG as string);
   if (header.count === 0) throw refused(record, OBSTACLES.LANES_WRONG as string);
+  if (header.count > LIMITS.batchEvents) throw refused(record, OBSTACLES.BATCH_TOO_LARGE as string);
   if (header.count !== batch.events.length || !equal(batchRoot(eventDigests(header.schema, batch.events)), header.root))
     throw refused(record, NOT_ITS_EVENTS);
   return { record, batch: { header, bytes: batch.header }, events: batch.events.map((bytes, position) => ({ position, bytes })) };

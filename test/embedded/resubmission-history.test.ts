@@ -6,6 +6,7 @@ import { logKeysOf } from '../../core/archive-keys.ts';
 import { decodeBlock } from '../../core/block.ts';
 import { toHex } from '../../core/bytes.ts';
 import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/dsse.ts';
+import type { LineproofError } from '../../core/errors.ts';
 import { eventDigests } from '../../core/event.ts';
 import { decodeEvidence } from '../../core/evidence.ts';
 import { unframe } from '../../core/framing.ts';
@@ -13,7 +14,7 @@ import { parseVerifierKey } from '../../core/key.ts';
 import { decodeLeaf, type Seal } from '../../core/leaf.ts';
 import { parseManifest } from '../../core/manifest.ts';
 import { visitChain } from '../../core/past.ts';
-import { TOPICS } from '../../core/ports/log.ts';
+import { type Log, TOPICS } from '../../core/ports/log.ts';
 import type { Signer } from '../../core/ports/signer.ts';
 import { REASONS } from '../../core/reasons.ts';
 import { checkEvidence, openRejected } from '../../core/resubmission.ts';
@@ -21,6 +22,7 @@ import { type ResubmissionSearch, searchFor } from '../../core/resubmission-sear
 import { encodeRetired } from '../../core/retired.ts';
 import { EmbeddedShard } from '../support/embedded-shard.ts';
 import { testSources } from '../support/memory.ts';
+import { faultyLog } from '../support/memory-log.ts';
 import { makeWorld, type TestMessage, type World } from '../support/producer.ts';
 import { codes } from '../support/scene.ts';
 
@@ -52,7 +54,13 @@ interface Scene {
   /** Sends the lane's next batch, which no snapshot knows yet. */
   next(word: string): Promise<TestMessage>;
   /** What chain topic and archive tell about what was refused, or about `message` as if it had been. */
-  look(options?: { readonly chain?: boolean; readonly archive?: boolean; readonly message?: TestMessage }): Promise<Look>;
+  look(options?: {
+    readonly chain?: boolean;
+    readonly archive?: boolean;
+    readonly message?: TestMessage;
+    readonly through?: (log: Log) => Log;
+    readonly signal?: AbortSignal;
+  }): Promise<Look>;
 }
 
 /** A shard that accepts a lane's first batch, then many more, and refuses another first batch of that lane; the chain topic has forgotten the beginning. */
@@ -98,7 +106,7 @@ async function forked(): Promise<Scene> {
       await opened.send(message.value);
       return message;
     },
-    look: async ({ chain = true, archive = true, message } = {}) => {
+    look: async ({ chain = true, archive = true, message, through, signal = new AbortController().signal } = {}) => {
       const [refused] = await opened.rejected();
       if (refused === undefined) throw new Error('nothing was refused');
       const value = message?.value;
@@ -111,10 +119,11 @@ async function forked(): Promise<Scene> {
       const search = searchFor(rejected, digests, world.schema, world.shards);
       const visitor = search.visitor(0);
       const snapshot = () => anchor.snapshot(0);
-      const { signal } = new AbortController();
-      const from = chain ? await visitChain({ log, sources, shard: 0, snapshot }, visitor, signal) : Number.MAX_SAFE_INTEGER;
+      const from = chain
+        ? await visitChain({ log: through?.(log) ?? log, sources, shard: 0, snapshot }, visitor, signal)
+        : Number.MAX_SAFE_INTEGER;
       if (!archive) return { search, from, end: 0 };
-      return { search, from, ...(await visitArchive({ objects, sources, pinned, shard: 0 }, from, visitor)) };
+      return { search, from, ...(await visitArchive({ objects, sources, pinned, shard: 0 }, from, visitor, signal)) };
     },
   };
 }
@@ -185,7 +194,7 @@ test.each<[string, (key: string) => boolean, RegExp]>([
 });
 
 test('an archive that was altered does not pass for one that was seen', async () => {
-  const { look, shard: opened } = await forked();
+  const { first, look, shard: opened } = await forked();
   const { objects } = opened.stores;
   const keys: string[] = [];
   for await (const { key } of objects.list(logKeysOf(0).segments)) if (key.endsWith('.events.avro')) keys.push(key);
@@ -194,8 +203,10 @@ test('an archive that was altered does not pass for one that was seen', async ()
   bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 1;
   await objects.delete(key);
   await objects.create(key, bytes);
-  const { end, obstacle } = await look();
+  const { end, obstacle, search } = await look({ message: first });
   expect([end, obstacle]).toEqual([0, expect.stringMatching(/the archive does not verify/)]);
+  // Nor is the evidence beside it believed, which was not altered.
+  expect(search.accepted).toBeUndefined();
 });
 
 test('what retention removed does not pass for seen', async () => {
@@ -216,4 +227,64 @@ test('what retention removed does not pass for seen', async () => {
     search: { accepted: undefined },
   });
   expect(codes(await opened.verify())).toEqual([]);
+});
+
+test('a stranger among the objects is named so that it does not write to the terminal', async () => {
+  const { look, shard: opened } = await forked();
+  const { objects } = opened.stores;
+  const list = objects.list.bind(objects);
+  // Other writers of a bucket are free in what they call things.
+  objects.list = async function* (prefix) {
+    yield* list(prefix);
+    yield { key: 'logs/0/\u009B2J', size: 1 };
+  };
+  expect((await look()).obstacle).toMatch(/the object has no place in an archive: not checked \(logs\/0\/\?2J\)$/);
+});
+
+test('a chain that is trimmed while it is read does not pass for one that was seen', async () => {
+  const { look } = await forked();
+  // As it stood when the walk began.
+  let before: { start: number } | undefined = { start: 0 };
+  const through = (log: Log): Log => ({
+    ...faultyLog(log, () => 'none'),
+    bounds: async (topic, partition) => {
+      const bounds = { ...(await log.bounds(topic, partition)), ...before };
+      before = undefined;
+      return bounds;
+    },
+  });
+  await expect(look({ through })).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    message: expect.stringMatching(/trimmed .* while it was read/),
+  });
+});
+
+test('whoever tells it to stop stops it, wherever it is on its way', async () => {
+  const { look } = await forked();
+  let reads = 0;
+  const lookAndStop = (last: number): Promise<Look> => {
+    const stop = new AbortController();
+    reads = 0;
+    const through = (log: Log): Log => ({
+      ...faultyLog(log, () => 'none'),
+      read: async (...args) => {
+        const records = await log.read(...args);
+        if (++reads === last) stop.abort();
+        return records;
+      },
+    });
+    return look({ through, signal: stop.signal });
+  };
+  let stopped = 0;
+  // Until one comes to its end before it is told: the archiver may trim, so that not each reads as often.
+  for (let last = 1; ; last++) {
+    const outcome = await lookAndStop(last).then(
+      () => 'came to its end',
+      (error: unknown) => (error as LineproofError).code,
+    );
+    if (reads < last) break;
+    expect(outcome).toBe('CLOSED');
+    stopped++;
+  }
+  expect(stopped).toBeGreaterThan(1);
 });

@@ -1,12 +1,16 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import { type Block, decodeBlock, encodeBlock } from '../../core/block.ts';
 import { LineproofError } from '../../core/errors.ts';
+import { encodeEvidence } from '../../core/evidence.ts';
+import { frame, unframe } from '../../core/framing.ts';
 import { dedupKeyOfEvent } from '../../core/identity.ts';
+import { decodeLeaf, encodeLink, type Link } from '../../core/leaf.ts';
 import { LIMITS } from '../../core/limits.ts';
 import { TOPICS } from '../../core/ports/log.ts';
 import { auditProblems, ChainOracle, readChain } from '../support/chain-oracle.ts';
 import { type CallFault, type CallName, ChainerSim, NO_FAULT } from '../support/chainer-sim.ts';
 import { forge, honest } from '../support/forged-block.ts';
-import { makeWorld, START_MICROS, type TestMessage, testId, type World } from '../support/producer.ts';
+import { BLOCK_SCHEMA_ID, makeWorld, START_MICROS, type TestMessage, testId, type World } from '../support/producer.ts';
 import { Random } from '../support/random.ts';
 import { required } from '../support/rich-archive.ts';
 import type { SimRecord } from '../support/sim-log.ts';
@@ -207,6 +211,42 @@ describe('a chainer stops', () => {
     for (const message of messages.slice(2)) await send(sim, message.value);
     setBack();
     await goesOn(sim);
+  });
+
+  /** A change to the first link's fields. */
+  const firstLink = (change: (link: Link) => Partial<Link>) => (block: Block) => {
+    const [link] = block.links.map((bytes) => decodeLeaf(bytes) as Link);
+    return { links: [encodeLink({ ...(link as Link), ...change(link as Link) }), ...block.links.slice(1)] };
+  };
+  test.each<[string, (block: Block) => Partial<Block>]>([
+    ['evidence that nobody can read', () => ({ evidence: new Uint8Array([1, 2, 3]) })],
+    ['evidence of nothing', () => ({ evidence: encodeEvidence([]), links: [], events: [] })],
+    ['no links', () => ({ links: [], events: [] })],
+    ['a link less', ({ links, events }) => ({ links: links.slice(1), events: events.slice(1) })],
+    ['links that nobody can read', ({ links }) => ({ links: links.map(() => new Uint8Array([9])) })],
+    ['seals for links', ({ seal, links }) => ({ links: links.map(() => seal) })],
+    ['links in another order', ({ links, events }) => ({ links: links.toReversed(), events: events.toReversed() })],
+    ['a link on another stream', firstLink(() => ({ stream: 'b' }))],
+    ['a link of another event', firstLink(() => ({ event: new Uint8Array(32) }))],
+    ['a link under another schema', firstLink(() => ({ schema: new Uint8Array(32) }))],
+    ['a link of another message', firstLink(({ inputOffset }) => ({ inputOffset: inputOffset + 1 }))],
+    ['a link at another position', firstLink(() => ({ position: 2 ** 31 - 1 }))],
+    ['another event', ({ events }) => ({ events: [world.schema.encode(world.event('a', 'other')), ...events.slice(1)] })],
+  ])('not, where accepted seals were appended anew with %s: the dedup index is filled from the true blocks', async (_, change) => {
+    const sim = await makeShard(world, []);
+    const [lane, again] = [world.lane('true'), world.lane('again')];
+    await send(sim, (await lane.next(world.events('a', 'x', 'y'))).value);
+    const [first] = sim.log.history(TOPICS.chain, 0);
+    const block = decodeBlock(unframe((first as SimRecord).value).payload);
+    const value = frame(BLOCK_SCHEMA_ID, encodeBlock({ ...block, ...change(block) }));
+    await sim.log.append(TOPICS.chain, 0, [{ key: null, value }]);
+    const end = (epoch: Uint8Array) => ({ lanes: [{ epoch, shard: 0, number: 2, seq: 2, final: true }] });
+    await send(sim, (await lane.next([], end(lane.epoch))).value);
+    sim.dedup.flush();
+    await send(sim, (await again.next(world.events('a', 'x', 'y'))).value);
+    await send(sim, (await again.next([], end(again.epoch))).value);
+    await goesOn(sim);
+    expect(readChain(sim.log, world).blocks.flatMap(({ accepted }) => accepted.links)).toHaveLength(2);
   });
 
   test('not, where the chain is trimmed behind a new snapshot while it is read', async () => {

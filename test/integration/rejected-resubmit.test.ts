@@ -3,12 +3,15 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from '@jest/globals';
 import { sha256 } from '#crypto';
 import { readKeyFile } from '../../adapters/key-files.ts';
+import { prometheusMetrics } from '../../adapters/prometheus-metrics.ts';
+import { systemClock } from '../../adapters/system-clock.ts';
 import { type PlainEvent, queryArchive } from '../../auditor/query.ts';
+import { openCollector } from '../../collector/collector.ts';
 import { decodeBatchHeader, encodeSignedBatch } from '../../core/batch.ts';
 import { batchRoot } from '../../core/batch-tree.ts';
 import { decodeBlock } from '../../core/block.ts';
 import { fromBase64, toHex } from '../../core/bytes.ts';
-import { eventDigest } from '../../core/event.ts';
+import { type Event, eventDigest } from '../../core/event.ts';
 import { EVENT_SCHEMA } from '../../core/event-schema.ts';
 import { decodeEvidence, type EvidenceInput } from '../../core/evidence.ts';
 import { frame, unframe } from '../../core/framing.ts';
@@ -20,6 +23,8 @@ import { shardOf } from '../../core/shard.ts';
 import { connectKafka } from '../../sdk/kafka.ts';
 import { ChainTail, onCluster, type TestCluster, until } from '../support/cluster.ts';
 import type { CommandResult } from '../support/command.ts';
+import { TestLogger } from '../support/memory.ts';
+import { memoryRegistry } from '../support/memory-log.ts';
 import { type TestLane, type TestMessage, World } from '../support/producer.ts';
 import { describeOnStack, STACK_TIMEOUT_MS, type StackSettings, testStack } from '../support/stack.ts';
 
@@ -56,6 +61,25 @@ function operatorOf(cluster: TestCluster): (place: string, ...args: string[]) =>
   copyFileSync(join(cluster.folder, 'keys', 'operator.key'), join(data, 'keys', 'collector.key'));
   copyFileSync(join(cluster.folder, 'keys', 'root.pub'), join(data, 'keys', 'root.pub'));
   return (place, ...args) => cluster.run(['rejected', 'resubmit', place, '--json', '--data', data, '--keys', join(data, 'keys'), ...args]);
+}
+
+/** Leaves an event in the operator's spool. */
+async function leave(cluster: TestCluster, event: Event): Promise<void> {
+  const { origin, shards, folder } = cluster;
+  const collector = await openCollector({
+    origin,
+    shards,
+    signer: await readKeyFile(join(folder, 'operator', 'keys', 'collector.key')),
+    eventSchema: EVENT_SCHEMA,
+    registry: memoryRegistry,
+    log: null,
+    clock: systemClock,
+    logger: new TestLogger(),
+    metrics: prometheusMetrics(),
+    spool: { folder: join(folder, 'operator', 'spool', 'resubmit') },
+  });
+  await collector.recordDurably(event);
+  await collector.close();
 }
 
 async function refusedCount(cluster: TestCluster): Promise<number> {
@@ -228,12 +252,22 @@ describeOnStack('a batch that was refused, sent anew', () => {
           expect.objectContaining({ reason: 'STREAM_WRONG_SHARD', sent: 1, linked: 0, history: [{ shard: 0 }, { shard: 1 }] }),
         ]);
         await until('it is linked', async () => (await tail.links()) === 4);
+        const sentTo = async (): Promise<number> => (await cluster.log.bounds(TOPICS.events, 1)).end;
+        const before = await sentTo();
         expect(JSON.parse((await resubmit('0/0')).stdout)).toMatchObject({ sent: 0, linked: 1 });
+        expect(await sentTo()).toBe(before);
+
+        // A call that could not send all of it before its time was over, and whose batches arrived all the same.
+        await leave(cluster, EVENT_SCHEMA.decode(world.events(there, 'left')[0] as Uint8Array));
+        const dry = await resubmit('0/0', '--dry-run');
+        expect([dry.code, await sentTo()]).toEqual([0, before]);
+        expect(JSON.parse((await resubmit('0/0')).stdout)).toMatchObject({ sent: 0, linked: 1 });
+        await until('what was left is linked', async () => (await tail.links()) === 5);
         await cluster.archived(tail);
         await cluster.mustVerify();
         const found = [];
         for await (const { shard, event } of queryArchive(cluster.objects, {})) if (shard === 1) found.push(event?.stream);
-        expect(found).toEqual(['lineproof/resubmit/1', there]);
+        expect(found).toEqual(['lineproof/resubmit/1', there, there]);
       }),
     5 * 60_000,
   );

@@ -10,6 +10,7 @@ export const FUNCTIONS = {
   'core/batch-check.ts': ACCEPT,
   'core/lane.ts': ACCEPT,
   'core/state.ts': ACCEPT,
+  'core/block-body.ts': ['test/fault/sequencer-stops'],
   'core/chain-walk.ts': ['test/embedded/archiver.test', 'test/fault/sequencer-stops'],
   ...Object.fromEntries(ARCHIVED.map((file) => [file, ARCHIVER_TESTS])),
   ...AUDITED,

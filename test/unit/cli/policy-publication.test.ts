@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
-import { nextPolicy, policyChanges, publishPolicy, readPolicyFile, signPolicy } from '../../../cli/policy-publication.ts';
+import { newProducers, nextPolicy, policyChanges, publishPolicy, readPolicyFile, signPolicy } from '../../../cli/policy-publication.ts';
 import type { Policy } from '../../../core/policy.ts';
 import { openPolicies } from '../../../core/policy-history.ts';
 import { TOPICS } from '../../../core/ports/log.ts';
@@ -55,6 +55,17 @@ test.each([
 
 test('a file that is not there is named', () => {
   expect(() => readPolicyFile(join(folder.path, 'nowhere.json'))).toThrow(/nowhere.json: ENOENT/);
+});
+
+test('a producer is admitted once, and not again where its key was retired', () => {
+  const policy = testPolicy();
+  const other = testSigner('other', 12).verifierKey;
+  const known = SIGNERS.producer.verifierKey;
+  expect(newProducers(policy, [known, other], ['*'])).toEqual([
+    { key: other, status: 'ACTIVE', believed: null, streams: ['*'], types: [], heartbeatMs: null },
+  ]);
+  const producers = policy.producers.map((entry) => ({ ...entry, status: 'RETIRED' as const }));
+  expect(() => newProducers({ ...policy, producers }, [known], ['*'])).toThrow(/its key is RETIRED, and no status goes back/);
 });
 
 test('every change has a line of its own', () => {

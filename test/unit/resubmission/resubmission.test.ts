@@ -166,6 +166,14 @@ describe('a batch that was refused', () => {
       async () => whole((await world.batch(world.events(here, 'a', 'b'), { epoch: testId('epoch'), count: 3 })).value),
       /not those that its producer signed/,
     ],
+    [
+      'more events than any batch may have',
+      async () => {
+        const words = Array.from({ length: LIMITS.batchEvents + 1 }, (_, i) => `${i}`);
+        return whole((await batch(world.events(here, ...words))).value, { reason: REASONS.SHARD_WRONG });
+      },
+      /larger than any batch may be/,
+    ],
     ['no events', async () => whole((await batch([])).value), /heartbeat/],
     [
       "another origin's header",
