@@ -98,7 +98,9 @@ function isHeld(text: string, folder: string): boolean {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
   }
-  if (owner.started !== '' && owner.started !== startOf(owner.pid)) return false;
+  // What cannot be read now says nothing against a process that answers.
+  const started = startOf(owner.pid);
+  if (owner.started !== '' && started !== '' && owner.started !== started) return false;
   return owner.pid !== process.pid || owner.thread !== threadId || holds.has(String(owner.hold));
 }
 

@@ -13,7 +13,8 @@ const folder = mkdtempSync(join(tmpdir(), 'lineproof-test-'));
 /** Runs jest and gives its results by file; undefined where it wrote none, or failed by itself. */
 function run(name, args) {
   const report = join(folder, `${name}.json`);
-  const { status } = spawnSync(process.execPath, [...JEST, '--json', `--outputFile=${report}`, ...args], {
+  // A test that failed may have left open what it would have closed: that must not keep the runner from ending.
+  const { status } = spawnSync(process.execPath, [...JEST, '--forceExit', '--json', `--outputFile=${report}`, ...args], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   try {

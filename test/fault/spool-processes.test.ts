@@ -9,10 +9,15 @@ import { openPipeline } from '../support/pipeline.ts';
 
 const CHILD = ['--conditions=lineproof-source', '--import', './test/support/typescript.js', 'test/fault/spool-child.ts'];
 let folder: string;
+let child: ChildProcess | undefined;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'lineproof-processes-'));
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => {
+  child?.kill('SIGKILL');
+  child = undefined;
+  rmSync(folder, { recursive: true, force: true });
+});
 
 /** Ids that the child said were durable; a torn last line was said to nobody. */
 function durable(stdout: string): string[] {
@@ -33,10 +38,10 @@ async function mustArrive(spool: string, acknowledged: readonly string[]): Promi
 
 test('a second process is refused while the first one lives, and takes over at once what a kill −9 left', async () => {
   const spool = join(folder, 'spool');
-  const child: ChildProcess = spawn(process.execPath, [...CHILD, 'until-killed', spool], { stdio: ['ignore', 'pipe', 'inherit'] });
+  child = spawn(process.execPath, [...CHILD, 'until-killed', spool], { stdio: ['ignore', 'pipe', 'inherit'] });
   let stdout = '';
   const busy = new Promise<void>((resolve) => {
-    child.stdout?.on('data', (chunk: Buffer) => {
+    child?.stdout?.on('data', (chunk: Buffer) => {
       stdout += chunk.toString();
       if (durable(stdout).length > 20) resolve();
     });
