@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Kafka, type KafkaConfig, type LogEntry, logLevel, type SASLOptions } from 'kafkajs';
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js';
 import { LineproofError } from '../core/errors.ts';
@@ -164,6 +165,25 @@ export function kafkaError(act: string, error: unknown): LineproofError {
   if (failure.name === 'KafkaJSSASLAuthenticationError')
     return new LineproofError('CONFIG_INVALID', `cannot ${act}: the broker refuses user name or password`, {}, error);
   return new LineproofError('UNAVAILABLE', `cannot ${act}: ${error instanceof Error ? error.message : String(error)}`, {}, error);
+}
+
+const COORDINATOR_TRIES = 60;
+const COORDINATOR_RETRY_MS = 250;
+
+/**
+ * Asks the coordinator of a group. Kafka makes it when somebody asks for the group, on a new cluster with a topic that takes seconds, and moves it;
+ * kafkajs gives up at once. Throws UNAVAILABLE, also when `signal` aborts, or CONFIG_INVALID.
+ */
+export async function askCoordinator<T>(act: string, ask: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ask();
+    } catch (cause) {
+      const error = kafkaError(act, cause);
+      if (tries === COORDINATOR_TRIES || error.code !== 'UNAVAILABLE' || signal?.aborted === true) throw error;
+      await delay(COORDINATOR_RETRY_MS);
+    }
+  }
 }
 
 /**

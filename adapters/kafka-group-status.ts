@@ -1,8 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { AssignerProtocol, type Kafka } from 'kafkajs';
 import { utf8Text } from '../core/bytes.ts';
-import { hasCode } from '../core/errors.ts';
-import { kafkaError } from './kafka-client.ts';
+import { askCoordinator } from './kafka-client.ts';
 
 /** What a consumer group says of one shard. */
 export interface GroupShard {
@@ -11,9 +9,6 @@ export interface GroupShard {
   /** Stable name of the member that works on it. */
   readonly owner: string | undefined;
 }
-
-const TRIES = 20;
-const RETRY_MS = 250;
 
 /** A member as the group's coordinator describes it. */
 export interface DescribedMember {
@@ -35,16 +30,8 @@ export function shardOwners(members: readonly DescribedMember[], topic: string):
 }
 
 /** The shards of a topic as a group has them, by partition. Throws UNAVAILABLE or CONFIG_INVALID. */
-export async function kafkaGroupStatus(kafka: Kafka, groupId: string, topic: string): Promise<ReadonlyMap<number, GroupShard>> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await describeGroup(kafka, groupId, topic);
-    } catch (error) {
-      // A group's coordinator is made, or moves, when somebody asks for the group: kafkajs gives up at once.
-      if (tries === TRIES || !hasCode(error, 'UNAVAILABLE')) throw error;
-      await delay(RETRY_MS);
-    }
-  }
+export function kafkaGroupStatus(kafka: Kafka, groupId: string, topic: string): Promise<ReadonlyMap<number, GroupShard>> {
+  return askCoordinator(`describe the group ${groupId}`, () => describeGroup(kafka, groupId, topic));
 }
 
 async function describeGroup(kafka: Kafka, groupId: string, topic: string): Promise<ReadonlyMap<number, GroupShard>> {
@@ -63,8 +50,6 @@ async function describeGroup(kafka: Kafka, groupId: string, topic: string): Prom
         { committed: Number(offset) < 0 ? undefined : Number(offset), owner: owners.get(partition) },
       ]),
     );
-  } catch (error) {
-    throw kafkaError(`describe the group ${groupId}`, error);
   } finally {
     await admin.disconnect().catch(() => undefined);
   }

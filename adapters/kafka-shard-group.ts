@@ -4,7 +4,7 @@ import { toHex, utf8, utf8Text } from '../core/bytes.ts';
 import { LineproofError } from '../core/errors.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ShardGroup } from '../core/ports/shard-group.ts';
-import { type KafkaSettings, kafkaClient, kafkaError } from './kafka-client.ts';
+import { askCoordinator, type KafkaSettings, kafkaClient, kafkaError } from './kafka-client.ts';
 
 /** After so long without a heartbeat a member's shards go to others: short, so that a killed process is replaced within seconds. */
 const SESSION_MS = 10_000;
@@ -79,6 +79,7 @@ class KafkaShardGroup implements ShardGroup {
     const failed = this.#follow(consumer, changed);
     try {
       await consumer.connect();
+      await askCoordinator(`join the group ${groupId}`, () => consumer.describeGroup(), signal);
       await consumer.subscribe({ topics: [topic], fromBeginning: true });
       await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: async () => undefined });
       this.#consumer = consumer;

@@ -126,7 +126,7 @@ function producerNames(invocation: Invocation): readonly string[] {
     if (!PRODUCER.test(name) || TAKEN.test(name))
       throw new LineproofError(
         'USAGE',
-        `--producer is ${JSON.stringify(name)}: it must be lower-case letters, digits, dots and dashes, and no other key's name`,
+        `--producer is ${JSON.stringify(name)}: it must be lower-case letters, digits, dots, dashes and underscores, and no other key's name`,
       );
   }
   if (new Set(names).size < names.length) throw new LineproofError('USAGE', '--producer names one producer twice');
@@ -139,7 +139,10 @@ async function makeProducerKeys(folder: string, origin: string, names: readonly 
   for (const name of names) {
     const path = join(folder, `${name}.key`);
     if (!existsSync(path)) await writeKeyFile(path, { name: `${origin}/${name}`, seed: randomBytes(32) });
-    signers.push(await readKeyFile(path));
+    const signer = await readKeyFile(path);
+    if (signer.name !== `${origin}/${name}`)
+      throw new LineproofError('CONFIG_INVALID', `cannot admit ${name}: ${path} holds the key of ${signer.name}`, { path });
+    signers.push(signer);
   }
   return signers;
 }

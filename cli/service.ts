@@ -91,16 +91,25 @@ async function measured(logger: Logger, what: string, measure: () => Promise<voi
 }
 
 async function countMembers({ group, groupId, metrics }: ShardService): Promise<void> {
-  const members = await group.members();
-  if (members === undefined) metrics.forget('kafka_consumergroup_members', { consumergroup: groupId });
-  else metrics.set('kafka_consumergroup_members', members, { consumergroup: groupId });
+  const labels = { consumergroup: groupId };
+  let members: number | undefined;
+  try {
+    members = await group.members();
+  } finally {
+    if (members === undefined) metrics.forget('kafka_consumergroup_members', labels);
+    else metrics.set('kafka_consumergroup_members', members, labels);
+  }
 }
 
 async function look(service: ShardService, shard: number, progress: Map<number, Progress>): Promise<void> {
   const { group, log, topic, metrics } = service;
   // What was consumed is read before the end, so that lag is never told too low.
   const offset = service.consumedTo(shard);
-  if (offset === undefined) return;
+  if (offset === undefined) {
+    // A shard that recovers makes progress of another kind.
+    progress.delete(shard);
+    return;
+  }
   group.committed(shard, offset);
   const { lag, seconds } = await measureLag(log, topic, shard, offset);
   const before = progress.get(shard);

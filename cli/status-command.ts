@@ -41,7 +41,7 @@ export const statusCommand: Command = {
   settings: CLUSTER_SETTINGS,
   notes: [
     'LAG      messages that wait for a chainer, and the age of the oldest',
-    'SIZE     leaves of the log up to its last block; ATTESTED: covered by a signed checkpoint; ARCHIVED: in closed segments',
+    'SIZE     leaves of the log up to its last block, as the blocks say it, unverified; ATTESTED: covered by a signed checkpoint; ARCHIVED: in closed segments',
     'CHECKED  age of the newest block that the newest checkpoint covers: it grows while the log is silent, too',
   ],
   run: async (invocation: Invocation): Promise<number> => {

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from '@jest/globals';
 import { toHex } from '../../core/bytes.ts';
@@ -108,6 +108,11 @@ describeOnStack('a policy that changes', () => {
         });
         expect(await cluster.run(['policy', 'publish', '--shards', '2'])).toMatchObject({ code: 2 });
         expect(await cluster.run(['policy', 'publish', '--producer', 'x', '--dry-run'])).toMatchObject({ code: 2 });
+        copyFileSync(join(cluster.folder, 'keys', 'collector.key'), join(cluster.folder, 'keys', 'borrowed.key'));
+        expect(await cluster.run(['policy', 'publish', '--producer', 'borrowed'])).toMatchObject({
+          code: 78,
+          stderr: expect.stringContaining(`holds the key of ${cluster.origin}/collector`),
+        });
       }),
     TIMEOUT_MS,
   );

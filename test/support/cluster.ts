@@ -130,9 +130,9 @@ export class ClusterService {
     }
   }
 
-  /** Sum of a metric over all its labels; 0 where there is none. */
+  /** Sum of a metric over all its labels; 0 where there is none. Rejects when the service does not answer. */
   async metric(name: string): Promise<number> {
-    const { text = '' } = (await this.get('/metrics')) ?? {};
+    const { text } = await until(`${this.name} tells its metrics`, () => this.get('/metrics'));
     const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
   }
