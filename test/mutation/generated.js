@@ -65,7 +65,9 @@ const HEADS =
 /** Every function of `text` with nothing in it: [from, to, what stands there then, its name]. */
 export function* emptied(text) {
   for (const match of text.matchAll(HEADS)) {
-    const close = closing(text, match.index + match[0].length - 1);
+    let close = closing(text, match.index + match[0].length - 1);
+    // A type in brackets stands before the body.
+    if (text.startsWith(': {', close + 1)) close = closing(text, close + 3);
     const line = text.slice(close + 1, text.indexOf('\n', close));
     if (!line.endsWith('{') || line.includes('=>')) continue;
     const open = close + line.length;
