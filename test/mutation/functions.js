@@ -42,3 +42,11 @@ export const FUNCTIONS = {
   'core/tree/frontier.ts': ['test/unit/tree', 'test/property/tree'],
   'core/verdict.ts': ALL,
 };
+
+/** Functions without which a run says the same: file, change, name, why. */
+export const FUNCTION_EQUIVALENTS = [
+  ['auditor/tree-audit.ts', '#askAhead does nothing', '#askAhead', 'what is asked for early is asked for later: it saves time'],
+  ['auditor/tree-audit.ts', '#forget does nothing', '#forget', 'it saves memory'],
+  ['archiver/shard-archiver.ts', '#labels does nothing', '#labels', 'labels of metrics, on which no judgement rests'],
+  ['core/avro/cursor.ts', 'function isAscii does nothing', 'isAscii', 'a shortcut to what the longer way gives'],
+];

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ARCHIVED, ARCHIVER_EQUIVALENTS, ARCHIVER_TESTS } from './archiver.js';
 import { AUDITED, EQUIVALENTS } from './auditor.js';
-import { FUNCTIONS } from './functions.js';
+import { FUNCTION_EQUIVALENTS, FUNCTIONS } from './functions.js';
 import { changesOf, emptied } from './generated.js';
 
 /** Statements that are one check: taken out whole. */
@@ -289,7 +289,7 @@ const SUITES = {
 };
 
 /** What every one of these functions does is missed when it does nothing. */
-SUITES.functions = { checks: {}, changes: [], whole: FUNCTIONS };
+SUITES.functions = { checks: {}, changes: [], whole: FUNCTIONS, equivalents: FUNCTION_EQUIVALENTS };
 /** Every change by rule in these files; for each file the tests that are about it. About a thousand changes: name a file to make its own. */
 SUITES.auditor = { checks: {}, changes: [], generated: AUDITED, equivalents: EQUIVALENTS };
 
