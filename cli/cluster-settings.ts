@@ -10,7 +10,7 @@ export const CLUSTER_SETTINGS = {
     '.lineproof',
     'folder',
     text,
-    'local state of this process, which can be deleted, and the keys unless keys names another folder',
+    'what this process keeps: of a service derived state, of emit and resubmit events that are not sent yet; and the keys unless keys names another folder',
   ),
   keys: setting(
     'keys',
