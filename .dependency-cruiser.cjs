@@ -1,7 +1,18 @@
-/** The import table of docs/architecture.md, as rules. */
+/** The import tables of docs/architecture.md, as rules. */
+
+/** The floors of core, lowest first: a file imports from its own folder and from floors below it. */
+const FLOORS = ['base', 'crypto', 'avro', 'tree', 'ports', 'keys', 'formats', 'policy', 'acceptance', 'chain', 'archive'];
+const floors = FLOORS.slice(0, -1).map((floor, i) => ({
+  name: `floor-${floor}`,
+  severity: 'error',
+  from: { path: `^core/${floor}/` },
+  to: { path: `^core/(${FLOORS.slice(i + 1).join('|')})/` },
+}));
+
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
   forbidden: [
+    ...floors,
     {
       name: 'core-knows-nobody',
       severity: 'error',
@@ -38,7 +49,13 @@ module.exports = {
       comment: 'what checks evidence shares no code with what makes it',
       severity: 'error',
       from: { path: '^auditor/' },
-      to: { path: '^core/build/', reachable: true },
+      to: { path: '^core/tree/build/', reachable: true },
+    },
+    {
+      name: 'resubmit-imports-core',
+      severity: 'error',
+      from: { path: '^resubmit/' },
+      to: { path: '^(?!core/|auditor/|resubmit/)', dependencyTypesNot: ['npm', 'core'] },
     },
     {
       name: 'sdk-stays-light',

@@ -4,8 +4,8 @@ import type { Duplex } from 'node:stream';
 import registryApi from '@kafkajs/confluent-schema-registry/dist/api/index.js';
 import errorMiddleware from '@kafkajs/confluent-schema-registry/dist/api/middleware/errorMiddleware.js';
 import { compileSchema } from '../core/avro/schema.ts';
-import { LineproofError } from '../core/errors.ts';
-import { canonicalJson } from '../core/jcs.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { canonicalJson } from '../core/base/jcs.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 
 /** How a Confluent-compatible registry is reached. */

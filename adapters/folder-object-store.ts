@@ -3,9 +3,9 @@ import { constants, type Dirent } from 'node:fs';
 import { link, lstat, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { sha256 } from '#crypto';
-import { toHex } from '../core/bytes.ts';
-import { LineproofError } from '../core/errors.ts';
-import { checkObjectKey } from '../core/object-key.ts';
+import { toHex } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { checkObjectKey } from '../core/base/object-key.ts';
 import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../core/ports/object-store.ts';
 
 /** Drafts and locks live here; no key can name it, for a part of a key never starts with a dot. */

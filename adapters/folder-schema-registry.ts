@@ -1,6 +1,6 @@
 import { compileSchema } from '../core/avro/schema.ts';
-import { utf8, utf8Text } from '../core/bytes.ts';
-import { LineproofError } from '../core/errors.ts';
+import { utf8, utf8Text } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import { openFolderObjectStore } from './folder-object-store.ts';

@@ -1,5 +1,5 @@
 import { AssignerProtocol, type Kafka } from 'kafkajs';
-import { utf8Text } from '../core/bytes.ts';
+import { utf8Text } from '../core/base/bytes.ts';
 import { askCoordinator } from './kafka-client.ts';
 
 /** What a consumer group says of one shard. */

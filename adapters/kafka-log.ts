@@ -1,5 +1,5 @@
 import type { Kafka } from 'kafkajs';
-import { LineproofError } from '../core/errors.ts';
+import { LineproofError } from '../core/base/errors.ts';
 import type { Appended, Log, LogBounds, LogRecord, NewRecord, ReadOptions, TopicSettings } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import {

@@ -1,7 +1,7 @@
 import { AssignerProtocol, type Consumer, type Kafka, type PartitionAssigner } from 'kafkajs';
 import { sha256 } from '#crypto';
-import { toHex, utf8, utf8Text } from '../core/bytes.ts';
-import { LineproofError } from '../core/errors.ts';
+import { toHex, utf8, utf8Text } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ShardGroup } from '../core/ports/shard-group.ts';
 import { askCoordinator, type KafkaSettings, kafkaClient, kafkaError } from './kafka-client.ts';

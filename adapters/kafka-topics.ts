@@ -1,5 +1,5 @@
 import type { Admin, ConfigResourceTypes, Kafka } from 'kafkajs';
-import { LineproofError } from '../core/errors.ts';
+import { LineproofError } from '../core/base/errors.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import { type KafkaSettings, kafkaClient, kafkaError } from './kafka-client.ts';
 

@@ -1,6 +1,6 @@
 import { chmod, open, readFile, stat } from 'node:fs/promises';
-import { LineproofError } from '../core/errors.ts';
-import { formatPrivateKey, keySigner, parsePrivateKey } from '../core/key.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { formatPrivateKey, keySigner, parsePrivateKey } from '../core/keys/key.ts';
 import type { Signer } from '../core/ports/signer.ts';
 
 /** The signer whose private key `path` holds (`PRIVATE+KEY+…`, Go's note format). Throws KEY_UNREADABLE, never with the content. */

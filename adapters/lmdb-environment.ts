@@ -1,6 +1,6 @@
 import { mkdirSync, statfsSync } from 'node:fs';
 import { open, type RootDatabase } from 'lmdb';
-import { LineproofError } from '../core/errors.ts';
+import { LineproofError } from '../core/base/errors.ts';
 
 const MAX_VALUE_LISTS = 16;
 /** With less than this a disk counts as full: lmdb ends the process where it cannot make its files, and calls a write that was cut short an I/O error. */

@@ -1,5 +1,5 @@
 import type { Database } from 'lmdb';
-import { LineproofError } from '../core/errors.ts';
+import { LineproofError } from '../core/base/errors.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Appended, Log, LogBounds, LogRecord, NewRecord, ReadOptions, TopicSettings } from '../core/ports/log.ts';
 import { Environment } from './lmdb-environment.ts';

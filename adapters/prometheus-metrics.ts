@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { METRICS } from '../core/metric-names.ts';
+import { METRICS } from '../core/base/metric-names.ts';
 import type { Labels, Metrics } from '../core/ports/metrics.ts';
 
 /** A {@link Metrics} over a registry of its own. */
@@ -8,7 +8,7 @@ export interface PrometheusMetrics extends Metrics {
   text(): Promise<string>;
 }
 
-/** Registers every metric of core/metric-names.ts. */
+/** Registers every metric of core/base/metric-names.ts. */
 export function prometheusMetrics(): PrometheusMetrics {
   const registry = new Registry();
   const counters = new Map<string, Counter>();

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { isIP } from 'node:net';
 import { Redis } from 'ioredis';
-import { LineproofError } from '../core/errors.ts';
+import { LineproofError } from '../core/base/errors.ts';
 import type { DedupEntry, DedupHit, DedupIndex, Watermark, WindowAnswer, WindowCall } from '../core/ports/dedup-index.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import { ENTRY_BYTES, HIT_BYTES, WINDOW_SCRIPT } from './redis-window-script.ts';

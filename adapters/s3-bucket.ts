@@ -15,7 +15,7 @@ import {
   UploadPartCommand,
   type UploadPartCommandInput,
 } from '@aws-sdk/client-s3';
-import { hasCode, LineproofError } from '../core/errors.ts';
+import { hasCode, LineproofError } from '../core/base/errors.ts';
 import type { ByteRange, StoredObject } from '../core/ports/object-store.ts';
 import { s3Error, s3Outcome } from './s3-error.ts';
 

@@ -1,4 +1,4 @@
-import { LineproofError } from '../core/errors.ts';
+import { LineproofError } from '../core/base/errors.ts';
 
 /** What a failure of the S3 client has to say. */
 interface S3Failure {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { utf8 } from '../core/bytes.ts';
-import { LineproofError } from '../core/errors.ts';
-import { checkObjectKey } from '../core/object-key.ts';
+import { utf8 } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { checkObjectKey } from '../core/base/object-key.ts';
 import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../core/ports/object-store.ts';
 import { S3Bucket, type S3Settings } from './s3-bucket.ts';
 

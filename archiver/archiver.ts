@@ -1,11 +1,11 @@
-import { hasCode } from '../core/errors.ts';
+import { hasCode } from '../core/base/errors.ts';
+import type { Sources } from '../core/chain/governance-source.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { Signer } from '../core/ports/signer.ts';
-import type { Sources } from '../core/sources.ts';
 import { ARCHIVER_DEFAULTS, type ArchiverSettings, ShardArchiver } from './shard-archiver.ts';
 
 export interface ArchiverOptions {

@@ -1,8 +1,8 @@
-import type { AcceptedBlock } from '../core/accept.ts';
-import { toHex } from '../core/bytes.ts';
-import type { EvidenceInput } from '../core/evidence.ts';
-import type { Manifest, TimeRange } from '../core/manifest.ts';
-import { laneKey } from '../core/state.ts';
+import type { AcceptedBlock } from '../core/acceptance/accept.ts';
+import { laneKey } from '../core/acceptance/log-state.ts';
+import type { Manifest, TimeRange } from '../core/archive/manifest.ts';
+import { toHex } from '../core/base/bytes.ts';
+import type { EvidenceInput } from '../core/formats/evidence.ts';
 
 /** What a manifest says about a segment's leaves and evidence, gathered block by block. */
 export class SegmentCounts {

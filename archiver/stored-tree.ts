@@ -1,7 +1,7 @@
-import { growTree, readTail, type TreeTail, tailFrontier } from '../core/build/tile.ts';
-import { concat, equal } from '../core/bytes.ts';
-import { LineproofError } from '../core/errors.ts';
+import { concat, equal } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
+import { growTree, readTail, type TreeTail, tailFrontier } from '../core/tree/build/tile.ts';
 import { frontierRoot } from '../core/tree/frontier.ts';
 import { hashLeaves } from '../core/tree/hash.ts';
 import { decodeBundle, entriesPath, TILE_WIDTH } from '../core/tree/tile.ts';

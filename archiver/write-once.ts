@@ -1,10 +1,10 @@
-import { openLogNote } from '../core/archive-anchor.ts';
-import { equal, utf8 } from '../core/bytes.ts';
-import { type Checkpoint, formatCheckpoint } from '../core/checkpoint.ts';
-import { decodeEnvelope, encodeEnvelope, type PayloadType, signEnvelope, verifyEnvelope } from '../core/dsse.ts';
-import { LineproofError } from '../core/errors.ts';
-import type { VerifierKey } from '../core/key.ts';
-import { signNote } from '../core/note.ts';
+import { openLogNote } from '../core/archive/archive-anchor.ts';
+import { equal, utf8 } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { type Checkpoint, formatCheckpoint } from '../core/keys/checkpoint.ts';
+import { decodeEnvelope, encodeEnvelope, type PayloadType, signEnvelope, verifyEnvelope } from '../core/keys/dsse.ts';
+import type { VerifierKey } from '../core/keys/key.ts';
+import { signNote } from '../core/keys/note.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { Signer } from '../core/ports/signer.ts';
 

@@ -1,6 +1,6 @@
-import { type ArchiveKey, parseArchiveKey } from '../core/archive-keys.ts';
-import { equal } from '../core/bytes.ts';
-import { LIMITS } from '../core/limits.ts';
+import { type ArchiveKey, parseArchiveKey } from '../core/archive/archive-keys.ts';
+import { equal } from '../core/base/bytes.ts';
+import { LIMITS } from '../core/base/limits.ts';
 import type { ObjectStore, StoredObject } from '../core/ports/object-store.ts';
 import type { Findings } from './findings.ts';
 

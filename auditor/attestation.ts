@@ -1,10 +1,10 @@
-import { equal, utf8Text } from '../core/bytes.ts';
-import { type Checkpoint, parseCheckpoint } from '../core/checkpoint.ts';
-import { decodeEnvelope, type PayloadType, verifyEnvelope } from '../core/dsse.ts';
-import { hasCode } from '../core/errors.ts';
-import type { VerifierKey } from '../core/key.ts';
-import { openNote } from '../core/note.ts';
-import type { KeyInForce } from '../core/policy-history.ts';
+import { equal, utf8Text } from '../core/base/bytes.ts';
+import { hasCode } from '../core/base/errors.ts';
+import { type Checkpoint, parseCheckpoint } from '../core/keys/checkpoint.ts';
+import { decodeEnvelope, type PayloadType, verifyEnvelope } from '../core/keys/dsse.ts';
+import type { VerifierKey } from '../core/keys/key.ts';
+import { openNote } from '../core/keys/note.ts';
+import type { KeyInForce } from '../core/policy/policy-history.ts';
 
 /** What the log key signed, taken apart; `faults` is empty where nothing is wrong with it. */
 export interface Attestation<T> {

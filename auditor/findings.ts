@@ -1,4 +1,4 @@
-import type { Finding, Place, Property } from '../core/verdict.ts';
+import type { Finding, Place, Property } from './verdict.ts';
 
 const KEPT_PER_CODE = 100;
 

@@ -1,8 +1,8 @@
 import { sha256 } from '#crypto';
-import type { BatchHeader } from '../core/batch.ts';
-import { equal, toHex } from '../core/bytes.ts';
-import type { PolicyInForce } from '../core/policy-history.ts';
-import { shardOf } from '../core/shard.ts';
+import { equal, toHex } from '../core/base/bytes.ts';
+import type { BatchHeader } from '../core/formats/batch.ts';
+import { shardOf } from '../core/formats/shard.ts';
+import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { Findings } from './findings.ts';
 
 interface LaneEnd {

@@ -1,8 +1,8 @@
-import { equal, toHex } from '../core/bytes.ts';
-import type { EvidenceInput } from '../core/evidence.ts';
-import { canonicalJson } from '../core/jcs.ts';
-import type { Seal } from '../core/leaf.ts';
-import type { Manifest, ManifestCounts } from '../core/manifest.ts';
+import type { Manifest, ManifestCounts } from '../core/archive/manifest.ts';
+import { equal, toHex } from '../core/base/bytes.ts';
+import { canonicalJson } from '../core/base/jcs.ts';
+import type { EvidenceInput } from '../core/formats/evidence.ts';
+import type { Seal } from '../core/formats/leaf.ts';
 import type { AuditedBlock, BlockSummary } from './block-audit.ts';
 import type { Governance } from './policies.ts';
 

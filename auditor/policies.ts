@@ -1,12 +1,12 @@
 import { sha256 } from '#crypto';
-import { policyKey, schemaKey } from '../core/archive-keys.ts';
-import { toHex, utf8Text } from '../core/bytes.ts';
-import { decodeEnvelope, verifyEnvelope } from '../core/dsse.ts';
-import { compileEventSchema, type EventSchema } from '../core/event-schema.ts';
-import type { VerifierKey } from '../core/key.ts';
-import { parseManifest } from '../core/manifest.ts';
-import { type Policy, parsePolicy } from '../core/policy.ts';
-import { extendPolicies, type KeyInForce, type PolicyHistory } from '../core/policy-history.ts';
+import { policyKey, schemaKey } from '../core/archive/archive-keys.ts';
+import { parseManifest } from '../core/archive/manifest.ts';
+import { toHex, utf8Text } from '../core/base/bytes.ts';
+import { compileEventSchema, type EventSchema } from '../core/formats/event-schema.ts';
+import { decodeEnvelope, verifyEnvelope } from '../core/keys/dsse.ts';
+import type { VerifierKey } from '../core/keys/key.ts';
+import { type Policy, parsePolicy } from '../core/policy/policy.ts';
+import { extendPolicies, type KeyInForce, type PolicyHistory } from '../core/policy/policy-history.ts';
 import type { ArchiveReader } from './archive-reader.ts';
 import type { Findings } from './findings.ts';
 

@@ -1,17 +1,17 @@
 import { inflateRawSync } from 'node:zlib';
 import avsc from 'avsc';
-import { logKeysOf, parseArchiveKey } from '../core/archive-keys.ts';
-import { archivedEventSchema, decodeArchivedEvent } from '../core/archived-event.ts';
-import { fromHex, toHex, utf8Text } from '../core/bytes.ts';
-import { decodeEnvelope } from '../core/dsse.ts';
-import { LineproofError } from '../core/errors.ts';
-import type { Event } from '../core/event.ts';
-import { compileEventSchema, EVENT_SCHEMA, type EventSchema } from '../core/event-schema.ts';
-import { formatUuid } from '../core/identity.ts';
-import { parseManifest } from '../core/manifest.ts';
-import { readContainer } from '../core/ocf.ts';
+import { segmentSyncMarker } from '../core/acceptance/segment-rule.ts';
+import { logKeysOf, parseArchiveKey } from '../core/archive/archive-keys.ts';
+import { parseManifest } from '../core/archive/manifest.ts';
+import { readContainer } from '../core/avro/ocf.ts';
+import { fromHex, toHex, utf8Text } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { archivedEventSchema, decodeArchivedEvent } from '../core/formats/archived-event.ts';
+import type { Event } from '../core/formats/event.ts';
+import { compileEventSchema, EVENT_SCHEMA, type EventSchema } from '../core/formats/event-schema.ts';
+import { formatUuid } from '../core/formats/identity.ts';
+import { decodeEnvelope } from '../core/keys/dsse.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
-import { segmentSyncMarker } from '../core/segment.ts';
 import { type ArchiveReader, openArchive } from './archive-reader.ts';
 import { Findings } from './findings.ts';
 

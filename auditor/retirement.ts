@@ -1,7 +1,7 @@
-import { logKeysOf } from '../core/archive-keys.ts';
-import { canonicalJson } from '../core/jcs.ts';
-import type { Manifest } from '../core/manifest.ts';
-import { parseRetired, type Retired } from '../core/retired.ts';
+import { logKeysOf } from '../core/archive/archive-keys.ts';
+import type { Manifest } from '../core/archive/manifest.ts';
+import { parseRetired, type Retired } from '../core/archive/retired.ts';
+import { canonicalJson } from '../core/base/jcs.ts';
 import { attestedPayload } from './attestation.ts';
 import type { Findings } from './findings.ts';
 import type { Governance } from './policies.ts';

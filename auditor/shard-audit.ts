@@ -1,10 +1,9 @@
-import { logKeysOf, parseArchiveKey } from '../core/archive-keys.ts';
-import { equal, fromHex } from '../core/bytes.ts';
-import type { Checkpoint } from '../core/checkpoint.ts';
-import { decodeLeaf, type Seal } from '../core/leaf.ts';
-import { LIMITS } from '../core/limits.ts';
-import { growSegment, openSegment, segmentEnds } from '../core/segment.ts';
-import type { Property } from '../core/verdict.ts';
+import { growSegment, openSegment, segmentEnds } from '../core/acceptance/segment-rule.ts';
+import { logKeysOf, parseArchiveKey } from '../core/archive/archive-keys.ts';
+import { equal, fromHex } from '../core/base/bytes.ts';
+import { LIMITS } from '../core/base/limits.ts';
+import { decodeLeaf, type Seal } from '../core/formats/leaf.ts';
+import type { Checkpoint } from '../core/keys/checkpoint.ts';
 import { attestedNote } from './attestation.ts';
 import { type AuditedBlock, type AuditedLink, BlockAudit } from './block-audit.ts';
 import type { Findings } from './findings.ts';
@@ -16,6 +15,7 @@ import type { ShardPlace, StoredManifest } from './shard-place.ts';
 import { snapshotFaults } from './snapshot-audit.ts';
 import { type LeafRun, TreeAudit } from './tree-audit.ts';
 import { UniqueAudit } from './unique-audit.ts';
+import type { Property } from './verdict.ts';
 
 /** What is known of leaves only through segments. */
 const BY_SEGMENT: readonly Property[] = ['STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE'];

@@ -1,4 +1,4 @@
-import type { Manifest } from '../core/manifest.ts';
+import type { Manifest } from '../core/archive/manifest.ts';
 import type { ArchiveReader } from './archive-reader.ts';
 
 /** The archive's objects, and the shard that is looked at. */

@@ -1,6 +1,6 @@
-import { equal, fromHex } from '../core/bytes.ts';
-import { decodeSnapshot, encodeSnapshot, type Snapshot } from '../core/snapshot.ts';
-import { parseLaneKey } from '../core/state.ts';
+import { parseLaneKey } from '../core/acceptance/log-state.ts';
+import { decodeSnapshot, encodeSnapshot, type Snapshot } from '../core/archive/snapshot.ts';
+import { equal, fromHex } from '../core/base/bytes.ts';
 import type { Frontier } from '../core/tree/frontier.ts';
 import { attestedPayload } from './attestation.ts';
 import type { BlockAudit } from './block-audit.ts';

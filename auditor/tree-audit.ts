@@ -1,5 +1,5 @@
-import { logKeysOf } from '../core/archive-keys.ts';
-import { equal } from '../core/bytes.ts';
+import { logKeysOf } from '../core/archive/archive-keys.ts';
+import { equal } from '../core/base/bytes.ts';
 import type { StoredObject } from '../core/ports/object-store.ts';
 import { extendFrontier, type Frontier, frontierRoot } from '../core/tree/frontier.ts';
 import { GrowingTiles } from '../core/tree/growing-tiles.ts';

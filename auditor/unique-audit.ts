@@ -1,6 +1,6 @@
-import { toHex } from '../core/bytes.ts';
-import type { Receipt } from '../core/evidence.ts';
-import { dedupKeyOfEvent, dedupKeyOfHeader } from '../core/identity.ts';
+import { toHex } from '../core/base/bytes.ts';
+import type { Receipt } from '../core/formats/evidence.ts';
+import { dedupKeyOfEvent, dedupKeyOfHeader } from '../core/formats/identity.ts';
 import type { Findings } from './findings.ts';
 import { KeyTable } from './key-table.ts';
 

@@ -1,4 +1,4 @@
-import { type Finding, type Place, PROPERTIES, type Verdict } from '../core/verdict.ts';
+import { type Finding, type Place, PROPERTIES, type Verdict } from './verdict.ts';
 
 const SHOWN_PER_CODE = 5;
 

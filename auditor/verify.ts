@@ -1,14 +1,14 @@
-import { ARCHIVE_JSON } from '../core/archive-keys.ts';
-import { utf8Text } from '../core/bytes.ts';
-import { canonicalJson } from '../core/jcs.ts';
-import type { VerifierKey } from '../core/key.ts';
+import { ARCHIVE_JSON } from '../core/archive/archive-keys.ts';
+import { utf8Text } from '../core/base/bytes.ts';
+import { canonicalJson } from '../core/base/jcs.ts';
+import type { VerifierKey } from '../core/keys/key.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
-import { PROPERTIES, type Property, type PropertyVerdict, type Result, type Verdict } from '../core/verdict.ts';
 import { type ArchiveReader, openArchive } from './archive-reader.ts';
 import { Findings } from './findings.ts';
 import { LaneAudit } from './lane-audit.ts';
 import { type Governance, readGovernance } from './policies.ts';
 import { auditShard, type ShardCounts } from './shard-audit.ts';
+import { PROPERTIES, type Property, type PropertyVerdict, type Result, type Verdict } from './verdict.ts';
 
 export interface VerifyOptions {
   /** Keys that the caller trusts: the root key, or log keys. They come from anywhere but the archive. */

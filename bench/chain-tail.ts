@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { decodeBlock } from '../core/block.ts';
-import { LineproofError } from '../core/errors.ts';
-import { unframe } from '../core/framing.ts';
-import { decodeLeaf, type Seal } from '../core/leaf.ts';
+import { unframe } from '../core/avro/framing.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { decodeBlock } from '../core/formats/block.ts';
+import { decodeLeaf, type Seal } from '../core/formats/leaf.ts';
 import { type Log, type LogRecord, TOPICS } from '../core/ports/log.ts';
 
 const READ_BYTES = 4 * 1024 * 1024;

@@ -1,4 +1,4 @@
-import type { Verdict } from '../core/verdict.ts';
+import type { Verdict } from '../auditor/verdict.ts';
 import type { Checked } from './system.ts';
 
 /** `ok` says that nothing failed; a measured archive must also be finished, so that nothing is still open. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EXIT, exitCodeOf } from '../cli/exit-codes.ts';
-import { LineproofError } from '../core/errors.ts';
+import { LineproofError } from '../core/base/errors.ts';
 import { endChildren } from './children.ts';
 import { openEmbeddedSystem } from './embedded-system.ts';
 import { measureLatency } from './latency.ts';

@@ -3,9 +3,9 @@ import { type KafkaMessage, Partitioners } from 'kafkajs';
 import { importPublicKey, sha256, verifyEd25519 } from '#crypto';
 import { kafkaClient } from '../adapters/kafka-client.ts';
 import { pinoLogger } from '../adapters/pino-logger.ts';
-import { fromHex, toHex } from '../core/bytes.ts';
-import { LineproofError } from '../core/errors.ts';
-import { EVENT_SCHEMA } from '../core/event-schema.ts';
+import { fromHex, toHex } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
 import { encodeNaiveEntry, hashNaiveEntry, NAIVE_START, NAIVE_TOPICS, SIGNATURE_HEADER } from './naive-entry.ts';
 
 /** What the process is given as JSON. */

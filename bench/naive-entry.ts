@@ -1,5 +1,5 @@
 import { sha256 } from '#crypto';
-import { LineproofError } from '../core/errors.ts';
+import { LineproofError } from '../core/base/errors.ts';
 
 const HASH_BYTES = 32;
 const ENTRY_BYTES = 2 * HASH_BYTES + 8;

@@ -5,12 +5,12 @@ import { importPrivateKey, importPublicKey, type PrivateKey, randomBytes, sha256
 import { kafkaClient } from '../adapters/kafka-client.ts';
 import { openKafkaLog } from '../adapters/kafka-log.ts';
 import { pinoLogger } from '../adapters/pino-logger.ts';
-import { equal, toHex } from '../core/bytes.ts';
-import { LineproofError } from '../core/errors.ts';
-import { EVENT_SCHEMA } from '../core/event-schema.ts';
-import { formatUuid } from '../core/identity.ts';
+import { equal, toHex } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
+import { formatUuid } from '../core/formats/identity.ts';
+import { shardOf } from '../core/formats/shard.ts';
 import type { Log, LogRecord } from '../core/ports/log.ts';
-import { shardOf } from '../core/shard.ts';
 import { buildEvent, type EventInput } from '../sdk/event-builder.ts';
 import { endChild, startNode } from './children.ts';
 import type { LocalStack } from './local-stack.ts';

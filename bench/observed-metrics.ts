@@ -1,5 +1,5 @@
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
-import type { MetricName } from '../core/metric-names.ts';
+import type { MetricName } from '../core/base/metric-names.ts';
 import type { Labels, Metrics } from '../core/ports/metrics.ts';
 import type { Attestation } from './system.ts';
 

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { LineproofError } from '../core/errors.ts';
+import { LineproofError } from '../core/base/errors.ts';
 
 export interface BenchOptions {
   readonly events: number;

@@ -1,8 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LineproofError } from '../core/errors.ts';
-import type { MetricName } from '../core/metric-names.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import type { MetricName } from '../core/base/metric-names.ts';
 import { endChild, runNode, startNode } from './children.ts';
 import { PROJECT } from './local-stack.ts';
 import { processorMicrosOf } from './processor-time.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { LineproofError } from '../core/errors.ts';
-import { EVENT_SCHEMA } from '../core/event-schema.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
 import { buildEvent, type EventInput } from '../sdk/event-builder.ts';
 
 /** Size of every event as it is encoded, signed and archived. */

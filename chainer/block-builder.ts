@@ -1,14 +1,14 @@
 import { sha256 } from '#crypto';
-import { type AcceptContext, type AcceptedBlock, accept } from '../core/accept.ts';
-import { encodeBlock } from '../core/block.ts';
-import { preAuthentication } from '../core/dsse.ts';
-import { LineproofError } from '../core/errors.ts';
-import { encodeEvidence } from '../core/evidence.ts';
-import { frame } from '../core/framing.ts';
-import { encodeSeal } from '../core/leaf.ts';
-import type { PolicyInForce } from '../core/policy-history.ts';
+import { type AcceptContext, type AcceptedBlock, accept } from '../core/acceptance/accept.ts';
+import type { LogView } from '../core/acceptance/log-state.ts';
+import { frame } from '../core/avro/framing.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { encodeBlock } from '../core/formats/block.ts';
+import { encodeEvidence } from '../core/formats/evidence.ts';
+import { encodeSeal } from '../core/formats/leaf.ts';
+import { preAuthentication } from '../core/keys/dsse.ts';
+import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { Signer } from '../core/ports/signer.ts';
-import type { LogView } from '../core/state.ts';
 import { extendFrontier, frontierRoot } from '../core/tree/frontier.ts';
 import type { Ordered } from './order.ts';
 

@@ -1,4 +1,4 @@
-import type { Traceparent } from '../core/traceparent.ts';
+import type { Traceparent } from '../core/base/traceparent.ts';
 import type { Intake } from './order.ts';
 
 /** Of one block; each is a line in the debug log. */

@@ -1,13 +1,13 @@
 import { sha256 } from '#crypto';
-import type { AcceptedBlock } from '../core/accept.ts';
-import type { Block } from '../core/block.ts';
-import { toHex } from '../core/bytes.ts';
-import type { EventHead } from '../core/event-schema.ts';
-import { decodeEvidence, type EvidenceInput } from '../core/evidence.ts';
-import { dedupKeyOfEvent, dedupKeyOfHeader } from '../core/identity.ts';
-import { decodeLeaf, type Link, type Seal } from '../core/leaf.ts';
+import type { AcceptedBlock } from '../core/acceptance/accept.ts';
+import type { LogHead } from '../core/acceptance/log-state.ts';
+import { toHex } from '../core/base/bytes.ts';
+import type { Block } from '../core/formats/block.ts';
+import type { EventHead } from '../core/formats/event-schema.ts';
+import { decodeEvidence, type EvidenceInput } from '../core/formats/evidence.ts';
+import { dedupKeyOfEvent, dedupKeyOfHeader } from '../core/formats/identity.ts';
+import { decodeLeaf, type Link, type Seal } from '../core/formats/leaf.ts';
 import type { DedupEntry, Watermark } from '../core/ports/dedup-index.ts';
-import type { LogHead } from '../core/state.ts';
 import { keyText } from './order.ts';
 
 /** Length of a slot, the same under every policy: a slot's number must not change its meaning when the window does. */

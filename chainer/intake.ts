@@ -1,15 +1,15 @@
 import { sha256 } from '#crypto';
-import { decodeSignedBatch } from '../core/batch.ts';
-import { type BatchRules, checkMessage } from '../core/batch-check.ts';
-import { equal } from '../core/bytes.ts';
-import { LineproofError } from '../core/errors.ts';
-import type { EvidenceInput } from '../core/evidence.ts';
-import { unframe } from '../core/framing.ts';
+import { type BatchRules, checkMessage } from '../core/acceptance/batch-check.ts';
+import { unframe } from '../core/avro/framing.ts';
+import { equal } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { parseTraceparent, TRACEPARENT } from '../core/base/traceparent.ts';
+import { decodeSignedBatch } from '../core/formats/batch.ts';
+import type { EvidenceInput } from '../core/formats/evidence.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import { type Log, type LogRecord, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
-import { parseTraceparent, TRACEPARENT } from '../core/traceparent.ts';
 import type { Intake } from './order.ts';
 
 const KNOWN_IDS = 4096;

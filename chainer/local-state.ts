@@ -1,8 +1,8 @@
-import { fromHex, toHex, utf8, utf8Text } from '../core/bytes.ts';
-import type { RecoveryPoint } from '../core/ports/archive-anchor.ts';
+import type { Head, Lane, LogDelta, LogHead } from '../core/acceptance/log-state.ts';
+import type { OpenSegment } from '../core/acceptance/segment-rule.ts';
+import { fromHex, toHex, utf8, utf8Text } from '../core/base/bytes.ts';
+import type { RecoveryPoint } from '../core/chain/recovery-point.ts';
 import type { StateChange, StateStore } from '../core/ports/state-store.ts';
-import type { OpenSegment } from '../core/segment.ts';
-import type { Head, Lane, LogDelta, LogHead } from '../core/state.ts';
 
 const VERSION = 2;
 

@@ -1,16 +1,16 @@
 import { sha256 } from '#crypto';
-import type { BatchProof, JudgedEvent, MessageCheck } from '../core/batch-check.ts';
-import { equal } from '../core/bytes.ts';
-import type { EvidenceInput, Receipt } from '../core/evidence.ts';
-import { dedupKeyOfEvent, dedupKeyOfHeader } from '../core/identity.ts';
-import { judgeLane } from '../core/lane.ts';
-import { encodeLink, MARKS } from '../core/leaf.ts';
-import { LIMITS } from '../core/limits.ts';
+import type { BatchProof, JudgedEvent, MessageCheck } from '../core/acceptance/batch-check.ts';
+import { judgeLane } from '../core/acceptance/lane.ts';
+import { type Head, type Lane, type LogView, laneKey } from '../core/acceptance/log-state.ts';
+import { equal } from '../core/base/bytes.ts';
+import { LIMITS } from '../core/base/limits.ts';
+import { REASONS } from '../core/base/reasons.ts';
+import type { Traceparent } from '../core/base/traceparent.ts';
+import type { EvidenceInput, Receipt } from '../core/formats/evidence.ts';
+import { dedupKeyOfEvent, dedupKeyOfHeader } from '../core/formats/identity.ts';
+import { encodeLink, MARKS } from '../core/formats/leaf.ts';
+import { encodeRejected } from '../core/formats/rejected.ts';
 import type { DedupHit } from '../core/ports/dedup-index.ts';
-import { REASONS } from '../core/reasons.ts';
-import { encodeRejected } from '../core/rejected.ts';
-import { type Head, type Lane, type LogView, laneKey } from '../core/state.ts';
-import type { Traceparent } from '../core/traceparent.ts';
 import { leafHash } from '../core/tree/hash.ts';
 
 const ZEROS = new Uint8Array(32);

@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
-import { LineproofError } from '../core/errors.ts';
+import { LineproofError } from '../core/base/errors.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import { CLUSTER_SETTINGS } from './cluster-settings.ts';
 import type { Invocation } from './command.ts';

@@ -3,13 +3,13 @@ import { Findings } from '../auditor/findings.ts';
 import { type Governance, readGovernance } from '../auditor/policies.ts';
 import { type AuditedSegment, readManifests, readSegment } from '../auditor/segment-audit.ts';
 import { printable } from '../auditor/verdict-text.ts';
-import { fromHex } from '../core/bytes.ts';
-import { eventDigest } from '../core/event.ts';
-import { decodeEvidence } from '../core/evidence.ts';
-import type { VerifierKey } from '../core/key.ts';
-import { mustGoOn, type PastVisitor, showInputs } from '../core/past.ts';
+import { fromHex } from '../core/base/bytes.ts';
+import { mustGoOn, type PastVisitor, showInputs } from '../core/chain/chain-history.ts';
+import type { Sources } from '../core/chain/governance-source.ts';
+import { eventDigest } from '../core/formats/event.ts';
+import { decodeEvidence } from '../core/formats/evidence.ts';
+import type { VerifierKey } from '../core/keys/key.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
-import type { Sources } from '../core/sources.ts';
 
 export interface ArchivedPast {
   /** Leaves below this one were all shown. */

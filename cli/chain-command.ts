@@ -6,7 +6,7 @@ import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { openS3ObjectStore } from '../adapters/s3-object-store.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { Chainer } from '../chainer/chainer.ts';
-import { archiveAnchor } from '../core/archive-anchor.ts';
+import { archiveAnchor } from '../core/archive/archive-anchor.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import { checkTopics, kafkaSettings, openClusterReaders, openDedupIndex, refusingRegistry, s3Settings } from './cluster.ts';
 import { privateFolder, readKey } from './cluster-keys.ts';

@@ -1,7 +1,7 @@
-import { decodeBlock } from '../core/block.ts';
-import { toHex } from '../core/bytes.ts';
-import { unframe } from '../core/framing.ts';
-import { decodeLeaf, type Seal } from '../core/leaf.ts';
+import { unframe } from '../core/avro/framing.ts';
+import { toHex } from '../core/base/bytes.ts';
+import { decodeBlock } from '../core/formats/block.ts';
+import { decodeLeaf, type Seal } from '../core/formats/leaf.ts';
 import { type Log, type LogRecord, TOPICS } from '../core/ports/log.ts';
 import { leafHash } from '../core/tree/hash.ts';
 

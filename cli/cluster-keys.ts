@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readKeyFile } from '../adapters/key-files.ts';
-import { LineproofError } from '../core/errors.ts';
-import { parseVerifierKey } from '../core/key.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { parseVerifierKey } from '../core/keys/key.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import type { ClusterSettings } from './cluster-settings.ts';
 

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { LineproofError } from '../core/errors.ts';
+import { LineproofError } from '../core/base/errors.ts';
 import { flagOf, type SettingTable } from './setting.ts';
 
 /** One option of one command. */

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path';
 import { importPrivateKey, randomBytes } from '#crypto';
 import { readKeyFile, writeKeyFile } from '../adapters/key-files.ts';
-import { toHex } from '../core/bytes.ts';
+import { toHex } from '../core/base/bytes.ts';
 import type { Signer } from '../core/ports/signer.ts';
 
 /** The keys of an embedded system: each may do one thing. */

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
-import { hasCode, LineproofError } from '../core/errors.ts';
+import { hasCode, LineproofError } from '../core/base/errors.ts';
 import type { EventInput } from '../sdk/event-builder.ts';
 import { type Collector, friendlyCollector } from '../sdk/lineproof.ts';
 import { openClusterReaders } from './cluster.ts';

@@ -1,4 +1,4 @@
-import { ERROR_TRAITS, type ErrorCode, LineproofError } from '../core/errors.ts';
+import { ERROR_TRAITS, type ErrorCode, LineproofError } from '../core/base/errors.ts';
 
 /** Exit codes of every command; 64-up as sysexits.h names them. */
 export const EXIT = { ok: 0, findings: 1, usage: 2, bug: 70, io: 74, configuration: 78 } as const;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { PrometheusMetrics } from '../adapters/prometheus-metrics.ts';
-import { LineproofError } from '../core/errors.ts';
+import { LineproofError } from '../core/base/errors.ts';
 
 /** What a service says of itself: undefined where all is well, else what is not. */
 export interface Health {

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module';
-import { LineproofError } from '../core/errors.ts';
+import { LineproofError } from '../core/base/errors.ts';
 import { type Command, commandHelp, parseInvocation, type Terminal } from './command.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 

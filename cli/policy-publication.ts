@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readKeyFile } from '../adapters/key-files.ts';
-import { encodeEnvelope, signEnvelope } from '../core/dsse.ts';
-import { LineproofError } from '../core/errors.ts';
-import { encodePolicy, type Policy, type ProducerEntry, parsePolicy } from '../core/policy.ts';
-import { extendPolicies, type PolicyHistory, type PolicyInForce } from '../core/policy-history.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import type { Sources } from '../core/chain/governance-source.ts';
+import { encodeEnvelope, signEnvelope } from '../core/keys/dsse.ts';
+import { encodePolicy, type Policy, type ProducerEntry, parsePolicy } from '../core/policy/policy.ts';
+import { extendPolicies, type PolicyHistory, type PolicyInForce } from '../core/policy/policy-history.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { Signer } from '../core/ports/signer.ts';
-import type { Sources } from '../core/sources.ts';
 
 /** The policy that a file holds: what `policy show --json` printed, edited. Throws CONFIG_INVALID, or POLICY_INVALID where it is no policy. */
 export function readPolicyFile(path: string): Policy {

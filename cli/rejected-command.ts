@@ -1,8 +1,8 @@
-import { toHex } from '../core/bytes.ts';
-import { LineproofError } from '../core/errors.ts';
+import { toHex } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { reasonName } from '../core/base/reasons.ts';
+import { decodeRejected, type Rejected } from '../core/formats/rejected.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
-import { reasonName } from '../core/reasons.ts';
-import { decodeRejected, type Rejected } from '../core/rejected.ts';
 import { type ClusterReaders, openClusterReaders } from './cluster.ts';
 import { CLUSTER_SETTINGS, type ClusterSettings } from './cluster-settings.ts';
 import { type Command, type Invocation, stringOption } from './command.ts';

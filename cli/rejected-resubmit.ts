@@ -1,18 +1,19 @@
 import { randomBytes } from '#crypto';
 import { openS3ObjectStore } from '../adapters/s3-object-store.ts';
 import { systemClock } from '../adapters/system-clock.ts';
-import { archiveAnchor } from '../core/archive-anchor.ts';
-import type { BatchRules } from '../core/batch-check.ts';
-import { equal } from '../core/bytes.ts';
-import { type Event, eventDigests } from '../core/event.ts';
-import { EVENT_SCHEMA } from '../core/event-schema.ts';
-import { newEventId } from '../core/identity.ts';
-import { parseVerifierKey } from '../core/key.ts';
-import { mustGoOn, visitChain } from '../core/past.ts';
-import type { ProducerInForce } from '../core/policy-history.ts';
+import type { BatchRules } from '../core/acceptance/batch-check.ts';
+import { archiveAnchor } from '../core/archive/archive-anchor.ts';
+import { equal } from '../core/base/bytes.ts';
+import { reasonName } from '../core/base/reasons.ts';
+import { mustGoOn, visitChain } from '../core/chain/chain-history.ts';
+import type { Sources } from '../core/chain/governance-source.ts';
+import { type Event, eventDigests } from '../core/formats/event.ts';
+import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
+import { newEventId } from '../core/formats/identity.ts';
+import type { Rejected } from '../core/formats/rejected.ts';
+import { parseVerifierKey } from '../core/keys/key.ts';
+import type { ProducerInForce } from '../core/policy/policy-history.ts';
 import type { Signer } from '../core/ports/signer.ts';
-import { reasonName } from '../core/reasons.ts';
-import type { Rejected } from '../core/rejected.ts';
 import {
   checkEvidence,
   judgeEvents,
@@ -24,9 +25,8 @@ import {
   refused,
   resubmitStream,
   type Withheld,
-} from '../core/resubmission.ts';
-import { type ResubmissionSearch, searchFor } from '../core/resubmission-search.ts';
-import type { Sources } from '../core/sources.ts';
+} from '../resubmit/resubmission.ts';
+import { type ResubmissionSearch, searchFor } from '../resubmit/resubmission-search.ts';
 import { visitArchive } from './archived-past.ts';
 import { type ClusterReaders, s3Settings } from './cluster.ts';
 import { DRAIN_MS, openClusterCollector } from './cluster-collector.ts';

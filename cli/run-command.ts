@@ -3,7 +3,7 @@ import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import type { EventSink } from '../collector/git.ts';
 import { runCommand as runAndDescribe } from '../collector/run.ts';
-import { hasCode, LineproofError } from '../core/errors.ts';
+import { hasCode, LineproofError } from '../core/base/errors.ts';
 import { type Command, type Invocation, stringOptions } from './command.ts';
 import { EmbeddedSystem, openSpoolOnly } from './embedded.ts';
 import { loadInvocationSettings } from './invocation-settings.ts';

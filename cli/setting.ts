@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { LineproofError } from '../core/errors.ts';
+import { LineproofError } from '../core/base/errors.ts';
 
 /** A value as text from a flag, the environment or a file, turned into what the program uses; or a problem's description. */
 type Parse<T> = (text: string) => { readonly value: T } | { readonly problem: string };

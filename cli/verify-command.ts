@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
+import type { Verdict } from '../auditor/verdict.ts';
 import { verdictText } from '../auditor/verdict-text.ts';
 import { verifyArchive } from '../auditor/verify.ts';
-import { LineproofError } from '../core/errors.ts';
-import { parseVerifierKey, type VerifierKey } from '../core/key.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { parseVerifierKey, type VerifierKey } from '../core/keys/key.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
-import type { Verdict } from '../core/verdict.ts';
 import { openArchive, READING_SETTINGS } from './archive-location.ts';
 import { type Command, type Invocation, stringOptions, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';

@@ -1,6 +1,6 @@
-import { compare, utf8 } from '../core/bytes.ts';
-import type { DataRef, Event } from '../core/event.ts';
-import { LIMITS } from '../core/limits.ts';
+import { compare, utf8 } from '../core/base/bytes.ts';
+import { LIMITS } from '../core/base/limits.ts';
+import type { DataRef, Event } from '../core/formats/event.ts';
 
 /** Left for everything but data in an event that is one of several: parents, attributes, names. */
 const RESERVED_BYTES = 160 * 1024;

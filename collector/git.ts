@@ -3,10 +3,10 @@ import { createReadStream, type Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { hmacSha256, sha256, sha256Stream } from '#crypto';
-import { toHex, utf8 } from '../core/bytes.ts';
-import { LineproofError } from '../core/errors.ts';
-import type { DataRef, Event } from '../core/event.ts';
-import { idFromKey } from '../core/identity.ts';
+import { toHex, utf8 } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import type { DataRef, Event } from '../core/formats/event.ts';
+import { idFromKey } from '../core/formats/identity.ts';
 import { eventParts, sortedAttributes } from './event-parts.ts';
 
 /** Where events go: a collector. */

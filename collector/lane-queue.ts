@@ -1,5 +1,5 @@
-import type { EventTrace } from '../core/event.ts';
-import { formatTraceparent } from '../core/traceparent.ts';
+import { formatTraceparent } from '../core/base/traceparent.ts';
+import type { EventTrace } from '../core/formats/event.ts';
 import type { Place } from './spool.ts';
 
 /** An event that waits for its batch. Its bytes may have gone to the spool only. */

@@ -3,9 +3,9 @@ import { stat } from 'node:fs/promises';
 import { constants, hostname } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { randomBytes } from '#crypto';
-import { LineproofError } from '../core/errors.ts';
-import type { DataRef, Event } from '../core/event.ts';
-import { newEventId } from '../core/identity.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import type { DataRef, Event } from '../core/formats/event.ts';
+import { newEventId } from '../core/formats/identity.ts';
 import { eventParts, sortedAttributes } from './event-parts.ts';
 import { type EventSink, type FoundFile, hashFile, MAX_FILES, safeName, walk } from './git.ts';
 

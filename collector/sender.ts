@@ -1,13 +1,13 @@
-import { utf8 } from '../core/bytes.ts';
-import { LineproofError } from '../core/errors.ts';
-import { frame } from '../core/framing.ts';
+import { frame } from '../core/avro/framing.ts';
+import { SCHEMA_TEXTS } from '../core/avro/schema-texts.ts';
+import { utf8 } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { TRACEPARENT } from '../core/base/traceparent.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
-import { SCHEMA_TEXTS } from '../core/schema-texts.ts';
-import { TRACEPARENT } from '../core/traceparent.ts';
 import { LogClock } from './log-clock.ts';
 
 const FIRST_BACKOFF_MS = 25;

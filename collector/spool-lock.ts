@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { threadId } from 'node:worker_threads';
-import { LineproofError } from '../core/errors.ts';
+import { LineproofError } from '../core/base/errors.ts';
 
 interface Owner {
   readonly pid: number;

@@ -1,5 +1,5 @@
-import { type BatchHeader, decodeBatchHeader, decodeSignedBatch, type SignedBatch } from '../core/batch.ts';
-import { toHex } from '../core/bytes.ts';
+import { toHex } from '../core/base/bytes.ts';
+import { type BatchHeader, decodeBatchHeader, decodeSignedBatch, type SignedBatch } from '../core/formats/batch.ts';
 import type { FoundRecord, Place, Segment } from './spool.ts';
 import { RECORD, type SpoolRecord } from './spool-record.ts';
 

@@ -17,6 +17,7 @@ const CHECKS = [
     'chainer',
     'archiver',
     'auditor',
+    'resubmit',
     'schemas',
     'sdk',
     'cli',

@@ -1,4 +1,4 @@
-// Writes core/schema-texts.ts from schemas/*.avsc: core does no I/O and runs in browsers.
+// Writes core/avro/schema-texts.ts from schemas/*.avsc: core does no I/O and runs in browsers.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 
@@ -11,7 +11,7 @@ function canonical(value) {
   return `{${members.map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`).join(',')}}`;
 }
 
-/** The text of core/schema-texts.ts. */
+/** The text of core/avro/schema-texts.ts. */
 export function schemaTexts() {
   const lines = readdirSync(folder)
     .filter((name) => name.endsWith('.avsc'))
@@ -25,5 +25,5 @@ export function schemaTexts() {
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  writeFileSync(new URL('../core/schema-texts.ts', import.meta.url), schemaTexts());
+  writeFileSync(new URL('../core/avro/schema-texts.ts', import.meta.url), schemaTexts());
 }

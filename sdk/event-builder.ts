@@ -1,8 +1,8 @@
 import { randomBytes } from '#crypto';
-import { compareCodePoints, fromHex } from '../core/bytes.ts';
-import { LineproofError } from '../core/errors.ts';
-import type { Activity, Actor, DataRef, Event, EventRef, EventType, Importance } from '../core/event.ts';
-import { idFromKey, newEventId, parseUuid } from '../core/identity.ts';
+import { compareCodePoints, fromHex } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import type { Activity, Actor, DataRef, Event, EventRef, EventType, Importance } from '../core/formats/event.ts';
+import { idFromKey, newEventId, parseUuid } from '../core/formats/identity.ts';
 import { activeTrace } from './trace-context.ts';
 
 /** Data outside the log. Names must be pseudonyms where they could tell about a person. */

@@ -1,11 +1,11 @@
 import { readKeyFile } from '../adapters/key-files.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { type CollectorStats, openCollector, type Collector as Recorder, type SpoolSettings } from '../collector/collector.ts';
-import { hasCode, LineproofError } from '../core/errors.ts';
-import type { EventType } from '../core/event.ts';
-import { EVENT_SCHEMA } from '../core/event-schema.ts';
-import { formatUuid } from '../core/identity.ts';
-import { keySigner, parsePrivateKey } from '../core/key.ts';
+import { hasCode, LineproofError } from '../core/base/errors.ts';
+import type { EventType } from '../core/formats/event.ts';
+import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
+import { formatUuid } from '../core/formats/identity.ts';
+import { keySigner, parsePrivateKey } from '../core/keys/key.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
@@ -15,8 +15,8 @@ import type { Signer } from '../core/ports/signer.ts';
 import { buildEvent, type EventInput } from './event-builder.ts';
 
 export type { CollectorStats, SpoolSettings } from '../collector/collector.ts';
-export type { ErrorCode } from '../core/errors.ts';
-export type { EventType, Importance } from '../core/event.ts';
+export type { ErrorCode } from '../core/base/errors.ts';
+export type { EventType, Importance } from '../core/formats/event.ts';
 export type { DataInput, EventInput, ParentInput } from './event-builder.ts';
 export type { Clock, Log, Logger, Metrics, SchemaRegistry, Signer };
 export { hasCode, keySigner, LineproofError, parsePrivateKey, readKeyFile };

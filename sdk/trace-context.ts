@@ -1,5 +1,5 @@
-import { fromHex } from '../core/bytes.ts';
-import type { EventTrace } from '../core/event.ts';
+import { fromHex } from '../core/base/bytes.ts';
+import type { EventTrace } from '../core/formats/event.ts';
 
 const OPENTELEMETRY = Symbol.for('opentelemetry.js.api.1');
 const SPAN_KEY_NAME = 'OpenTelemetry Context Key SPAN';

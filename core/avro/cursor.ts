@@ -1,4 +1,4 @@
-import { LineproofError } from '../errors.ts';
+import { LineproofError } from '../base/errors.ts';
 
 /** Levels of records, arrays and unions that a schema may nest. */
 export const MAX_DEPTH = 32;

@@ -1,4 +1,4 @@
-import { LineproofError } from '../errors.ts';
+import { LineproofError } from '../base/errors.ts';
 import {
   closeInput,
   closeOutput,

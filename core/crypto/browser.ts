@@ -1,8 +1,8 @@
 import { etc, getPublicKey, hashes, Point, sign } from '@noble/ed25519';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 as nobleSha256, sha512 } from '@noble/hashes/sha2.js';
-import { concat, equal } from '../bytes.ts';
-import { LineproofError } from '../errors.ts';
+import { concat, equal } from '../base/bytes.ts';
+import { LineproofError } from '../base/errors.ts';
 import { isSmallOrderPoint } from './point-encoding.ts';
 
 /** A public key, decoded once. */

@@ -9,7 +9,7 @@ import {
   sign,
   verify,
 } from 'node:crypto';
-import { LineproofError } from '../errors.ts';
+import { LineproofError } from '../base/errors.ts';
 import { isCanonicalPoint, isSmallOrderPoint } from './point-encoding.ts';
 
 /** A public key, imported once: the import costs more than a verification. */

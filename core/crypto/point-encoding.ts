@@ -1,4 +1,4 @@
-import { equal, fromHex } from '../bytes.ts';
+import { equal, fromHex } from '../base/bytes.ts';
 
 /** y of the eight points of small order, little-endian: of order 1, 2, 4, and two of order 8; each but the first two with either sign of x. */
 const SMALL_ORDER_Y = [

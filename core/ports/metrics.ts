@@ -1,10 +1,10 @@
-import type { MetricName } from '../metric-names.ts';
+import type { MetricName } from '../base/metric-names.ts';
 
 /** Label values of one series. Never a stream, an id or anything else that grows without bound. */
 export type Labels = Readonly<Record<string, string>>;
 
 /**
- * Metrics as Prometheus knows them. Each name is declared once in `core/metric-names.ts`, with its labels; another does not compile.
+ * Metrics as Prometheus knows them. Each name is declared once in `core/base/metric-names.ts`, with its labels; another does not compile.
  * Calls are cheap and never throw: what a metric does not take is not counted.
  */
 export interface Metrics {

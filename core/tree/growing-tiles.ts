@@ -1,4 +1,4 @@
-import { LineproofError } from '../errors.ts';
+import { LineproofError } from '../base/errors.ts';
 import { type Frontier, foldRoots } from './frontier.ts';
 import { HASH_BYTES, subtreeRoot } from './hash.ts';
 import { partialTilesOf, TILE_WIDTH, type Tile } from './tile.ts';

@@ -1,6 +1,6 @@
 import { sha256, sha256Into } from '#crypto';
-import { LineproofError } from '../errors.ts';
-import { LIMITS } from '../limits.ts';
+import { LineproofError } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
 
 /** Bytes of a SHA-256 hash. */
 export const HASH_BYTES = 32;

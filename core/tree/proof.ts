@@ -1,4 +1,4 @@
-import { equal } from '../bytes.ts';
+import { equal } from '../base/bytes.ts';
 import { EMPTY_ROOT, HASH_BYTES, nodeHash } from './hash.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { LineproofError } from '../errors.ts';
-import { LIMITS } from '../limits.ts';
+import { LineproofError } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
 
 /** Hashes in a full tile, leaves in a full bundle (C2SP tlog-tiles). */
 export const TILE_WIDTH = 256;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect } from '@jest/globals';
-import { toHex } from '../../core/bytes.ts';
+import { toHex } from '../../core/base/bytes.ts';
 import type { DedupEntry, DedupHit, DedupIndex, Watermark, WindowAnswer, WindowCall } from '../../core/ports/dedup-index.ts';
 import { type Clause, codeOf, contract, type Exceptions } from './contract.ts';
 

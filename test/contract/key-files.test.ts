@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { readKeyFile, writeKeyFile } from '../../adapters/key-files.ts';
-import { keySigner } from '../../core/key.ts';
+import { keySigner } from '../../core/keys/key.ts';
 import { temporaryFolder } from '../support/command.ts';
 import { signerContract } from './signer-contract.ts';
 

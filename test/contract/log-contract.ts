@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect } from '@jest/globals';
-import { toHex, utf8, utf8Text } from '../../core/bytes.ts';
-import { LIMITS } from '../../core/limits.ts';
+import { toHex, utf8, utf8Text } from '../../core/base/bytes.ts';
+import { LIMITS } from '../../core/base/limits.ts';
 import type { Log, LogRecord, NewRecord } from '../../core/ports/log.ts';
 import { type Clause, codeOf, contract, type Exceptions } from './contract.ts';
 

@@ -1,5 +1,5 @@
 import { expect } from '@jest/globals';
-import { METRICS, type MetricName } from '../../core/metric-names.ts';
+import { METRICS, type MetricName } from '../../core/base/metric-names.ts';
 import type { Labels, Metrics } from '../../core/ports/metrics.ts';
 import { contract, type Exceptions } from './contract.ts';
 

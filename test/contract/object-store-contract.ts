@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect } from '@jest/globals';
-import { utf8, utf8Text } from '../../core/bytes.ts';
+import { utf8, utf8Text } from '../../core/base/bytes.ts';
 import type { ListedObject, ObjectStore } from '../../core/ports/object-store.ts';
 import { type Clause, codeOf, contract, type Exceptions } from './contract.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect } from '@jest/globals';
+import { SCHEMA_TEXTS } from '../../core/avro/schema-texts.ts';
 import type { SchemaRegistry } from '../../core/ports/schema-registry.ts';
-import { SCHEMA_TEXTS } from '../../core/schema-texts.ts';
 import { type Clause, codeOf, contract, type Exceptions } from './contract.ts';
 
 /** Where a registry of the contract keeps its schemas. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect } from '@jest/globals';
 import fc from 'fast-check';
-import { compare, utf8, utf8Text } from '../../core/bytes.ts';
+import { compare, utf8, utf8Text } from '../../core/base/bytes.ts';
 import type { StateChange, StateStore } from '../../core/ports/state-store.ts';
 import { type Clause, codeOf, contract, type Exceptions } from './contract.ts';
 

@@ -1,8 +1,8 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Verdict } from '../../auditor/verdict.ts';
 import { Progress } from '../../cli/progress.ts';
-import type { Verdict } from '../../core/verdict.ts';
 import { flip } from '../support/alterations.ts';
 import { type CommandResult, lineproof, makeRepository, temporaryFolder } from '../support/command.ts';
 

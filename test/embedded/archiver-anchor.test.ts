@@ -1,11 +1,11 @@
 import { beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { archiveAnchor, openLogNote } from '../../core/archive-anchor.ts';
-import { logKeysOf } from '../../core/archive-keys.ts';
-import { utf8 } from '../../core/bytes.ts';
-import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/dsse.ts';
-import { parseVerifierKey } from '../../core/key.ts';
+import { archiveAnchor, openLogNote } from '../../core/archive/archive-anchor.ts';
+import { logKeysOf } from '../../core/archive/archive-keys.ts';
+import { decodeSnapshot, encodeSnapshot, type Snapshot } from '../../core/archive/snapshot.ts';
+import { utf8 } from '../../core/base/bytes.ts';
+import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/keys/dsse.ts';
+import { parseVerifierKey } from '../../core/keys/key.ts';
 import type { Signer } from '../../core/ports/signer.ts';
-import { decodeSnapshot, encodeSnapshot, type Snapshot } from '../../core/snapshot.ts';
 import { archiveChain, makeChain, noteOf, type TestChain } from '../support/archive.ts';
 import { MemoryObjectStore } from '../support/memory.ts';
 import { testSigner } from '../support/producer.ts';

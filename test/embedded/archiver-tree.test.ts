@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { readBack, readStoredTail } from '../../archiver/stored-tree.ts';
-import { EMPTY_TAIL, growTree, type TreeTail } from '../../core/build/tile.ts';
-import { utf8 } from '../../core/bytes.ts';
+import { utf8 } from '../../core/base/bytes.ts';
+import { EMPTY_TAIL, growTree, type TreeTail } from '../../core/tree/build/tile.ts';
 import { EMPTY_FRONTIER, extendFrontier, frontierRoot } from '../../core/tree/frontier.ts';
 import { leafHash } from '../../core/tree/hash.ts';
 import { encodeBundle, entriesPath, TILE_WIDTH, tilePath } from '../../core/tree/tile.ts';

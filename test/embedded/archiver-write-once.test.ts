@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { type LogKeys, putEnvelope, putNote, putOnce, signedPayload } from '../../archiver/write-once.ts';
-import { utf8 } from '../../core/bytes.ts';
-import { encodeEnvelope, signEnvelope } from '../../core/dsse.ts';
-import { parseVerifierKey } from '../../core/key.ts';
+import { utf8 } from '../../core/base/bytes.ts';
+import { encodeEnvelope, signEnvelope } from '../../core/keys/dsse.ts';
+import { parseVerifierKey } from '../../core/keys/key.ts';
 import type { Signer } from '../../core/ports/signer.ts';
 import { noteOf } from '../support/archive.ts';
 import { MemoryObjectStore } from '../support/memory.ts';

@@ -1,8 +1,8 @@
 import { afterEach, expect, jest, test } from '@jest/globals';
-import { decodeBlock } from '../../core/block.ts';
-import { toHex, utf8 } from '../../core/bytes.ts';
-import { unframe } from '../../core/framing.ts';
-import { decodeLeaf, type Seal } from '../../core/leaf.ts';
+import { unframe } from '../../core/avro/framing.ts';
+import { toHex, utf8 } from '../../core/base/bytes.ts';
+import { decodeBlock } from '../../core/formats/block.ts';
+import { decodeLeaf, type Seal } from '../../core/formats/leaf.ts';
 import { TOPICS } from '../../core/ports/log.ts';
 import { EmbeddedShard } from '../support/embedded-shard.ts';
 import { makeWorld } from '../support/producer.ts';

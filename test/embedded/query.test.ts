@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import { type ArchivedEventView, type QueryOptions, queryArchive } from '../../auditor/query.ts';
-import { logKeysOf, schemaKey } from '../../core/archive-keys.ts';
-import { toHex, utf8 } from '../../core/bytes.ts';
-import type { Event } from '../../core/event.ts';
-import { EVENT_SCHEMA } from '../../core/event-schema.ts';
-import { formatUuid } from '../../core/identity.ts';
+import { logKeysOf, schemaKey } from '../../core/archive/archive-keys.ts';
+import { toHex, utf8 } from '../../core/base/bytes.ts';
+import type { Event } from '../../core/formats/event.ts';
+import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
+import { formatUuid } from '../../core/formats/identity.ts';
 import type { StoredObject } from '../../core/ports/object-store.ts';
 import { EVENT_SCHEMA_V2 } from '../support/event-v2.ts';
 import type { ArchiveObjects } from '../support/forged-archive.ts';

@@ -4,7 +4,7 @@ import { afterAll, expect, test } from '@jest/globals';
 import { openFolderObjectStore } from '../../adapters/folder-object-store.ts';
 import { verifyArchive } from '../../auditor/verify.ts';
 import { openEmbedded } from '../../cli/embedded.ts';
-import { parseVerifierKey } from '../../core/key.ts';
+import { parseVerifierKey } from '../../core/keys/key.ts';
 import { temporaryFolder } from '../support/command.ts';
 
 const folder = temporaryFolder('repeated');

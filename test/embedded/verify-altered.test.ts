@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import type { Verdict } from '../../auditor/verdict.ts';
 import { verifyArchive } from '../../auditor/verify.ts';
-import { logKeysOf } from '../../core/archive-keys.ts';
-import { utf8, utf8Text } from '../../core/bytes.ts';
-import { parseVerifierKey, type VerifierKey } from '../../core/key.ts';
-import type { Verdict } from '../../core/verdict.ts';
+import { logKeysOf } from '../../core/archive/archive-keys.ts';
+import { utf8, utf8Text } from '../../core/base/bytes.ts';
+import { parseVerifierKey, type VerifierKey } from '../../core/keys/key.ts';
 import { expectNamed, FLIPS, flip, flips, reordered } from '../support/alterations.ts';
 import type { ArchiveObjects, ForgedArchive } from '../support/forged-archive.ts';
 import { required, richArchive, richWorld } from '../support/rich-archive.ts';

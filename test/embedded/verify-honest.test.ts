@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { verifyArchive } from '../../auditor/verify.ts';
-import { parseVerifierKey } from '../../core/key.ts';
+import { parseVerifierKey } from '../../core/keys/key.ts';
 import { richArchive, richWorld } from '../support/rich-archive.ts';
 
 describe('an archive in which nothing is wrong', () => {

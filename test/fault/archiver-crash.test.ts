@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { equal } from '../../core/bytes.ts';
-import { LineproofError } from '../../core/errors.ts';
+import { equal } from '../../core/base/bytes.ts';
+import { LineproofError } from '../../core/base/errors.ts';
 import { TOPICS } from '../../core/ports/log.ts';
 import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../../core/ports/object-store.ts';
 import { archiveChain, makeChain, type TestChain } from '../support/archive.ts';

@@ -7,8 +7,8 @@ import { openFolderSchemaRegistry } from '../../adapters/folder-schema-registry.
 import { openLmdbLog } from '../../adapters/lmdb-log.ts';
 import { systemClock } from '../../adapters/system-clock.ts';
 import type { Collector } from '../../collector/collector.ts';
-import type { Event } from '../../core/event.ts';
-import { formatUuid } from '../../core/identity.ts';
+import type { Event } from '../../core/formats/event.ts';
+import { formatUuid } from '../../core/formats/identity.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { event, openOn } from '../support/collector.ts';
 import { faultyLog, listen } from '../support/memory-log.ts';

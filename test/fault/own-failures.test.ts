@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
-import { batchRoot } from '../../core/batch-tree.ts';
-import { eventDigest } from '../../core/event.ts';
-import { EVENT_SCHEMA } from '../../core/event-schema.ts';
+import { SCHEMA_TEXTS } from '../../core/avro/schema-texts.ts';
+import { REASONS } from '../../core/base/reasons.ts';
+import { eventDigest } from '../../core/formats/event.ts';
+import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
 import { TOPICS } from '../../core/ports/log.ts';
-import { REASONS } from '../../core/reasons.ts';
-import { SCHEMA_TEXTS } from '../../core/schema-texts.ts';
+import { batchRoot } from '../../core/tree/batch-tree.ts';
 import { auditProblems, ChainOracle, readChain } from '../support/chain-oracle.ts';
 import { type CallFault, ChainerSim, NO_FAULT } from '../support/chainer-sim.ts';
 import { EVENT_SCHEMA_V2 } from '../support/event-v2.ts';

@@ -1,11 +1,11 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { type Block, decodeBlock, encodeBlock } from '../../core/block.ts';
-import { LineproofError } from '../../core/errors.ts';
-import { encodeEvidence } from '../../core/evidence.ts';
-import { frame, unframe } from '../../core/framing.ts';
-import { dedupKeyOfEvent } from '../../core/identity.ts';
-import { decodeLeaf, encodeLink, type Link } from '../../core/leaf.ts';
-import { LIMITS } from '../../core/limits.ts';
+import { frame, unframe } from '../../core/avro/framing.ts';
+import { LineproofError } from '../../core/base/errors.ts';
+import { LIMITS } from '../../core/base/limits.ts';
+import { type Block, decodeBlock, encodeBlock } from '../../core/formats/block.ts';
+import { encodeEvidence } from '../../core/formats/evidence.ts';
+import { dedupKeyOfEvent } from '../../core/formats/identity.ts';
+import { decodeLeaf, encodeLink, type Link } from '../../core/formats/leaf.ts';
 import { TOPICS } from '../../core/ports/log.ts';
 import { auditProblems, ChainOracle, readChain } from '../support/chain-oracle.ts';
 import { type CallFault, type CallName, ChainerSim, NO_FAULT } from '../support/chainer-sim.ts';

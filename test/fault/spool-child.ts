@@ -2,8 +2,8 @@
 import { cpSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Collector } from '../../collector/collector.ts';
-import { hasCode } from '../../core/errors.ts';
-import { formatUuid } from '../../core/identity.ts';
+import { hasCode } from '../../core/base/errors.ts';
+import { formatUuid } from '../../core/formats/identity.ts';
 import { event, openOn } from '../support/collector.ts';
 import { listen } from '../support/memory-log.ts';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Collector } from '../../collector/collector.ts';
-import { formatUuid } from '../../core/identity.ts';
+import { formatUuid } from '../../core/formats/identity.ts';
 import { event } from '../support/collector.ts';
 import { type Fault, faultyLog } from '../support/memory-log.ts';
 import { type ArchiveSays, openPipeline, type TestPipeline } from '../support/pipeline.ts';

@@ -1,8 +1,8 @@
 import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from '@jest/globals';
-import { toHex } from '../../core/bytes.ts';
-import type { Policy } from '../../core/policy.ts';
+import { toHex } from '../../core/base/bytes.ts';
+import type { Policy } from '../../core/policy/policy.ts';
 import { ChainTail, type ClusterService, onCluster, type TestCluster, until } from '../support/cluster.ts';
 import { linesFile, loadLines } from '../support/cluster-load.ts';
 import { describeOnStack, STACK_TIMEOUT_MS, type StackSettings, testStack } from '../support/stack.ts';

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { beforeAll, expect, test } from '@jest/globals';
 import { queryArchive } from '../../auditor/query.ts';
-import { decodeSignedBatch } from '../../core/batch.ts';
-import { toHex } from '../../core/bytes.ts';
-import { unframe } from '../../core/framing.ts';
+import { unframe } from '../../core/avro/framing.ts';
+import { toHex } from '../../core/base/bytes.ts';
+import { decodeSignedBatch } from '../../core/formats/batch.ts';
 import { type LogRecord, TOPICS } from '../../core/ports/log.ts';
 import { ChainTail, onCluster, type TestCluster, until } from '../support/cluster.ts';
 import { linesFile, loadLines, weave } from '../support/cluster-load.ts';

@@ -15,7 +15,7 @@ import {
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { S3Settings } from '../../adapters/s3-bucket.ts';
 import { checkObjectStore, openS3ObjectStore } from '../../adapters/s3-object-store.ts';
-import { utf8, utf8Text } from '../../core/bytes.ts';
+import { utf8, utf8Text } from '../../core/base/bytes.ts';
 import type { ObjectStore } from '../../core/ports/object-store.ts';
 import { codeOf } from '../contract/contract.ts';
 import { objectStoreContract } from '../contract/object-store-contract.ts';

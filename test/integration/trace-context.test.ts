@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { context, ROOT_CONTEXT, trace } from '@opentelemetry/api';
-import { decodeBlock } from '../../core/block.ts';
-import { toHex, utf8 } from '../../core/bytes.ts';
-import { unframe } from '../../core/framing.ts';
-import { decodeLeaf, type Seal } from '../../core/leaf.ts';
+import { unframe } from '../../core/avro/framing.ts';
+import { toHex, utf8 } from '../../core/base/bytes.ts';
+import { decodeBlock } from '../../core/formats/block.ts';
+import { decodeLeaf, type Seal } from '../../core/formats/leaf.ts';
 import { TOPICS } from '../../core/ports/log.ts';
 import { connectKafka } from '../../sdk/kafka.ts';
 import { createCollector, readKeyFile } from '../../sdk/lineproof.ts';

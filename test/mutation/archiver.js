@@ -8,20 +8,20 @@ export const ARCHIVED = [
   'archiver/shard-archiver.ts',
   'archiver/stored-tree.ts',
   'archiver/write-once.ts',
-  'core/archive-anchor.ts',
-  'core/chain-reader.ts',
+  'core/archive/archive-anchor.ts',
+  'core/chain/chain-reader.ts',
 ];
 
 /** Changes that no test can notice, since nothing changes: file, change, what stands in its line (of a statement that goes: in the line before), why. */
 export const ARCHIVER_EQUIVALENTS = [
   [
-    'core/archive-anchor.ts',
+    'core/archive/archive-anchor.ts',
     "!hasCode(error, 'FORMAT_INVALID') -> false",
     'throw error;',
     'a key that cannot be read is FORMAT_INVALID, and nothing else fails there',
   ],
   [
-    'core/archive-anchor.ts',
+    'core/archive/archive-anchor.ts',
     'without if (stored === undefined || note === undefined) return undefined;',
     'const [stored, note] =',
     'what is not there has no bytes, and what does not read is passed over',
@@ -31,7 +31,7 @@ export const ARCHIVER_EQUIVALENTS = [
     'stored === undefined || -> (nothing)',
     '|| note === undefined -> (nothing)',
   ].map((change) => [
-    'core/archive-anchor.ts',
+    'core/archive/archive-anchor.ts',
     change,
     'if (stored === undefined || note',
     'what is not there has no bytes, and what does not read is passed over',

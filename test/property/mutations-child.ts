@@ -1,6 +1,6 @@
 // Run by mutations.test.ts with little memory: prints one line of JSON per decoder.
-import { equal, toHex } from '../../core/bytes.ts';
-import { ERROR_TRAITS } from '../../core/errors.ts';
+import { equal, toHex } from '../../core/base/bytes.ts';
+import { ERROR_TRAITS } from '../../core/base/errors.ts';
 import { type HostileFormat, hostileFormats } from './hostile-formats.ts';
 import { mutate, seeded } from './mutate.ts';
 

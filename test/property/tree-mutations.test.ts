@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { concat, toBase64, utf8 } from '../../core/bytes.ts';
-import { formatTlogProof, parseTlogProof } from '../../core/tlog-proof.ts';
+import { concat, toBase64, utf8 } from '../../core/base/bytes.ts';
+import { formatTlogProof, parseTlogProof } from '../../core/formats/tlog-proof.ts';
 import { checkConsistency, checkInclusion } from '../../core/tree/proof.ts';
 import { decodeBundle, encodeBundle, entriesPath, parseTilePath, tilePath } from '../../core/tree/tile.ts';
 

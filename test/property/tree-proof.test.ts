@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { proveConsistency, proveInclusion, type ReadHash } from '../../core/build/proof.ts';
+import { proveConsistency, proveInclusion, type ReadHash } from '../../core/tree/build/proof.ts';
 import { EMPTY_FRONTIER, extendFrontier, frontierRoot } from '../../core/tree/frontier.ts';
 import { hashLeaves, nodeHash } from '../../core/tree/hash.ts';
 import { checkConsistency, checkInclusion } from '../../core/tree/proof.ts';

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { proveConsistency, proveInclusion, tileHashReader } from '../../core/build/proof.ts';
-import { EMPTY_TAIL, growTree, readTail, type TreeTail, tailFrontier } from '../../core/build/tile.ts';
-import { concat, equal, toHex, utf8 } from '../../core/bytes.ts';
+import { concat, equal, toHex, utf8 } from '../../core/base/bytes.ts';
+import { proveConsistency, proveInclusion, tileHashReader } from '../../core/tree/build/proof.ts';
+import { EMPTY_TAIL, growTree, readTail, type TreeTail, tailFrontier } from '../../core/tree/build/tile.ts';
 import { EMPTY_FRONTIER, extendFrontier, frontierRoot } from '../../core/tree/frontier.ts';
 import { GrowingTiles } from '../../core/tree/growing-tiles.ts';
 import { hashLeaves } from '../../core/tree/hash.ts';

@@ -1,5 +1,5 @@
 import { expect } from '@jest/globals';
-import type { Verdict } from '../../core/verdict.ts';
+import type { Verdict } from '../../auditor/verdict.ts';
 import { seeded } from '../property/mutate.ts';
 import { required } from './rich-archive.ts';
 

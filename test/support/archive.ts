@@ -1,12 +1,12 @@
 import { Archiver, type ArchiverOptions } from '../../archiver/archiver.ts';
-import type { AcceptedBlock } from '../../core/accept.ts';
-import { formatCheckpoint } from '../../core/checkpoint.ts';
-import { signNote } from '../../core/note.ts';
+import type { AcceptedBlock } from '../../core/acceptance/accept.ts';
+import type { LogState } from '../../core/acceptance/log-state.ts';
+import type { Sources } from '../../core/chain/governance-source.ts';
+import { formatCheckpoint } from '../../core/keys/checkpoint.ts';
+import { signNote } from '../../core/keys/note.ts';
 import { type Log, TOPICS } from '../../core/ports/log.ts';
 import type { ObjectStore } from '../../core/ports/object-store.ts';
 import type { Signer } from '../../core/ports/signer.ts';
-import type { Sources } from '../../core/sources.ts';
-import type { LogState } from '../../core/state.ts';
 import { MemoryLog, TestLogger, TestMetrics, testClock, testSources } from './memory.ts';
 import { makeWorld, START_MICROS, type TestMessage, type World } from './producer.ts';
 

@@ -1,10 +1,10 @@
 import { systemClock } from '../../adapters/system-clock.ts';
 import { type Collector, type CollectorOptions, openCollector } from '../../collector/collector.ts';
-import { toHex } from '../../core/bytes.ts';
-import type { Event } from '../../core/event.ts';
-import { EVENT_SCHEMA } from '../../core/event-schema.ts';
-import { idFromKey } from '../../core/identity.ts';
-import { keySigner } from '../../core/key.ts';
+import { toHex } from '../../core/base/bytes.ts';
+import type { Event } from '../../core/formats/event.ts';
+import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
+import { idFromKey } from '../../core/formats/identity.ts';
+import { keySigner } from '../../core/keys/key.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { memoryRegistry, noMetrics, quietLogger } from './memory-log.ts';
 

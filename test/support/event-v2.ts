@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import type { Event } from '../../core/event.ts';
-import { compileEventSchema, type EventSchema } from '../../core/event-schema.ts';
+import type { Event } from '../../core/formats/event.ts';
+import { compileEventSchema, type EventSchema } from '../../core/formats/event-schema.ts';
 
 /** An event of the later schema. */
 export interface EventV2 extends Omit<Event, 'type'> {

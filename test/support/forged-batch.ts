@@ -1,9 +1,9 @@
 import { sha256 } from '#crypto';
-import { decodeBatchHeader } from '../../core/batch.ts';
-import { eventDigest } from '../../core/event.ts';
-import type { EvidenceInput } from '../../core/evidence.ts';
-import type { Link } from '../../core/leaf.ts';
-import type { LogView } from '../../core/state.ts';
+import type { LogView } from '../../core/acceptance/log-state.ts';
+import { decodeBatchHeader } from '../../core/formats/batch.ts';
+import { eventDigest } from '../../core/formats/event.ts';
+import type { EvidenceInput } from '../../core/formats/evidence.ts';
+import type { Link } from '../../core/formats/leaf.ts';
 import { type Forgery, rechain } from './forged-block.ts';
 import type { TestMessage } from './producer.ts';
 import { required } from './rich-archive.ts';

@@ -1,12 +1,12 @@
 import { sha256 } from '#crypto';
 import { order } from '../../chainer/order.ts';
-import { encodeBlock } from '../../core/block.ts';
-import { preAuthentication } from '../../core/dsse.ts';
-import { type EvidenceInput, encodeEvidence } from '../../core/evidence.ts';
-import { frame } from '../../core/framing.ts';
-import { decodeLeaf, encodeLink, encodeSeal, type Link, type Seal } from '../../core/leaf.ts';
+import type { LogView } from '../../core/acceptance/log-state.ts';
+import { frame } from '../../core/avro/framing.ts';
+import { encodeBlock } from '../../core/formats/block.ts';
+import { type EvidenceInput, encodeEvidence } from '../../core/formats/evidence.ts';
+import { decodeLeaf, encodeLink, encodeSeal, type Link, type Seal } from '../../core/formats/leaf.ts';
+import { preAuthentication } from '../../core/keys/dsse.ts';
 import type { Signer } from '../../core/ports/signer.ts';
-import type { LogView } from '../../core/state.ts';
 import { extendFrontier, frontierRoot } from '../../core/tree/frontier.ts';
 import { leafHash } from '../../core/tree/hash.ts';
 import { BLOCK_SCHEMA_ID, type BlockOptions, type World } from './producer.ts';

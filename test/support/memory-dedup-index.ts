@@ -1,4 +1,4 @@
-import { LineproofError } from '../../core/errors.ts';
+import { LineproofError } from '../../core/base/errors.ts';
 import type { DedupEntry, DedupHit, DedupIndex, Watermark, WindowAnswer, WindowCall } from '../../core/ports/dedup-index.ts';
 
 interface Shelf {

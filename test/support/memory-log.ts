@@ -1,4 +1,4 @@
-import { LineproofError } from '../../core/errors.ts';
+import { LineproofError } from '../../core/base/errors.ts';
 import type { Appended, Log, LogBounds, LogRecord, NewRecord } from '../../core/ports/log.ts';
 import type { Logger } from '../../core/ports/logger.ts';
 import type { Metrics } from '../../core/ports/metrics.ts';

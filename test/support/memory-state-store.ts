@@ -1,4 +1,4 @@
-import { compare, utf8 } from '../../core/bytes.ts';
+import { compare, utf8 } from '../../core/base/bytes.ts';
 import type { StateChange, StateStore } from '../../core/ports/state-store.ts';
 
 /** A process's own memory, in memory, with copies of it to be set back to. */

@@ -1,12 +1,12 @@
 import { sha256 } from '#crypto';
-import { toHex } from '../../core/bytes.ts';
+import { toHex } from '../../core/base/bytes.ts';
+import { Sources } from '../../core/chain/governance-source.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import { type Appended, type Log, type LogBounds, type LogRecord, type NewRecord, type ReadOptions, TOPICS } from '../../core/ports/log.ts';
 import type { Logger } from '../../core/ports/logger.ts';
 import type { Metrics } from '../../core/ports/metrics.ts';
 import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../../core/ports/object-store.ts';
 import type { SchemaRegistry } from '../../core/ports/schema-registry.ts';
-import { Sources } from '../../core/sources.ts';
 import { START_MICROS, type World } from './producer.ts';
 
 /** A clock that stands still but for its sleepers: a sleep takes no time and gives way to others. */

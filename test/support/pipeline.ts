@@ -2,13 +2,13 @@ import { join } from 'node:path';
 import { openFolderObjectStore } from '../../adapters/folder-object-store.ts';
 import { systemClock } from '../../adapters/system-clock.ts';
 import { queryArchive } from '../../auditor/query.ts';
+import type { Verdict } from '../../auditor/verdict.ts';
 import { verifyArchive } from '../../auditor/verify.ts';
 import { EmbeddedPipeline } from '../../cli/embedded.ts';
 import { loadSettings } from '../../cli/settings.ts';
 import { type Collector, type CollectorOptions, openCollector } from '../../collector/collector.ts';
-import { EVENT_SCHEMA } from '../../core/event-schema.ts';
-import { parseVerifierKey } from '../../core/key.ts';
-import type { Verdict } from '../../core/verdict.ts';
+import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
+import { parseVerifierKey } from '../../core/keys/key.ts';
 import { noMetrics, quietLogger } from './memory-log.ts';
 
 /** What the archive of a data folder says in the end. */

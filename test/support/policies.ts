@@ -1,9 +1,9 @@
-import { utf8 } from '../../core/bytes.ts';
-import { encodeEnvelope, signEnvelope } from '../../core/dsse.ts';
-import { EVENT_SCHEMA } from '../../core/event-schema.ts';
-import { canonicalJson } from '../../core/jcs.ts';
-import { keySigner } from '../../core/key.ts';
-import { newPolicy, type Policy } from '../../core/policy.ts';
+import { utf8 } from '../../core/base/bytes.ts';
+import { canonicalJson } from '../../core/base/jcs.ts';
+import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
+import { encodeEnvelope, signEnvelope } from '../../core/keys/dsse.ts';
+import { keySigner } from '../../core/keys/key.ts';
+import { newPolicy, type Policy } from '../../core/policy/policy.ts';
 import type { Signer } from '../../core/ports/signer.ts';
 
 /** A signer whose seed is this byte 32 times. */

@@ -1,20 +1,20 @@
 import { sha256 } from '#crypto';
 import { buildBlock } from '../../chainer/block-builder.ts';
 import { type Intake, type Known, order } from '../../chainer/order.ts';
-import type { AcceptContext, AcceptedBlock } from '../../core/accept.ts';
-import { type BatchHeader, encodeBatchHeader, encodeSignedBatch } from '../../core/batch.ts';
-import { type BatchRules, checkMessage } from '../../core/batch-check.ts';
-import { batchRoot } from '../../core/batch-tree.ts';
-import { utf8 } from '../../core/bytes.ts';
-import { encodeEnvelope, preAuthentication, signEnvelope } from '../../core/dsse.ts';
-import { type Event, eventDigest } from '../../core/event.ts';
-import { EVENT_SCHEMA, type EventSchema } from '../../core/event-schema.ts';
-import { frame } from '../../core/framing.ts';
-import { keySigner } from '../../core/key.ts';
-import { encodePolicy, newPolicy, type Policy } from '../../core/policy.ts';
-import { openPolicies, type PolicyHistory, type PolicyInForce } from '../../core/policy-history.ts';
+import type { AcceptContext, AcceptedBlock } from '../../core/acceptance/accept.ts';
+import { type BatchRules, checkMessage } from '../../core/acceptance/batch-check.ts';
+import { genesis, LogState, type LogView } from '../../core/acceptance/log-state.ts';
+import { frame } from '../../core/avro/framing.ts';
+import { utf8 } from '../../core/base/bytes.ts';
+import { type BatchHeader, encodeBatchHeader, encodeSignedBatch } from '../../core/formats/batch.ts';
+import { type Event, eventDigest } from '../../core/formats/event.ts';
+import { EVENT_SCHEMA, type EventSchema } from '../../core/formats/event-schema.ts';
+import { encodeEnvelope, preAuthentication, signEnvelope } from '../../core/keys/dsse.ts';
+import { keySigner } from '../../core/keys/key.ts';
+import { encodePolicy, newPolicy, type Policy } from '../../core/policy/policy.ts';
+import { openPolicies, type PolicyHistory, type PolicyInForce } from '../../core/policy/policy-history.ts';
 import type { Signer } from '../../core/ports/signer.ts';
-import { genesis, LogState, type LogView } from '../../core/state.ts';
+import { batchRoot } from '../../core/tree/batch-tree.ts';
 
 /** Registry ids that the worlds of these tests use. */
 export const BATCH_SCHEMA_ID = 7;

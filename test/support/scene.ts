@@ -1,6 +1,6 @@
+import type { Finding, Verdict } from '../../auditor/verdict.ts';
 import { verifyArchive } from '../../auditor/verify.ts';
-import { parseVerifierKey } from '../../core/key.ts';
-import type { Finding, Verdict } from '../../core/verdict.ts';
+import { parseVerifierKey } from '../../core/keys/key.ts';
 import { ForgedArchive, type SegmentForgery } from './forged-archive.ts';
 import type { Forgery } from './forged-block.ts';
 import { type BlockOptions, START_MICROS, type TestLane, type TestMessage, type World } from './producer.ts';

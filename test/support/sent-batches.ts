@@ -1,11 +1,11 @@
 import { expect } from '@jest/globals';
 import { sha256 } from '#crypto';
-import { type BatchHeader, decodeBatchHeader, decodeSignedBatch, type SignedBatch } from '../../core/batch.ts';
-import { batchRoot } from '../../core/batch-tree.ts';
-import { toHex } from '../../core/bytes.ts';
-import { eventDigest } from '../../core/event.ts';
-import { EVENT_SCHEMA } from '../../core/event-schema.ts';
-import { unframe } from '../../core/framing.ts';
+import { unframe } from '../../core/avro/framing.ts';
+import { toHex } from '../../core/base/bytes.ts';
+import { type BatchHeader, decodeBatchHeader, decodeSignedBatch, type SignedBatch } from '../../core/formats/batch.ts';
+import { eventDigest } from '../../core/formats/event.ts';
+import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
+import { batchRoot } from '../../core/tree/batch-tree.ts';
 import type { MemoryLog } from './memory-log.ts';
 
 /** A batch as the log took it. */

@@ -1,4 +1,4 @@
-import { LineproofError } from '../../core/errors.ts';
+import { LineproofError } from '../../core/base/errors.ts';
 import type { Appended, Log, LogBounds, LogRecord, NewRecord, ReadOptions } from '../../core/ports/log.ts';
 
 /** A record with its place in the order of everything that the log ever took, whatever the topic. */

@@ -1,7 +1,7 @@
-import { equal } from '../../core/bytes.ts';
-import { parseCheckpoint } from '../../core/checkpoint.ts';
-import { parseVerifierKey } from '../../core/key.ts';
-import { openNote } from '../../core/note.ts';
+import { equal } from '../../core/base/bytes.ts';
+import { parseCheckpoint } from '../../core/keys/checkpoint.ts';
+import { parseVerifierKey } from '../../core/keys/key.ts';
+import { openNote } from '../../core/keys/note.ts';
 import type { Signer } from '../../core/ports/signer.ts';
 import { EMPTY_FRONTIER, extendFrontier, frontierRoot } from '../../core/tree/frontier.ts';
 import { leafHash } from '../../core/tree/hash.ts';

@@ -1,10 +1,10 @@
 import { expect, test } from '@jest/globals';
 import { SegmentCounts } from '../../../archiver/segment-counts.ts';
 import { keyText } from '../../../chainer/order.ts';
-import { eventDigest } from '../../../core/event.ts';
-import { dedupKeyOfEvent } from '../../../core/identity.ts';
+import type { LogState } from '../../../core/acceptance/log-state.ts';
+import { eventDigest } from '../../../core/formats/event.ts';
+import { dedupKeyOfEvent } from '../../../core/formats/identity.ts';
 import type { DedupHit } from '../../../core/ports/dedup-index.ts';
-import type { LogState } from '../../../core/state.ts';
 import { type BlockOptions, makeWorld, START_MICROS, testId, testSigner, type World } from '../../support/producer.ts';
 
 const SECOND = 1_000_000;

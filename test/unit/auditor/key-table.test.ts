@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { sha256 } from '#crypto';
 import { KeyTable } from '../../../auditor/key-table.ts';
-import { utf8 } from '../../../core/bytes.ts';
+import { utf8 } from '../../../core/base/bytes.ts';
 
 const key = (word: string | number): Uint8Array => sha256(utf8(String(word))).slice(0, 16);
 

@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { Findings } from '../../../auditor/findings.ts';
 import { TreeAudit } from '../../../auditor/tree-audit.ts';
-import { EMPTY_TAIL, growTree } from '../../../core/build/tile.ts';
-import { fromHex, toHex, utf8 } from '../../../core/bytes.ts';
+import { fromHex, toHex, utf8 } from '../../../core/base/bytes.ts';
 import type { StoredObject } from '../../../core/ports/object-store.ts';
+import { EMPTY_TAIL, growTree } from '../../../core/tree/build/tile.ts';
 import { decodeBundle, encodeBundle } from '../../../core/tree/tile.ts';
 
 /** Past 65,536 leaves the tree has a full tile of level 1 and a partial one of level 2. */

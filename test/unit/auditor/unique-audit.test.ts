@@ -2,8 +2,8 @@ import { expect, test } from '@jest/globals';
 import { sha256 } from '#crypto';
 import { Findings } from '../../../auditor/findings.ts';
 import { UniqueAudit } from '../../../auditor/unique-audit.ts';
-import { utf8 } from '../../../core/bytes.ts';
-import type { Receipt } from '../../../core/evidence.ts';
+import { utf8 } from '../../../core/base/bytes.ts';
+import type { Receipt } from '../../../core/formats/evidence.ts';
 
 const EVENTS = 5000;
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { Findings } from '../../../auditor/findings.ts';
+import { type Finding, PROPERTIES, type Property, type PropertyVerdict, type Verdict } from '../../../auditor/verdict.ts';
 import { verdictText } from '../../../auditor/verdict-text.ts';
-import { type Finding, PROPERTIES, type Property, type PropertyVerdict, type Verdict } from '../../../core/verdict.ts';
 
 function verdictOf(
   results: Partial<Record<Property, Partial<PropertyVerdict>>>,

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { blockTraces } from '../../../chainer/block-traces.ts';
 import type { Intake } from '../../../chainer/order.ts';
-import { formatTraceparent, type Traceparent } from '../../../core/traceparent.ts';
+import { formatTraceparent, type Traceparent } from '../../../core/base/traceparent.ts';
 
 const NOTHING = new Uint8Array(0);
 

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { LocalState } from '../../../chainer/local-state.ts';
-import { openSegment } from '../../../core/segment.ts';
-import { genesis, type LogDelta } from '../../../core/state.ts';
+import { genesis, type LogDelta } from '../../../core/acceptance/log-state.ts';
+import { openSegment } from '../../../core/acceptance/segment-rule.ts';
 import { MemoryStateStore } from '../../support/memory-state-store.ts';
 
 const HASH = new Uint8Array(32);

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { chainEnd } from '../../../cli/chain-end.ts';
+import type { LogState } from '../../../core/acceptance/log-state.ts';
 import { TOPICS } from '../../../core/ports/log.ts';
-import type { LogState } from '../../../core/state.ts';
 import { MemoryLog } from '../../support/memory.ts';
 import { makeWorld, START_MICROS, type TestLane, type World } from '../../support/producer.ts';
 

@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { fromHex, toHex } from '../../../core/bytes.ts';
-import type { EventTrace } from '../../../core/event.ts';
-import { EVENT_SCHEMA } from '../../../core/event-schema.ts';
-import { parseTraceparent } from '../../../core/traceparent.ts';
+import { fromHex, toHex } from '../../../core/base/bytes.ts';
+import { parseTraceparent } from '../../../core/base/traceparent.ts';
+import type { EventTrace } from '../../../core/formats/event.ts';
+import { EVENT_SCHEMA } from '../../../core/formats/event-schema.ts';
 import { event, openOn } from '../../support/collector.ts';
 import { faultyLog, MemoryLog } from '../../support/memory-log.ts';
 

@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { toHex } from '../../../core/bytes.ts';
+import { toHex } from '../../../core/base/bytes.ts';
 import { event, idsOf, openOn } from '../../support/collector.ts';
 import { type Fault, faultyLog, MemoryLog } from '../../support/memory-log.ts';
 import { idsIn, sentTo } from '../../support/sent-batches.ts';

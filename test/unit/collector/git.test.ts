@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { sha256 } from '#crypto';
 import { type CursorStore, collectGit, type GitCollection } from '../../../collector/git.ts';
-import { toHex, utf8 } from '../../../core/bytes.ts';
-import type { Event } from '../../../core/event.ts';
-import { EVENT_SCHEMA } from '../../../core/event-schema.ts';
+import { toHex, utf8 } from '../../../core/base/bytes.ts';
+import type { Event } from '../../../core/formats/event.ts';
+import { EVENT_SCHEMA } from '../../../core/formats/event-schema.ts';
 
 let folder: string;
 let events: Event[];

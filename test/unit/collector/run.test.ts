@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { globMatcher, runCommand } from '../../../collector/run.ts';
-import type { Event } from '../../../core/event.ts';
-import { EVENT_SCHEMA } from '../../../core/event-schema.ts';
+import type { Event } from '../../../core/formats/event.ts';
+import { EVENT_SCHEMA } from '../../../core/formats/event-schema.ts';
 
 let folder: string;
 let events: Event[];

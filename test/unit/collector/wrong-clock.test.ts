@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { systemClock } from '../../../adapters/system-clock.ts';
 import { LogClock } from '../../../collector/log-clock.ts';
-import { EVENT_SCHEMA } from '../../../core/event-schema.ts';
+import { EVENT_SCHEMA } from '../../../core/formats/event-schema.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import { event, openOn } from '../../support/collector.ts';

@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { expect, test } from '@jest/globals';
 import { document, namedRows } from './table.ts';
@@ -16,7 +17,9 @@ interface Rule {
 const { forbidden } = createRequire(import.meta.url)('../../../.dependency-cruiser.cjs') as { readonly forbidden: readonly Rule[] };
 const text = document('docs/architecture.md');
 const rows = namedRows(text);
-const folders = [...rows.keys()];
+const folders = [...rows.keys()].filter((name) => !/^core\/./.test(name));
+/** The floors of core, lowest first. */
+const floors = [...rows.keys()].filter((name) => /^core\/./.test(name));
 
 /** Whether `rule` forbids a file of `from` to import a file of `to`, both folders of the repository. */
 function forbids(rule: Rule, from: string, to: string): boolean {
@@ -31,6 +34,19 @@ test.each(folders)('the import table says of %s what the rules say', (from) => {
   const allowed = folders.filter((to) => to !== from && !forbidden.some((rule) => forbids(rule, from, to))).map((to) => to.slice(0, -1));
   const stated = rows.get(from)?.[2] ?? '';
   expect((stated === '–' ? [] : stated.split(', ')).toSorted()).toEqual(allowed.toSorted());
+});
+
+test('the table of floors is in the order that the rules enforce', () => {
+  for (const [i, floor] of floors.entries())
+    for (const [k, other] of floors.entries())
+      if (i !== k) expect([floor, other, forbidden.some((rule) => forbids(rule, floor, other))]).toEqual([floor, other, k > i]);
+});
+
+test('every folder of core is a floor, and says in a README what lives there', () => {
+  const root = new URL('../../../', import.meta.url);
+  const found = readdirSync(new URL('core/', root), { withFileTypes: true });
+  expect(found.map(({ name }) => `core/${name}/`).toSorted()).toEqual(floors.toSorted());
+  for (const floor of floors) expect(existsSync(new URL(`${floor}README.md`, root))).toBe(true);
 });
 
 test('docs/architecture.md names every import rule', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { ERROR_TRAITS } from '../../../core/errors.ts';
+import { ERROR_TRAITS } from '../../../core/base/errors.ts';
 import { document, namedRows } from './table.ts';
 
 const rows = namedRows(document('docs/errors.md'));

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { METRICS } from '../../../core/metric-names.ts';
+import { METRICS } from '../../../core/base/metric-names.ts';
 import { document, namedRows } from './table.ts';
 
 const rows = namedRows(document('docs/metrics.md'));

@@ -1,11 +1,11 @@
 import { createRequire } from 'node:module';
 import { describe, expect, test } from '@jest/globals';
-import { archivedEventSchema, decodeArchivedEvent, encodeArchivedEvent } from '../../../core/archived-event.ts';
 import { compileSchema } from '../../../core/avro/schema.ts';
-import { toHex } from '../../../core/bytes.ts';
-import { type Event, eventDigest } from '../../../core/event.ts';
-import { compileEventSchema, EVENT_SCHEMA } from '../../../core/event-schema.ts';
-import { SCHEMA_TEXTS } from '../../../core/schema-texts.ts';
+import { SCHEMA_TEXTS } from '../../../core/avro/schema-texts.ts';
+import { toHex } from '../../../core/base/bytes.ts';
+import { archivedEventSchema, decodeArchivedEvent, encodeArchivedEvent } from '../../../core/formats/archived-event.ts';
+import { type Event, eventDigest } from '../../../core/formats/event.ts';
+import { compileEventSchema, EVENT_SCHEMA } from '../../../core/formats/event-schema.ts';
 import { EVENT_SCHEMA_V2, type EventV2 } from '../../support/event-v2.ts';
 
 interface AvscType {

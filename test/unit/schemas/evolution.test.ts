@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { SCHEMA_TEXTS } from '../../../core/schema-texts.ts';
+import { SCHEMA_TEXTS } from '../../../core/avro/schema-texts.ts';
 import { evolutionFaults } from '../../../schemas/evolution.ts';
 import { EVENT_SCHEMA_V2 } from '../../support/event-v2.ts';
 

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { context, ROOT_CONTEXT, trace } from '@opentelemetry/api';
-import { toHex } from '../../../core/bytes.ts';
-import type { Event } from '../../../core/event.ts';
-import { EVENT_SCHEMA } from '../../../core/event-schema.ts';
+import { toHex } from '../../../core/base/bytes.ts';
+import type { Event } from '../../../core/formats/event.ts';
+import { EVENT_SCHEMA } from '../../../core/formats/event-schema.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import { buildEvent } from '../../../sdk/event-builder.ts';
 import {

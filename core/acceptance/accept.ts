@@ -1,0 +1,361 @@
+import { sha256, verifyEd25519 } from '#crypto';
+import { unframe } from '../avro/framing.ts';
+import { equal, toHex } from '../base/bytes.ts';
+import { REASONS } from '../base/reasons.ts';
+import type { BatchHeader } from '../formats/batch.ts';
+import { type Block, decodeBlock } from '../formats/block.ts';
+import { isEventDigest } from '../formats/event.ts';
+import type { EventHead, EventSchema } from '../formats/event-schema.ts';
+import { decodeEvidence, type EvidenceInput } from '../formats/evidence.ts';
+import { decodeLeaf, type Link, MARKS, type Seal } from '../formats/leaf.ts';
+import { preAuthentication } from '../keys/dsse.ts';
+import type { PolicyHistory, PolicyInForce } from '../policy/policy-history.ts';
+import { batchRoot } from '../tree/batch-tree.ts';
+import { extendFrontier, frontierRoot } from '../tree/frontier.ts';
+import { leafHash } from '../tree/hash.ts';
+import { type BatchProof, type BatchRules, checkHeader, judgeEvent, type ProvenHeader } from './batch-check.ts';
+import { judgeLane } from './lane.ts';
+import { type Head, type Lane, type LogDelta, type LogHead, type LogView, laneKey } from './log-state.ts';
+
+const ZEROS = new Uint8Array(32);
+/** The format level that this code understands (docs/formats.md §6). */
+export const FORMAT_LEVEL = 1;
+
+/** The rule of docs/formats.md §3 that a refused block broke. Refusal decides that the block is ignored, nothing more. */
+export type AcceptanceRule =
+  | 'BLOCK_FORMAT'
+  | 'SEAL_FORMAT'
+  | 'FINAL'
+  | 'ORIGIN'
+  | 'FIRST_INDEX'
+  | 'PREVIOUS_SEAL'
+  | 'POLICY'
+  | 'POLICY_FORMAT'
+  | 'CHAINER_KEY'
+  | 'CHAINER_SIGNATURE'
+  | 'INPUT_FROM'
+  | 'LINK_COUNT'
+  | 'ACCEPTED_AT'
+  | 'EVIDENCE_HASH'
+  | 'EVIDENCE_FORMAT'
+  | 'EVIDENCE_OFFSETS'
+  | 'EVIDENCE_TIME'
+  | 'BATCH'
+  | 'LANE'
+  | 'LINK_FORMAT'
+  | 'LINK_BATCH'
+  | 'LINK_ORDER'
+  | 'LINK_MARKS'
+  | 'LINK_TIME'
+  | 'LINK_STREAM'
+  | 'LINK_INDEX'
+  | 'LINK_PREVIOUS'
+  | 'EVENT_DIGEST'
+  | 'EVENT'
+  | 'POSITIONS'
+  | 'BATCH_ROOT'
+  | 'ROOT';
+
+/** Everything that acceptance may look at beside the state: the policies and the event schemas that are known. */
+export interface AcceptContext {
+  readonly policies: PolicyHistory;
+  eventSchema(hex: string): EventSchema | undefined;
+}
+
+/** An accepted block, taken apart once for whoever works on with it. */
+export interface AcceptedBlock {
+  readonly kind: 'accepted';
+  readonly block: Block;
+  readonly seal: Seal;
+  readonly links: readonly Link[];
+  /** Leading fields of the links' events. */
+  readonly heads: readonly EventHead[];
+  /** Headers of the ACCEPTED batches, by input offset. */
+  readonly headers: ReadonlyMap<number, BatchHeader>;
+  /** Leaf hashes of the links and, last, of the seal. */
+  readonly leafHashes: readonly Uint8Array[];
+  readonly inputs: readonly EvidenceInput[];
+  readonly delta: LogDelta;
+}
+
+export type Acceptance =
+  | AcceptedBlock
+  | { readonly kind: 'refused'; readonly rule: AcceptanceRule }
+  /** The named policy or schema is not known (yet): the reader waits for it and never skips. */
+  | { readonly kind: 'wait'; readonly missing: 'policy' | 'schema'; readonly digest: string }
+  /** Signed by a chainer key, yet in a format that this reader does not know: the reader stops. */
+  | { readonly kind: 'stop'; readonly rule: AcceptanceRule };
+
+/** Thrown by the steps below, caught in {@link accept}: never leaves this file. */
+class Refusal {
+  readonly rule: AcceptanceRule;
+  constructor(rule: AcceptanceRule) {
+    this.rule = rule;
+  }
+}
+
+class Wait {
+  readonly missing: 'policy' | 'schema';
+  readonly digest: string;
+  constructor(missing: 'policy' | 'schema', digest: string) {
+    this.missing = missing;
+    this.digest = digest;
+  }
+}
+
+/**
+ * The acceptance function: whether the Kafka value `value` is the block that follows `view`, and what it changes.
+ * A pure function of state and block: every reader of the chain decides the same way (docs/formats.md §3).
+ */
+export function accept(view: LogView, value: Uint8Array, context: AcceptContext): Acceptance {
+  let block: Block;
+  try {
+    block = decodeBlock(unframe(value).payload);
+  } catch {
+    return { kind: 'refused', rule: 'BLOCK_FORMAT' };
+  }
+  try {
+    return judgeBlock(view, block, context);
+  } catch (error) {
+    if (error instanceof Wait) return { kind: 'wait', missing: error.missing, digest: error.digest };
+    if (!(error instanceof Refusal)) throw error;
+    return { kind: isForeign(error.rule, view, block, context) ? 'stop' : 'refused', rule: error.rule };
+  }
+}
+
+function judgeBlock(view: LogView, block: Block, context: AcceptContext): AcceptedBlock {
+  const { head } = view;
+  const seal = decoded('SEAL_FORMAT', () => decodeSeal(block.seal));
+  checkPlace(head, seal);
+  const policy = policyOf(head, seal, context);
+  checkChainer(block, seal, policy);
+  must('POLICY_FORMAT', policy.policy.formatLevel <= FORMAT_LEVEL);
+  checkInputStart(head, seal, policy);
+  must('LINK_COUNT', seal.links === block.links.length);
+  must('ACCEPTED_AT', seal.acceptedAt >= head.acceptedAt || policy.hex !== head.policy);
+  must('EVIDENCE_HASH', equal(sha256(block.evidence), seal.evidence));
+  const inputs = decoded('EVIDENCE_FORMAT', () => decodeEvidence(block.evidence));
+  const appendedAt = checkOffsets(head, seal, inputs);
+  const rules: BatchRules = {
+    origin: head.origin,
+    shard: head.shard,
+    shards: head.shards,
+    policy,
+    eventSchema: (hex) => context.eventSchema(hex),
+  };
+  const { batches, lanes } = checkBatches(view, seal, inputs, rules);
+  const hashes = block.links.map(leafHash);
+  const linked = extendFrontier(head.frontier, hashes);
+  // Before any link is decoded: what nobody signed must not pass for a format that this reader does not know.
+  must('ROOT', equal(frontierRoot(linked), seal.root));
+  const { links, heads, streams } = checkLinks(view, block, hashes, seal, batches, rules);
+  for (const batch of batches.values()) checkBatchRoot(batch);
+  const sealHash = leafHash(block.seal);
+  const next: LogHead = {
+    ...head,
+    size: head.size + hashes.length + 1,
+    frontier: extendFrontier(linked, [sealHash]),
+    seal: sealHash,
+    inputGeneration: seal.inputGeneration,
+    inputTo: seal.inputTo,
+    appendedAt,
+    acceptedAt: seal.acceptedAt,
+    policy: policy.hex,
+    final: seal.final,
+  };
+  const delta: LogDelta = { head: next, streams, lanes, lanesFrom: appendedAt - policy.policy.laneRetentionMs * 1000 };
+  const headers = new Map([...batches].map(([offset, { header }]) => [offset, header] as const));
+  return { kind: 'accepted', block, seal, links, heads, headers, leafHashes: [...hashes, sealHash], inputs, delta };
+}
+
+function must(rule: AcceptanceRule, holds: boolean): void {
+  if (!holds) throw new Refusal(rule);
+}
+
+function decoded<T>(rule: AcceptanceRule, decode: () => T): T {
+  try {
+    return decode();
+  } catch {
+    throw new Refusal(rule);
+  }
+}
+
+function decodeSeal(bytes: Uint8Array): Seal {
+  const leaf = decodeLeaf(bytes);
+  if (leaf.kind !== 'seal') throw new Refusal('SEAL_FORMAT');
+  return leaf;
+}
+
+function checkPlace(head: LogHead, seal: Seal): void {
+  must('FINAL', !head.final);
+  must('ORIGIN', seal.origin === `${head.origin}/${head.shard}`);
+  must('FIRST_INDEX', seal.firstIndex === head.size);
+  must('PREVIOUS_SEAL', equal(seal.previous, head.seal));
+}
+
+/** The policy that the seal names, which must be the state's or descend from it. */
+function policyOf(head: LogHead, seal: Seal, context: AcceptContext): PolicyInForce {
+  const hex = toHex(seal.policy);
+  const policy = context.policies.byDigest(hex);
+  if (policy === undefined) throw new Wait('policy', hex);
+  must('POLICY', head.policy === null || head.policy === hex || context.policies.descends(hex, head.policy));
+  must('POLICY', policy.policy.origin === head.origin && policy.policy.shards === head.shards);
+  return policy;
+}
+
+function checkChainer(block: Block, seal: Seal, policy: PolicyInForce): void {
+  const chainer = policy.chainer(seal.chainer, block.keyId);
+  must('CHAINER_KEY', chainer?.active === true);
+  must('CHAINER_SIGNATURE', chainer !== undefined && verifyEd25519(chainer.key, preAuthentication('block', block.seal), block.signature));
+}
+
+/** Offsets go on where the last block ended, or start where the policy says that a new generation of the input topic does. */
+function checkInputStart(head: LogHead, seal: Seal, policy: PolicyInForce): void {
+  const { generation, firstOffsets } = policy.policy.inputGeneration;
+  const goesOn = seal.inputGeneration === head.inputGeneration;
+  // Generations never fall from one policy to the next: another one is a later one.
+  must('INPUT_FROM', goesOn || seal.inputGeneration === generation);
+  must('INPUT_FROM', seal.inputFrom === (goesOn ? head.inputTo : firstOffsets[head.shard]));
+}
+
+/** The evidence covers inputFrom to inputTo without a hole, in the order of `appendedAt`; the last of these times. */
+function checkOffsets(head: LogHead, seal: Seal, inputs: readonly EvidenceInput[]): number {
+  let offset = seal.inputFrom;
+  let { appendedAt } = head;
+  for (const input of inputs) {
+    must('EVIDENCE_TIME', input.appendedAt >= appendedAt);
+    appendedAt = input.appendedAt;
+    offset += input.span;
+  }
+  must('EVIDENCE_OFFSETS', offset === seal.inputTo);
+  return appendedAt;
+}
+
+/** An ACCEPTED batch while its links and receipts are put back into their positions. */
+interface OpenBatch extends ProvenHeader {
+  readonly digests: (Uint8Array | undefined)[];
+  /** What the batch's first link is marked with. */
+  readonly marks: number;
+  linked: boolean;
+}
+
+function checkBatches(
+  view: LogView,
+  seal: Seal,
+  inputs: readonly EvidenceInput[],
+  rules: BatchRules,
+): { batches: Map<number, OpenBatch>; lanes: Map<string, Lane> } {
+  const batches = new Map<number, OpenBatch>();
+  const lanes = new Map<string, Lane>();
+  let offset = seal.inputFrom;
+  for (const input of inputs) {
+    if (input.outcome === 'ACCEPTED' && input.batch !== null) batches.set(offset, openBatch(view, lanes, input, input.batch, rules));
+    offset += input.span;
+  }
+  return { batches, lanes };
+}
+
+/** Verifies an ACCEPTED batch, moves its lane, and places its receipts. */
+function openBatch(view: LogView, lanes: Map<string, Lane>, input: EvidenceInput, proof: BatchProof, rules: BatchRules): OpenBatch {
+  const check = checkHeader(proof, rules);
+  if (check.kind === 'hold') throw new Wait('schema', check.schema);
+  if (check.kind === 'rejected') throw new Refusal('BATCH');
+  const { header } = check.proven;
+  const key = laneKey(header.producer, header.epoch);
+  const step = { number: header.number, previous: header.previous, hash: sha256(proof.header), appendedAt: input.appendedAt };
+  const outcome = judgeLane(lanes.get(key) ?? view.lane(key), step, rules.policy.policy.laneRetentionMs * 1000);
+  must('LANE', outcome === 'NEXT' || outcome === 'GAP');
+  // Taken out first: the map stays in the order of `appendedAt`, in which the state forgets.
+  lanes.delete(key);
+  lanes.set(key, { number: header.number + 1, hash: step.hash, appendedAt: input.appendedAt });
+  const digests = Array.from<Uint8Array | undefined>({ length: header.count });
+  const batch: OpenBatch = { ...check.proven, digests, marks: outcome === 'GAP' ? MARKS.gapBefore : 0, linked: false };
+  for (const receipt of input.receipts) place(batch, receipt.position, receipt.digest);
+  return batch;
+}
+
+function place(batch: OpenBatch, position: number, digest: Uint8Array): void {
+  must('POSITIONS', position >= 0 && position < batch.digests.length && batch.digests[position] === undefined);
+  batch.digests[position] = digest;
+}
+
+function checkBatchRoot(batch: OpenBatch): void {
+  const digests = batch.digests.filter((digest) => digest !== undefined);
+  must('POSITIONS', digests.length === batch.header.count);
+  must('BATCH_ROOT', equal(batchRoot(digests), batch.header.root));
+}
+
+interface CheckedLinks {
+  readonly links: Link[];
+  readonly heads: EventHead[];
+  readonly streams: Map<string, Head>;
+}
+
+function checkLinks(
+  view: LogView,
+  block: Block,
+  hashes: readonly Uint8Array[],
+  seal: Seal,
+  batches: ReadonlyMap<number, OpenBatch>,
+  rules: BatchRules,
+): CheckedLinks {
+  const checked: CheckedLinks = { links: [], heads: [], streams: new Map() };
+  let before: Link | undefined;
+  for (const [i, bytes] of block.links.entries()) {
+    const link = decoded('LINK_FORMAT', () => decodeLink(bytes));
+    const batch = batches.get(link.inputOffset);
+    if (batch === undefined) throw new Refusal('LINK_BATCH');
+    must(
+      'LINK_ORDER',
+      before === undefined ||
+        before.inputOffset < link.inputOffset ||
+        (before.inputOffset === link.inputOffset && before.position < link.position),
+    );
+    must('LINK_TIME', link.acceptedAt === seal.acceptedAt);
+    must('LINK_MARKS', link.marks === (batch.linked ? 0 : batch.marks));
+    batch.linked = true;
+    checked.heads.push(checkEvent(link, block.events[i] as Uint8Array, batch, rules));
+    place(batch, link.position, link.event);
+    extendStream(checked.streams, view, link, { index: link.index, hash: hashes[i] as Uint8Array, logIndex: seal.firstIndex + i });
+    checked.links.push(link);
+    before = link;
+  }
+  return checked;
+}
+
+function decodeLink(bytes: Uint8Array): Link {
+  const leaf = decodeLeaf(bytes);
+  if (leaf.kind !== 'link') throw new Refusal('LINK_FORMAT');
+  return leaf;
+}
+
+/** The event is canonical, is what the link says, stands under the link's stream, and its producer may publish it. */
+function checkEvent(link: Link, bytes: Uint8Array, batch: OpenBatch, rules: BatchRules): EventHead {
+  must('EVENT_DIGEST', equal(link.schema, batch.header.schema) && isEventDigest(link.event, link.schema, bytes));
+  const { head, reason } = judgeEvent(bytes, link.event, batch, rules);
+  if (head === undefined || reason !== REASONS.NONE) throw new Refusal('EVENT');
+  must('LINK_STREAM', head.stream === link.stream);
+  return head;
+}
+
+function extendStream(streams: Map<string, Head>, view: LogView, link: Link, next: Head): void {
+  const end = streams.get(link.stream) ?? view.stream(link.stream);
+  must('LINK_INDEX', link.index === (end === undefined ? 0 : end.index + 1));
+  must('LINK_PREVIOUS', equal(link.previous, end?.hash ?? ZEROS));
+  streams.set(link.stream, next);
+}
+
+/**
+ * Whether a chainer signed the block and this reader does not know its format. Evidence and links are decoded only after the seal's signature,
+ * the evidence's hash and the root were found right; a seal that cannot be read is held against every chainer key that could have signed it.
+ */
+function isForeign(rule: AcceptanceRule, view: LogView, block: Block, context: AcceptContext): boolean {
+  if (rule !== 'SEAL_FORMAT') return rule.endsWith('_FORMAT');
+  const { policies } = context;
+  const before = view.head.policy;
+  const message = preAuthentication('block', block.seal);
+  return policies.versions
+    .filter(({ hex }) => before === null || hex === before || policies.descends(hex, before))
+    .flatMap((policy) => policy.chainers())
+    .some(({ key, active, id }) => active && equal(id, block.keyId) && verifyEd25519(key, message, block.signature));
+}

@@ -1,0 +1,54 @@
+import { sha256 } from '#crypto';
+import { concat, utf8 } from '../base/bytes.ts';
+import { LIMITS } from '../base/limits.ts';
+
+/** A segment that is being filled; a value. */
+export interface OpenSegment {
+  /** Tree index of its first leaf. */
+  readonly first: number;
+  readonly leaves: number;
+  readonly eventBytes: number;
+  /** `acceptedAt` of its first seal, microseconds; undefined before that. */
+  readonly firstSealAt: number | undefined;
+}
+
+/** The segment that begins at `first`. */
+export function openSegment(first: number): OpenSegment {
+  return { first, leaves: 0, eventBytes: 0, firstSealAt: undefined };
+}
+
+/** What one block adds to its segment. */
+export interface SegmentStep {
+  /** Leaves of the block, its seal included. */
+  readonly leaves: number;
+  readonly eventBytes: number;
+  /** The seal's `acceptedAt`, microseconds. */
+  readonly acceptedAt: number;
+}
+
+export function growSegment(segment: OpenSegment, step: SegmentStep): OpenSegment {
+  return {
+    first: segment.first,
+    leaves: segment.leaves + step.leaves,
+    eventBytes: segment.eventBytes + step.eventBytes,
+    firstSealAt: segment.firstSealAt ?? step.acceptedAt,
+  };
+}
+
+/**
+ * Whether a segment ends at the seal that it was just grown by: the log alone decides, so every archiver cuts alike (docs/formats.md §5).
+ * `segmentMaxAgeMs` is that of the policy which the seal names.
+ */
+export function segmentEnds(segment: OpenSegment, sealAcceptedAt: number, segmentMaxAgeMs: number): boolean {
+  if (segment.leaves >= LIMITS.segmentLeaves || segment.eventBytes >= LIMITS.segmentEventBytes) return true;
+  return segment.firstSealAt !== undefined && sealAcceptedAt - segment.firstSealAt >= segmentMaxAgeMs * 1000;
+}
+
+/** Sync marker of a segment's events files: nobody can know it before the segment closes, and so plant it in an event. 16 bytes. */
+export function segmentSyncMarker(origin: string, first: number, end: number, root: Uint8Array): Uint8Array {
+  const numbers = new Uint8Array(16);
+  const view = new DataView(numbers.buffer);
+  view.setBigUint64(0, BigInt(first));
+  view.setBigUint64(8, BigInt(end));
+  return sha256(concat(utf8('lineproof segment'), numbers, root, utf8(origin))).slice(0, 16);
+}

@@ -1,0 +1,114 @@
+import { LineproofError } from '../base/errors.ts';
+
+const DIGITS = 20;
+
+function padded(index: number): string {
+  return String(index).padStart(DIGITS, '0');
+}
+
+/** Key of the archive's table of contents, a convenience. */
+export const ARCHIVE_JSON = 'archive.json';
+
+/** `<first>-<end>` of a segment: 20-digit tree indices, end exclusive. */
+export function segmentName(first: number, end: number): string {
+  return `${padded(first)}-${padded(end)}`;
+}
+
+/** Object keys of one shard's log (docs/formats.md §5). Tiles and bundles: `${folder}/${tilePath(…)}`. */
+export function logKeysOf(shard: number): {
+  readonly folder: string;
+  readonly signed: string;
+  readonly checkpoint: string;
+  readonly segments: string;
+  readonly snapshots: string;
+  checkpointAt(size: number): string;
+  events(first: number, end: number, schemaHex: string): string;
+  evidence(first: number, end: number): string;
+  manifest(first: number, end: number): string;
+  retired(first: number, end: number): string;
+  snapshot(end: number): string;
+} {
+  const folder = `logs/${shard}`;
+  const segments = `${folder}/segments/`;
+  return {
+    folder,
+    signed: `${folder}/signed`,
+    checkpoint: `${folder}/checkpoint`,
+    segments,
+    snapshots: `${folder}/snapshots/`,
+    checkpointAt: (size) => `${folder}/checkpoints/${size}`,
+    events: (first, end, schemaHex) => `${segments}${segmentName(first, end)}.${schemaHex.slice(0, 16)}.events.avro`,
+    evidence: (first, end) => `${segments}${segmentName(first, end)}.evidence.avro`,
+    manifest: (first, end) => `${segments}${segmentName(first, end)}.manifest.json`,
+    retired: (first, end) => `${segments}${segmentName(first, end)}.retired.json`,
+    snapshot: (end) => `${folder}/snapshots/${end}.json`,
+  };
+}
+
+/** Key of an event schema's JCS text. */
+export function schemaKey(hex: string): string {
+  return `schemas/${hex}.avsc`;
+}
+
+/** Key of a policy version's DSSE envelope. */
+export function policyKey(hex: string): string {
+  return `policies/${hex}.json`;
+}
+
+/** What an object's key says that it is; `rest` of tiles is their path inside the log. */
+export type ArchiveKey =
+  | { readonly kind: 'archive' }
+  | { readonly kind: 'schema' | 'policy'; readonly hex: string }
+  | { readonly kind: 'signed' | 'checkpoint'; readonly shard: number }
+  | { readonly kind: 'checkpointAt' | 'snapshot'; readonly shard: number; readonly size: number }
+  | { readonly kind: 'tile'; readonly shard: number; readonly path: string }
+  | { readonly kind: 'events'; readonly shard: number; readonly first: number; readonly end: number; readonly schema: string }
+  | { readonly kind: 'evidence' | 'manifest' | 'retired'; readonly shard: number; readonly first: number; readonly end: number }
+  | { readonly kind: 'timestamp'; readonly shard: number; readonly size: number; readonly authority: string };
+
+const SIZE = '(0|[1-9][0-9]{0,15})';
+const PATTERNS: readonly (readonly [RegExp, (match: readonly string[]) => ArchiveKey])[] = [
+  [/^archive\.json$/, () => ({ kind: 'archive' })],
+  [/^schemas\/([0-9a-f]{64})\.avsc$/, ([, hex = '']) => ({ kind: 'schema', hex })],
+  [/^policies\/([0-9a-f]{64})\.json$/, ([, hex = '']) => ({ kind: 'policy', hex })],
+  [new RegExp(`^logs/${SIZE}/signed$`), ([, shard]) => ({ kind: 'signed', shard: Number(shard) })],
+  [new RegExp(`^logs/${SIZE}/checkpoint$`), ([, shard]) => ({ kind: 'checkpoint', shard: Number(shard) })],
+  [
+    new RegExp(`^logs/${SIZE}/checkpoints/${SIZE}$`),
+    ([, shard, size]) => ({ kind: 'checkpointAt', shard: Number(shard), size: Number(size) }),
+  ],
+  [
+    new RegExp(`^logs/${SIZE}/snapshots/${SIZE}\\.json$`),
+    ([, shard, size]) => ({ kind: 'snapshot', shard: Number(shard), size: Number(size) }),
+  ],
+  [new RegExp(`^logs/${SIZE}/(tile/.+)$`), ([, shard, path = '']) => ({ kind: 'tile', shard: Number(shard), path })],
+  [
+    new RegExp(`^logs/${SIZE}/segments/([0-9]{20})-([0-9]{20})\\.([0-9a-f]{16})\\.events\\.avro$`),
+    ([, shard, first, end, schema = '']) => ({ kind: 'events', shard: Number(shard), first: Number(first), end: Number(end), schema }),
+  ],
+  [
+    new RegExp(`^logs/${SIZE}/segments/([0-9]{20})-([0-9]{20})\\.(evidence\\.avro|manifest\\.json|retired\\.json)$`),
+    ([, shard, first, end, name = '']) => ({
+      kind: name.split('.')[0] as 'evidence' | 'manifest' | 'retired',
+      shard: Number(shard),
+      first: Number(first),
+      end: Number(end),
+    }),
+  ],
+  [
+    new RegExp(`^logs/${SIZE}/timestamps/${SIZE}\\.([a-z0-9-]{1,64})\\.tsr$`),
+    ([, shard, size, authority = '']) => ({ kind: 'timestamp', shard: Number(shard), size: Number(size), authority }),
+  ],
+];
+
+/** Reads an object's key; throws FORMAT_INVALID where the layout has no such place. */
+export function parseArchiveKey(key: string): ArchiveKey {
+  for (const [pattern, make] of PATTERNS) {
+    const match = pattern.exec(key);
+    if (match === null) continue;
+    const place = make(match);
+    // A number beyond 2^53 would stand for its neighbours too.
+    if (Object.values(place).every((value) => typeof value !== 'number' || Number.isSafeInteger(value))) return place;
+  }
+  throw new LineproofError('FORMAT_INVALID', `cannot place ${JSON.stringify(key.slice(0, 120))}: the archive has no such object`);
+}

@@ -1,0 +1,111 @@
+import type { AcceptedBlock } from '../acceptance/accept.ts';
+import { genesis, LogState } from '../acceptance/log-state.ts';
+import { toHex } from '../base/bytes.ts';
+import { LineproofError } from '../base/errors.ts';
+import type { EventHead } from '../formats/event-schema.ts';
+import { decodeEvidence, type EvidenceInput } from '../formats/evidence.ts';
+import { decodeLeaf } from '../formats/leaf.ts';
+import { type Log, TOPICS } from '../ports/log.ts';
+import { checkAnchor, judgeRecord } from './chain-reader.ts';
+import { type WalkedBlock, walkBack } from './chain-walk.ts';
+import type { Sources } from './governance-source.ts';
+import type { RecoveryPoint } from './recovery-point.ts';
+
+const READ_BYTES = 8 * 1024 * 1024;
+
+/** Who is shown what a shard's log holds, in no order. */
+export interface PastVisitor {
+  /** What became of one input message, or of several offsets without one. */
+  input(generation: number, offset: number, input: EvidenceInput): void;
+  /** `head` is undefined where the event's schema is not known. */
+  link(digest: Uint8Array, head: EventHead | undefined): void;
+}
+
+export interface PastOptions {
+  readonly log: Log;
+  readonly sources: Sources;
+  readonly shard: number;
+  /** The archive's newest snapshot; asked for where the chain topic no longer begins at the log's start. */
+  snapshot(): Promise<RecoveryPoint | undefined>;
+}
+
+/**
+ * Shows the accepted blocks that the chain topic still holds, by the acceptance function itself: on from the newest snapshot, or from the log's start,
+ * and back from it by the seals. Gives the first leaf from which on all was shown. Throws LOG_BEHIND or LOG_DIVERGED where topic and snapshot contradict each other,
+ * UNAVAILABLE where the topic is trimmed meanwhile, CLOSED when `signal` aborts.
+ */
+export async function visitChain(options: PastOptions, visitor: PastVisitor, signal: AbortSignal): Promise<number> {
+  const { log, sources, shard } = options;
+  const { origin, shards } = sources.policies.latest.policy;
+  const { start, end } = await log.bounds(TOPICS.chain, shard);
+  const point = start === 0 ? undefined : await options.snapshot();
+  const next = (point?.chainOffset ?? -1) + 1;
+  if (next < start)
+    throw new LineproofError(
+      'LOG_DIVERGED',
+      `cannot read the chain: shard ${shard} of ${TOPICS.chain} starts at ${start}, and no snapshot of the archive reaches so far`,
+      { shard, start },
+    );
+  const state = point === undefined ? new LogState(genesis(origin, shard, shards)) : new LogState(point.head, point.streams, point.lanes);
+  if (point !== undefined) await checkAnchor(log, shard, point.chainOffset, point.head.seal);
+  for (let offset = next; offset < end; ) {
+    const records = await log.read(TOPICS.chain, shard, offset, { maxBytes: READ_BYTES, waitMs: 0 });
+    mustGoOn(signal, shard);
+    if (records[0]?.offset !== offset) await mustHold(log, shard, offset);
+    if (records.length === 0) break;
+    for (const record of records) {
+      const accepted = await judgeRecord(state, record, sources, signal);
+      if (accepted !== undefined) state.apply(accepted.delta);
+      if (accepted !== undefined) showAccepted(accepted, visitor);
+      offset = record.offset + 1;
+    }
+  }
+  let from = point?.head.size ?? 0;
+  if (point === undefined) return from;
+  for await (const walked of walkBack(log, shard, point.chainOffset, point.head.seal)) {
+    mustGoOn(signal, shard);
+    showWalked(walked, sources, visitor);
+    from = walked.seal.firstIndex;
+  }
+  return from;
+}
+
+/** Throws CLOSED once somebody said stop: a history takes long to look at, and what would follow from it must not be done any more. */
+export function mustGoOn(signal: AbortSignal, shard: number): void {
+  if (signal.aborted) throw new LineproofError('CLOSED', `stopped while looking at the history of shard ${shard}`, { shard });
+}
+
+/** A hole: either the log holds nothing there, or it was trimmed since we looked. */
+async function mustHold(log: Log, shard: number, offset: number): Promise<void> {
+  const { start } = await log.bounds(TOPICS.chain, shard);
+  if (start > offset)
+    throw new LineproofError(
+      'UNAVAILABLE',
+      `cannot read the chain: shard ${shard} of ${TOPICS.chain} was trimmed to ${start} while it was read from ${offset} on; try again`,
+      { shard, start, offset },
+    );
+}
+
+function showAccepted({ seal, inputs, links, heads }: AcceptedBlock, visitor: PastVisitor): void {
+  showInputs(seal.inputGeneration, seal.inputFrom, inputs, visitor);
+  for (const [i, link] of links.entries()) visitor.link(link.event, heads[i]);
+}
+
+/** The block was accepted, so that nothing in it is to be judged again. */
+function showWalked({ block, seal }: WalkedBlock, sources: Sources, visitor: PastVisitor): void {
+  showInputs(seal.inputGeneration, seal.inputFrom, decodeEvidence(block.evidence), visitor);
+  for (const [i, bytes] of block.links.entries()) {
+    const link = decodeLeaf(bytes);
+    if (link.kind === 'link') visitor.link(link.event, sources.eventSchema(toHex(link.schema))?.readHead(block.events[i] as Uint8Array));
+  }
+}
+
+/** Shows a stretch of evidence that begins at `from`; gives the offset behind it. */
+export function showInputs(generation: number, from: number, inputs: readonly EvidenceInput[], visitor: PastVisitor): number {
+  let offset = from;
+  for (const input of inputs) {
+    visitor.input(generation, offset, input);
+    offset += input.span;
+  }
+  return offset;
+}

@@ -1,0 +1,79 @@
+import { type AcceptContext, type AcceptedBlock, accept } from '../acceptance/accept.ts';
+import type { LogView } from '../acceptance/log-state.ts';
+import { unframe } from '../avro/framing.ts';
+import { equal } from '../base/bytes.ts';
+import { LineproofError } from '../base/errors.ts';
+import { decodeBlock } from '../formats/block.ts';
+import { type Log, type LogRecord, TOPICS } from '../ports/log.ts';
+import { leafHash } from '../tree/hash.ts';
+
+/** Where acceptance gets policies and schemas from, and asks again for one that it misses. */
+export interface AcceptSources {
+  context(): AcceptContext;
+  /** Resolves when the missing thing is known; waits as long as it takes, raising an alarm. Throws CLOSED when `signal` aborts. */
+  obtain(missing: 'policy' | 'schema', digest: string, signal: AbortSignal): Promise<void>;
+}
+
+/** Judges one record of the chain topic. Undefined: it is not the next block and every reader ignores it. */
+export async function judgeRecord(
+  view: LogView,
+  record: LogRecord,
+  sources: AcceptSources,
+  signal: AbortSignal,
+): Promise<AcceptedBlock | undefined> {
+  for (;;) {
+    const verdict = accept(view, record.value, sources.context());
+    if (verdict.kind === 'accepted') return verdict;
+    if (verdict.kind === 'refused') return undefined;
+    if (verdict.kind === 'stop') {
+      throw new LineproofError(
+        'FORMAT_UNKNOWN',
+        `cannot read the chain on: the block at offset ${record.offset} is signed by a chainer key in a format that this version does not know; upgrade this process`,
+        {
+          shard: view.head.shard,
+          offset: record.offset,
+          rule: verdict.rule,
+        },
+      );
+    }
+    await sources.obtain(verdict.missing, verdict.digest, signal);
+  }
+}
+
+/** The record at exactly `offset` of the shard's chain, or undefined where the log does not hold it (any more, or yet). */
+export async function chainRecordAt(log: Log, shard: number, offset: number): Promise<LogRecord | undefined> {
+  const [record] = await log.read(TOPICS.chain, shard, offset, { maxBytes: 1, waitMs: 0 });
+  return record?.offset === offset ? record : undefined;
+}
+
+/** Whether `record` carries the block whose seal has this leaf hash. */
+export function carriesSeal(record: LogRecord, seal: Uint8Array): boolean {
+  try {
+    return equal(leafHash(decodeBlock(unframe(record.value).payload).seal), seal);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Makes sure that the log still holds, at `chainOffset`, the block that ends in `seal`: a log that was set back or exchanged is not read on.
+ * A record that was trimmed proves nothing and is let pass. Throws LOG_BEHIND or LOG_DIVERGED.
+ */
+export async function checkAnchor(log: Log, shard: number, chainOffset: number, seal: Uint8Array): Promise<void> {
+  const { start, end } = await log.bounds(TOPICS.chain, shard);
+  if (chainOffset >= end)
+    throw new LineproofError(
+      'LOG_BEHIND',
+      `cannot go on: shard ${shard} of ${TOPICS.chain} ends at ${end}, before the block at offset ${chainOffset} that was read from it`,
+      { shard, end, chainOffset },
+    );
+  if (chainOffset < start) return;
+  const record = await chainRecordAt(log, shard, chainOffset);
+  if (record === undefined || !carriesSeal(record, seal)) {
+    throw new LineproofError(
+      'LOG_DIVERGED',
+      `cannot go on: shard ${shard} of ${TOPICS.chain} holds another record at offset ${chainOffset} than the block that was read from it`,
+      { shard, chainOffset },
+    );
+  }
+}

@@ -1,0 +1,77 @@
+import { isSealedBody } from '../acceptance/block-body.ts';
+import { unframe } from '../avro/framing.ts';
+import { equal } from '../base/bytes.ts';
+import { type Block, decodeBlock } from '../formats/block.ts';
+import { decodeLeaf, type Seal } from '../formats/leaf.ts';
+import { type Log, type LogRecord, TOPICS } from '../ports/log.ts';
+import { leafHash } from '../tree/hash.ts';
+
+const RECORDS_PER_READ = 32;
+const READ_BYTES = RECORDS_PER_READ * 1_000_000;
+
+/** An accepted block met on the way back. */
+export interface WalkedBlock {
+  readonly offset: number;
+  readonly block: Block;
+  readonly seal: Seal;
+  readonly sealHash: Uint8Array;
+}
+
+/**
+ * Walks the accepted chain of a shard back from the block at `offset` whose seal has leaf hash `sealHash`: each seal names the one before,
+ * and the seal its block's body, so nothing that was appended beside the chain can slip in. Ends early where the log holds no more; the caller looks at `seal.firstIndex`.
+ */
+export async function* walkBack(log: Log, shard: number, offset: number, sealHash: Uint8Array): AsyncGenerator<WalkedBlock> {
+  let wanted = sealHash;
+  let end = offset + 1;
+  const { start } = await log.bounds(TOPICS.chain, shard);
+  while (end > start) {
+    const from = Math.max(start, end - RECORDS_PER_READ);
+    for (const record of (await readRange(log, shard, from, end)).toReversed()) {
+      const walked = takeApart(record);
+      if (walked === undefined || !equal(walked.sealHash, wanted) || !isSealedBody(walked.block, walked.seal)) continue;
+      yield walked;
+      if (walked.seal.firstIndex === 0) return;
+      wanted = walked.seal.previous;
+    }
+    end = from;
+  }
+}
+
+/** The blocks at these offsets, which rise, as far as the log still holds them. */
+export async function* blocksAt(log: Log, shard: number, offsets: readonly number[]): AsyncGenerator<WalkedBlock> {
+  const wanted = new Set(offsets);
+  const end = (offsets.at(-1) ?? -1) + 1;
+  for (let next = offsets[0] ?? 0; next < end; ) {
+    const records = await log.read(TOPICS.chain, shard, next, { maxBytes: READ_BYTES, waitMs: 0 });
+    const last = records.at(-1);
+    if (last === undefined) return;
+    for (const record of records) {
+      const walked = wanted.has(record.offset) ? takeApart(record) : undefined;
+      if (walked !== undefined) yield walked;
+    }
+    next = last.offset + 1;
+  }
+}
+
+async function readRange(log: Log, shard: number, from: number, end: number): Promise<LogRecord[]> {
+  const range: LogRecord[] = [];
+  for (let next = from; next < end; ) {
+    const records = await log.read(TOPICS.chain, shard, next, { maxBytes: READ_BYTES, waitMs: 0 });
+    const last = records.at(-1);
+    if (last === undefined) break;
+    range.push(...records.filter((record) => record.offset < end));
+    next = last.offset + 1;
+  }
+  return range;
+}
+
+function takeApart(record: LogRecord): WalkedBlock | undefined {
+  try {
+    const block = decodeBlock(unframe(record.value).payload);
+    const seal = decodeLeaf(block.seal);
+    return seal.kind === 'seal' ? { offset: record.offset, block, seal, sealHash: leafHash(block.seal) } : undefined;
+  } catch {
+    return undefined;
+  }
+}

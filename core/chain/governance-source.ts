@@ -1,0 +1,140 @@
+import type { AcceptContext } from '../acceptance/accept.ts';
+import { LineproofError } from '../base/errors.ts';
+import { compileEventSchema, type EventSchema } from '../formats/event-schema.ts';
+import { openPolicies, type PolicyHistory } from '../policy/policy-history.ts';
+import type { Clock } from '../ports/clock.ts';
+import { type Log, TOPICS } from '../ports/log.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { SchemaRegistry } from '../ports/schema-registry.ts';
+import type { AcceptSources } from './chain-reader.ts';
+
+/** The registry subject under which every version of the Event schema is registered. */
+export const EVENT_SUBJECT = 'lineproof.v1.Event';
+const RETRY_MS = 500;
+const READ_BYTES = 4 * 1024 * 1024;
+
+export interface SourcesOptions {
+  readonly origin: string;
+  /** Verifier key of a root that the first policy must name; undefined believes the first one that verifies. */
+  readonly rootKey?: string | undefined;
+  readonly log: Log;
+  readonly registry: SchemaRegistry;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Policies as `provenance.control` carries them and event schemas as the registry has them, kept in memory, asked for again when one is missing. */
+export class Sources implements AcceptSources {
+  readonly #options: SourcesOptions;
+  readonly #envelopes: Uint8Array[] = [];
+  readonly #schemas = new Map<string, EventSchema>();
+  #history: PolicyHistory | undefined;
+  #controlOffset = 0;
+  #refusal = '';
+  #refreshing: Promise<boolean> | undefined;
+
+  constructor(options: SourcesOptions) {
+    this.#options = options;
+  }
+
+  /** Every policy version that `provenance.control` holds; throws POLICY_INVALID before the first. */
+  get policies(): PolicyHistory {
+    if (this.#history === undefined) {
+      throw new LineproofError(
+        'POLICY_INVALID',
+        this.#refusal === ''
+          ? `cannot start: ${TOPICS.control} holds no policy of origin ${this.#options.origin}; publish one first`
+          : `cannot start: ${TOPICS.control} holds no policy of origin ${this.#options.origin} that verifies; restore the log from its backup: ${this.#refusal}`,
+      );
+    }
+    return this.#history;
+  }
+
+  /** The DSSE envelopes of all policy versions, in order. */
+  get envelopes(): readonly Uint8Array[] {
+    return this.#envelopes;
+  }
+
+  context(): AcceptContext {
+    return { policies: this.policies, eventSchema: (hex) => this.#schemas.get(hex) };
+  }
+
+  eventSchema(hex: string): EventSchema | undefined {
+    return this.#schemas.get(hex);
+  }
+
+  /** Reads what is new on `provenance.control`; what is no valid next version is ignored and named in the log. True when a version was added. */
+  refreshPolicies(): Promise<boolean> {
+    // Shards of one process share what they know: the same record must not be judged twice.
+    this.#refreshing ??= this.#readPolicies().finally(() => {
+      this.#refreshing = undefined;
+    });
+    return this.#refreshing;
+  }
+
+  async #readPolicies(): Promise<boolean> {
+    const { log, logger } = this.#options;
+    let added = false;
+    for (;;) {
+      const records = await log.read(TOPICS.control, 0, this.#controlOffset, { maxBytes: READ_BYTES, waitMs: 0 });
+      if (records.length === 0) return added;
+      for (const record of records) {
+        this.#controlOffset = record.offset + 1;
+        try {
+          const history = openPolicies([...this.#envelopes, record.value]);
+          this.#checkOrigin(history);
+          this.#history = history;
+          this.#envelopes.push(record.value);
+          added = true;
+        } catch (error) {
+          const reason = error instanceof Error ? error.message : String(error);
+          this.#refusal = `offset ${record.offset}: ${reason}`;
+          logger.warn('policy ignored: it is no valid next version', { offset: record.offset, reason });
+        }
+      }
+    }
+  }
+
+  #checkOrigin({ latest, versions }: PolicyHistory): void {
+    const { origin, rootKey } = this.#options;
+    if (latest.policy.origin !== origin) throw new LineproofError('POLICY_INVALID', `it is of origin ${latest.policy.origin}`);
+    if (rootKey !== undefined && versions[0]?.policy.roots.keys.includes(rootKey) !== true)
+      throw new LineproofError('POLICY_INVALID', 'its first version does not name the root key that was pinned');
+  }
+
+  /** Fetches the event schemas in force that are not known yet. Throws UNAVAILABLE when the registry does not answer. */
+  async refreshSchemas(): Promise<void> {
+    const wanted = this.policies.latest.policy.schemas.filter((hex) => !this.#schemas.has(hex));
+    if (wanted.length === 0) return;
+    await this.#loadSchemas();
+  }
+
+  async #loadSchemas(): Promise<void> {
+    for (const text of await this.#options.registry.list(EVENT_SUBJECT)) {
+      try {
+        const schema = compileEventSchema(text);
+        this.#schemas.set(schema.hex, schema);
+      } catch (error) {
+        this.#options.logger.warn('schema ignored: it is no Event schema', {
+          subject: EVENT_SUBJECT,
+          reason: error instanceof Error ? error.message : String(error),
+        });
+      }
+    }
+  }
+
+  async obtain(missing: 'policy' | 'schema', digest: string, signal: AbortSignal): Promise<void> {
+    for (let alarmed = false; ; alarmed = true) {
+      try {
+        if (missing === 'policy') await this.refreshPolicies();
+        else await this.#loadSchemas();
+      } catch (error) {
+        this.#options.logger.warn(`${missing} not obtained`, { digest, reason: error instanceof Error ? error.message : String(error) });
+      }
+      if (missing === 'policy' ? this.policies.byDigest(digest) !== undefined : this.#schemas.has(digest)) return;
+      if (signal.aborted) throw new LineproofError('CLOSED', `stopped while waiting for ${missing} ${digest}`);
+      if (!alarmed) this.#options.logger.error(`shard holds: a ${missing} that it needs cannot be had`, { digest });
+      await this.#options.clock.sleep(RETRY_MS, signal);
+    }
+  }
+}

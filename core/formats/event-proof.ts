@@ -1,0 +1,28 @@
+import { compileSchema } from '../avro/schema.ts';
+import { SCHEMA_TEXTS } from '../avro/schema-texts.ts';
+
+/** What the `extra` of a tlog-proof file holds (docs/formats.md §4). */
+export interface EventProof {
+  readonly leaf: Uint8Array;
+  readonly schema: string;
+  readonly event: Uint8Array;
+  readonly header: Uint8Array;
+  readonly keyId: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly path: readonly Uint8Array[];
+  readonly producerKey: string;
+  readonly seal: { readonly index: number; readonly leaf: Uint8Array; readonly path: readonly Uint8Array[] } | null;
+  readonly policies: readonly Uint8Array[];
+}
+
+const proofs = compileSchema<EventProof>(JSON.parse(SCHEMA_TEXTS.EventProof));
+
+/** Throws AVRO_INVALID for a value that the schema has no place for. */
+export function encodeEventProof(proof: EventProof): Uint8Array {
+  return proofs.encode(proof);
+}
+
+/** Throws AVRO_INVALID; whether the parts agree is for the verifier to say. */
+export function decodeEventProof(bytes: Uint8Array): EventProof {
+  return proofs.decode(bytes);
+}

@@ -1,0 +1,80 @@
+import { compileSchema } from '../avro/schema.ts';
+import { SCHEMA_TEXTS } from '../avro/schema-texts.ts';
+import { mustCount, mustFit, mustHold } from '../base/format-checks.ts';
+import { LIMITS } from '../base/limits.ts';
+import { reasonName } from '../base/reasons.ts';
+
+/** An event of an accepted batch that was not linked. */
+export interface Receipt {
+  readonly position: number;
+  readonly digest: Uint8Array;
+  readonly id: Uint8Array | null;
+  readonly outcome: 'DUPLICATE' | 'CONFLICT' | 'REJECTED';
+  readonly reason: number;
+  /** Tree index of the link with the same identity. */
+  readonly original: number | null;
+}
+
+/** What became of one input message, or of `span` offsets without one (docs/formats.md §3). */
+export interface EvidenceInput {
+  readonly outcome: 'ACCEPTED' | 'REPEATED' | 'REJECTED' | 'EMPTY';
+  readonly span: number;
+  /** Microseconds since 1970. */
+  readonly appendedAt: number;
+  readonly reason: number;
+  readonly message: Uint8Array | null;
+  readonly batch: { readonly header: Uint8Array; readonly keyId: Uint8Array; readonly signature: Uint8Array } | null;
+  readonly receipts: readonly Receipt[];
+}
+
+const evidence = compileSchema<{ readonly inputs: readonly EvidenceInput[] }>(JSON.parse(SCHEMA_TEXTS.Evidence));
+
+/** Throws what {@link decodeEvidence} would throw on the bytes. */
+export function encodeEvidence(inputs: readonly EvidenceInput[]): Uint8Array {
+  for (const input of inputs) checkInput(input);
+  const bytes = evidence.encode({ inputs });
+  mustFit(bytes.length, LIMITS.blockBytes, 'evidence');
+  return bytes;
+}
+
+/** Throws AVRO_INVALID, FORMAT_INVALID or LIMIT_EXCEEDED. */
+export function decodeEvidence(bytes: Uint8Array): readonly EvidenceInput[] {
+  mustFit(bytes.length, LIMITS.blockBytes, 'evidence');
+  const { inputs } = evidence.decode(bytes);
+  for (const input of inputs) checkInput(input);
+  return inputs;
+}
+
+function checkInput(input: EvidenceInput): void {
+  const { outcome, batch, reason } = input;
+  const rejected = outcome === 'REJECTED';
+  mustCount('evidence', input.appendedAt);
+  mustHold(outcome === 'EMPTY' ? input.span >= 1 : input.span === 1, 'cannot take evidence: an input spans other offsets than it can');
+  mustHold(rejected === (input.message !== null), 'cannot take evidence: a message digest stands exactly with REJECTED');
+  mustHold(
+    rejected ? reason >= 1 && reason <= 31 && reasonName(reason) !== undefined : reason === 0,
+    'cannot take evidence: an input has a reason that it cannot have',
+  );
+  mustHold(rejected || (batch === null) === (outcome === 'EMPTY'), 'cannot take evidence: a batch stands with ACCEPTED and REPEATED');
+  mustHold(outcome === 'ACCEPTED' || input.receipts.length === 0, 'cannot take evidence: receipts stand only with ACCEPTED');
+  if (batch !== null) {
+    mustFit(batch.header.length, LIMITS.headerBytes, 'batch header');
+    mustFit(batch.signature.length, LIMITS.signatureBytes, 'signature');
+  }
+  let before = -1;
+  for (const receipt of input.receipts) {
+    checkReceipt(receipt);
+    mustHold(receipt.position > before, 'cannot take evidence: positions of receipts do not rise');
+    before = receipt.position;
+  }
+}
+
+function checkReceipt({ outcome, reason, original }: Receipt): void {
+  const rejected = outcome === 'REJECTED';
+  mustHold(
+    rejected ? reason >= 32 && reason <= 63 && reasonName(reason) !== undefined : reason === 0,
+    'cannot take evidence: a receipt has a reason that it cannot have',
+  );
+  mustHold(rejected === (original === null), 'cannot take evidence: an original stands exactly with DUPLICATE and CONFLICT');
+  if (original !== null) mustCount('receipt', original);
+}

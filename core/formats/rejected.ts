@@ -1,0 +1,48 @@
+import { compileSchema } from '../avro/schema.ts';
+import { SCHEMA_TEXTS } from '../avro/schema-texts.ts';
+import { checkName, mustCount, mustFit, mustHold } from '../base/format-checks.ts';
+import { LIMITS } from '../base/limits.ts';
+
+/** What was not linked, as it travels on `provenance.rejected` (docs/formats.md §3). */
+export interface Rejected {
+  readonly origin: string;
+  readonly shard: number;
+  readonly inputGeneration: number;
+  readonly inputOffset: number;
+  /** In the batch; -1 for a whole message. */
+  readonly position: number;
+  readonly outcome: 'REJECTED' | 'CONFLICT';
+  readonly reason: number;
+  /** SHA-256 of a whole message, event digest of an event. */
+  readonly digest: Uint8Array;
+  /** Bytes of the whole. */
+  readonly size: number;
+  /** Cut at 1 MiB. */
+  readonly bytes: Uint8Array;
+}
+
+const records = compileSchema<Rejected>(JSON.parse(SCHEMA_TEXTS.Rejected));
+
+/** Throws what {@link decodeRejected} would throw on the bytes. */
+export function encodeRejected(record: Rejected): Uint8Array {
+  checkRejected(record);
+  return records.encode(record);
+}
+
+/** Throws AVRO_INVALID, FORMAT_INVALID or LIMIT_EXCEEDED. */
+export function decodeRejected(bytes: Uint8Array): Rejected {
+  const record = records.decode(bytes);
+  checkRejected(record);
+  return record;
+}
+
+function checkRejected(record: Rejected): void {
+  checkName(record.origin, 'origin');
+  mustCount('rejected record', record.shard, record.inputGeneration, record.inputOffset, record.reason);
+  mustFit(record.bytes.length, LIMITS.rejectedBytes, 'rejected bytes');
+  mustHold(record.position >= -1, 'cannot take rejected record: its position is below -1');
+  mustHold(
+    record.bytes.length === Math.min(record.size, LIMITS.rejectedBytes),
+    'cannot take rejected record: its bytes are not the start of that size',
+  );
+}

@@ -1,0 +1,24 @@
+import { Point } from '@noble/ed25519';
+import { toHex } from '../base/bytes.ts';
+import { LineproofError } from '../base/errors.ts';
+
+const KEYS_KEPT = 16_384;
+/** Keys that were found good, bounded: a policy names each of its keys several times, and a check takes milliseconds. */
+const checked = new Set<string>();
+
+/** Refuses a public key that is not canonical, of small order or with torsion (docs/formats.md §4). Throws KEY_INVALID. Slow: for registration only. */
+export function checkPublicKey(raw: Uint8Array): void {
+  const hex = toHex(raw);
+  if (checked.has(hex)) return;
+  let point: Point;
+  try {
+    // Not ZIP 215: only y < p is taken, and the sign of x = 0 must be 0.
+    point = Point.fromBytes(raw, false);
+  } catch (cause) {
+    throw new LineproofError('KEY_INVALID', 'cannot use public key: it is no canonical point of the curve', {}, cause);
+  }
+  if (point.isSmallOrder() || !point.isTorsionFree())
+    throw new LineproofError('KEY_INVALID', 'cannot use public key: it is of small order or has torsion');
+  if (checked.size >= KEYS_KEPT) checked.clear();
+  checked.add(hex);
+}

@@ -1,0 +1,95 @@
+import { importPublicKey, verifyEd25519 } from '#crypto';
+import { concat, equal, fromBase64, toBase64, utf8 } from '../base/bytes.ts';
+import { LineproofError } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
+import type { Signer } from '../ports/signer.ts';
+import { verifyCosignature } from './cosignature.ts';
+import { checkKeyName, KEY_TYPE, type VerifierKey } from './key.ts';
+
+/** One signature line of a note. */
+export interface NoteSignature {
+  readonly name: string;
+  readonly id: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** A note, opened. */
+export interface OpenNote {
+  /** Ends in a newline. */
+  readonly text: string;
+  /** Signatures by the given keys, all right. */
+  readonly verified: readonly NoteSignature[];
+  /** Signatures by other keys, not looked at. */
+  readonly unknown: readonly NoteSignature[];
+}
+
+const DASH = '— ';
+
+function invalid(reason: string): LineproofError {
+  return new LineproofError('FORMAT_INVALID', `cannot read note: ${reason}`);
+}
+
+/** C2SP signed-note: the text, an empty line, a line per signature. */
+export function formatNote(text: string, signatures: readonly NoteSignature[]): string {
+  return `${text}\n${signatures.map(({ name, id, signature }) => `${DASH}${name} ${toBase64(concat(id, signature))}\n`).join('')}`;
+}
+
+/** Signs `text` as the only signature of a new note. */
+export async function signNote(text: string, signer: Signer): Promise<string> {
+  return formatNote(text, [{ name: signer.name, id: signer.keyId, signature: await signer.sign(utf8(text)) }]);
+}
+
+/**
+ * Opens a note. Signatures by `keys` are verified: one that is wrong, or a second one by the same key, throws SIGNATURE_INVALID.
+ * Throws FORMAT_INVALID on any other spelling than {@link formatNote}'s, LIMIT_EXCEEDED on too large a note. That a needed key signed at all is for the caller to see.
+ */
+export function openNote(note: string, keys: readonly VerifierKey[]): OpenNote {
+  const { text, signatures } = splitNote(note);
+  const seen = new Set<VerifierKey>();
+  const verified: NoteSignature[] = [];
+  const unknown: NoteSignature[] = [];
+  for (const line of signatures) {
+    const key = keys.find(({ name, id }) => name === line.name && equal(id, line.id));
+    if (key === undefined) {
+      unknown.push(line);
+      continue;
+    }
+    if (seen.has(key)) throw new LineproofError('SIGNATURE_INVALID', `cannot accept note: ${key.name} signs twice`);
+    seen.add(key);
+    if (!verifies(key, text, line.signature))
+      throw new LineproofError('SIGNATURE_INVALID', `cannot accept note: the signature of ${key.name} is wrong`);
+    verified.push(line);
+  }
+  return { text, verified, unknown };
+}
+
+function verifies(key: VerifierKey, text: string, signature: Uint8Array): boolean {
+  if (key.type === KEY_TYPE.cosignature) return verifyCosignature(key, text, signature);
+  return key.type === KEY_TYPE.ed25519 && verifyEd25519(importPublicKey(key.publicKey), utf8(text), signature);
+}
+
+function splitNote(note: string): { text: string; signatures: NoteSignature[] } {
+  if (utf8(note).length > LIMITS.noteBytes)
+    throw new LineproofError('LIMIT_EXCEEDED', `cannot read note: it is larger than ${LIMITS.noteBytes} bytes`);
+  if (/[^\P{Cc}\n]|\p{Surrogate}/u.test(note)) throw invalid('it holds control characters');
+  const end = note.lastIndexOf('\n\n');
+  if (end < 0 || !note.endsWith('\n')) throw invalid('it has no signature lines');
+  const lines = note.slice(end + 2, -1).split('\n');
+  if (lines.length > LIMITS.noteSignatures)
+    throw new LineproofError('LIMIT_EXCEEDED', `cannot read note: it has more than ${LIMITS.noteSignatures} signatures`);
+  return { text: note.slice(0, end + 1), signatures: lines.map(parseSignature) };
+}
+
+function parseSignature(line: string): NoteSignature {
+  const space = line.lastIndexOf(' ');
+  if (!line.startsWith(DASH)) throw invalid('a signature line is not "— name base64"');
+  const name = line.slice(DASH.length, space);
+  try {
+    checkKeyName(name);
+  } catch (cause) {
+    throw new LineproofError('FORMAT_INVALID', 'cannot read note: a signature line names no key', {}, cause);
+  }
+  const bytes = fromBase64(line.slice(space + 1));
+  if (bytes.length < 5) throw invalid('a signature is too short');
+  return { name, id: bytes.slice(0, 4), signature: bytes.slice(4) };
+}

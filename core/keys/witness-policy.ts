@@ -1,0 +1,157 @@
+import { toHex, utf8Text } from '../base/bytes.ts';
+import { LineproofError } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
+import { KEY_TYPE, parseVerifierKey, type VerifierKey } from './key.ts';
+
+interface Party {
+  readonly key: VerifierKey;
+  readonly url: string | null;
+}
+
+/** A witness, by the name that it has inside its file. */
+export interface PolicyWitness extends Party {
+  readonly name: string;
+}
+
+export interface WitnessGroup {
+  readonly name: string;
+  /** Members that must have witnessed: 1 to all. */
+  readonly threshold: number;
+  /** Names of witnesses and of groups above. */
+  readonly members: readonly string[];
+}
+
+/** Whose cosignatures a checkpoint needs (C2SP tlog-policy), one file per shard. */
+export interface WitnessPolicy {
+  readonly logs: readonly Party[];
+  readonly witnesses: readonly PolicyWitness[];
+  /** In an order in which each names only those before it. */
+  readonly groups: readonly WitnessGroup[];
+  /** A witness, a group, or `none`. */
+  readonly quorum: string;
+}
+
+/** ML-DSA-44 cosignatures: kept, not verified. */
+const ML_DSA = 6;
+const LOG_TYPES: readonly number[] = [KEY_TYPE.ed25519, ML_DSA];
+const WITNESS_TYPES: readonly number[] = [KEY_TYPE.cosignature, ML_DSA];
+// The specification forbids those of ASCII only.
+const CONTROL = /[^\P{Cc}\t\n\u0080-\u009f]/u;
+
+function spellParty({ key, url }: Party): string {
+  return url === null ? key.text : `${key.text} ${url}`;
+}
+
+/** A policy file: logs, witnesses, groups, then the quorum; no comments. */
+export function formatWitnessPolicy({ logs, witnesses, groups, quorum }: WitnessPolicy): string {
+  return [
+    ...logs.map((log) => `log ${spellParty(log)}\n`),
+    ...witnesses.map((witness) => `witness ${witness.name} ${spellParty(witness)}\n`),
+    ...groups.map(({ name, threshold, members }) => `group ${name} ${threshold} ${members.join(' ')}\n`),
+    `quorum ${quorum}\n`,
+  ].join('');
+}
+
+/** Reads a policy file; throws FORMAT_INVALID, naming the line, on whatever tlog-policy does not allow, and on text that is not UTF-8. */
+export function parseWitnessPolicy(bytes: Uint8Array): WitnessPolicy {
+  if (bytes.length > LIMITS.policyBytes)
+    throw new LineproofError('LIMIT_EXCEEDED', `cannot read witness policy: it is larger than ${LIMITS.policyBytes} bytes`);
+  const text = utf8Text(bytes);
+  if (CONTROL.test(text)) throw invalid('it holds control characters');
+  if (!text.endsWith('\n')) throw invalid('its last line has no end');
+  const reader = new PolicyReader();
+  for (const [i, line] of text.slice(0, -1).split('\n').entries()) {
+    // Only spaces and tabs separate: other white space of Unicode may stand in a name.
+    const words = line.split(/[ \t]+/).filter((word) => word !== '');
+    if (words.length > 0 && !words[0]?.startsWith('#')) reader.read(words, i + 1);
+  }
+  return reader.policy();
+}
+
+/** Whether the witnesses whose keys (`VerifierKey.text`) are in `signed` are a quorum. */
+export function quorumHolds({ witnesses, groups, quorum }: WitnessPolicy, signed: ReadonlySet<string>): boolean {
+  if (quorum === 'none') return true;
+  const witnessed = new Set(witnesses.filter(({ key }) => signed.has(key.text)).map(({ name }) => name));
+  for (const { name, threshold, members } of groups)
+    if (members.filter((member) => witnessed.has(member)).length >= threshold) witnessed.add(name);
+  return witnessed.has(quorum);
+}
+
+function invalid(reason: string): LineproofError {
+  return new LineproofError('FORMAT_INVALID', `cannot read witness policy: ${reason}`);
+}
+
+/** The lines read so far. */
+class PolicyReader {
+  readonly #logs: Party[] = [];
+  readonly #witnesses: PolicyWitness[] = [];
+  readonly #groups: WitnessGroup[] = [];
+  readonly #names = new Set(['none']);
+  readonly #members = new Set<string>();
+  readonly #keys = new Set<string>();
+  #quorum: string | undefined;
+  #line = 0;
+
+  read([keyword, ...words]: readonly string[], line: number): void {
+    this.#line = line;
+    if (keyword === 'log') this.#logs.push(this.#party(words, 'log', LOG_TYPES));
+    else if (keyword === 'witness') this.#witness(words);
+    else if (keyword === 'group') this.#group(words);
+    else if (keyword === 'quorum') this.#setQuorum(words);
+    else throw this.#wrong('it starts with no known word');
+  }
+
+  policy(): WitnessPolicy {
+    if (this.#quorum === undefined) throw invalid('there is no quorum line');
+    return { logs: this.#logs, witnesses: this.#witnesses, groups: this.#groups, quorum: this.#quorum };
+  }
+
+  #wrong(reason: string): LineproofError {
+    return invalid(`line ${this.#line}: ${reason}`);
+  }
+
+  #party([text = '', url, ...rest]: readonly string[], role: string, types: readonly number[]): Party {
+    if (rest.length > 0) throw this.#wrong('it has too many words');
+    let key: VerifierKey;
+    try {
+      key = parseVerifierKey(text);
+    } catch (cause) {
+      throw new LineproofError('FORMAT_INVALID', `cannot read witness policy: line ${this.#line} has no usable key`, {}, cause);
+    }
+    if (!types.includes(key.type)) throw this.#wrong(`a key of type ${key.type} is no ${role}'s`);
+    const material = `${role} ${toHex(key.publicKey)}`;
+    if (this.#keys.has(material)) throw this.#wrong(`its key is that of another ${role}`);
+    this.#keys.add(material);
+    return { key, url: url ?? null };
+  }
+
+  #define(name: string | undefined): string {
+    if (name === undefined || this.#names.has(name)) throw this.#wrong('it has no name of its own');
+    return name;
+  }
+
+  #witness([word, ...words]: readonly string[]): void {
+    const name = this.#define(word);
+    this.#witnesses.push({ name, ...this.#party(words, 'witness', WITNESS_TYPES) });
+    this.#names.add(name);
+  }
+
+  #group([word, count = '', ...members]: readonly string[]): void {
+    const name = this.#define(word);
+    for (const member of members) {
+      if (member === 'none' || !this.#names.has(member)) throw this.#wrong(`${JSON.stringify(member)} is not defined above`);
+      if (this.#members.has(member)) throw this.#wrong(`${JSON.stringify(member)} is in a group already`);
+      this.#members.add(member);
+    }
+    const threshold = count === 'any' ? 1 : count === 'all' ? members.length : /^[1-9][0-9]{0,5}$/.test(count) ? Number(count) : 0;
+    if (threshold < 1 || threshold > members.length) throw this.#wrong('its threshold is not any, all, or a number from 1 to its members');
+    this.#groups.push({ name, threshold, members });
+    this.#names.add(name);
+  }
+
+  #setQuorum([name = '', ...rest]: readonly string[]): void {
+    if (this.#quorum !== undefined) throw this.#wrong('there is a quorum line already');
+    if (rest.length > 0 || !this.#names.has(name)) throw this.#wrong('the quorum is not defined above');
+    this.#quorum = name;
+  }
+}

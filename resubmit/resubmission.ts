@@ -1,0 +1,226 @@
+import { sha256, verifyEd25519 } from '#crypto';
+import { type BatchRules, type JudgedEvent, judgeEvent } from '../core/acceptance/batch-check.ts';
+import { unframe } from '../core/avro/framing.ts';
+import { concat, equal, toBase64, toHex } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { LIMITS } from '../core/base/limits.ts';
+import { type ReasonName, reasonName } from '../core/base/reasons.ts';
+import { type BatchHeader, decodeBatchHeader, decodeSignedBatch, type SignedBatch } from '../core/formats/batch.ts';
+import { type Event, eventDigests } from '../core/formats/event.ts';
+import type { EventHead, EventSchema } from '../core/formats/event-schema.ts';
+import type { EvidenceInput } from '../core/formats/evidence.ts';
+import type { Rejected } from '../core/formats/rejected.ts';
+import { shardOf } from '../core/formats/shard.ts';
+import { preAuthentication } from '../core/keys/dsse.ts';
+import type { PolicyInForce, ProducerInForce } from '../core/policy/policy-history.ts';
+import { TOPICS } from '../core/ports/log.ts';
+import { batchRoot } from '../core/tree/batch-tree.ts';
+
+const NOT_ITS_EVENTS = 'its events are not those that its producer signed';
+const UNREADABLE = 'it is no batch that can be read, so that nobody is known to have signed it';
+const REFUSED_AGAIN = 'it would be refused again, whoever sends it: its producer has to record it anew';
+
+/** Why what was refused for this reason cannot be sent anew; null where it can, once all else holds. */
+const OBSTACLES: Readonly<Record<ReasonName, string | null>> = {
+  // Of a CONFLICT.
+  NONE: 'its identity is linked with other content, and would be in conflict again: record it under an id of its own',
+  MESSAGE_TOO_LARGE: 'it is larger than any message may be: its producer has to send smaller batches',
+  FRAMING_INVALID: UNREADABLE,
+  SCHEMA_ID_UNKNOWN: null,
+  BATCH_MALFORMED: UNREADABLE,
+  HEADER_MALFORMED: UNREADABLE,
+  ORIGIN_WRONG: 'it was signed for the log of another origin',
+  SHARD_WRONG: null,
+  BATCH_TOO_LARGE: 'it is larger than any batch may be: its producer has to send smaller ones',
+  COUNT_WRONG: NOT_ITS_EVENTS,
+  LANES_WRONG: 'it is a heartbeat, which has no events',
+  KEY_UNKNOWN: null,
+  KEY_NOT_ACTIVE: null,
+  SIGNATURE_WRONG: 'its producer did not sign it',
+  SCHEMA_NOT_IN_FORCE: null,
+  ROOT_WRONG: NOT_ITS_EVENTS,
+  LANE_FORK: null,
+  EVENT_TOO_LARGE: REFUSED_AGAIN,
+  EVENT_MALFORMED: REFUSED_AGAIN,
+  EVENT_INVALID: REFUSED_AGAIN,
+  STREAM_WRONG_SHARD: null,
+  STREAM_NOT_PERMITTED: null,
+  TYPE_NOT_PERMITTED: null,
+  FIELD_MISSING: null,
+};
+
+/** What was refused, with everything that does not depend on the log's history proven. */
+export interface RejectedEvents {
+  readonly record: Rejected;
+  /** Undefined for a single event, whose batch stands in the evidence only. */
+  readonly batch: { readonly header: BatchHeader; readonly bytes: Uint8Array } | undefined;
+  /** As they were signed, in the order of the batch. */
+  readonly events: readonly { readonly position: number; readonly bytes: Uint8Array }[];
+}
+
+/** Takes apart what lies on `provenance.rejected`. Throws NOT_RESUBMITTABLE where its reason, its bytes or the key that signed it stand in the way. */
+export function openRejected(record: Rejected, policy: PolicyInForce): RejectedEvents {
+  const reason = reasonName(record.reason);
+  const obstacle = reason === undefined ? 'this version does not know its reason' : OBSTACLES[reason];
+  if (obstacle !== null) throw refused(record, obstacle);
+  if (record.size > record.bytes.length)
+    throw refused(record, `only ${record.bytes.length} of its ${record.size} bytes were kept, and what was signed is the whole`);
+  if (record.position >= 0) return { record, batch: undefined, events: [{ position: record.position, bytes: record.bytes }] };
+  if (!equal(sha256(record.bytes), record.digest)) throw refused(record, 'its bytes do not have the digest that it is kept under');
+  const { batch, header } = readBatch(record);
+  if (header.origin !== policy.policy.origin) throw refused(record, OBSTACLES.ORIGIN_WRONG as string);
+  const producer = signerOf(record, header.producer, batch.keyId, policy);
+  if (!verifyEd25519(producer.key, preAuthentication('batch', batch.header), batch.signature))
+    throw refused(record, OBSTACLES.SIGNATURE_WRONG as string);
+  if (header.count === 0) throw refused(record, OBSTACLES.LANES_WRONG as string);
+  if (header.count > LIMITS.batchEvents) throw refused(record, OBSTACLES.BATCH_TOO_LARGE as string);
+  if (header.count !== batch.events.length || !equal(batchRoot(eventDigests(header.schema, batch.events)), header.root))
+    throw refused(record, NOT_ITS_EVENTS);
+  return { record, batch: { header, bytes: batch.header }, events: batch.events.map((bytes, position) => ({ position, bytes })) };
+}
+
+function readBatch(record: Rejected): { readonly batch: SignedBatch; readonly header: BatchHeader } {
+  try {
+    const batch = decodeSignedBatch(unframe(record.bytes).payload);
+    return { batch, header: decodeBatchHeader(batch.header) };
+  } catch {
+    throw refused(record, UNREADABLE);
+  }
+}
+
+/** The key by which somebody known vouched for the events: also one that was retired since, never one that somebody else may hold. */
+function signerOf(record: Rejected, name: string, id: Uint8Array, policy: PolicyInForce): ProducerInForce {
+  const key = policy.producer(name, id);
+  if (key === undefined) {
+    // Whoever wrote the message chose the name.
+    const label = JSON.stringify(`${name}+${toHex(id)}`);
+    throw refused(record, `the newest policy knows no key ${label}, so that nobody vouches for it: name it there first`);
+  }
+  if (key.entry.status === 'COMPROMISED')
+    throw refused(record, `the key that signed it, ${key.verifier.text}, is COMPROMISED: somebody else may have written it`);
+  return key;
+}
+
+/** The header under which the events were signed first. Throws NOT_RESUBMITTABLE where the block's evidence says anything else than `given`. */
+export function checkEvidence({ record, batch }: RejectedEvents, input: EvidenceInput | undefined, policy: PolicyInForce): ProvenOrigin {
+  const otherwise = 'the log says otherwise: what lies here is not what was refused there';
+  if (input === undefined)
+    throw refused(record, 'no block says so: none has consumed its message yet, or somebody else than a chainer wrote it');
+  if (batch !== undefined) {
+    const { outcome, reason, message } = input;
+    if (outcome !== 'REJECTED' || reason !== record.reason || message === null || !equal(message, record.digest))
+      throw refused(record, otherwise);
+    return { header: batch.header, headerBytes: batch.bytes };
+  }
+  const receipt = input.outcome === 'ACCEPTED' ? input.receipts.find(({ position }) => position === record.position) : undefined;
+  if (receipt?.outcome !== 'REJECTED' || receipt.reason !== record.reason || !equal(receipt.digest, record.digest) || input.batch === null)
+    throw refused(record, otherwise);
+  const header = decodeBatchHeader(input.batch.header);
+  signerOf(record, header.producer, input.batch.keyId, policy);
+  if (!equal(eventDigests(header.schema, [record.bytes])[0] as Uint8Array, record.digest))
+    throw refused(record, 'its bytes do not have the digest that it is kept under');
+  return { header, headerBytes: input.batch.header };
+}
+
+/** Under which header the events were signed first. */
+export interface ProvenOrigin {
+  readonly header: BatchHeader;
+  readonly headerBytes: Uint8Array;
+}
+
+/** An event that goes out as it is. */
+export interface Resent {
+  readonly position: number;
+  readonly bytes: Uint8Array;
+  readonly digest: Uint8Array;
+  readonly head: EventHead;
+  /** Where it belongs. */
+  readonly shard: number;
+}
+
+/** One that does not, and why. */
+export interface Withheld {
+  readonly position: number;
+  readonly reason: ReasonName;
+}
+
+/** Divides events into those that the log will link when `sender` sends them, and the rest. */
+export function judgeEvents(
+  events: RejectedEvents['events'],
+  { header }: ProvenOrigin,
+  { sender, schema, rules }: { readonly sender: ProducerInForce; readonly schema: EventSchema; readonly rules: Omit<BatchRules, 'shard'> },
+): { readonly digests: readonly Uint8Array[]; readonly resent: readonly Resent[]; readonly withheld: readonly Withheld[] } {
+  const digests = eventDigests(
+    header.schema,
+    events.map(({ bytes }) => bytes),
+  );
+  const resent: Resent[] = [];
+  const withheld: Withheld[] = [];
+  for (const [i, { position, bytes }] of events.entries()) {
+    const digest = digests[i] as Uint8Array;
+    const judge = (shard: number): JudgedEvent => judgeEvent(bytes, digest, { header, producer: sender, schema }, { ...rules, shard });
+    const { head } = judge(header.shard);
+    const shard = head === undefined ? header.shard : shardOf(head.stream, rules.shards);
+    const { reason } = judge(shard);
+    if (head !== undefined && reason === 0) resent.push({ position, bytes, digest, head, shard });
+    else withheld.push({ position, reason: reasonName(reason) as ReasonName });
+  }
+  return { digests, resent, withheld };
+}
+
+/** Stream of the events that say what was sent anew to a shard. */
+export function resubmitStream(shard: number): string {
+  return `lineproof/resubmit/${shard}`;
+}
+
+export interface ReferenceOptions {
+  readonly id: Uint8Array;
+  /** Microseconds since 1970. */
+  readonly occurredAt: number;
+  /** Name of the key that sends. */
+  readonly sender: string;
+  readonly shard: number;
+  /** Of all events of the record, in their order. */
+  readonly digests: readonly Uint8Array[];
+}
+
+/** The event that goes before those that are sent anew and says where they were refused (docs/formats.md §3). */
+export function referenceEvent(record: Rejected, { header, headerBytes }: ProvenOrigin, options: ReferenceOptions): Event {
+  const { id, occurredAt, sender, shard, digests } = options;
+  const place = `${TOPICS.events}/${record.inputGeneration}/${record.inputOffset}`;
+  return {
+    id,
+    stream: resubmitStream(shard),
+    type: 'ATTEST',
+    importance: 'ESSENTIAL',
+    occurredAt,
+    actor: { id: sender, kind: 'UNKNOWN', onBehalfOf: null },
+    activity: { name: 'lineproof rejected resubmit', runId: null, version: null, environment: null },
+    inputs: [
+      {
+        namespace: `${record.origin}/${record.shard}`,
+        name: record.position < 0 ? place : `${place}/${record.position}`,
+        version: null,
+        digest: { algorithm: record.position < 0 ? 'sha256' : 'lineproof-event', value: record.digest },
+        size: record.size,
+        mediaType: 'application/avro',
+      },
+    ],
+    outputs: [],
+    parents: [],
+    trace: null,
+    attributes: [
+      { key: 'lineproof.resubmitted.events', value: toBase64(concat(...digests)) },
+      { key: 'lineproof.resubmitted.header', value: toHex(sha256(headerBytes)) },
+      { key: 'lineproof.resubmitted.producer', value: header.producer },
+      { key: 'lineproof.resubmitted.reason', value: reasonName(record.reason) ?? String(record.reason) },
+    ],
+    facets: [],
+  };
+}
+
+/** Why `record` cannot be sent anew. */
+export function refused({ shard, inputOffset, position }: Rejected, fact: string): LineproofError {
+  const place = position < 0 ? `message ${inputOffset}` : `event ${position} of message ${inputOffset}`;
+  return new LineproofError('NOT_RESUBMITTABLE', `cannot resubmit ${place} of shard ${shard}: ${fact}`, { shard, inputOffset, position });
+}

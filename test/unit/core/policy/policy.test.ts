@@ -1,0 +1,221 @@
+import { describe, expect, test } from '@jest/globals';
+import { toHex, utf8 } from '../../../../core/base/bytes.ts';
+import { canonicalJson } from '../../../../core/base/jcs.ts';
+import { sha256 } from '../../../../core/crypto/node.ts';
+import { formatVerifierKey } from '../../../../core/keys/key.ts';
+import {
+  encodePolicy,
+  matchesStream,
+  newPolicy,
+  type Policy,
+  parsePolicy,
+  policyDigest,
+  statusMayGo,
+} from '../../../../core/policy/policy.ts';
+import { SIGNERS, testPolicy, testSigner } from '../../../support/policies.ts';
+
+const POLICY_INVALID = expect.objectContaining({ code: 'POLICY_INVALID' });
+type Change = Record<string, unknown>;
+
+/** What {@link parsePolicy} says about the test policy after a change. */
+function problemsOf(change: (policy: Policy) => Change): string {
+  const policy = testPolicy();
+  try {
+    parsePolicy(utf8(canonicalJson({ ...policy, ...change(policy) })));
+    return '';
+  } catch (error) {
+    expect(error).toEqual(POLICY_INVALID);
+    return (error as Error).message;
+  }
+}
+
+const producer = (policy: Policy, change: Change) => ({ producers: [{ ...policy.producers[0], ...change }] });
+
+test('a policy comes back as it was, and its digest is that of the payload', () => {
+  const payload = encodePolicy(testPolicy());
+  expect(parsePolicy(payload)).toEqual(testPolicy());
+  expect(toHex(policyDigest(payload))).toBe(toHex(sha256(payload)));
+});
+
+test('a policy that nobody would accept is not written', () => {
+  expect(() => encodePolicy({ ...testPolicy(), version: 2 })).toThrow(POLICY_INVALID);
+});
+
+test('a new policy keeps lanes much longer than it looks for duplicates', () => {
+  const options = { origin: 'o', shards: 1, roots: [], producers: [], chainers: [], logs: [], schemas: [] };
+  const days = 24 * 3600_000;
+  expect(newPolicy(options).laneRetentionMs).toBe(7 * days);
+  expect(newPolicy({ ...options, dedupWindowMs: 30 * days, clockSkewMs: days }).laneRetentionMs).toBe(93 * days);
+});
+
+describe('the bytes of a policy', () => {
+  test.each([
+    ['not canonical', utf8(JSON.stringify(testPolicy()))],
+    ['no JSON', utf8('{')],
+    ['not UTF-8', Uint8Array.of(0x22, 0xff, 0x22)],
+    ['larger than 1 MiB', utf8(canonicalJson('x'.repeat(1024 * 1024)))],
+  ])('are refused where they are %s', (_, payload) => {
+    expect(() => parsePolicy(payload)).toThrow(POLICY_INVALID);
+  });
+
+  test.each(['null', '[]', '7', '"x"'])('are refused where they are %s', (json) => {
+    expect(() => parsePolicy(utf8(json))).toThrow(/policy must be an object/);
+  });
+});
+
+describe('each field', () => {
+  test.each(Object.keys(testPolicy()))('%s must be there, and of its form', (field) => {
+    const { [field]: _, ...rest } = testPolicy() as unknown as Change;
+    expect(() => parsePolicy(utf8(canonicalJson(rest)))).toThrow(`policy.${field} is missing`);
+    expect(problemsOf(() => ({ [field]: true }))).toContain(`policy.${field} must be`);
+  });
+
+  test('that is not known is a problem', () => {
+    expect(problemsOf(() => ({ extra: 1 }))).toContain('policy.extra is no known field');
+  });
+
+  test.each<[string, (policy: Policy) => Change]>([
+    ['policy.origin must be a name', () => ({ origin: 'a b' })],
+    ['policy.shards must be a whole number from 1 to 4096', () => ({ shards: 0 })],
+    ['policy.shards must be a whole number from 1 to 4096', () => ({ shards: 65_537 })],
+    ['policy.shards must be a whole number', () => ({ shards: 1.5 })],
+    ['policy.version must be a whole number from 1', () => ({ version: 0 })],
+    ['policy.previous must be 64 lower-case hexadecimal digits', () => ({ previous: 'AB'.repeat(32) })],
+    ['policy.roots.keys must be a list of 1 to 4096 items', () => ({ roots: { keys: [], threshold: 1 } })],
+    ['policy.roots.threshold must be a whole number from 1', ({ roots }) => ({ roots: { ...roots, threshold: 0 } })],
+    ['policy.roots.keys[0] must be an Ed25519 verifier key', () => ({ roots: { keys: ['x'], threshold: 1 } })],
+    [
+      'policy.roots.keys[0] must be an Ed25519 verifier key',
+      () => ({ roots: { keys: [formatVerifierKey('ml', 6, new Uint8Array(1312))], threshold: 1 } }),
+    ],
+    ['policy.chainers must be a list of 1 to 4096 items', () => ({ chainers: [] })],
+    ['policy.logs must be a list of 1 to 4096 items', () => ({ logs: [] })],
+    ['policy.schemas must be a list of 1 to 4096 items', () => ({ schemas: [] })],
+    ['policy.schemas must be a list of 1 to 4096 items', () => ({ schemas: Array(4097).fill('ab'.repeat(32)) })],
+    ['policy.producers[0].status must be ACTIVE, RETIRED or COMPROMISED', (policy) => producer(policy, { status: 'GONE' })],
+    ['policy.producers[0].streams[0] must be a stream name', (policy) => producer(policy, { streams: ['a*b'] })],
+    ['policy.producers[0].streams[0] must be a stream name', (policy) => producer(policy, { streams: [''] })],
+    ['policy.producers[0].streams[0] must be a stream name', (policy) => producer(policy, { streams: ['a**'] })],
+    ['policy.producers[0].streams[0] must be a stream name', (policy) => producer(policy, { streams: ['ü'.repeat(129)] })],
+    ['policy.producers[0].types[0] must be an event type', (policy) => producer(policy, { types: ['MAKE'] })],
+    ['policy.producers[0].heartbeatMs must be a whole number from 1', (policy) => producer(policy, { heartbeatMs: 0 })],
+    ['policy.producers[0].believed must be a list of 1', (policy) => producer(policy, { believed: [] })],
+    ['policy.producers[0].owner is no known field', (policy) => producer(policy, { owner: 'x' })],
+    [
+      'policy.requiredFields[0].fields[0] must be one of actor.onBehalfOf',
+      () => ({ requiredFields: [{ streams: ['*'], fields: ['id'] }] }),
+    ],
+    ['policy.requiredFields[0].streams must be a list of 1', () => ({ requiredFields: [{ streams: [], fields: ['trace'] }] })],
+    ['policy.sampling[0].keepOneIn must be a whole number from 1', () => ({ sampling: [{ streams: ['*'], types: [], keepOneIn: 0 }] })],
+    ['policy.objectLock.mode must be GOVERNANCE or COMPLIANCE', () => ({ objectLock: { mode: 'NONE', days: 1 } })],
+    ['policy.witnesses[0].key must be a verifier key', () => ({ witnesses: [{ key: 'x', url: 'https://w' }] })],
+    ['policy.witnesses[0].url must be a text', () => ({ witnesses: [{ key: SIGNERS.producer.verifierKey, url: '' }] })],
+    [
+      'policy.inputGeneration.firstOffsets[1] must be a whole number',
+      () => ({ inputGeneration: { generation: 0, firstOffsets: [0, -1] } }),
+    ],
+    ['policy.predecessor.checkpoints must be a list of 1', () => ({ predecessor: { origin: 'o', checkpoints: [] } })],
+    ['policy.retention.eventsKeepMs must be a whole number from 1', () => ({ retention: { eventsKeepMs: 0 } })],
+  ])('%s', (problem, change) => {
+    expect(problemsOf(change)).toContain(problem);
+  });
+
+  test('all problems are named at once', () => {
+    expect(problemsOf(() => ({ shards: 0, version: 0, chainers: [] })).match(/\n {2}- /g)).toHaveLength(3);
+  });
+});
+
+describe('what fields say together', () => {
+  test.each<[string, (policy: Policy) => Change]>([
+    ['policy.previous must be null in version 1, and only there', () => ({ previous: '0'.repeat(64) })],
+    ['policy.previous must be null in version 1, and only there', () => ({ version: 2 })],
+    [
+      'policy.roots.threshold must not exceed the number of public keys of the roots',
+      ({ roots }) => ({ roots: { ...roots, threshold: 4 } }),
+    ],
+    [
+      'policy.inputGeneration.firstOffsets must have one offset per shard',
+      () => ({ inputGeneration: { generation: 0, firstOffsets: [0] } }),
+    ],
+    [
+      'policy.laneRetentionMs must be at least twice dedupWindowMs + clockSkewMs',
+      ({ dedupWindowMs, clockSkewMs }) => ({ laneRetentionMs: 2 * (dedupWindowMs + clockSkewMs) - 1 }),
+    ],
+    ['believed must be given for COMPROMISED keys, and only for them', (policy) => producer(policy, { status: 'COMPROMISED' })],
+    ['believed must be given for COMPROMISED keys, and only for them', (policy) => producer(policy, { believed: [0, 0] })],
+    ['believed must have one size per shard', (policy) => producer(policy, { status: 'COMPROMISED', believed: [0] })],
+    [
+      'a log key is named <origin>/<shard>',
+      ({ logs }) => ({ logs: [...logs, { key: testSigner('example.com/o/2', 33).verifierKey, status: 'ACTIVE', believed: null }] }),
+    ],
+    ['policy.logs must have a key for every shard', ({ logs }) => ({ logs: logs.slice(0, 1) })],
+    [
+      'one public key has two roles, producers and chainers',
+      () => ({ chainers: [{ key: testSigner('chainer', 11).verifierKey, status: 'ACTIVE', believed: null }] }),
+    ],
+    [
+      'one public key has two roles, roots and logs',
+      ({ logs }) => ({ logs: [{ ...logs[0], key: testSigner('example.com/o/0', 1).verifierKey }, logs[1]] }),
+    ],
+    [
+      'one public key has two roles, logs and witnesses',
+      () => ({ witnesses: [{ key: testSigner('witness', 31).verifierKey, url: 'https://w' }] }),
+    ],
+    ['two keys have this name and id', ({ producers }) => ({ producers: [producers[0], producers[0]] })],
+    ['two keys have this name and id', ({ roots }) => ({ roots: { keys: [roots.keys[0], roots.keys[0]], threshold: 2 } })],
+  ])('%s', (problem, change) => {
+    expect(problemsOf(change)).toContain(problem);
+  });
+
+  test('one public key may serve all shards of an origin, and have two names in one role', () => {
+    expect(problemsOf(({ logs }) => ({ logs: [logs[0], { ...logs[1], key: testSigner('example.com/o/1', 31).verifierKey }] }))).toBe('');
+  });
+
+  test('a threshold counts public keys: one under two names is no second root', () => {
+    const keys = [testSigner('root-1', 1), testSigner('root-1b', 1)].map(({ verifierKey }) => verifierKey);
+    expect(problemsOf(() => ({ roots: { keys, threshold: 2 } }))).toContain('policy.roots.threshold must not exceed');
+  });
+
+  test.each<(policy: Policy) => Change>([
+    ({ dedupWindowMs, clockSkewMs }) => ({ laneRetentionMs: 2 * (dedupWindowMs + clockSkewMs) }),
+    (policy) => producer(policy, { status: 'COMPROMISED', believed: [0, 7] }),
+    ({ roots }) => ({ roots: { ...roots, threshold: 3 } }),
+    (policy) => producer(policy, { streams: ['*', 'lineproof/*', 'a'] }),
+    () => ({ version: 2, previous: '0'.repeat(64) }),
+  ])('and nothing is wrong with what is just within', (change) => {
+    expect(problemsOf(change)).toBe('');
+  });
+});
+
+test('a status goes forward only', () => {
+  const all = ['ACTIVE', 'RETIRED', 'COMPROMISED'] as const;
+  expect(all.map((from) => all.map((to) => statusMayGo(from, to)))).toEqual([
+    [true, true, true],
+    [false, true, true],
+    [false, false, true],
+  ]);
+});
+
+describe('stream patterns', () => {
+  test.each<[readonly string[], string, boolean]>([
+    [['a'], 'a', true],
+    [['a'], 'ab', false],
+    [['a*'], 'ab', true],
+    [['a*'], 'a', true],
+    [['a*'], 'b', false],
+    [['x', 'a/*'], 'a/b', true],
+    [['*'], 'anything', true],
+    [[], 'a', false],
+    [['*'], 'lineproof/time/0', false],
+    [['line*'], 'lineproof/time/0', false],
+    [['lineproof*'], 'lineproof/time/0', false],
+    [['lineproof/*'], 'lineproof/time/0', true],
+    [['lineproof/time/0'], 'lineproof/time/0', true],
+    [['lineproof/time/0'], 'lineproof/time/1', false],
+    [['*', 'lineproof/time/*'], 'lineproof/delete/0', false],
+    [['*'], 'lineproof', true],
+    [['*'], 'lineproofs/x', true],
+  ])('%j and %s: %p', (patterns, stream, matches) => {
+    expect(matchesStream(patterns, stream)).toBe(matches);
+  });
+});
