@@ -1,7 +1,7 @@
 import { equal, utf8Text } from '../core/base/bytes.ts';
 import { hasCode } from '../core/base/errors.ts';
 import { type Checkpoint, parseCheckpoint } from '../core/keys/checkpoint.ts';
-import { decodeEnvelope, type PayloadType, verifyEnvelope } from '../core/keys/dsse.ts';
+import { decodeEnvelope, envelopeSigners, type PayloadType } from '../core/keys/dsse.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
 import { openNote } from '../core/keys/note.ts';
 import type { KeyInForce } from '../core/policy/policy-history.ts';
@@ -52,7 +52,7 @@ export function attestedPayload<T extends object>(
   try {
     const envelope = decodeEnvelope(bytes, type);
     value = { ...decode(envelope.payload), payload: envelope.payload };
-    const fault = signersFault(verifyEnvelope(envelope, verifiers(keys)), keys, shard, end(value));
+    const fault = signersFault(envelopeSigners(envelope, verifiers(keys)), keys, shard, end(value));
     return { value, faults: fault === undefined ? [] : [fault] };
   } catch (error) {
     return { ...refused<T & { readonly payload: Uint8Array }>(error), value };

@@ -1,4 +1,4 @@
-import { sha256, verifyEd25519 } from '#crypto';
+import { sha256 } from '#crypto';
 import { type BatchRules, checkHeader, judgeEvent, type ProvenHeader } from '../core/acceptance/batch-check.ts';
 import { judgeLane, type LaneStep } from '../core/acceptance/lane.ts';
 import { type Head, type Lane, laneKey } from '../core/acceptance/log-state.ts';
@@ -14,6 +14,7 @@ import { decodeEvidence, type EvidenceInput, type Receipt } from '../core/format
 import { type Link, MARKS, type Seal } from '../core/formats/leaf.ts';
 import { shardOf } from '../core/formats/shard.ts';
 import { preAuthentication } from '../core/keys/dsse.ts';
+import { verifySignature } from '../core/keys/signature.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import { batchRoot } from '../core/tree/batch-tree.ts';
 import type { Findings } from './findings.ts';
@@ -224,7 +225,7 @@ export class BlockAudit {
         `the seal is signed by ${block.seal.chainer}, whose key is ${chainer.entry.status} in its policy`,
         place,
       );
-    else if (!verifyEd25519(chainer.key, preAuthentication('block', block.sealBytes), signature))
+    else if (!verifySignature(chainer.key, preAuthentication('block', block.sealBytes), signature))
       this.#findings.fail('SIGNATURES', 'SEAL_SIGNATURE', 'the signature over the seal is wrong', place);
     const now = this.#governance.history.latest.chainer(block.seal.chainer, keyId)?.entry;
     if (now?.status === 'COMPROMISED' && block.sealLeaf >= (now.believed?.[this.#shard] ?? 0))

@@ -3,9 +3,10 @@ import { policyKey, schemaKey } from '../core/archive/archive-keys.ts';
 import { parseManifest } from '../core/archive/manifest.ts';
 import { toHex, utf8Text } from '../core/base/bytes.ts';
 import { compileEventSchema, type EventSchema } from '../core/formats/event-schema.ts';
-import { decodeEnvelope, verifyEnvelope } from '../core/keys/dsse.ts';
+import { decodeEnvelope, envelopeSigners } from '../core/keys/dsse.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
-import { type Policy, parsePolicy } from '../core/policy/policy.ts';
+import { parsePolicy } from '../core/policy/policy.ts';
+import type { Policy } from '../core/policy/policy-document.ts';
 import { extendPolicies, type KeyInForce, type PolicyHistory } from '../core/policy/policy-history.ts';
 import type { ArchiveReader } from './archive-reader.ts';
 import type { Findings } from './findings.ts';
@@ -117,7 +118,7 @@ function openHistory(stored: readonly StoredPolicy[], findings: Findings): Polic
 function pinnedRoot(stored: readonly StoredPolicy[], pinned: readonly VerifierKey[]): VerifierKey | undefined {
   for (const { policy, bytes } of stored) {
     const keys = pinned.filter(({ text }) => policy.roots.keys.includes(text));
-    const signed = keys.length === 0 ? [] : verifyEnvelope(decodeEnvelope(bytes, 'policy'), keys);
+    const signed = keys.length === 0 ? [] : envelopeSigners(decodeEnvelope(bytes, 'policy'), keys);
     if (signed[0] !== undefined) return signed[0];
   }
   return undefined;

@@ -4,7 +4,7 @@ import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { type Collector, openCollector } from '../collector/collector.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
-import type { Policy } from '../core/policy/policy.ts';
+import type { Policy } from '../core/policy/policy-document.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import type { ClusterReaders } from './cluster.ts';
 import { privateFolder } from './cluster-keys.ts';

@@ -11,7 +11,7 @@ import { SCHEMA_TEXTS } from '../core/avro/schema-texts.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { EVENT_SUBJECT, Sources } from '../core/chain/governance-source.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
-import type { Policy } from '../core/policy/policy.ts';
+import type { Policy } from '../core/policy/policy-document.ts';
 import { openPolicies } from '../core/policy/policy-history.ts';
 import type { DedupIndex } from '../core/ports/dedup-index.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';

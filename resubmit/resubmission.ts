@@ -1,4 +1,4 @@
-import { sha256, verifyEd25519 } from '#crypto';
+import { sha256 } from '#crypto';
 import { type BatchRules, type JudgedEvent, judgeEvent } from '../core/acceptance/batch-check.ts';
 import { unframe } from '../core/avro/framing.ts';
 import { concat, equal, toBase64, toHex } from '../core/base/bytes.ts';
@@ -12,6 +12,7 @@ import type { EvidenceInput } from '../core/formats/evidence.ts';
 import type { Rejected } from '../core/formats/rejected.ts';
 import { shardOf } from '../core/formats/shard.ts';
 import { preAuthentication } from '../core/keys/dsse.ts';
+import { verifySignature } from '../core/keys/signature.ts';
 import type { PolicyInForce, ProducerInForce } from '../core/policy/policy-history.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import { batchRoot } from '../core/tree/batch-tree.ts';
@@ -70,7 +71,7 @@ export function openRejected(record: Rejected, policy: PolicyInForce): RejectedE
   const { batch, header } = readBatch(record);
   if (header.origin !== policy.policy.origin) throw refused(record, OBSTACLES.ORIGIN_WRONG as string);
   const producer = signerOf(record, header.producer, batch.keyId, policy);
-  if (!verifyEd25519(producer.key, preAuthentication('batch', batch.header), batch.signature))
+  if (!verifySignature(producer.key, preAuthentication('batch', batch.header), batch.signature))
     throw refused(record, OBSTACLES.SIGNATURE_WRONG as string);
   if (header.count === 0) throw refused(record, OBSTACLES.LANES_WRONG as string);
   if (header.count > LIMITS.batchEvents) throw refused(record, OBSTACLES.BATCH_TOO_LARGE as string);

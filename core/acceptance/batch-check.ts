@@ -1,4 +1,3 @@
-import { verifyEd25519 } from '#crypto';
 import { unframe } from '../avro/framing.ts';
 import { equal, toHex } from '../base/bytes.ts';
 import { hasCode } from '../base/errors.ts';
@@ -9,6 +8,7 @@ import { eventDigests } from '../formats/event.ts';
 import type { EventHead, EventSchema } from '../formats/event-schema.ts';
 import { shardOf } from '../formats/shard.ts';
 import { preAuthentication } from '../keys/dsse.ts';
+import { verifySignature } from '../keys/signature.ts';
 import { missingField } from '../policy/policy-check.ts';
 import type { PolicyInForce, ProducerInForce } from '../policy/policy-history.ts';
 import { batchRoot } from '../tree/batch-tree.ts';
@@ -93,7 +93,7 @@ export function checkHeader(proof: BatchProof, rules: BatchRules, count?: number
   const producer = rules.policy.producer(header.producer, proof.keyId);
   if (producer === undefined) return { kind: 'rejected', reason: REASONS.KEY_UNKNOWN };
   if (!producer.active) return { kind: 'rejected', reason: REASONS.KEY_NOT_ACTIVE };
-  if (!verifyEd25519(producer.key, preAuthentication('batch', proof.header), proof.signature))
+  if (!verifySignature(producer.key, preAuthentication('batch', proof.header), proof.signature))
     return { kind: 'rejected', reason: REASONS.SIGNATURE_WRONG };
   const digest = toHex(header.schema);
   if (!rules.policy.schemaInForce(digest)) return { kind: 'rejected', reason: REASONS.SCHEMA_NOT_IN_FORCE };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { newProducers, nextPolicy, policyChanges, publishPolicy, readPolicyFile, signPolicy } from '../../../cli/policy-publication.ts';
 import { Sources } from '../../../core/chain/governance-source.ts';
-import type { Policy } from '../../../core/policy/policy.ts';
+import type { Policy } from '../../../core/policy/policy-document.ts';
 import { openPolicies } from '../../../core/policy/policy-history.ts';
 import { TOPICS } from '../../../core/ports/log.ts';
 import { temporaryFolder } from '../../support/command.ts';
