@@ -1,5 +1,6 @@
 import { sha256 } from '#crypto';
 import type { AcceptedBlock } from '../core/acceptance/accept.ts';
+import { headWindowStart } from '../core/acceptance/dedup-window.ts';
 import { genesis, LogState, parseLaneKey } from '../core/acceptance/log-state.ts';
 import { segmentEnds } from '../core/acceptance/segment-rule.ts';
 import { archiveAnchor, openLogNote, type SignedNote } from '../core/archive/archive-anchor.ts';
@@ -436,9 +437,7 @@ export class ShardArchiver {
       throw new LineproofError('ARCHIVE_DIVERGED', `cannot trim ${this.#name}: the snapshot at ${head.size} does not verify`, { shard });
     await sources.refreshPolicies();
     const { inputGeneration } = sources.policies.latest.policy;
-    // The window that the chainers keep: a newer policy counts from the first block that it seals.
-    const { dedupWindowMs, clockSkewMs } = (sources.policies.byDigest(head.policy ?? '') ?? sources.policies.latest).policy;
-    const cutoff = head.appendedAt - (dedupWindowMs + clockSkewMs) * 1000;
+    const cutoff = headWindowStart(head, sources.policies);
     while (this.#places.length > 1 && (this.#places[1] as Place).appendedAt < cutoff) this.#places.shift();
     const oldest = this.#places[0];
     if (oldest !== undefined && oldest.appendedAt < cutoff) await log.trim(TOPICS.chain, shard, oldest.offset);

@@ -1,6 +1,7 @@
 import { randomBytes } from '#crypto';
 import type { AcceptedBlock } from '../core/acceptance/accept.ts';
 import type { BatchRules } from '../core/acceptance/batch-check.ts';
+import { dedupWindowStart, headWindowStart } from '../core/acceptance/dedup-window.ts';
 import { genesis, LogState, type LogView, overlay } from '../core/acceptance/log-state.ts';
 import { growSegment, type OpenSegment, openSegment, segmentEnds } from '../core/acceptance/segment-rule.ts';
 import { equal, fromHex, toHex } from '../core/base/bytes.ts';
@@ -22,7 +23,6 @@ import type { Metrics } from '../core/ports/metrics.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import { frontierRoot } from '../core/tree/frontier.ts';
 import { buildBlock } from './block-builder.ts';
-import { blockTraces } from './block-traces.ts';
 import {
   acceptedIdentities,
   type BlockIdentities,
@@ -31,10 +31,9 @@ import {
   identitiesAt,
   isAt,
   lastAppendedAt,
-  type WindowRules,
   watermarkOf,
-  windowRules,
-} from './dedup-window.ts';
+} from './block-identities.ts';
+import { blockTraces } from './block-traces.ts';
 import { type BatchSchemaIds, checkInputAnchor, readIntake } from './intake.ts';
 import type { LocalState } from './local-state.ts';
 import { blockCost, type Intake, keyText, lookupKeys, type Ordered, order } from './order.ts';
@@ -328,7 +327,7 @@ export class Sequencer {
     this.#lastEvidence = accepted.inputs.at(-1) ?? (sameInput ? this.#lastEvidence : undefined);
     this.#o.local.note(accepted.delta, this.#state.apply(accepted.delta));
     this.#chainOffset = offset;
-    const identities = own === undefined ? acceptedIdentities(accepted, offset, this.#window()) : identitiesAt(own.identities, offset);
+    const identities = own === undefined ? acceptedIdentities(accepted, offset) : identitiesAt(own.identities, offset);
     this.#pending.push(identities);
     this.#growSegment(accepted);
     this.#checkAttested();
@@ -487,7 +486,7 @@ export class Sequencer {
   }
 
   #launch(built: Pick<Flight, 'value' | 'accepted' | 'traces'>, view: LogView, keys: readonly Uint8Array[]): void {
-    const identities = acceptedIdentities(built.accepted, -1, this.#window(), keys);
+    const identities = acceptedIdentities(built.accepted, -1, keys);
     const after = this.#inflight.at(-1)?.append ?? Promise.resolve(undefined);
     this.#inflight.push({ ...built, identities, view: overlay(view, built.accepted.delta), append: this.#append(built, after), tries: 0 });
   }
@@ -547,13 +546,6 @@ export class Sequencer {
 
   // --- the dedup window
 
-  /** The window of the policy in force in the head's block: a newer one counts from the first block that it seals. */
-  #window(): WindowRules {
-    const { policies } = this.#o.sources;
-    const { policy } = this.#state.head;
-    return windowRules(((policy === null ? undefined : policies.byDigest(policy)) ?? policies.latest).policy);
-  }
-
   /** Looks `keys` up, and in the same call confirms the pending identities where there are enough of them. Undefined: the watermark did not match; start over. */
   async #lookup(keys: readonly Uint8Array[], signal: AbortSignal): Promise<((key: Uint8Array) => DedupHit | undefined) | undefined> {
     if (this.#watermark === undefined) {
@@ -566,7 +558,7 @@ export class Sequencer {
     const confirmed = confirms ? this.#pending : [];
     const next = confirmed.at(-1)?.watermark ?? expect;
     const add = confirmed.flatMap(({ entries }) => entries);
-    const dropBelowSlot = firstSlot(this.#state.head.appendedAt, this.#window());
+    const dropBelowSlot = firstSlot(headWindowStart(this.#state.head, this.#o.sources.policies));
     const answer = await this.#call({ shard: this.#o.shard, expect, next, add, dropBelowSlot, wipe: false, lookup: keys }, signal);
     if (!answer.ok) {
       await this.#resync(answer.watermark, signal);
@@ -631,7 +623,7 @@ export class Sequencer {
       if (stored.size === walked.seal.firstIndex + walked.seal.links + 1 && stored.seal === toHex(walked.sealHash))
         return after.toReversed();
       if (walked.seal.firstIndex + walked.seal.links + 1 <= stored.size) return undefined;
-      after.push(blockIdentities(walked.block, walked.seal, walked.offset, walked.sealHash, this.#window()));
+      after.push(blockIdentities(walked.block, walked.seal, walked.offset, walked.sealHash));
       if (walked.seal.firstIndex === 0 && stored.size === 0) return after.toReversed();
     }
     return undefined;
@@ -641,13 +633,13 @@ export class Sequencer {
   async *#windowBlocks(): AsyncGenerator<WalkedBlock> {
     const { head } = this.#state;
     // What left the window under one policy does not come back under another: the window's start never falls.
-    let from = head.appendedAt - this.#window().windowMicros;
+    let from = headWindowStart(head, this.#o.sources.policies);
     let first = head.size;
     for await (const walked of walkBack(this.#o.log, this.#o.shard, this.#chainOffset, head.seal)) {
       const last = lastAppendedAt(walked.block);
       if (last !== undefined && last < from) return;
       yield walked;
-      from = Math.max(from, (last ?? 0) - this.#windowMicrosOf(walked.seal));
+      from = this.#windowStartAfter(walked.seal, last ?? 0, from);
       first = walked.seal.firstIndex;
     }
     if (first === 0 || this.#chainOffset < 0) return;
@@ -657,10 +649,10 @@ export class Sequencer {
     );
   }
 
-  /** The window that the policy of a block allows; none to speak of where the policy is not known, for then it is not ours to shorten. */
-  #windowMicrosOf(seal: Seal): number {
+  /** The window's start after a walked block. A policy that is not known leaves it where it is: it is not ours to shorten the window. */
+  #windowStartAfter(seal: Seal, appendedAt: number, before: number): number {
     const policy = this.#o.sources.policies.byDigest(toHex(seal.policy));
-    return policy === undefined ? Number.POSITIVE_INFINITY : windowRules(policy.policy).windowMicros;
+    return policy === undefined ? before : dedupWindowStart(appendedAt, policy.policy, before);
   }
 
   /** A watermark that is not on our chain, while the log still holds its offset with another block: index and log contradict each other. */
@@ -693,7 +685,7 @@ export class Sequencer {
     };
     if (!(await step({ kind: 'building', token, step: 0 }, [], true))) return;
     for await (const { block, seal, offset, sealHash } of blocksAt(log, shard, offsets.toReversed())) {
-      const { entries } = blockIdentities(block, seal, offset, sealHash, this.#window());
+      const { entries } = blockIdentities(block, seal, offset, sealHash);
       if (!(await step({ kind: 'building', token, step: ++blocks }, entries, false))) return;
     }
     if (blocks < offsets.length)

@@ -10,24 +10,12 @@ import { decodeLeaf, type Link, type Seal } from '../core/formats/leaf.ts';
 import type { DedupEntry, Watermark } from '../core/ports/dedup-index.ts';
 import { keyText } from './order.ts';
 
-/** Length of a slot, the same under every policy: a slot's number must not change its meaning when the window does. */
+/** Length of a slot. The same under every policy, so that a slot's number keeps its meaning when the window changes. */
 const SLOT_MICROS = 60_000_000;
 
-/** How long identities are remembered, and in which slots. Times in microseconds. */
-export interface WindowRules {
-  readonly windowMicros: number;
-  readonly slotMicros: number;
-}
-
-/** The window of a policy: `dedupWindow` and the clock skew on top of it. */
-export function windowRules(policy: { readonly dedupWindowMs: number; readonly clockSkewMs: number }): WindowRules {
-  const windowMicros = (policy.dedupWindowMs + policy.clockSkewMs) * 1000;
-  return { windowMicros, slotMicros: SLOT_MICROS };
-}
-
-/** The slot below which everything has left the window of a log whose last input was appended at `appendedAt`. */
-export function firstSlot(appendedAt: number, rules: WindowRules): number {
-  return Math.max(0, Math.floor((appendedAt - rules.windowMicros) / rules.slotMicros));
+/** The slot below which everything has left a window that starts at `windowStart`. */
+export function firstSlot(windowStart: number): number {
+  return Math.floor(windowStart / SLOT_MICROS);
 }
 
 /** What one accepted block adds to the index. */
@@ -40,20 +28,19 @@ export interface BlockIdentities {
 }
 
 /** The identities of a block: its linked events and its ACCEPTED headers. */
-export function blockIdentities(block: Block, seal: Seal, chainOffset: number, sealHash: Uint8Array, rules: WindowRules): BlockIdentities {
+export function blockIdentities(block: Block, seal: Seal, chainOffset: number, sealHash: Uint8Array): BlockIdentities {
   const links = block.links.map(decodeLeaf).filter((leaf) => leaf.kind === 'link');
   const keys = links.map(({ stream }, i) => dedupKeyOfEvent(stream, (block.events[i] as Uint8Array).subarray(0, 16)));
-  return identities({ seal, links, keys, inputs: decodeEvidence(block.evidence) }, chainOffset, sealHash, rules);
+  return identities({ seal, links, keys, inputs: decodeEvidence(block.evidence) }, chainOffset, sealHash);
 }
 
 /** The identities of a block that was just accepted, and so was taken apart. `keys` are those of its links, where they are known. */
 export function acceptedIdentities(
   { seal, links, heads, inputs, delta }: AcceptedBlock,
   chainOffset: number,
-  rules: WindowRules,
   keys: readonly Uint8Array[] = links.map(({ stream }, i) => dedupKeyOfEvent(stream, (heads[i] as EventHead).id)),
 ): BlockIdentities {
-  return identities({ seal, links, keys, inputs }, chainOffset, delta.head.seal, rules);
+  return identities({ seal, links, keys, inputs }, chainOffset, delta.head.seal);
 }
 
 /** The same identities, once the block's offset is known. */
@@ -69,18 +56,13 @@ interface Identified {
   readonly inputs: readonly EvidenceInput[];
 }
 
-function identities(
-  { seal, links, keys, inputs }: Identified,
-  chainOffset: number,
-  sealHash: Uint8Array,
-  rules: WindowRules,
-): BlockIdentities {
+function identities({ seal, links, keys, inputs }: Identified, chainOffset: number, sealHash: Uint8Array): BlockIdentities {
   const entries: DedupEntry[] = [];
   const sealIndex = seal.firstIndex + seal.links;
   const slots = new Map<number, number>();
   let offset = seal.inputFrom;
   for (const input of inputs) {
-    const slot = Math.floor(input.appendedAt / rules.slotMicros);
+    const slot = Math.floor(input.appendedAt / SLOT_MICROS);
     slots.set(offset, slot);
     if (input.outcome === 'ACCEPTED' && input.batch !== null) {
       const { header } = input.batch;
