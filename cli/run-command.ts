@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
-import type { EventSink } from '../collector/git.ts';
+import type { EventSink } from '../collector/event-sink.ts';
 import { runCommand as runAndDescribe } from '../collector/run.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
 import { type Command, type Invocation, stringOptions } from './command.ts';

@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { sha256 } from '#crypto';
-import { type CursorStore, collectGit, type GitCollection } from '../../../collector/git.ts';
-import { toHex, utf8 } from '../../../core/base/bytes.ts';
-import type { Event } from '../../../core/formats/event.ts';
-import { EVENT_SCHEMA } from '../../../core/formats/event-schema.ts';
+import { collectGit } from '../../../../collector/git/collect.ts';
+import type { CursorStore, GitCollection } from '../../../../collector/git/collection.ts';
+import { toHex, utf8 } from '../../../../core/base/bytes.ts';
+import type { Event } from '../../../../core/formats/event.ts';
+import { EVENT_SCHEMA } from '../../../../core/formats/event-schema.ts';
 
 let folder: string;
 let events: Event[];
