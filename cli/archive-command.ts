@@ -4,13 +4,13 @@ import { checkObjectStore, openS3ObjectStore } from '../adapters/s3-object-store
 import { systemClock } from '../adapters/system-clock.ts';
 import { Archiver } from '../archiver/archiver.ts';
 import { TOPICS } from '../core/ports/log.ts';
-import { checkTopics, kafkaSettings, openClusterReaders, refusingRegistry, s3Settings } from './cluster.ts';
-import { readLogKeys } from './cluster-keys.ts';
-import { CLUSTER_SETTINGS } from './cluster-settings.ts';
+import { checkTopics, kafkaSettings, openClusterReaders, refusingRegistry, s3Settings } from '../cluster/readers.ts';
+import { readLogKeys } from '../cluster/keys.ts';
+import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
-import { runService } from './service.ts';
+import { runService } from '../cluster/service.ts';
 
 /** A fetch answers as soon as there is something: an idle shard need not ask often. */
 const SETTINGS = { pollMs: 250 };

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
-import { CLUSTER_SETTINGS } from './cluster-settings.ts';
+import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
 import type { Invocation } from './command.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
-import type { SettingTable } from './setting.ts';
+import type { SettingTable } from '../settings/setting.ts';
 
 const S3 = /^s3:\/\/([^/]+)(?:\/(.*))?$/;
 const { s3Endpoint, s3Region, s3PathStyle, s3Ca } = CLUSTER_SETTINGS;
@@ -23,7 +23,7 @@ export async function openArchive(location: string, verb: string, invocation: In
     checkFolder(location, verb);
     return openFolderObjectStore(location);
   }
-  const [{ openS3ObjectStore }, { s3Settings }] = await Promise.all([import('../adapters/s3-object-store.ts'), import('./cluster.ts')]);
+  const [{ openS3ObjectStore }, { s3Settings }] = await Promise.all([import('../adapters/s3-object-store.ts'), import('../cluster/readers.ts')]);
   const s3Prefix = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
   const objects = openS3ObjectStore(s3Settings({ ...loadClusterSettings(invocation).values, s3Bucket: bucket, s3Prefix }));
   await checkStore(objects, location, verb);

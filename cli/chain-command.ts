@@ -8,13 +8,13 @@ import { systemClock } from '../adapters/system-clock.ts';
 import { Chainer } from '../chainer/chainer.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
 import { TOPICS } from '../core/ports/log.ts';
-import { checkTopics, kafkaSettings, openClusterReaders, openDedupIndex, refusingRegistry, s3Settings } from './cluster.ts';
-import { privateFolder, readKey } from './cluster-keys.ts';
-import { CLUSTER_SETTINGS } from './cluster-settings.ts';
+import { checkTopics, kafkaSettings, openClusterReaders, openDedupIndex, refusingRegistry, s3Settings } from '../cluster/readers.ts';
+import { privateFolder, readKey } from '../cluster/keys.ts';
+import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
-import { runService } from './service.ts';
+import { runService } from '../cluster/service.ts';
 
 /** A fetch answers as soon as there is something; asking less often costs an idle shard nothing. An append to three brokers takes its time. */
 const SETTINGS = { pollMs: 250, depth: 4 };

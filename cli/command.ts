@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { LineproofError } from '../core/base/errors.ts';
-import { flagOf, type SettingTable } from './setting.ts';
+import { flagOf, type SettingTable } from '../settings/setting.ts';
 
 /** One option of one command. */
 export interface CommandOption {

@@ -10,14 +10,14 @@ import { encodePolicy } from '../core/policy/policy.ts';
 import type { Policy } from '../core/policy/policy-document.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { Signer } from '../core/ports/signer.ts';
-import { type ClusterReaders, openClusterReaders, registerSchemas } from './cluster.ts';
-import { keysFolder, pinnedRoot, privateFolder } from './cluster-keys.ts';
-import { CLUSTER_SETTINGS, type ClusterSettings } from './cluster-settings.ts';
+import { type ClusterReaders, openClusterReaders, registerSchemas } from '../cluster/readers.ts';
+import { keysFolder, pinnedRoot, privateFolder } from '../cluster/keys.ts';
+import { CLUSTER_SETTINGS, type ClusterSettings } from '../settings/cluster-settings.ts';
 import { type Command, type Invocation, stringOption, stringOptions } from './command.ts';
-import { makeEmbeddedKeys, readEmbeddedKeys } from './embedded-keys.ts';
+import { makeEmbeddedKeys, readEmbeddedKeys } from '../embedded/keys.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
-import { newProducers, nextPolicy, policyChanges, publishPolicy, readPolicyFile, readRootKeys, signPolicy } from './policy-publication.ts';
+import { newProducers, nextPolicy, policyChanges, publishPolicy, readPolicyFile, readRootKeys, signPolicy } from '../cluster/policy-publication.ts';
 import { shardsOption } from './topics-command.ts';
 
 /** `lineproof policy init|show|publish`. */

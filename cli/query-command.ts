@@ -6,8 +6,8 @@ import { LineproofError } from '../core/base/errors.ts';
 import { openArchive, READING_SETTINGS } from './archive-location.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
-import { flagOf } from './setting.ts';
-import { SETTINGS } from './settings.ts';
+import { flagOf } from '../settings/setting.ts';
+import { SETTINGS } from '../settings/embedded-settings.ts';
 
 /** Streams that are named to somebody who asked for one that is not there. */
 const NAMED_STREAMS = 5;

@@ -27,11 +27,11 @@ import {
   type Withheld,
 } from '../resubmit/resubmission.ts';
 import { type ResubmissionSearch, searchFor } from '../resubmit/resubmission-search.ts';
-import { visitArchive } from './archived-past.ts';
-import { type ClusterReaders, s3Settings } from './cluster.ts';
-import { DRAIN_MS, openClusterCollector } from './cluster-collector.ts';
-import { pinnedRoot, readKey } from './cluster-keys.ts';
-import type { ClusterSettings } from './cluster-settings.ts';
+import { visitArchive } from '../resubmit/archived-past.ts';
+import { type ClusterReaders, s3Settings } from '../cluster/readers.ts';
+import { DRAIN_MS, openClusterCollector } from '../cluster/spooling-collector.ts';
+import { pinnedRoot, readKey } from '../cluster/keys.ts';
+import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import type { Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 

@@ -5,9 +5,9 @@ import type { EventSink } from '../collector/event-sink.ts';
 import { runCommand as runAndDescribe } from '../collector/run.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
 import { type Command, type Invocation, stringOptions } from './command.ts';
-import { EmbeddedSystem, openSpoolOnly } from './embedded.ts';
+import { EmbeddedSystem, openSpoolOnly } from '../embedded/embedded.ts';
 import { loadInvocationSettings } from './invocation-settings.ts';
-import { SETTINGS, type Settings } from './settings.ts';
+import { SETTINGS, type Settings } from '../settings/embedded-settings.ts';
 
 /** `lineproof run -- CMD`: a command, its input and output files, and its exit code passed on. */
 export const runCommand: Command = {

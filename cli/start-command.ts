@@ -12,11 +12,11 @@ import { utf8, utf8Text } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { parseVerifierKey } from '../core/keys/key.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
-import { EmbeddedSystem } from './embedded.ts';
+import { EmbeddedSystem } from '../embedded/embedded.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadInvocationSettings } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
-import { SETTINGS, type Settings } from './settings.ts';
+import { SETTINGS, type Settings } from '../settings/embedded-settings.ts';
 import { verifyStore } from './verify-command.ts';
 
 /** `lineproof start`: everything embedded in one process. */

@@ -8,13 +8,13 @@ import { LineproofError } from '../core/base/errors.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
-import { chainEnd } from './chain-end.ts';
-import { type ClusterReaders, kafkaSettings, openClusterReaders, s3Settings } from './cluster.ts';
-import { CLUSTER_SETTINGS, type ClusterSettings } from './cluster-settings.ts';
+import { chainEnd } from '../cluster/chain-end.ts';
+import { type ClusterReaders, kafkaSettings, openClusterReaders, s3Settings } from '../cluster/readers.ts';
+import { CLUSTER_SETTINGS, type ClusterSettings } from '../settings/cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
-import { measureLag } from './service.ts';
+import { measureLag } from '../cluster/service.ts';
 
 /** What is known of one shard now. */
 interface ShardStatus {

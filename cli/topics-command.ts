@@ -1,8 +1,8 @@
 import { checkKafkaTopics, createKafkaTopics, kafkaAdmin, type TopicFinding } from '../adapters/kafka-topics.ts';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { LineproofError } from '../core/base/errors.ts';
-import { kafkaSettings, topicPartitions } from './cluster.ts';
-import { CLUSTER_SETTINGS } from './cluster-settings.ts';
+import { kafkaSettings, topicPartitions } from '../cluster/readers.ts';
+import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
 import { type Command, type Invocation, stringOption } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';

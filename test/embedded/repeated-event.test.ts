@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { openFolderObjectStore } from '../../adapters/folder-object-store.ts';
 import { verifyArchive } from '../../auditor/verify.ts';
-import { openEmbedded } from '../../cli/embedded.ts';
+import { openEmbedded } from '../../embedded/embedded.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
 import { temporaryFolder } from '../support/command.ts';
 

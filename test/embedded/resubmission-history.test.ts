@@ -1,6 +1,6 @@
 import { afterEach, expect, jest, test } from '@jest/globals';
 import { sha256 } from '#crypto';
-import { visitArchive } from '../../cli/archived-past.ts';
+import { visitArchive } from '../../resubmit/archived-past.ts';
 import { archiveAnchor } from '../../core/archive/archive-anchor.ts';
 import { logKeysOf } from '../../core/archive/archive-keys.ts';
 import { parseManifest } from '../../core/archive/manifest.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { CLUSTER_SETTINGS } from '../../../cli/cluster-settings.ts';
-import { flagOf } from '../../../cli/setting.ts';
-import { SETTINGS } from '../../../cli/settings.ts';
+import { CLUSTER_SETTINGS } from '../../../settings/cluster-settings.ts';
+import { flagOf } from '../../../settings/setting.ts';
+import { SETTINGS } from '../../../settings/embedded-settings.ts';
 import { document, namedRows } from './table.ts';
 
 const text = document('docs/settings.md');

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { chainEnd } from '../../../cli/chain-end.ts';
+import { chainEnd } from '../../../cluster/chain-end.ts';
 import type { LogState } from '../../../core/acceptance/log-state.ts';
 import { TOPICS } from '../../../core/ports/log.ts';
 import { MemoryLog } from '../../support/memory.ts';

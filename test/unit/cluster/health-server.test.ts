@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { prometheusMetrics } from '../../../adapters/prometheus-metrics.ts';
-import { openHealthServer } from '../../../cli/health-server.ts';
+import { openHealthServer } from '../../../cluster/health-server.ts';
 import { codeOf } from '../../contract/contract.ts';
 
 const metrics = prometheusMetrics();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { workOnShards } from '../../../cli/shard-worker.ts';
+import { workOnShards } from '../../../cluster/shard-worker.ts';
 import { LineproofError } from '../../../core/base/errors.ts';
 import type { ShardGroup } from '../../../core/ports/shard-group.ts';
 import { TestLogger } from '../../support/memory.ts';

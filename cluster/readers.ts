@@ -17,8 +17,8 @@ import type { DedupIndex } from '../core/ports/dedup-index.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
-import { pinnedRoot } from './cluster-keys.ts';
-import type { ClusterSettings } from './cluster-settings.ts';
+import { pinnedRoot } from './keys.ts';
+import type { ClusterSettings } from '../settings/cluster-settings.ts';
 
 const REQUEST_TIMEOUT_MS = 10_000;
 const READ_BYTES = 4 * 1024 * 1024;

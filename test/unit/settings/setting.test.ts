@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { CLUSTER_SETTINGS } from '../../../cli/cluster-settings.ts';
-import { describeSettings, loadTable } from '../../../cli/setting.ts';
-import { SETTINGS } from '../../../cli/settings.ts';
+import { CLUSTER_SETTINGS } from '../../../settings/cluster-settings.ts';
+import { describeSettings, loadTable } from '../../../settings/setting.ts';
+import { SETTINGS } from '../../../settings/embedded-settings.ts';
 import { temporaryFolder } from '../../support/command.ts';
 
 const folder = temporaryFolder('settings');

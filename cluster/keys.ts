@@ -4,7 +4,7 @@ import { readKeyFile } from '../adapters/key-files.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { parseVerifierKey } from '../core/keys/key.ts';
 import type { Signer } from '../core/ports/signer.ts';
-import type { ClusterSettings } from './cluster-settings.ts';
+import type { ClusterSettings } from '../settings/cluster-settings.ts';
 
 /** Where this process finds its keys. */
 export function keysFolder({ data, keys }: Pick<ClusterSettings, 'data' | 'keys'>): string {

@@ -31,8 +31,8 @@ import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import type { StateStore } from '../core/ports/state-store.ts';
 import { type Collector as FriendlyCollector, friendlyCollector } from '../sdk/lineproof.ts';
-import { type EmbeddedKeys, makeEmbeddedKeys, readEmbeddedKeys } from './embedded-keys.ts';
-import { loadSettings, type Settings } from './settings.ts';
+import { type EmbeddedKeys, makeEmbeddedKeys, readEmbeddedKeys } from './keys.ts';
+import { loadSettings, type Settings } from '../settings/embedded-settings.ts';
 
 const IDLE_POLL_MS = 10;
 

@@ -3,8 +3,8 @@ import { systemClock } from '../adapters/system-clock.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ShardGroup } from '../core/ports/shard-group.ts';
-import type { ClusterSettings } from './cluster-settings.ts';
-import type { Terminal } from './command.ts';
+import type { ClusterSettings } from '../settings/cluster-settings.ts';
+import type { Terminal } from '../cli/command.ts';
 import { openHealthServer } from './health-server.ts';
 import { workOnShards } from './shard-worker.ts';
 

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
-import { newProducers, nextPolicy, policyChanges, publishPolicy, readPolicyFile, signPolicy } from '../../../cli/policy-publication.ts';
+import { newProducers, nextPolicy, policyChanges, publishPolicy, readPolicyFile, signPolicy } from '../../../cluster/policy-publication.ts';
 import { Sources } from '../../../core/chain/governance-source.ts';
 import type { Policy } from '../../../core/policy/policy-document.ts';
 import { openPolicies } from '../../../core/policy/policy-history.ts';
