@@ -1,9 +1,9 @@
 import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
+import { SETTINGS } from '../settings/embedded-settings.ts';
+import { describeSettings, type SettingRow } from '../settings/setting.ts';
 import type { Command, Invocation } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings, loadInvocationSettings } from './invocation-settings.ts';
-import { describeSettings, type SettingRow } from '../settings/setting.ts';
-import { SETTINGS } from '../settings/embedded-settings.ts';
 
 /** `lineproof config`: what every setting is, where it comes from, and why it exists. */
 export const configCommand: Command = {

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
-import { type Invocation, stringOption } from './command.ts';
-import { flagOf, type LoadedSettings, loadTable, type SettingTable } from '../settings/setting.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
+import { flagOf, type LoadedSettings, loadTable, type SettingTable } from '../settings/setting.ts';
+import { type Invocation, stringOption } from './command.ts';
 
 /** The settings of the embedded system that hold for a command line: its flags, the environment, and the file it names or the data folder has. */
 export function loadInvocationSettings(invocation: Invocation): LoadedSettings<typeof SETTINGS> {

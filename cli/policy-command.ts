@@ -2,7 +2,19 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { randomBytes } from '#crypto';
 import { readKeyFile, writeKeyFile } from '../adapters/key-files.ts';
+import { keysFolder, pinnedRoot, privateFolder } from '../cluster/keys.ts';
+import {
+  newProducers,
+  nextPolicy,
+  policyChanges,
+  publishPolicy,
+  readPolicyFile,
+  readRootKeys,
+  signPolicy,
+} from '../cluster/policy-publication.ts';
+import { type ClusterReaders, openClusterReaders } from '../cluster/readers.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { registerSchemas } from '../core/chain/registered-schemas.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
 import { encodeEnvelope, signEnvelope } from '../core/keys/dsse.ts';
 import { newPolicy } from '../core/policy/new-policy.ts';
@@ -10,14 +22,11 @@ import { encodePolicy } from '../core/policy/policy.ts';
 import type { Policy } from '../core/policy/policy-document.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { Signer } from '../core/ports/signer.ts';
-import { type ClusterReaders, openClusterReaders, registerSchemas } from '../cluster/readers.ts';
-import { keysFolder, pinnedRoot, privateFolder } from '../cluster/keys.ts';
+import { makeEmbeddedKeys, readEmbeddedKeys } from '../embedded/keys.ts';
 import { CLUSTER_SETTINGS, type ClusterSettings } from '../settings/cluster-settings.ts';
 import { type Command, type Invocation, stringOption, stringOptions } from './command.ts';
-import { makeEmbeddedKeys, readEmbeddedKeys } from '../embedded/keys.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
-import { newProducers, nextPolicy, policyChanges, publishPolicy, readPolicyFile, readRootKeys, signPolicy } from '../cluster/policy-publication.ts';
 import { shardsOption } from './topics-command.ts';
 
 /** `lineproof policy init|show|publish`. */

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { type ArchivedEventView, queryArchive } from '../auditor/query.ts';
 import { printable } from '../auditor/verdict-text.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { SETTINGS } from '../settings/embedded-settings.ts';
+import { flagOf } from '../settings/setting.ts';
 import { openArchive, READING_SETTINGS } from './archive-location.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
-import { flagOf } from '../settings/setting.ts';
-import { SETTINGS } from '../settings/embedded-settings.ts';
 
 /** Streams that are named to somebody who asked for one that is not there. */
 const NAMED_STREAMS = 5;

@@ -1,9 +1,9 @@
+import { type ClusterReaders, openClusterReaders } from '../cluster/readers.ts';
 import { toHex } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { reasonName } from '../core/base/reasons.ts';
 import { decodeRejected, type Rejected } from '../core/formats/rejected.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
-import { type ClusterReaders, openClusterReaders } from '../cluster/readers.ts';
 import { CLUSTER_SETTINGS, type ClusterSettings } from '../settings/cluster-settings.ts';
 import { type Command, type Invocation, stringOption } from './command.ts';
 import { EXIT } from './exit-codes.ts';

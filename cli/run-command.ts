@@ -4,10 +4,10 @@ import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import type { EventSink } from '../collector/event-sink.ts';
 import { runCommand as runAndDescribe } from '../collector/run.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
-import { type Command, type Invocation, stringOptions } from './command.ts';
-import { EmbeddedSystem, openSpoolOnly } from '../embedded/embedded.ts';
-import { loadInvocationSettings } from './invocation-settings.ts';
+import { EmbeddedSystem, openSpoolOnly } from '../embedded/system.ts';
 import { SETTINGS, type Settings } from '../settings/embedded-settings.ts';
+import { type Command, type Invocation, stringOptions } from './command.ts';
+import { loadInvocationSettings } from './invocation-settings.ts';
 
 /** `lineproof run -- CMD`: a command, its input and output files, and its exit code passed on. */
 export const runCommand: Command = {

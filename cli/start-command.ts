@@ -11,12 +11,12 @@ import type { CursorStore, GitCollection } from '../collector/git/collection.ts'
 import { utf8, utf8Text } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { parseVerifierKey } from '../core/keys/key.ts';
+import { EmbeddedSystem } from '../embedded/system.ts';
+import { SETTINGS, type Settings } from '../settings/embedded-settings.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
-import { EmbeddedSystem } from '../embedded/embedded.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadInvocationSettings } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
-import { SETTINGS, type Settings } from '../settings/embedded-settings.ts';
 import { verifyStore } from './verify-command.ts';
 
 /** `lineproof start`: everything embedded in one process. */

@@ -1,20 +1,21 @@
 import { kafkaClient } from '../adapters/kafka-client.ts';
 import { type GroupShard, kafkaGroupStatus } from '../adapters/kafka-group-status.ts';
-import { openS3ObjectStore } from '../adapters/s3-object-store.ts';
 import { systemClock } from '../adapters/system-clock.ts';
+import { chainEnd } from '../cluster/chain-end.ts';
+import { kafkaSettings } from '../cluster/open-log.ts';
+import { openObjectStore } from '../cluster/open-object-store.ts';
+import { type ClusterReaders, openClusterReaders } from '../cluster/readers.ts';
+import { measureLag } from '../cluster/service.ts';
 import { openLogNote } from '../core/archive/archive-anchor.ts';
 import { logKeysOf, parseArchiveKey } from '../core/archive/archive-keys.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
-import { chainEnd } from '../cluster/chain-end.ts';
-import { type ClusterReaders, kafkaSettings, openClusterReaders, s3Settings } from '../cluster/readers.ts';
 import { CLUSTER_SETTINGS, type ClusterSettings } from '../settings/cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
-import { measureLag } from '../cluster/service.ts';
 
 /** What is known of one shard now. */
 interface ShardStatus {
@@ -48,7 +49,7 @@ export const statusCommand: Command = {
     if (invocation.operands.length > 0) throw new LineproofError('USAGE', 'status takes no arguments');
     const { values } = loadClusterSettings(invocation);
     const cluster = await openClusterReaders({ ...values, logLevel: 'error' });
-    const objects = openS3ObjectStore(s3Settings(values));
+    const objects = await openObjectStore(values);
     try {
       const rows = await statusOf(values, cluster, objects);
       const { stdout } = invocation.terminal;

@@ -1,7 +1,7 @@
 import { checkKafkaTopics, createKafkaTopics, kafkaAdmin, type TopicFinding } from '../adapters/kafka-topics.ts';
 import { pinoLogger } from '../adapters/pino-logger.ts';
+import { kafkaSettings, topicPartitions } from '../cluster/open-log.ts';
 import { LineproofError } from '../core/base/errors.ts';
-import { kafkaSettings, topicPartitions } from '../cluster/readers.ts';
 import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
 import { type Command, type Invocation, stringOption } from './command.ts';
 import { EXIT } from './exit-codes.ts';

@@ -4,7 +4,6 @@ import type { Log } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ShardGroup } from '../core/ports/shard-group.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
-import type { Terminal } from '../cli/command.ts';
 import { openHealthServer } from './health-server.ts';
 import { workOnShards } from './shard-worker.ts';
 
@@ -32,13 +31,13 @@ interface Progress {
   readonly lag: number;
 }
 
-/** Runs a service until the terminal's signal: shares shards, commits what was consumed, tells lag and health. Throws what a shard died of. */
-export async function runService(service: ShardService, settings: ClusterSettings, terminal: Terminal): Promise<void> {
+/** Runs a service until `signal` aborts: shares shards, commits what was consumed, tells lag and health. Throws what a shard died of. */
+export async function runService(service: ShardService, settings: ClusterSettings, signal: AbortSignal): Promise<void> {
   const { logger, metrics } = service;
   const progress = new Map<number, Progress>();
   let owned: ReadonlySet<number> | undefined;
   const ready = (): string | undefined => {
-    if (terminal.signal.aborted) return 'stopping';
+    if (signal.aborted) return 'stopping';
     if (owned === undefined) return 'not in the group yet';
     const recovering = [...owned].filter((shard) => service.consumedTo(shard) === undefined);
     return recovering.length === 0 ? undefined : `recovering shards ${recovering.join(' ')}`;
@@ -56,10 +55,7 @@ export async function runService(service: ShardService, settings: ClusterSetting
       for (const shard of owned ?? []) if (!shards.has(shard)) forget(service, shard, progress);
       owned = shards;
     };
-    await workOnShards(
-      { group: service.group, logger, run: (shard, signal) => service.run(shard, signal), owned: changed },
-      terminal.signal,
-    );
+    await workOnShards({ group: service.group, logger, run: (shard, until) => service.run(shard, until), owned: changed }, signal);
   } finally {
     over.abort();
     await watching;

@@ -6,9 +6,9 @@ import { type Collector, openCollector } from '../collector/collector.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
 import type { Policy } from '../core/policy/policy-document.ts';
 import type { Signer } from '../core/ports/signer.ts';
-import type { ClusterReaders } from './readers.ts';
-import { privateFolder } from './keys.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
+import { privateFolder } from './keys.ts';
+import type { ClusterReaders } from './readers.ts';
 
 /** How long a command waits at its end for the log to take what it recorded. */
 export const DRAIN_MS = 60_000;

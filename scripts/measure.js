@@ -32,7 +32,6 @@ const GENERATED = ['schema-texts.ts'];
 const KNOWN = [
   ['fileLines', 'accept.ts', 361],
   ['fileLines', 'block-audit.ts', 631],
-  ['fileLines', 'embedded.ts', 415],
   ['fileLines', 'sequencer.ts', 817],
   ['fileLines', 'shard-archiver.ts', 471],
   ['fileLines', 'shard-audit.ts', 424],

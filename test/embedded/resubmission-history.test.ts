@@ -1,6 +1,5 @@
 import { afterEach, expect, jest, test } from '@jest/globals';
 import { sha256 } from '#crypto';
-import { visitArchive } from '../../resubmit/archived-past.ts';
 import { archiveAnchor } from '../../core/archive/archive-anchor.ts';
 import { logKeysOf } from '../../core/archive/archive-keys.ts';
 import { parseManifest } from '../../core/archive/manifest.ts';
@@ -18,6 +17,7 @@ import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/keys/ds
 import { parseVerifierKey } from '../../core/keys/key.ts';
 import { type Log, TOPICS } from '../../core/ports/log.ts';
 import type { Signer } from '../../core/ports/signer.ts';
+import { visitArchive } from '../../resubmit/archived-past.ts';
 import { checkEvidence, openRejected } from '../../resubmit/resubmission.ts';
 import { type ResubmissionSearch, searchFor } from '../../resubmit/resubmission-search.ts';
 import { EmbeddedShard } from '../support/embedded-shard.ts';

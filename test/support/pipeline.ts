@@ -4,12 +4,12 @@ import { systemClock } from '../../adapters/system-clock.ts';
 import { queryArchive } from '../../auditor/query.ts';
 import type { Verdict } from '../../auditor/verdict.ts';
 import { verifyArchive } from '../../auditor/verify.ts';
-import { EmbeddedPipeline } from '../../embedded/embedded.ts';
-import { loadSettings } from '../../settings/embedded-settings.ts';
 import { type Collector, openCollector } from '../../collector/collector.ts';
 import type { CollectorOptions } from '../../collector/collector-options.ts';
 import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
+import { EmbeddedPipeline } from '../../embedded/pipeline.ts';
+import { loadSettings } from '../../settings/embedded-settings.ts';
 import { noMetrics, quietLogger } from './memory-log.ts';
 
 /** What the archive of a data folder says in the end. */

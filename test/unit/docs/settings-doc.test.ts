@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { CLUSTER_SETTINGS } from '../../../settings/cluster-settings.ts';
-import { flagOf } from '../../../settings/setting.ts';
 import { SETTINGS } from '../../../settings/embedded-settings.ts';
+import { flagOf } from '../../../settings/setting.ts';
 import { document, namedRows } from './table.ts';
 
 const text = document('docs/settings.md');

@@ -2,8 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { CLUSTER_SETTINGS } from '../../../settings/cluster-settings.ts';
-import { describeSettings, loadTable } from '../../../settings/setting.ts';
 import { SETTINGS } from '../../../settings/embedded-settings.ts';
+import { describeSettings, loadTable } from '../../../settings/setting.ts';
 import { temporaryFolder } from '../../support/command.ts';
 
 const folder = temporaryFolder('settings');
