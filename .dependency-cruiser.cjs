@@ -71,6 +71,23 @@ module.exports = {
       to: { path: '(^adapters/(s3|lmdb-|folder-|http))|node_modules/(lmdb|@aws-sdk)', reachable: true },
     },
     {
+      name: 'settings-import-core',
+      severity: 'error',
+      from: { path: '^settings/' },
+      to: { path: '^(?!core/|settings/)', dependencyTypesNot: ['npm', 'core'] },
+    },
+    {
+      name: 'compositions-know-no-command',
+      comment: 'embedded and cluster put the parts together, for any command and for users of the package',
+      severity: 'error',
+      from: { path: '^(embedded|cluster)/' },
+      to: {
+        path: '^(?!core/|adapters/|collector/|chainer/|archiver/|settings/|sdk/)',
+        pathNot: '^$1/',
+        dependencyTypesNot: ['npm', 'core'],
+      },
+    },
+    {
       name: 'schemas-import-nothing',
       severity: 'error',
       from: { path: '^schemas/' },

@@ -2,7 +2,7 @@ import { openLogNote } from '../core/archive/archive-anchor.ts';
 import { equal, utf8 } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { type Checkpoint, formatCheckpoint } from '../core/keys/checkpoint.ts';
-import { decodeEnvelope, encodeEnvelope, type PayloadType, signEnvelope, verifyEnvelope } from '../core/keys/dsse.ts';
+import { encodeEnvelope, openEnvelope, type PayloadType, signEnvelope } from '../core/keys/dsse.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
 import { signNote } from '../core/keys/note.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
@@ -57,8 +57,7 @@ export async function putEnvelope(
 /** The payload of an envelope that one of `keys` signed; undefined for anything else. */
 export function signedPayload(bytes: Uint8Array, type: PayloadType, keys: readonly VerifierKey[]): Uint8Array | undefined {
   try {
-    const envelope = decodeEnvelope(bytes, type);
-    return verifyEnvelope(envelope, keys).length > 0 ? envelope.payload : undefined;
+    return openEnvelope(bytes, type, keys);
   } catch {
     return undefined;
   }

@@ -2,11 +2,11 @@ import { join } from 'node:path';
 import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { verifyArchive } from '../auditor/verify.ts';
-import { EmbeddedSystem } from '../cli/embedded.ts';
-import { loadSettings, type Settings } from '../cli/settings.ts';
 import { shardOf } from '../core/formats/shard.ts';
 import { parseVerifierKey } from '../core/keys/key.ts';
+import { EmbeddedSystem } from '../embedded/system.ts';
 import { friendlyCollector } from '../sdk/lineproof.ts';
+import { defaultSettings, type Settings } from '../settings/embedded-settings.ts';
 import { checkedOf } from './checked.ts';
 import { ObservedMetrics } from './observed-metrics.ts';
 import { OVERRIDES } from './overrides.ts';
@@ -14,7 +14,7 @@ import type { BenchSystem, Checked } from './system.ts';
 
 /** The settings of a measured system in `folder`. */
 export function benchSettings(folder: string, shards: number): Settings {
-  return { ...loadSettings({}, {}, undefined).values, ...OVERRIDES, data: folder, shards };
+  return { ...defaultSettings(), ...OVERRIDES, data: folder, shards };
 }
 
 /** What is printed of the settings beside those that have their default. */

@@ -1,16 +1,17 @@
-import { openKafkaShardGroup } from '../adapters/kafka-shard-group.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
-import { checkObjectStore, openS3ObjectStore } from '../adapters/s3-object-store.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { Archiver } from '../archiver/archiver.ts';
+import { readLogKeys } from '../cluster/keys.ts';
+import { checkTopics, openShardGroup } from '../cluster/open-log.ts';
+import { checkObjectStore, openObjectStore } from '../cluster/open-object-store.ts';
+import { refusingRegistry } from '../cluster/open-registry.ts';
+import { openClusterReaders } from '../cluster/readers.ts';
+import { runService } from '../cluster/service.ts';
 import { TOPICS } from '../core/ports/log.ts';
-import { checkTopics, kafkaSettings, openClusterReaders, refusingRegistry, s3Settings } from './cluster.ts';
-import { readLogKeys } from './cluster-keys.ts';
-import { CLUSTER_SETTINGS } from './cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
+import { clusterSettings, SERVERS } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
-import { runService } from './service.ts';
 
 /** A fetch answers as soon as there is something: an idle shard need not ask often. */
 const SETTINGS = { pollMs: 250 };
@@ -19,12 +20,24 @@ const SETTINGS = { pollMs: 250 };
 export const archiveCommand: Command = {
   name: 'archive',
   summary: 'Check the chain again, store and attest it, as one of any number of archivers',
-  usage: 'archive [OPTIONS]',
+  usage: ['archive [OPTIONS]'],
   options: [],
-  settings: CLUSTER_SETTINGS,
+  ...clusterSettings([
+    'data',
+    'keys',
+    'rootKey',
+    'name',
+    'logLevel',
+    ...SERVERS.kafka,
+    ...SERVERS.registry,
+    ...SERVERS.s3,
+    'archiveGroup',
+    'httpHost',
+    'httpPort',
+  ]),
   notes: [
-    'Needs the log keys, log-<shard>.key. Runs until SIGINT or SIGTERM, then finishes what it began and hands its shards over.',
-    'It may be killed at any instant, and keeps nothing on its own disk.',
+    'Needs the log keys, log-<shard>.key. Runs until SIGINT or SIGTERM; then it finishes what it began and hands its shards over.',
+    'It may be killed at any instant. It keeps nothing on its own disk.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     const { values } = loadClusterSettings(invocation);
@@ -37,9 +50,8 @@ export const archiveCommand: Command = {
       const signers = await readLogKeys(values, shards);
       await checkTopics(values, shards, logger);
       await refusingRegistry(() => sources.refreshSchemas());
-      const bucket = s3Settings(values, objectLock);
-      await checkObjectStore(bucket);
-      const objects = openS3ObjectStore(bucket);
+      await checkObjectStore(values, objectLock);
+      const objects = await openObjectStore(values, objectLock);
       const archiver = new Archiver({
         origin,
         shards,
@@ -52,13 +64,12 @@ export const archiveCommand: Command = {
         metrics,
         settings: SETTINGS,
       });
-      const groupId = `${values.kafkaTopicPrefix}${values.archiveGroup}`;
-      const topic = `${values.kafkaTopicPrefix}${TOPICS.chain}`;
-      const group = openKafkaShardGroup({ kafka: kafkaSettings(values), groupId, topic, shards, name: values.name, logger });
+      const topic = TOPICS.chain;
+      const shared = openShardGroup(values, { name: values.archiveGroup, topic, shards, logger });
       const run = (shard: number, signal: AbortSignal): Promise<void> => archiver.runShard(shard, signal);
       const consumedTo = (shard: number): number | undefined => archiver.attestedTo(shard);
       try {
-        await runService({ group, groupId, log, topic: TOPICS.chain, logger, metrics, run, consumedTo }, values, invocation.terminal);
+        await runService({ ...shared, log, topic, logger, metrics, run, consumedTo }, values, invocation.terminal.signal);
       } finally {
         await objects.close();
       }

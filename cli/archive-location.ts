@@ -1,44 +1,40 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
+import { openObjectStoreAt } from '../cluster/open-object-store.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
-import { CLUSTER_SETTINGS } from './cluster-settings.ts';
+import type { SettingTable } from '../settings/setting.ts';
 import type { Invocation } from './command.ts';
+import { clusterTable } from './command-settings.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
-import type { SettingTable } from './setting.ts';
 
-const S3 = /^s3:\/\/([^/]+)(?:\/(.*))?$/;
-const { s3Endpoint, s3Region, s3PathStyle, s3Ca } = CLUSTER_SETTINGS;
 /** How the server of an `s3://` archive is reached: options of the commands that read archives. */
-export const READING_SETTINGS: SettingTable = { s3Endpoint, s3Region, s3PathStyle, s3Ca };
+export const READING_SETTINGS: SettingTable = clusterTable(['s3Endpoint', 's3Region', 's3PathStyle', 's3Ca']);
 
 /**
  * Opens an archive to read: a folder, or `s3://BUCKET[/PREFIX]`. Throws IO_FAILED where there is none.
  * A copy in a folder needs nothing but Node: what speaks to servers is loaded for `s3://` only.
  */
 export async function openArchive(location: string, verb: string, invocation: Invocation): Promise<ObjectStore> {
-  const [, bucket, prefix = ''] = S3.exec(location) ?? [];
-  if (bucket === undefined) {
+  const objects = await openObjectStoreAt(location, () => loadClusterSettings(invocation).values);
+  if (objects === undefined) {
     checkFolder(location, verb);
     return openFolderObjectStore(location);
   }
-  const [{ openS3ObjectStore }, { s3Settings }] = await Promise.all([import('../adapters/s3-object-store.ts'), import('./cluster.ts')]);
-  const s3Prefix = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
-  const objects = openS3ObjectStore(s3Settings({ ...loadClusterSettings(invocation).values, s3Bucket: bucket, s3Prefix }));
   await checkStore(objects, location, verb);
   return objects;
 }
 
 const PARTS = ['logs', 'policies', 'archive.json'];
 
-/** Throws IO_FAILED where nothing of an archive is in the bucket, before what misses is called a finding. */
+/** Throws IO_FAILED where nothing of an archive is in the bucket, before anything that is missing is called a finding. */
 async function checkStore(objects: ObjectStore, location: string, verb: string): Promise<void> {
   for (const part of PARTS) for await (const _ of objects.list(part)) return;
   await objects.close();
   throw new LineproofError(
     'IO_FAILED',
-    `cannot ${verb} ${location}: it is no archive, or an empty one: nothing named ${PARTS.join(', ')} is there`,
+    `cannot ${verb} ${location}: it is not an archive, or an empty one: nothing named ${PARTS.join(', ')} is there`,
   );
 }
 
@@ -46,12 +42,12 @@ async function checkStore(objects: ObjectStore, location: string, verb: string):
 function checkFolder(folder: string, verb: string): void {
   const cannot = (fact: string): LineproofError => new LineproofError('IO_FAILED', `cannot ${verb} ${folder}: ${fact}`);
   if (!existsSync(folder)) throw cannot('there is no such folder');
-  if (!statSync(folder).isDirectory()) throw cannot('it is no folder');
+  if (!statSync(folder).isDirectory()) throw cannot('it is not a folder');
   if (PARTS.some((name) => existsSync(join(folder, name)))) return;
   const below = join(folder, 'archive');
   throw cannot(
     PARTS.some((name) => existsSync(join(below, name)))
-      ? `it is no archive; ${below} looks like one`
-      : `it is no archive, or an empty one: nothing named ${PARTS.join(', ')} is there`,
+      ? `it is not an archive; ${below} looks like one`
+      : `it is not an archive, or an empty one: nothing named ${PARTS.join(', ')} is there`,
   );
 }

@@ -1,20 +1,22 @@
 import { join } from 'node:path';
 import { openDataFolder } from '../adapters/data-folder.ts';
-import { openKafkaShardGroup } from '../adapters/kafka-shard-group.ts';
 import { openLmdbStateStore } from '../adapters/lmdb-state-store.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
-import { openS3ObjectStore } from '../adapters/s3-object-store.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { Chainer } from '../chainer/chainer.ts';
+import { privateFolder, readKey } from '../cluster/keys.ts';
+import { openDedupIndex } from '../cluster/open-dedup-index.ts';
+import { checkTopics, openShardGroup } from '../cluster/open-log.ts';
+import { openObjectStore } from '../cluster/open-object-store.ts';
+import { refusingRegistry } from '../cluster/open-registry.ts';
+import { openClusterReaders } from '../cluster/readers.ts';
+import { runService } from '../cluster/service.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
 import { TOPICS } from '../core/ports/log.ts';
-import { checkTopics, kafkaSettings, openClusterReaders, openDedupIndex, refusingRegistry, s3Settings } from './cluster.ts';
-import { privateFolder, readKey } from './cluster-keys.ts';
-import { CLUSTER_SETTINGS } from './cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
+import { clusterSettings, SERVERS } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
-import { runService } from './service.ts';
 
 /** A fetch answers as soon as there is something; asking less often costs an idle shard nothing. An append to three brokers takes its time. */
 const SETTINGS = { pollMs: 250, depth: 4 };
@@ -23,12 +25,25 @@ const SETTINGS = { pollMs: 250, depth: 4 };
 export const chainCommand: Command = {
   name: 'chain',
   summary: 'Order events into the chain, as one of any number of chainers',
-  usage: 'chain [OPTIONS]',
+  usage: ['chain [OPTIONS]'],
   options: [],
-  settings: CLUSTER_SETTINGS,
+  ...clusterSettings([
+    'data',
+    'keys',
+    'rootKey',
+    'name',
+    'logLevel',
+    ...SERVERS.kafka,
+    ...SERVERS.redis,
+    ...SERVERS.registry,
+    ...SERVERS.s3,
+    'chainGroup',
+    'httpHost',
+    'httpPort',
+  ]),
   notes: [
-    'Needs chainer.key. Runs until SIGINT or SIGTERM, then finishes what it began and hands its shards over.',
-    'It may be killed at any instant. Its data folder holds derived state only; each process needs its own.',
+    'Needs chainer.key. Runs until SIGINT or SIGTERM; then it finishes what it began and hands its shards over.',
+    'It may be killed at any instant. Its data folder holds only derived state. Each process needs a data folder that no other process uses.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     const { values } = loadClusterSettings(invocation);
@@ -42,7 +57,7 @@ export const chainCommand: Command = {
       const { origin, shards } = sources.policies.latest.policy;
       await checkTopics(values, shards, logger);
       const dedup = await openDedupIndex(values, origin, logger);
-      const objects = openS3ObjectStore(s3Settings(values));
+      const objects = await openObjectStore(values);
       const store = await openLmdbStateStore(privateFolder(join(values.data, 'state')));
       const anchor = archiveAnchor(objects, sources, origin, shards);
       const chainer = new Chainer({
@@ -61,13 +76,12 @@ export const chainCommand: Command = {
         settings: SETTINGS,
       });
       await refusingRegistry(() => chainer.prepare());
-      const groupId = `${values.kafkaTopicPrefix}${values.chainGroup}`;
-      const topic = `${values.kafkaTopicPrefix}${TOPICS.events}`;
-      const group = openKafkaShardGroup({ kafka: kafkaSettings(values), groupId, topic, shards, name: values.name, logger });
-      const run = (shard: number, signal: AbortSignal): Promise<void> => chainer.runShard(shard, signal, () => group.owns(shard));
+      const topic = TOPICS.events;
+      const shared = openShardGroup(values, { name: values.chainGroup, topic, shards, logger });
+      const run = (shard: number, signal: AbortSignal): Promise<void> => chainer.runShard(shard, signal, () => shared.group.owns(shard));
       const consumedTo = (shard: number): number | undefined => chainer.consumedTo(shard);
       try {
-        await runService({ group, groupId, log, topic: TOPICS.events, logger, metrics, run, consumedTo }, values, invocation.terminal);
+        await runService({ ...shared, log, topic, logger, metrics, run, consumedTo }, values, invocation.terminal.signal);
       } finally {
         await store.close();
         await dedup.close();

@@ -6,23 +6,24 @@ import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import type { Verdict } from '../auditor/verdict.ts';
 import { verdictText } from '../auditor/verdict-text.ts';
-import { type CursorStore, collectGit, type GitCollection } from '../collector/git.ts';
+import { collectGit } from '../collector/git/collect.ts';
+import type { CursorStore, GitCollection } from '../collector/git/collection.ts';
 import { utf8, utf8Text } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { parseVerifierKey } from '../core/keys/key.ts';
+import { EmbeddedSystem } from '../embedded/system.ts';
+import { SETTINGS, type Settings } from '../settings/embedded-settings.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
-import { EmbeddedSystem } from './embedded.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadInvocationSettings } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
-import { SETTINGS, type Settings } from './settings.ts';
 import { verifyStore } from './verify-command.ts';
 
 /** `lineproof start`: everything embedded in one process. */
 export const startCommand: Command = {
   name: 'start',
   summary: 'Run everything in this process: collect, chain, archive',
-  usage: 'start [--collect git [DIR]] [--until-idle] [--verify] [OPTIONS]',
+  usage: ['start [--collect git [DIR]] [--until-idle] [--verify] [OPTIONS]'],
   options: [
     {
       name: 'collect',
@@ -36,7 +37,7 @@ export const startCommand: Command = {
   ],
   settings: SETTINGS,
   notes: [
-    'The first start makes keys and a policy below the data folder. Keep keys/root.key: whoever has it can change the policy.',
+    'The first start makes keys and a policy below the data folder. Protect keys/root.key: its holder can change the policy.',
     'Without --until-idle it runs until SIGINT or SIGTERM.',
   ],
   run: start,
@@ -46,13 +47,13 @@ export const startCommand: Command = {
 export const collectCommand: Command = {
   name: 'collect',
   summary: 'Collect a git history (or a folder) into the embedded system, once',
-  usage: 'collect git [DIR] [OPTIONS]',
+  usage: ['collect git [DIR] [OPTIONS]'],
   options: [
     { name: 'verify', type: 'boolean', help: 'verify the archive at the end' },
     { name: 'json', type: 'boolean', help: 'print what was done as one JSON object' },
   ],
   settings: SETTINGS,
-  notes: ['Resumes where it stopped and adds nothing twice.'],
+  notes: ['Continues where the last collection stopped, and adds nothing twice.'],
   run: async (invocation) => {
     const [kind, ...operands] = invocation.operands;
     if (kind !== 'git') throw new LineproofError('USAGE', 'collect takes what to collect: collect git [DIR]');

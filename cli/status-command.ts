@@ -1,20 +1,22 @@
 import { kafkaClient } from '../adapters/kafka-client.ts';
 import { type GroupShard, kafkaGroupStatus } from '../adapters/kafka-group-status.ts';
-import { openS3ObjectStore } from '../adapters/s3-object-store.ts';
 import { systemClock } from '../adapters/system-clock.ts';
+import { chainEnd } from '../cluster/chain-end.ts';
+import { kafkaSettings } from '../cluster/open-log.ts';
+import { openObjectStore } from '../cluster/open-object-store.ts';
+import { type ClusterReaders, openClusterReaders } from '../cluster/readers.ts';
+import { measureLag } from '../cluster/service.ts';
 import { openLogNote } from '../core/archive/archive-anchor.ts';
 import { logKeysOf, parseArchiveKey } from '../core/archive/archive-keys.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
-import { chainEnd } from './chain-end.ts';
-import { type ClusterReaders, kafkaSettings, openClusterReaders, s3Settings } from './cluster.ts';
-import { CLUSTER_SETTINGS, type ClusterSettings } from './cluster-settings.ts';
+import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
+import { clusterSettings, SERVERS } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
-import { measureLag } from './service.ts';
 
 /** What is known of one shard now. */
 interface ShardStatus {
@@ -36,19 +38,29 @@ interface ShardStatus {
 export const statusCommand: Command = {
   name: 'status',
   summary: 'Show lag, sizes and owner of every shard',
-  usage: 'status [--json] [OPTIONS]',
+  usage: ['status [--json] [OPTIONS]'],
   options: [{ name: 'json', type: 'boolean', help: 'print JSON' }],
-  settings: CLUSTER_SETTINGS,
+  ...clusterSettings([
+    'data',
+    'keys',
+    'rootKey',
+    'name',
+    ...SERVERS.kafka,
+    ...SERVERS.registry,
+    ...SERVERS.s3,
+    'chainGroup',
+    'archiveGroup',
+  ]),
   notes: [
     'LAG      messages that wait for a chainer, and the age of the oldest',
-    'SIZE     leaves of the log up to its last block, as the blocks say it, unverified; ATTESTED: covered by a signed checkpoint; ARCHIVED: in closed segments',
-    'CHECKED  age of the newest block that the newest checkpoint covers: it grows while the log is silent, too',
+    'SIZE     leaves of the log up to its last block, as the blocks state it, unverified; ATTESTED: covered by a signed checkpoint; ARCHIVED: in closed segments',
+    'CHECKED  age of the newest block that the newest checkpoint covers; it grows while the log is silent, too',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     if (invocation.operands.length > 0) throw new LineproofError('USAGE', 'status takes no arguments');
     const { values } = loadClusterSettings(invocation);
     const cluster = await openClusterReaders({ ...values, logLevel: 'error' });
-    const objects = openS3ObjectStore(s3Settings(values));
+    const objects = await openObjectStore(values);
     try {
       const rows = await statusOf(values, cluster, objects);
       const { stdout } = invocation.terminal;

@@ -1,5 +1,6 @@
 import { formatTraceparent } from '../core/base/traceparent.ts';
 import type { EventTrace } from '../core/formats/event.ts';
+import type { EventSchema } from '../core/formats/event-schema.ts';
 import type { Place } from './spool.ts';
 
 /** An event that waits for its batch. Its bytes may have gone to the spool only. */
@@ -18,6 +19,37 @@ export interface Waiting {
 export function batchTraceparent(events: readonly Pick<Waiting, 'trace'>[]): Uint8Array | undefined {
   const first = (events.find(({ trace }) => trace?.sampled === true) ?? events.find(({ trace }) => trace !== null))?.trace;
   return first === undefined || first === null ? undefined : formatTraceparent(first.traceId, first.spanId, first.sampled === true)?.header;
+}
+
+/** The trace of an event that an earlier start recorded; null where the schema does not read the event. */
+export function traceOf(schema: EventSchema, bytes: Uint8Array): EventTrace | null {
+  try {
+    return schema.decode(bytes).trace;
+  } catch {
+    return null;
+  }
+}
+
+/** Event bytes that are kept in memory while they wait. Beyond the bound, events are read back from the spool. */
+export class WaitingBytes {
+  readonly #max: number;
+  #used = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Counts `length` more bytes; false where the bound is reached and they must not be kept. */
+  keep(length: number): boolean {
+    if (this.#used >= this.#max) return false;
+    this.#used += length;
+    return true;
+  }
+
+  /** The event left the queue for good. */
+  forget({ bytes, length }: Waiting): void {
+    if (bytes !== undefined) this.#used -= length;
+  }
 }
 
 /** First in, first out, in constant time and without holding what was taken. */

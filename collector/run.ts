@@ -7,7 +7,8 @@ import { LineproofError } from '../core/base/errors.ts';
 import type { DataRef, Event } from '../core/formats/event.ts';
 import { newEventId } from '../core/formats/identity.ts';
 import { eventParts, sortedAttributes } from './event-parts.ts';
-import { type EventSink, type FoundFile, hashFile, MAX_FILES, safeName, walk } from './git.ts';
+import type { EventSink } from './event-sink.ts';
+import { type FoundFile, hashFile, MAX_FILES, safeName, walk } from './files.ts';
 
 export interface RunOptions {
   readonly command: readonly [string, ...string[]];

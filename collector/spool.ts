@@ -76,6 +76,8 @@ export interface Spool {
   /** The payload at `place`, which must be durable. */
   read(place: Place): Promise<Uint8Array>;
   release(place: Place): void;
+  /** Releases one record of a segment that an earlier start wrote. */
+  releaseFrom(segment: Segment): void;
   /** `empty`: nothing is left to be sent, the files may go. */
   close(empty: boolean): Promise<void>;
 }
@@ -408,6 +410,8 @@ export class MemorySpool implements Spool {
   release({ chunk, length }: Place): void {
     this.bytes -= RECORD_HEADER_BYTES + chunk.base + length;
   }
+
+  releaseFrom(): void {}
 
   async close(): Promise<void> {}
 }

@@ -1,6 +1,7 @@
 import { readKeyFile } from '../adapters/key-files.ts';
 import { systemClock } from '../adapters/system-clock.ts';
-import { type CollectorStats, openCollector, type Collector as Recorder, type SpoolSettings } from '../collector/collector.ts';
+import { openCollector, type Collector as Recorder } from '../collector/collector.ts';
+import type { CollectorStats, SpoolSettings } from '../collector/collector-options.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
 import type { EventType } from '../core/formats/event.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
@@ -14,7 +15,7 @@ import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import { buildEvent, type EventInput } from './event-builder.ts';
 
-export type { CollectorStats, SpoolSettings } from '../collector/collector.ts';
+export type { CollectorStats, SpoolSettings } from '../collector/collector-options.ts';
 export type { ErrorCode } from '../core/base/errors.ts';
 export type { EventType, Importance } from '../core/formats/event.ts';
 export type { DataInput, EventInput, ParentInput } from './event-builder.ts';

@@ -1,4 +1,4 @@
-import { sha256, verifyEd25519 } from '#crypto';
+import { sha256 } from '#crypto';
 import { unframe } from '../avro/framing.ts';
 import { equal, toHex } from '../base/bytes.ts';
 import { REASONS } from '../base/reasons.ts';
@@ -8,7 +8,6 @@ import { isEventDigest } from '../formats/event.ts';
 import type { EventHead, EventSchema } from '../formats/event-schema.ts';
 import { decodeEvidence, type EvidenceInput } from '../formats/evidence.ts';
 import { decodeLeaf, type Link, MARKS, type Seal } from '../formats/leaf.ts';
-import { preAuthentication } from '../keys/dsse.ts';
 import type { PolicyHistory, PolicyInForce } from '../policy/policy-history.ts';
 import { batchRoot } from '../tree/batch-tree.ts';
 import { extendFrontier, frontierRoot } from '../tree/frontier.ts';
@@ -16,6 +15,7 @@ import { leafHash } from '../tree/hash.ts';
 import { type BatchProof, type BatchRules, checkHeader, judgeEvent, type ProvenHeader } from './batch-check.ts';
 import { judgeLane } from './lane.ts';
 import { type Head, type Lane, type LogDelta, type LogHead, type LogView, laneKey } from './log-state.ts';
+import { isSealSignedBy, isSealSignedByAny } from './seal-signature.ts';
 
 const ZEROS = new Uint8Array(32);
 /** The format level that this code understands (docs/formats.md §6). */
@@ -206,7 +206,7 @@ function policyOf(head: LogHead, seal: Seal, context: AcceptContext): PolicyInFo
 function checkChainer(block: Block, seal: Seal, policy: PolicyInForce): void {
   const chainer = policy.chainer(seal.chainer, block.keyId);
   must('CHAINER_KEY', chainer?.active === true);
-  must('CHAINER_SIGNATURE', chainer !== undefined && verifyEd25519(chainer.key, preAuthentication('block', block.seal), block.signature));
+  must('CHAINER_SIGNATURE', chainer !== undefined && isSealSignedBy(chainer.key, block));
 }
 
 /** Offsets go on where the last block ended, or start where the policy says that a new generation of the input topic does. */
@@ -351,11 +351,5 @@ function extendStream(streams: Map<string, Head>, view: LogView, link: Link, nex
  */
 function isForeign(rule: AcceptanceRule, view: LogView, block: Block, context: AcceptContext): boolean {
   if (rule !== 'SEAL_FORMAT') return rule.endsWith('_FORMAT');
-  const { policies } = context;
-  const before = view.head.policy;
-  const message = preAuthentication('block', block.seal);
-  return policies.versions
-    .filter(({ hex }) => before === null || hex === before || policies.descends(hex, before))
-    .flatMap((policy) => policy.chainers())
-    .some(({ key, active, id }) => active && equal(id, block.keyId) && verifyEd25519(key, message, block.signature));
+  return isSealSignedByAny(context.policies, view.head.policy, block);
 }

@@ -1,4 +1,3 @@
-import { verifyEd25519 } from '#crypto';
 import { unframe } from '../avro/framing.ts';
 import { equal, toHex } from '../base/bytes.ts';
 import { hasCode } from '../base/errors.ts';
@@ -9,6 +8,7 @@ import { eventDigests } from '../formats/event.ts';
 import type { EventHead, EventSchema } from '../formats/event-schema.ts';
 import { shardOf } from '../formats/shard.ts';
 import { preAuthentication } from '../keys/dsse.ts';
+import { verifySignature } from '../keys/signature.ts';
 import { missingField } from '../policy/policy-check.ts';
 import type { PolicyInForce, ProducerInForce } from '../policy/policy-history.ts';
 import { batchRoot } from '../tree/batch-tree.ts';
@@ -39,7 +39,7 @@ export interface ProvenHeader {
 
 /** An event of a proven batch: linkable, or refused with the reason for its receipt. */
 export type JudgedEvent =
-  | { readonly bytes: Uint8Array; readonly digest: Uint8Array; readonly head: EventHead; readonly reason: 0 }
+  | { readonly bytes: Uint8Array; readonly digest: Uint8Array; readonly head: EventHead; readonly reason: typeof REASONS.NONE }
   | { readonly bytes: Uint8Array; readonly digest: Uint8Array; readonly head: EventHead | undefined; readonly reason: Reason };
 
 export type MessageCheck =
@@ -93,7 +93,7 @@ export function checkHeader(proof: BatchProof, rules: BatchRules, count?: number
   const producer = rules.policy.producer(header.producer, proof.keyId);
   if (producer === undefined) return { kind: 'rejected', reason: REASONS.KEY_UNKNOWN };
   if (!producer.active) return { kind: 'rejected', reason: REASONS.KEY_NOT_ACTIVE };
-  if (!verifyEd25519(producer.key, preAuthentication('batch', proof.header), proof.signature))
+  if (!verifySignature(producer.key, preAuthentication('batch', proof.header), proof.signature))
     return { kind: 'rejected', reason: REASONS.SIGNATURE_WRONG };
   const digest = toHex(header.schema);
   if (!rules.policy.schemaInForce(digest)) return { kind: 'rejected', reason: REASONS.SCHEMA_NOT_IN_FORCE };

@@ -1,4 +1,4 @@
-import type { Policy } from '../policy/policy.ts';
+import type { Policy } from '../policy/policy-document.ts';
 import type { PolicyHistory } from '../policy/policy-history.ts';
 import type { LogHead } from './log-state.ts';
 

@@ -4,7 +4,7 @@ import { hasCode, LineproofError } from '../base/errors.ts';
 import type { Sources } from '../chain/governance-source.ts';
 import type { ArchiveAnchor, RecoveryPoint } from '../chain/recovery-point.ts';
 import { type Checkpoint, parseCheckpoint } from '../keys/checkpoint.ts';
-import { decodeEnvelope, verifyEnvelope } from '../keys/dsse.ts';
+import { openEnvelope } from '../keys/dsse.ts';
 import type { VerifierKey } from '../keys/key.ts';
 import { openNote } from '../keys/note.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
@@ -17,17 +17,18 @@ export interface SignedNote extends Checkpoint {
   readonly note: string;
 }
 
-/** Opens a note that one of the shard's log keys must have signed; throws ARCHIVE_DIVERGED where none did or anything in it is wrong. */
+/** Opens a note of the log `origin` that one of its log keys must have signed; throws ARCHIVE_DIVERGED where none did or anything in it is wrong. */
 export function openLogNote(bytes: Uint8Array, origin: string, keys: readonly VerifierKey[]): SignedNote {
+  let opened: SignedNote;
   try {
     const note = utf8Text(bytes);
-    const { text, verified } = openNote(note, keys);
-    const checkpoint = parseCheckpoint(text);
-    if (verified.length > 0 && checkpoint.origin === origin) return { ...checkpoint, note };
+    opened = { ...parseCheckpoint(openNote(note, keys).text), note };
   } catch (cause) {
     throw new LineproofError('ARCHIVE_DIVERGED', `cannot use the archive's note of ${origin}: it does not verify`, {}, cause);
   }
-  throw new LineproofError('ARCHIVE_DIVERGED', `cannot use the archive's note of ${origin}: no log key of the policy signed it`);
+  if (opened.origin !== origin)
+    throw new LineproofError('ARCHIVE_DIVERGED', `cannot use the archive's note of ${origin}: it is about ${opened.origin}`);
+  return opened;
 }
 
 /** The archive as a chainer asks it. Nothing that does not verify by a log key of the policy is believed. */
@@ -79,9 +80,7 @@ async function readSnapshot(
   const [stored, note] = [await objects.get(snapshotKey(size)), await objects.get(checkpointAt(size))];
   if (stored === undefined || note === undefined) return undefined;
   try {
-    const envelope = decodeEnvelope(stored.bytes, 'snapshot');
-    if (verifyEnvelope(envelope, keys).length === 0) return undefined;
-    const snapshot = decodeSnapshot(envelope.payload);
+    const snapshot = decodeSnapshot(openEnvelope(stored.bytes, 'snapshot', keys));
     const point = recoveryPoint(snapshot);
     const checkpoint = openLogNote(note.bytes, `${place.origin}/${place.shard}`, keys);
     const same =

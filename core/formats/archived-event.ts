@@ -1,6 +1,7 @@
 import { closeOutput, inputAt, openInput, openOutput, writeLong, writeSlice } from '../avro/cursor.ts';
-import { type AvroField, compileFields, recordNode } from '../avro/schema.ts';
+import { compileFields } from '../avro/schema.ts';
 import { SCHEMA_TEXTS } from '../avro/schema-texts.ts';
+import { type AvroField, recordNode } from '../avro/value-node.ts';
 import { LineproofError } from '../base/errors.ts';
 import { checkName, mustCount, mustHold } from '../base/format-checks.ts';
 import { canonicalJson } from '../base/jcs.ts';

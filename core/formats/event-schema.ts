@@ -12,8 +12,9 @@ import {
   readString,
   walkString,
 } from '../avro/cursor.ts';
-import { type AvroField, codecOf, compileFields, recordNode } from '../avro/schema.ts';
+import { codecOf, compileFields } from '../avro/schema.ts';
 import { SCHEMA_TEXTS } from '../avro/schema-texts.ts';
+import { type AvroField, recordNode } from '../avro/value-node.ts';
 import { compareCodePoints, toHex, utf8 } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
 import { mustFit, streamFault } from '../base/format-checks.ts';

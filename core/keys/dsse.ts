@@ -1,9 +1,9 @@
-import { importPublicKey, verifyEd25519 } from '#crypto';
 import { concat, fromBase64, toBase64, toHex, utf8 } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
 import { canonicalJson, parseCanonicalJson } from '../base/jcs.ts';
 import type { Signer } from '../ports/signer.ts';
-import { KEY_TYPE, type VerifierKey } from './key.ts';
+import type { VerifierKey } from './key.ts';
+import { importKey, verifySignature } from './signature.ts';
 
 /** What a DSSE payload is, by the short name that the code uses. */
 export const PAYLOAD_TYPES = {
@@ -86,15 +86,26 @@ export async function signEnvelope(payloadType: PayloadType, payload: Uint8Array
   return { payloadType, payload, signatures };
 }
 
-/** Those of `keys` that signed the envelope. A signature by one of them that fails, or a second one, throws SIGNATURE_INVALID; unknown keys are ignored. */
-export function verifyEnvelope(envelope: Envelope, keys: readonly VerifierKey[]): VerifierKey[] {
+/** The payload of an envelope that at least one of `keys` must have signed; throws SIGNATURE_INVALID where none did, else as {@link envelopeSigners} and {@link decodeEnvelope} do. */
+export function openEnvelope(bytes: Uint8Array, type: PayloadType, keys: readonly VerifierKey[]): Uint8Array {
+  const envelope = decodeEnvelope(bytes, type);
+  if (envelopeSigners(envelope, keys).length === 0)
+    throw new LineproofError('SIGNATURE_INVALID', 'cannot accept envelope: none of the expected keys signed it');
+  return envelope.payload;
+}
+
+/**
+ * Those of `keys` that signed the envelope, none included: the caller judges whether they are enough. A signature by one of `keys` that is
+ * wrong, or a second one by the same key, throws SIGNATURE_INVALID. Signatures by other keys are not looked at.
+ */
+export function envelopeSigners(envelope: Envelope, keys: readonly VerifierKey[]): VerifierKey[] {
   const message = preAuthentication(envelope.payloadType, envelope.payload);
   const signed = new Map<string, VerifierKey>();
   for (const { keyid, sig } of envelope.signatures) {
     const key = keys.find(({ name, id }) => envelopeKeyId(name, id) === keyid);
     if (key === undefined) continue;
     if (signed.has(key.text)) throw new LineproofError('SIGNATURE_INVALID', `cannot accept envelope: ${keyid} signs twice`);
-    if (key.type !== KEY_TYPE.ed25519 || !verifyEd25519(importPublicKey(key.publicKey), message, sig))
+    if (!verifySignature(importKey(key), message, sig))
       throw new LineproofError('SIGNATURE_INVALID', `cannot accept envelope: the signature of ${keyid} is wrong`);
     signed.set(key.text, key);
   }

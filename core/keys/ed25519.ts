@@ -15,7 +15,7 @@ export function checkPublicKey(raw: Uint8Array): void {
     // Not ZIP 215: only y < p is taken, and the sign of x = 0 must be 0.
     point = Point.fromBytes(raw, false);
   } catch (cause) {
-    throw new LineproofError('KEY_INVALID', 'cannot use public key: it is no canonical point of the curve', {}, cause);
+    throw new LineproofError('KEY_INVALID', 'cannot use public key: it is not a canonical point of the curve', {}, cause);
   }
   if (point.isSmallOrder() || !point.isTorsionFree())
     throw new LineproofError('KEY_INVALID', 'cannot use public key: it is of small order or has torsion');

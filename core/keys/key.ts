@@ -3,10 +3,7 @@ import { concat, fromBase64, fromHex, toBase64, toHex, utf8 } from '../base/byte
 import { LineproofError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Signer } from '../ports/signer.ts';
-import { checkPublicKey } from './ed25519.ts';
-
-/** First byte of an encoded public key: which algorithm (C2SP signed-note). */
-export const KEY_TYPE = { ed25519: 1, cosignature: 4 } as const;
+import { checkKeyMaterial, KEY_TYPE } from './signature.ts';
 
 /** A public key with its name, as policies and pins spell it. */
 export interface VerifierKey {
@@ -24,7 +21,7 @@ function invalid(reason: string): LineproofError {
   return new LineproofError('KEY_INVALID', `cannot use key: ${reason}`);
 }
 
-/** Refuses what is no key name: empty, longer than 255 bytes, with white space, control characters or `+`. */
+/** Refuses a key name that is empty, longer than 255 bytes, or has white space, control characters or `+` in it; throws KEY_INVALID. */
 export function checkKeyName(name: string): void {
   const bad = name === '' || utf8(name).length > LIMITS.nameBytes || /[\s+\p{Cc}\p{Surrogate}]/u.test(name);
   if (bad) throw invalid('a key name is 1 to 255 bytes without spaces, control characters and +');
@@ -46,7 +43,7 @@ export function parseVerifierKey(text: string): VerifierKey {
   const publicKey = bytes.slice(1);
   const key: VerifierKey = { name, id: keyId(name, type, publicKey), type, publicKey, text };
   if (toHex(key.id) !== id) throw invalid('its id does not belong to its name and public key');
-  if (type === KEY_TYPE.ed25519 || type === KEY_TYPE.cosignature) checkPublicKey(publicKey);
+  checkKeyMaterial(key);
   return key;
 }
 
@@ -82,10 +79,10 @@ export function formatPrivateKey(name: string, seed: Uint8Array): string {
 
 /** Reads what {@link formatPrivateKey} writes. Errors never repeat the text. */
 export function parsePrivateKey(text: string): { readonly name: string; readonly id: Uint8Array; readonly seed: Uint8Array } {
-  if (!text.startsWith(PRIVATE)) throw invalid('it is no private key (PRIVATE+KEY+…)');
+  if (!text.startsWith(PRIVATE)) throw invalid('it is not a private key (PRIVATE+KEY+…)');
   const [name, id, material] = splitKey(text.slice(PRIVATE.length));
   const bytes = decodeMaterial(material);
-  if (bytes[0] !== KEY_TYPE.ed25519 || bytes.length !== 33) throw invalid('it is no Ed25519 private key');
+  if (bytes[0] !== KEY_TYPE.ed25519 || bytes.length !== 33) throw invalid('it is not an Ed25519 private key');
   const seed = bytes.slice(1);
   if (toHex(keyId(name, KEY_TYPE.ed25519, importPrivateKey(seed).publicKey)) !== id)
     throw invalid('its id does not belong to its name and seed');

@@ -1,10 +1,10 @@
-import { importPublicKey, verifyEd25519 } from '#crypto';
 import { concat, equal, fromBase64, toBase64, utf8 } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Signer } from '../ports/signer.ts';
 import { verifyCosignature } from './cosignature.ts';
-import { checkKeyName, KEY_TYPE, type VerifierKey } from './key.ts';
+import { checkKeyName, type VerifierKey } from './key.ts';
+import { importKey, KEY_TYPE, verifySignature } from './signature.ts';
 
 /** One signature line of a note. */
 export interface NoteSignature {
@@ -13,13 +13,20 @@ export interface NoteSignature {
   readonly signature: Uint8Array;
 }
 
-/** A note, opened. */
+/** A note as it is written. Its signatures are claims that nobody has verified. */
+export interface ClaimedNote {
+  /** Ends in a newline. */
+  readonly text: string;
+  readonly signatures: readonly NoteSignature[];
+}
+
+/** A note that at least one of the given keys signed. */
 export interface OpenNote {
   /** Ends in a newline. */
   readonly text: string;
-  /** Signatures by the given keys, all right. */
+  /** Verified signatures by the given keys; at least one. */
   readonly verified: readonly NoteSignature[];
-  /** Signatures by other keys, not looked at. */
+  /** Signatures by other keys, which were not verified. */
   readonly unknown: readonly NoteSignature[];
 }
 
@@ -40,11 +47,11 @@ export async function signNote(text: string, signer: Signer): Promise<string> {
 }
 
 /**
- * Opens a note. Signatures by `keys` are verified: one that is wrong, or a second one by the same key, throws SIGNATURE_INVALID.
- * Throws FORMAT_INVALID on any other spelling than {@link formatNote}'s, LIMIT_EXCEEDED on too large a note. That a needed key signed at all is for the caller to see.
+ * Opens a note that one of `keys`, or several, must have signed. Throws SIGNATURE_INVALID where none of them did, and for a signature by one
+ * of them that is wrong or a second one by the same key. Throws as {@link readNote} does on a note that cannot be read.
  */
 export function openNote(note: string, keys: readonly VerifierKey[]): OpenNote {
-  const { text, signatures } = splitNote(note);
+  const { text, signatures } = readNote(note);
   const seen = new Set<VerifierKey>();
   const verified: NoteSignature[] = [];
   const unknown: NoteSignature[] = [];
@@ -60,15 +67,17 @@ export function openNote(note: string, keys: readonly VerifierKey[]): OpenNote {
       throw new LineproofError('SIGNATURE_INVALID', `cannot accept note: the signature of ${key.name} is wrong`);
     verified.push(line);
   }
+  if (verified.length === 0) throw new LineproofError('SIGNATURE_INVALID', 'cannot accept note: none of the expected keys signed it');
   return { text, verified, unknown };
 }
 
 function verifies(key: VerifierKey, text: string, signature: Uint8Array): boolean {
   if (key.type === KEY_TYPE.cosignature) return verifyCosignature(key, text, signature);
-  return key.type === KEY_TYPE.ed25519 && verifyEd25519(importPublicKey(key.publicKey), utf8(text), signature);
+  return verifySignature(importKey(key), utf8(text), signature);
 }
 
-function splitNote(note: string): { text: string; signatures: NoteSignature[] } {
+/** Reads a note and verifies nothing. Throws FORMAT_INVALID on any other spelling than {@link formatNote}'s, LIMIT_EXCEEDED on too large a note. */
+export function readNote(note: string): ClaimedNote {
   if (utf8(note).length > LIMITS.noteBytes)
     throw new LineproofError('LIMIT_EXCEEDED', `cannot read note: it is larger than ${LIMITS.noteBytes} bytes`);
   if (/[^\P{Cc}\n]|\p{Surrogate}/u.test(note)) throw invalid('it holds control characters');

@@ -1,7 +1,8 @@
 import { toHex, utf8Text } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
-import { KEY_TYPE, parseVerifierKey, type VerifierKey } from './key.ts';
+import { parseVerifierKey, type VerifierKey } from './key.ts';
+import { KEY_TYPE } from './signature.ts';
 
 interface Party {
   readonly key: VerifierKey;

@@ -1,10 +1,11 @@
-import { importPublicKey, type PublicKey } from '#crypto';
 import { toHex } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
-import { decodeEnvelope, type Envelope, verifyEnvelope } from '../keys/dsse.ts';
+import { decodeEnvelope, type Envelope, envelopeSigners } from '../keys/dsse.ts';
 import { parseVerifierKey, type VerifierKey } from '../keys/key.ts';
-import { type KeyEntry, matchesStream, type Policy, type ProducerEntry, parsePolicy, policyDigest, statusMayGo } from './policy.ts';
+import { type ImportedKey, importKey } from '../keys/signature.ts';
+import { matchesStream, parsePolicy, policyDigest } from './policy.ts';
+import { type KeyEntry, type Policy, type ProducerEntry, statusMayGo } from './policy-document.ts';
 
 /** Streams remembered for one producer. */
 const PERMITS_KEPT = 65_536;
@@ -14,7 +15,7 @@ export interface KeyInForce<E extends KeyEntry = KeyEntry> {
   readonly entry: E;
   readonly verifier: VerifierKey;
   readonly id: Uint8Array;
-  readonly key: PublicKey;
+  readonly key: ImportedKey;
   readonly active: boolean;
 }
 
@@ -89,7 +90,7 @@ export class PolicyInForce {
 
 function inForce<E extends KeyEntry>(entry: E): KeyInForce<E> {
   const verifier = parseVerifierKey(entry.key);
-  return { entry, verifier, id: verifier.id, key: importPublicKey(verifier.publicKey), active: entry.status === 'ACTIVE' };
+  return { entry, verifier, id: verifier.id, key: importKey(verifier), active: entry.status === 'ACTIVE' };
 }
 
 function label(name: string, id: Uint8Array): string {
@@ -162,7 +163,7 @@ function checkSignatures(before: Policy | undefined, policy: Policy, envelope: E
   for (const { keys, threshold } of new Set([before?.roots ?? policy.roots, policy.roots])) {
     let signed: VerifierKey[];
     try {
-      signed = verifyEnvelope(envelope, keys.map(parseVerifierKey));
+      signed = envelopeSigners(envelope, keys.map(parseVerifierKey));
     } catch (cause) {
       throw new LineproofError(
         'POLICY_INVALID',

@@ -1,8 +1,9 @@
 import { expect } from '@jest/globals';
 import { importPublicKey, sha256, verifyEd25519 } from '#crypto';
 import { concat, toHex, utf8 } from '../../core/base/bytes.ts';
-import { KEY_TYPE, parseVerifierKey } from '../../core/keys/key.ts';
+import { parseVerifierKey } from '../../core/keys/key.ts';
 import { openNote, signNote } from '../../core/keys/note.ts';
+import { KEY_TYPE } from '../../core/keys/signature.ts';
 import type { Signer } from '../../core/ports/signer.ts';
 import { contract, type Exceptions } from './contract.ts';
 

@@ -146,9 +146,9 @@ describe('folders that are no archive', () => {
       const empty = join(folder.path, 'empty');
       mkdirSync(empty);
       const cases: [string, RegExp][] = [
-        [data, /it is no archive; .*archive looks like one/],
-        [empty, /it is no archive, or an empty one/],
-        [rootFile, /it is no folder/],
+        [data, /it is not an archive; .*archive looks like one/],
+        [empty, /it is not an archive, or an empty one/],
+        [rootFile, /it is not a folder/],
         [join(folder.path, 'nowhere'), /there is no such folder/],
       ];
       for (const command of ['verify', 'query'])

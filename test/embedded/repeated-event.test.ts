@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { openFolderObjectStore } from '../../adapters/folder-object-store.ts';
 import { verifyArchive } from '../../auditor/verify.ts';
-import { openEmbedded } from '../../cli/embedded.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
+import { openEmbedded } from '../../embedded/embedded.ts';
 import { temporaryFolder } from '../support/command.ts';
 
 const folder = temporaryFolder('repeated');

@@ -10,7 +10,7 @@ import { toHex, utf8 } from '../../core/base/bytes.ts';
 import { shardOf } from '../../core/formats/shard.ts';
 import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/keys/dsse.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
-import type { Policy } from '../../core/policy/policy.ts';
+import type { Policy } from '../../core/policy/policy-document.ts';
 import { decodeBundle, encodeBundle, entriesPath, tilePath } from '../../core/tree/tile.ts';
 import { noteOf } from '../support/archive.ts';
 import { EVENT_SCHEMA_V2 } from '../support/event-v2.ts';

@@ -1,12 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Property, Verdict } from '../../auditor/verdict.ts';
+import type { Property } from '../../auditor/property.ts';
+import type { Verdict } from '../../auditor/verdict.ts';
 import { verdictText } from '../../auditor/verdict-text.ts';
 import { ARCHIVE_JSON, logKeysOf, policyKey } from '../../core/archive/archive-keys.ts';
 import { toHex, utf8 } from '../../core/base/bytes.ts';
 import { canonicalJson } from '../../core/base/jcs.ts';
 import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
 import { decodeEnvelope, encodeEnvelope, type PayloadType, signEnvelope } from '../../core/keys/dsse.ts';
-import { encodePolicy, type KeyEntry, newPolicy, type Policy, policyDigest } from '../../core/policy/policy.ts';
+import { newPolicy } from '../../core/policy/new-policy.ts';
+import { encodePolicy, policyDigest } from '../../core/policy/policy.ts';
+import type { KeyEntry, Policy } from '../../core/policy/policy-document.ts';
 import type { Signer } from '../../core/ports/signer.ts';
 import { makeWorld, testSigner, World } from '../support/producer.ts';
 import { narrow, required, richWorld, SECOND } from '../support/rich-archive.ts';

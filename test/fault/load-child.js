@@ -1,7 +1,7 @@
 // Records events durably on an embedded data folder until it is killed; says each id on stdout once its promise resolved.
 // Arguments: data folder, number of this run. Runs the built code, as a user's process would.
 import { writeSync } from 'node:fs';
-import { openEmbedded } from '../../dist/cli/embedded.js';
+import { openEmbedded } from '../../dist/embedded/embedded.js';
 
 const [data, run] = process.argv.slice(2);
 const embedded = await openEmbedded({ data, segmentMaxAgeMs: 1000, logLevel: 'error' });

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import type { CollectorOptions } from '../../collector/collector.ts';
+import type { CollectorOptions } from '../../collector/collector-options.ts';
 import { RECORD, readRecords } from '../../collector/spool-record.ts';
 import { toHex } from '../../core/base/bytes.ts';
 import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';

@@ -2,7 +2,7 @@ import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from '@jest/globals';
 import { toHex } from '../../core/base/bytes.ts';
-import type { Policy } from '../../core/policy/policy.ts';
+import type { Policy } from '../../core/policy/policy-document.ts';
 import { ChainTail, type ClusterService, onCluster, type TestCluster, until } from '../support/cluster.ts';
 import { linesFile, loadLines } from '../support/cluster-load.ts';
 import { describeOnStack, STACK_TIMEOUT_MS, type StackSettings, testStack } from '../support/stack.ts';

@@ -19,7 +19,7 @@ import { formatTlogProof, parseTlogProof } from '../../core/formats/tlog-proof.t
 import { formatCheckpoint, parseCheckpoint } from '../../core/keys/checkpoint.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../core/keys/dsse.ts';
 import { formatPrivateKey, formatVerifierKey, parsePrivateKey, parseVerifierKey } from '../../core/keys/key.ts';
-import { formatNote, openNote } from '../../core/keys/note.ts';
+import { formatNote, readNote } from '../../core/keys/note.ts';
 import { encodePolicy, parsePolicy } from '../../core/policy/policy.ts';
 import { decodeBundle, encodeBundle, entriesPath, parseTilePath, tilePath } from '../../core/tree/tile.ts';
 import { envelopeOf, SIGNERS, testPolicy } from '../support/policies.ts';
@@ -299,7 +299,7 @@ export async function hostileFormats(): Promise<readonly HostileFormat[]> {
       samples: [utf8(canonicalJson({ a: [1.5, -0.1, 1e30, null, true], ü: '🙂\n"', z: { a: {}, b: [] } }))],
       again: (bytes) => utf8(canonicalJson(parseCanonicalJson(bytes))),
     },
-    text('note', [note], (read) => ((open) => formatNote(open.text, open.unknown))(openNote(read, []))),
+    text('note', [note], (read) => ((claimed) => formatNote(claimed.text, claimed.signatures))(readNote(read))),
     text('checkpoint', [checkpoint], (read) => formatCheckpoint(parseCheckpoint(read))),
     text('verifier key', [producerKey, formatVerifierKey('a', 6, fill(40, 1))], (read) => {
       const parsed = parseVerifierKey(read);

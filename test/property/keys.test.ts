@@ -8,8 +8,9 @@ import { canonicalJson, parseCanonicalJson } from '../../core/base/jcs.ts';
 import { formatCheckpoint, parseCheckpoint } from '../../core/keys/checkpoint.ts';
 import { cosignatureTime } from '../../core/keys/cosignature.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../core/keys/dsse.ts';
-import { formatPrivateKey, formatVerifierKey, KEY_TYPE, parsePrivateKey, parseVerifierKey } from '../../core/keys/key.ts';
-import { formatNote, openNote, signNote } from '../../core/keys/note.ts';
+import { formatPrivateKey, formatVerifierKey, parsePrivateKey, parseVerifierKey } from '../../core/keys/key.ts';
+import { formatNote, openNote, readNote, signNote } from '../../core/keys/note.ts';
+import { KEY_TYPE } from '../../core/keys/signature.ts';
 import { formatWitnessPolicy, parseWitnessPolicy } from '../../core/keys/witness-policy.ts';
 import { encodePolicy, parsePolicy } from '../../core/policy/policy.ts';
 import { openPolicies } from '../../core/policy/policy-history.ts';
@@ -61,7 +62,7 @@ const FORMATS: readonly Format[] = [
   [
     'note',
     () => utf8(note),
-    (bytes) => ((open) => utf8(formatNote(open.text, open.unknown)))(openNote(utf8Text(bytes), [])),
+    (bytes) => ((read) => utf8(formatNote(read.text, read.signatures)))(readNote(utf8Text(bytes))),
     ['FORMAT_INVALID', 'LIMIT_EXCEEDED'],
   ],
   [

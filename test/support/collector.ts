@@ -1,5 +1,6 @@
 import { systemClock } from '../../adapters/system-clock.ts';
-import { type Collector, type CollectorOptions, openCollector } from '../../collector/collector.ts';
+import { type Collector, openCollector } from '../../collector/collector.ts';
+import type { CollectorOptions } from '../../collector/collector-options.ts';
 import { toHex } from '../../core/base/bytes.ts';
 import type { Event } from '../../core/formats/event.ts';
 import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';

@@ -4,11 +4,12 @@ import { systemClock } from '../../adapters/system-clock.ts';
 import { queryArchive } from '../../auditor/query.ts';
 import type { Verdict } from '../../auditor/verdict.ts';
 import { verifyArchive } from '../../auditor/verify.ts';
-import { EmbeddedPipeline } from '../../cli/embedded.ts';
-import { loadSettings } from '../../cli/settings.ts';
-import { type Collector, type CollectorOptions, openCollector } from '../../collector/collector.ts';
+import { type Collector, openCollector } from '../../collector/collector.ts';
+import type { CollectorOptions } from '../../collector/collector-options.ts';
 import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
+import { EmbeddedPipeline } from '../../embedded/pipeline.ts';
+import { defaultSettings } from '../../settings/embedded-settings.ts';
 import { noMetrics, quietLogger } from './memory-log.ts';
 
 /** What the archive of a data folder says in the end. */
@@ -28,7 +29,7 @@ export interface TestPipeline {
 }
 
 export async function openPipeline(data: string): Promise<TestPipeline> {
-  const settings = { ...loadSettings({}, {}, undefined).values, data, segmentMaxAgeMs: 1000 };
+  const settings = { ...defaultSettings(), data, segmentMaxAgeMs: 1000 };
   const pipeline = await EmbeddedPipeline.open(settings, quietLogger, noMetrics);
   const { keys, stores, shards } = pipeline;
   return {

@@ -3,7 +3,8 @@ import { canonicalJson } from '../../core/base/jcs.ts';
 import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
 import { encodeEnvelope, signEnvelope } from '../../core/keys/dsse.ts';
 import { keySigner } from '../../core/keys/key.ts';
-import { newPolicy, type Policy } from '../../core/policy/policy.ts';
+import { newPolicy } from '../../core/policy/new-policy.ts';
+import type { Policy } from '../../core/policy/policy-document.ts';
 import type { Signer } from '../../core/ports/signer.ts';
 
 /** A signer whose seed is this byte 32 times. */

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { OVERFLOW_BYTES } from '../../../collector/collector.ts';
+import { OVERFLOW_BYTES } from '../../../collector/collector-options.ts';
 import { shardOf } from '../../../core/formats/shard.ts';
 import { event, idsOf, openOn, signer } from '../../support/collector.ts';
 import { type Fault, faultyLog, listen, MemoryLog } from '../../support/memory-log.ts';

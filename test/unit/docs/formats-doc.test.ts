@@ -10,8 +10,9 @@ import { canonicalJson } from '../../../core/base/jcs.ts';
 import { LIMITS } from '../../../core/base/limits.ts';
 import { REASONS } from '../../../core/base/reasons.ts';
 import { PAYLOAD_TYPES } from '../../../core/keys/dsse.ts';
-import { KEY_TYPE } from '../../../core/keys/key.ts';
-import { type KeyStatus, newPolicy, REQUIRABLE_FIELDS } from '../../../core/policy/policy.ts';
+import { KEY_TYPE } from '../../../core/keys/signature.ts';
+import { newPolicy } from '../../../core/policy/new-policy.ts';
+import { type KeyStatus, REQUIRABLE_FIELDS } from '../../../core/policy/policy-document.ts';
 import { testPolicy } from '../../support/policies.ts';
 
 const DAY_MS = 24 * 3600_000;

@@ -10,7 +10,7 @@ import { type BatchHeader, encodeBatchHeader, encodeSignedBatch } from '../../..
 import { eventDigest } from '../../../../core/formats/event.ts';
 import { EVENT_SCHEMA } from '../../../../core/formats/event-schema.ts';
 import { shardOf } from '../../../../core/formats/shard.ts';
-import type { Policy } from '../../../../core/policy/policy.ts';
+import type { Policy } from '../../../../core/policy/policy-document.ts';
 import type { Signer } from '../../../../core/ports/signer.ts';
 import { BATCH_SCHEMA_ID, makeWorld, type TestMessage, testId, testSigner, type World } from '../../../support/producer.ts';
 

@@ -5,12 +5,12 @@ import {
   checkKeyName,
   formatPrivateKey,
   formatVerifierKey,
-  KEY_TYPE,
   keyId,
   keySigner,
   parsePrivateKey,
   parseVerifierKey,
 } from '../../../../core/keys/key.ts';
+import { KEY_TYPE } from '../../../../core/keys/signature.ts';
 
 /** golang.org/x/mod/sumdb/note, package documentation and note_test.go. */
 const GO_VERIFIER = 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW';

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { concat, utf8 } from '../../../../core/base/bytes.ts';
-import { formatVerifierKey, KEY_TYPE, parseVerifierKey } from '../../../../core/keys/key.ts';
+import { formatVerifierKey, parseVerifierKey } from '../../../../core/keys/key.ts';
+import { KEY_TYPE } from '../../../../core/keys/signature.ts';
 import { formatWitnessPolicy, parseWitnessPolicy, quorumHolds } from '../../../../core/keys/witness-policy.ts';
 import { codeOf, messageOf, verifierOf } from './support.ts';
 

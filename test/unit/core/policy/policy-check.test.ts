@@ -3,8 +3,8 @@ import { utf8 } from '../../../../core/base/bytes.ts';
 import { canonicalJson } from '../../../../core/base/jcs.ts';
 import type { Event } from '../../../../core/formats/event.ts';
 import { EVENT_SCHEMA, type EventSchema } from '../../../../core/formats/event-schema.ts';
-import { type Policy, REQUIRABLE_FIELDS } from '../../../../core/policy/policy.ts';
 import { missingField } from '../../../../core/policy/policy-check.ts';
+import { type Policy, REQUIRABLE_FIELDS } from '../../../../core/policy/policy-document.ts';
 import { PolicyInForce } from '../../../../core/policy/policy-history.ts';
 import { testPolicy } from '../../../support/policies.ts';
 

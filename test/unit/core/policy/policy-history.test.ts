@@ -4,7 +4,7 @@ import { canonicalJson } from '../../../../core/base/jcs.ts';
 import { LIMITS } from '../../../../core/base/limits.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../../../core/keys/dsse.ts';
 import { parseVerifierKey } from '../../../../core/keys/key.ts';
-import type { Policy } from '../../../../core/policy/policy.ts';
+import type { Policy } from '../../../../core/policy/policy-document.ts';
 import { extendPolicies, openPolicies, PolicyInForce, type ProducerInForce } from '../../../../core/policy/policy-history.ts';
 import type { Signer } from '../../../../core/ports/signer.ts';
 import { envelopeOf, SIGNERS, testPolicy, testSigner } from '../../../support/policies.ts';
@@ -173,7 +173,7 @@ describe('a policy in force', () => {
     expect(producer(testSigner('producer-2', 12))).toMatchObject({ active: false });
     expect(inForce.producer('producer', new Uint8Array(4))).toBeUndefined();
     expect(inForce.producer(SIGNERS.chainer.name, SIGNERS.chainer.keyId)).toBeUndefined();
-    expect(inForce.chainer(SIGNERS.chainer.name, SIGNERS.chainer.keyId)?.key.raw).toEqual(
+    expect(inForce.chainer(SIGNERS.chainer.name, SIGNERS.chainer.keyId)?.verifier.publicKey).toEqual(
       parseVerifierKey(SIGNERS.chainer.verifierKey).publicKey,
     );
     expect(inForce.chainers()).toHaveLength(1);

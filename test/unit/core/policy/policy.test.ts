@@ -3,15 +3,9 @@ import { toHex, utf8 } from '../../../../core/base/bytes.ts';
 import { canonicalJson } from '../../../../core/base/jcs.ts';
 import { sha256 } from '../../../../core/crypto/node.ts';
 import { formatVerifierKey } from '../../../../core/keys/key.ts';
-import {
-  encodePolicy,
-  matchesStream,
-  newPolicy,
-  type Policy,
-  parsePolicy,
-  policyDigest,
-  statusMayGo,
-} from '../../../../core/policy/policy.ts';
+import { newPolicy } from '../../../../core/policy/new-policy.ts';
+import { encodePolicy, matchesStream, parsePolicy, policyDigest } from '../../../../core/policy/policy.ts';
+import { type Policy, statusMayGo } from '../../../../core/policy/policy-document.ts';
 import { SIGNERS, testPolicy, testSigner } from '../../../support/policies.ts';
 
 const POLICY_INVALID = expect.objectContaining({ code: 'POLICY_INVALID' });
@@ -71,7 +65,7 @@ describe('each field', () => {
   });
 
   test('that is not known is a problem', () => {
-    expect(problemsOf(() => ({ extra: 1 }))).toContain('policy.extra is no known field');
+    expect(problemsOf(() => ({ extra: 1 }))).toContain('policy.extra is not a known field');
   });
 
   test.each<[string, (policy: Policy) => Change]>([
@@ -100,7 +94,7 @@ describe('each field', () => {
     ['policy.producers[0].types[0] must be an event type', (policy) => producer(policy, { types: ['MAKE'] })],
     ['policy.producers[0].heartbeatMs must be a whole number from 1', (policy) => producer(policy, { heartbeatMs: 0 })],
     ['policy.producers[0].believed must be a list of 1', (policy) => producer(policy, { believed: [] })],
-    ['policy.producers[0].owner is no known field', (policy) => producer(policy, { owner: 'x' })],
+    ['policy.producers[0].owner is not a known field', (policy) => producer(policy, { owner: 'x' })],
     [
       'policy.requiredFields[0].fields[0] must be one of actor.onBehalfOf',
       () => ({ requiredFields: [{ streams: ['*'], fields: ['id'] }] }),

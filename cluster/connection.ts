@@ -1,0 +1,26 @@
+import { readFileSync } from 'node:fs';
+import { LineproofError } from '../core/base/errors.ts';
+
+/** How long one request to a server may take. */
+export const REQUEST_TIMEOUT_MS = 10_000;
+
+/** The content of a file that a setting names; undefined where it names none. Throws CONFIG_INVALID. */
+export function fileOf(path: string, setting: string): string | undefined {
+  if (path === '') return undefined;
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new LineproofError(
+      'CONFIG_INVALID',
+      `cannot use ${setting} ${path}: it cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown reason'})`,
+      {},
+      error,
+    );
+  }
+}
+
+/** The `tls` of an adapter's settings, where a setting names a file of authorities. Throws CONFIG_INVALID. */
+export function tlsOf(path: string, setting: string): { readonly tls?: { readonly ca: string } } {
+  const ca = fileOf(path, setting);
+  return ca === undefined ? {} : { tls: { ca } };
+}

@@ -1,0 +1,58 @@
+import type { KafkaSettings } from '../adapters/kafka-client.ts';
+import { openKafkaLog } from '../adapters/kafka-log.ts';
+import { openKafkaShardGroup } from '../adapters/kafka-shard-group.ts';
+import { checkKafkaTopics, kafkaAdmin, refuseTopics } from '../adapters/kafka-topics.ts';
+import { type Log, TOPICS } from '../core/ports/log.ts';
+import type { Logger } from '../core/ports/logger.ts';
+import type { ShardGroup } from '../core/ports/shard-group.ts';
+import type { ClusterSettings } from '../settings/cluster-settings.ts';
+import { fileOf, REQUEST_TIMEOUT_MS } from './connection.ts';
+
+/** Partitions of each topic of an origin. */
+export function topicPartitions(shards: number): Readonly<Record<string, number>> {
+  return { [TOPICS.events]: shards, [TOPICS.chain]: shards, [TOPICS.rejected]: shards, [TOPICS.control]: 1 };
+}
+
+/** How Kafka is reached. Throws CONFIG_INVALID for a file of certificates that cannot be read. */
+export function kafkaSettings(settings: ClusterSettings): KafkaSettings {
+  const { kafkaSasl, kafkaUsername, kafkaPassword, kafkaTls } = settings;
+  const ca = fileOf(settings.kafkaCa, 'kafkaCa');
+  const cert = fileOf(settings.kafkaCert, 'kafkaCert');
+  const key = fileOf(settings.kafkaKey, 'kafkaKey');
+  const given = { ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) };
+  return {
+    brokers: settings.kafkaBrokers,
+    clientId: `lineproof-${settings.name}`,
+    topicPrefix: settings.kafkaTopicPrefix,
+    tls: kafkaTls === 'on' ? given : false,
+    requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    ...(kafkaSasl === 'none' ? {} : { sasl: { mechanism: kafkaSasl, username: kafkaUsername, password: kafkaPassword } }),
+  };
+}
+
+/** Opens the log of the cluster. It connects at the first use. */
+export function openLog(settings: ClusterSettings, logger: Logger): Log {
+  return openKafkaLog(kafkaSettings(settings), logger);
+}
+
+/** A group in which processes share the shards of a topic. */
+export interface NamedGroup {
+  readonly group: ShardGroup;
+  /** Its id on Kafka. */
+  readonly groupId: string;
+}
+
+/** Opens this process's membership in the group that shares the shards of `topic`. */
+export function openShardGroup(
+  settings: ClusterSettings,
+  { name, topic, shards, logger }: { readonly name: string; readonly topic: string; readonly shards: number; readonly logger: Logger },
+): NamedGroup {
+  const groupId = `${settings.kafkaTopicPrefix}${name}`;
+  const shared = { kafka: kafkaSettings(settings), groupId, shards, name: settings.name, logger };
+  return { groupId, group: openKafkaShardGroup({ ...shared, topic: `${settings.kafkaTopicPrefix}${topic}` }) };
+}
+
+/** Refuses topics on which the chainer's protocol would not hold. Throws CONFIG_INVALID. */
+export async function checkTopics(settings: ClusterSettings, shards: number, logger: Logger): Promise<void> {
+  refuseTopics(await checkKafkaTopics(kafkaAdmin(kafkaSettings(settings), logger), topicPartitions(shards)), logger);
+}

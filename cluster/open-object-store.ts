@@ -1,0 +1,70 @@
+import type { S3Settings } from '../adapters/s3-bucket.ts';
+import type { Policy } from '../core/policy/policy-document.ts';
+import type { ObjectStore } from '../core/ports/object-store.ts';
+import type { ClusterSettings } from '../settings/cluster-settings.ts';
+import { REQUEST_TIMEOUT_MS, tlsOf } from './connection.ts';
+
+/** A place in an object store: `s3://BUCKET/PREFIX`. */
+export interface BucketPlace {
+  readonly bucket: string;
+  /** Empty, or ends in a slash. */
+  readonly prefix: string;
+}
+
+/** How one kind of object store is opened and checked. */
+interface StoreKind {
+  open(place: BucketPlace, settings: ClusterSettings, lock: Policy['objectLock']): Promise<ObjectStore>;
+  /** Refuses a store on which write-once would not hold; throws CONFIG_INVALID. */
+  check(place: BucketPlace, settings: ClusterSettings, lock: Policy['objectLock']): Promise<void>;
+}
+
+/**
+ * The kinds of object stores, by the scheme of their URL. A new one is an adapter, a line here, and a run of the port's contract suite.
+ * Each is loaded when it is asked for: what speaks to servers takes long to load.
+ */
+const KINDS = {
+  s3: {
+    open: async (place, settings, lock) => (await import('../adapters/s3-object-store.ts')).openS3ObjectStore(s3Of(place, settings, lock)),
+    check: async (place, settings, lock) => (await import('../adapters/s3-object-store.ts')).checkObjectStore(s3Of(place, settings, lock)),
+  },
+} as const satisfies Readonly<Record<string, StoreKind>>;
+
+type Scheme = keyof typeof KINDS;
+
+const URL_FORM = /^([a-z0-9]+):\/\/([^/]+)(?:\/(.*))?$/;
+
+/** Opens the store that the settings name, to write and to read. */
+export function openObjectStore(settings: ClusterSettings, lock: Policy['objectLock'] = null): Promise<ObjectStore> {
+  return KINDS.s3.open({ bucket: settings.s3Bucket, prefix: settings.s3Prefix }, settings, lock);
+}
+
+/** Refuses the store that the settings name where write-once would not hold. Throws CONFIG_INVALID or UNAVAILABLE. */
+export function checkObjectStore(settings: ClusterSettings, lock: Policy['objectLock']): Promise<void> {
+  return KINDS.s3.check({ bucket: settings.s3Bucket, prefix: settings.s3Prefix }, settings, lock);
+}
+
+/** Opens the store at a URL; undefined where `text` is not the URL of a store that this version knows. */
+export async function openObjectStoreAt(text: string, settings: () => ClusterSettings): Promise<ObjectStore | undefined> {
+  const [, scheme = '', bucket = '', prefix = ''] = URL_FORM.exec(text) ?? [];
+  if (!isScheme(scheme)) return undefined;
+  const place = { bucket, prefix: prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/` };
+  return KINDS[scheme].open(place, settings(), null);
+}
+
+function isScheme(text: string): text is Scheme {
+  return Object.hasOwn(KINDS, text);
+}
+
+function s3Of({ bucket, prefix }: BucketPlace, settings: ClusterSettings, lock: Policy['objectLock']): S3Settings {
+  const { s3Endpoint, s3Region, s3PathStyle, s3Ca } = settings;
+  return {
+    bucket,
+    prefix,
+    region: s3Region,
+    forcePathStyle: s3PathStyle === 'on',
+    requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    ...(s3Endpoint === '' ? {} : { endpoint: s3Endpoint }),
+    ...tlsOf(s3Ca, 's3Ca'),
+    ...(lock === null ? {} : { objectLock: { mode: lock.mode as 'GOVERNANCE' | 'COMPLIANCE', days: lock.days } }),
+  };
+}

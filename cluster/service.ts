@@ -1,0 +1,138 @@
+import type { PrometheusMetrics } from '../adapters/prometheus-metrics.ts';
+import { systemClock } from '../adapters/system-clock.ts';
+import type { Log } from '../core/ports/log.ts';
+import type { Logger } from '../core/ports/logger.ts';
+import type { ShardGroup } from '../core/ports/shard-group.ts';
+import type { ClusterSettings } from '../settings/cluster-settings.ts';
+import { openHealthServer } from './health-server.ts';
+import { workOnShards } from './shard-worker.ts';
+
+const WATCH_MS = 2_000;
+/** A shard that has input and consumes none of it for so long does not make progress. */
+const STALL_MS = 60_000;
+
+/** One of the services that share shards. */
+export interface ShardService {
+  readonly group: ShardGroup;
+  readonly groupId: string;
+  readonly log: Log;
+  /** The topic whose partitions are the shards, and whose offsets are consumed. */
+  readonly topic: string;
+  readonly logger: Logger;
+  readonly metrics: PrometheusMetrics;
+  run(shard: number, signal: AbortSignal): Promise<void>;
+  /** First offset of the topic that the shard's work has not consumed for good; undefined while it is not worked on or recovers. */
+  consumedTo(shard: number): number | undefined;
+}
+
+interface Progress {
+  readonly offset: number;
+  readonly sinceMs: number;
+  readonly lag: number;
+}
+
+/** Runs a service until `signal` aborts: shares shards, commits what was consumed, tells lag and health. Throws what a shard died of. */
+export async function runService(service: ShardService, settings: ClusterSettings, signal: AbortSignal): Promise<void> {
+  const { logger, metrics } = service;
+  const progress = new Map<number, Progress>();
+  let owned: ReadonlySet<number> | undefined;
+  const ready = (): string | undefined => {
+    if (signal.aborted) return 'stopping';
+    if (owned === undefined) return 'not in the group yet';
+    const recovering = [...owned].filter((shard) => service.consumedTo(shard) === undefined);
+    return recovering.length === 0 ? undefined : `recovering shards ${recovering.join(' ')}`;
+  };
+  const alive = (): string | undefined => {
+    const stalled = [...progress].filter(([, { lag, sinceMs }]) => lag > 0 && systemClock.monotonicMs() - sinceMs > STALL_MS);
+    return stalled.length === 0 ? undefined : `no progress on shards ${stalled.map(([shard]) => shard).join(' ')}`;
+  };
+  const server = await openHealthServer({ host: settings.httpHost, port: settings.httpPort }, metrics, { alive, ready });
+  logger.info('serving metrics and health', { host: settings.httpHost, port: server.port });
+  const over = new AbortController();
+  const watching = watch(service, () => owned ?? new Set(), progress, over.signal);
+  try {
+    const changed = (shards: ReadonlySet<number>): void => {
+      for (const shard of owned ?? []) if (!shards.has(shard)) forget(service, shard, progress);
+      owned = shards;
+    };
+    await workOnShards({ group: service.group, logger, run: (shard, until) => service.run(shard, until), owned: changed }, signal);
+  } finally {
+    over.abort();
+    await watching;
+    await server.close();
+  }
+}
+
+/** Looks at each shard now and then: commits what was consumed, and measures what was not. */
+async function watch(
+  service: ShardService,
+  owned: () => ReadonlySet<number>,
+  progress: Map<number, Progress>,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    for (const shard of owned()) await measured(service.logger, 'lag', () => look(service, shard, progress));
+    await measured(service.logger, 'group', () => countMembers(service));
+    await systemClock.sleep(WATCH_MS, signal);
+  }
+}
+
+/** Goes on where something cannot be measured this time. */
+async function measured(logger: Logger, what: string, measure: () => Promise<void>): Promise<void> {
+  try {
+    await measure();
+  } catch (error) {
+    logger.debug(`${what} not measured`, { reason: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+async function countMembers({ group, groupId, metrics }: ShardService): Promise<void> {
+  const labels = { consumergroup: groupId };
+  let members: number | undefined;
+  try {
+    members = await group.members();
+  } finally {
+    if (members === undefined) metrics.forget('kafka_consumergroup_members', labels);
+    else metrics.set('kafka_consumergroup_members', members, labels);
+  }
+}
+
+async function look(service: ShardService, shard: number, progress: Map<number, Progress>): Promise<void> {
+  const { group, log, topic, metrics } = service;
+  // What was consumed is read before the end, so that lag is never told too low.
+  const offset = service.consumedTo(shard);
+  if (offset === undefined) {
+    // A shard that recovers makes progress of another kind.
+    progress.delete(shard);
+    return;
+  }
+  group.committed(shard, offset);
+  const { lag, seconds } = await measureLag(log, topic, shard, offset);
+  const before = progress.get(shard);
+  const sinceMs = before === undefined || before.offset !== offset || lag === 0 ? systemClock.monotonicMs() : before.sinceMs;
+  progress.set(shard, { offset, sinceMs, lag });
+  const labels = labelsOf(service, shard);
+  metrics.set('kafka_consumergroup_current_offset', offset, labels);
+  metrics.set('kafka_consumergroup_lag', lag, labels);
+  metrics.set('kafka_consumergroup_lag_seconds', seconds, labels);
+}
+
+/** Records and seconds by which `offset` lies behind the end of a partition: the age of the oldest record that was not consumed. */
+export async function measureLag(log: Log, topic: string, shard: number, offset: number): Promise<{ lag: number; seconds: number }> {
+  const { end } = await log.bounds(topic, shard);
+  if (end <= offset) return { lag: 0, seconds: 0 };
+  const [first] = await log.read(topic, shard, offset, { maxBytes: 1, waitMs: 0 });
+  // Where only markers of transactions follow, nothing waits.
+  if (first === undefined) return { lag: 0, seconds: 0 };
+  return { lag: end - offset, seconds: Math.max(0, (systemClock.nowMicros() - first.timestampMicros) / 1e6) };
+}
+
+function labelsOf({ groupId, topic }: ShardService, shard: number): { consumergroup: string; topic: string; partition: string } {
+  return { consumergroup: groupId, topic, partition: String(shard) };
+}
+
+function forget(service: ShardService, shard: number, progress: Map<number, Progress>): void {
+  progress.delete(shard);
+  for (const name of ['kafka_consumergroup_current_offset', 'kafka_consumergroup_lag', 'kafka_consumergroup_lag_seconds'] as const)
+    service.metrics.forget(name, labelsOf(service, shard));
+}

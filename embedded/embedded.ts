@@ -1,0 +1,37 @@
+import { join } from 'node:path';
+import { pinoLogger } from '../adapters/pino-logger.ts';
+import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
+import { type Collector as FriendlyCollector, friendlyCollector } from '../sdk/lineproof.ts';
+import { defaultSettings, type Settings } from '../settings/embedded-settings.ts';
+import { EmbeddedSystem } from './system.ts';
+
+/** What a caller of the library says about an embedded system; everything else has the default of `lineproof config`. */
+export type EmbeddedOptions = Partial<Settings>;
+
+/** An embedded system for a process that is no command: records through the friendly collector of the SDK. */
+export interface EmbeddedHandle {
+  readonly collector: FriendlyCollector;
+  readonly origin: string;
+  /** Verifier key of the root: what an auditor pins. */
+  readonly rootKey: string;
+  /** Folder of the archive. */
+  readonly archive: string;
+  /** Sends everything, states the end, and resolves when all of it is archived. */
+  finish(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens the whole system in this process, made at the first start. Throws DATA_IN_USE, CONFIG_INVALID, KEY_UNREADABLE, DISK_FULL, IO_FAILED. */
+export async function openEmbedded(options: EmbeddedOptions = {}): Promise<EmbeddedHandle> {
+  const settings: Settings = { ...defaultSettings(), ...options };
+  const system = await EmbeddedSystem.open(settings, pinoLogger(settings.logLevel), prometheusMetrics());
+  const { keys } = system.pipeline;
+  return {
+    collector: friendlyCollector(system.collector),
+    origin: keys.origin,
+    rootKey: keys.root.verifierKey,
+    archive: join(settings.data, 'archive'),
+    finish: () => system.finish(new AbortController().signal),
+    close: () => system.close(),
+  };
+}

@@ -1,0 +1,179 @@
+import { join } from 'node:path';
+import { type DataFolder, openDataFolder } from '../adapters/data-folder.ts';
+import { systemClock } from '../adapters/system-clock.ts';
+import { Archiver } from '../archiver/archiver.ts';
+import { Chainer } from '../chainer/chainer.ts';
+import { archiveAnchor } from '../core/archive/archive-anchor.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { Sources } from '../core/chain/governance-source.ts';
+import { registerSchemas } from '../core/chain/registered-schemas.ts';
+import { TOPICS } from '../core/ports/log.ts';
+import type { Logger } from '../core/ports/logger.ts';
+import type { Metrics } from '../core/ports/metrics.ts';
+import type { Settings } from '../settings/embedded-settings.ts';
+import { makeKeysOnce, mustBeFirstStart, publishFirstPolicy } from './first-start.ts';
+import { type EmbeddedKeys, readEmbeddedKeys } from './keys.ts';
+import { openStores, type Stores } from './stores.ts';
+
+const IDLE_POLL_MS = 10;
+/** What a pipeline is put together from. */
+interface PipelineParts {
+  readonly folder: DataFolder;
+  readonly keys: EmbeddedPipeline['keys'];
+  readonly stores: Stores;
+  readonly shards: number;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/**
+ * The whole system in one process on one data folder: LMDB for log, index and state, folders for archive and registry.
+ * A folder that another process works on is refused with DATA_IN_USE.
+ */
+export class EmbeddedPipeline {
+  readonly keys: EmbeddedKeys & { readonly made: boolean };
+  readonly stores: Stores;
+  readonly sources: Sources;
+  readonly shards: number;
+  readonly #folder: DataFolder;
+  readonly #chainer: Chainer;
+  readonly #archiver: Archiver;
+  readonly #stop = new AbortController();
+  readonly #work: Promise<void>[] = [];
+  #failure: unknown;
+
+  private constructor({ folder, keys, stores, shards, logger, metrics }: PipelineParts) {
+    this.#folder = folder;
+    this.keys = keys;
+    this.stores = stores;
+    this.shards = shards;
+    const { origin } = keys;
+    const shared = { origin, shards, log: stores.log, clock: systemClock, metrics };
+    this.sources = new Sources({ ...shared, registry: stores.registry, logger });
+    // Chainer and archiver read policies and schemas each for themselves: neither believes what the other saw.
+    const archiverSources = new Sources({ ...shared, registry: stores.registry, logger });
+    const anchor = archiveAnchor(stores.objects, this.sources, origin, shards);
+    this.#chainer = new Chainer({
+      ...shared,
+      dedup: stores.dedup,
+      store: stores.state,
+      registry: stores.registry,
+      anchor,
+      sources: this.sources,
+      signer: keys.chainer,
+      logger: logger.child({ part: 'chainer' }),
+    });
+    this.#archiver = new Archiver({
+      ...shared,
+      objects: stores.objects,
+      sources: archiverSources,
+      signers: keys.logs,
+      logger: logger.child({ part: 'archiver' }),
+    });
+  }
+
+  /** Opens the folder, makes keys and policy at the first start, and starts chainer and archiver for every shard. */
+  static async open(settings: Settings, logger: Logger, metrics: Metrics): Promise<EmbeddedPipeline> {
+    const folder = await openDataFolder(settings.data);
+    try {
+      const made = await makeKeysOnce(settings);
+      const keys = { ...(await readEmbeddedKeys(join(settings.data, 'keys'), settings.shards)), made };
+      const stores = await openStores(settings.data);
+      const pipeline = new EmbeddedPipeline({ folder, keys, stores, shards: settings.shards, logger, metrics });
+      await pipeline.#prepare(settings);
+      pipeline.#start();
+      return pipeline;
+    } catch (error) {
+      await folder.close();
+      throw error;
+    }
+  }
+
+  async #prepare(settings: Settings): Promise<void> {
+    const { log, registry } = this.stores;
+    for (const topic of [TOPICS.events, TOPICS.chain, TOPICS.rejected]) await log.ensureTopic(topic, { partitions: settings.shards });
+    await log.ensureTopic(TOPICS.control, { partitions: 1 });
+    await registerSchemas(registry);
+    await this.sources.refreshPolicies();
+    if ((await log.bounds(TOPICS.control, 0)).end === 0) {
+      await mustBeFirstStart(this.stores.objects, settings.data);
+      await publishFirstPolicy(log, this.keys, settings);
+      await this.sources.refreshPolicies();
+    }
+    const { shards, origin } = this.sources.policies.latest.policy;
+    if (shards !== settings.shards) {
+      throw new LineproofError(
+        'CONFIG_INVALID',
+        `cannot start with ${settings.shards} shards: the policy of ${origin} has ${shards}, and that number never changes`,
+      );
+    }
+  }
+
+  #start(): void {
+    for (let shard = 0; shard < this.shards; shard++) {
+      this.#work.push(
+        this.#watch(this.#chainer.runShard(shard, this.#stop.signal)),
+        this.#watch(this.#archiver.runShard(shard, this.#stop.signal)),
+      );
+    }
+  }
+
+  /** Remembers what a part died of, and stops the others. */
+  async #watch(work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      this.#failure ??= error;
+      this.#stop.abort();
+    }
+  }
+
+  /** Resolves when `signal` aborts; throws what a part died of. */
+  async failedOr(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.check();
+      await systemClock.sleep(200, AbortSignal.any([signal, this.#stop.signal]));
+    }
+  }
+
+  /** Sizes of all shards, in words. */
+  describeSizes(): string {
+    let leaves = 0;
+    for (let shard = 0; shard < this.shards; shard++) leaves += this.#archiver.archivedSize(shard) ?? 0;
+    return `${leaves} leaves in ${this.shards} shard${this.shards === 1 ? '' : 's'}, attested by ${this.keys.logs.map(({ name }) => name).join(', ')}`;
+  }
+
+  /** Throws what a part died of. */
+  check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Resolves when everything that the input log holds is linked, attested and in closed segments; throws what a part died of. */
+  async idle(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.check();
+      if (await this.#isIdle()) return;
+      await systemClock.sleep(IDLE_POLL_MS, signal);
+    }
+  }
+
+  async #isIdle(): Promise<boolean> {
+    for (let shard = 0; shard < this.shards; shard++) {
+      const { end } = await this.stores.log.bounds(TOPICS.events, shard);
+      const size = this.#chainer.size(shard);
+      if (size === undefined || (this.#chainer.consumedTo(shard) ?? -1) < end) return false;
+      if ((this.#archiver.archivedSize(shard) ?? -1) < size) return false;
+    }
+    return true;
+  }
+
+  /** Stops chainer and archiver, closes the stores, gives the folder free. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await Promise.all(this.#work);
+    const { log, dedup, state, objects, registry } = this.stores;
+    for (const store of [log, dedup, state, objects, registry]) await store.close();
+    await this.#folder.close();
+    this.check();
+  }
+}

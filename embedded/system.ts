@@ -1,0 +1,149 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { openFolderSchemaRegistry } from '../adapters/folder-schema-registry.ts';
+import { systemClock } from '../adapters/system-clock.ts';
+import { type Collector, openCollector } from '../collector/collector.ts';
+import type { CollectorOptions } from '../collector/collector-options.ts';
+import { listSpools } from '../collector/spool.ts';
+import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
+import type { Logger } from '../core/ports/logger.ts';
+import type { Metrics } from '../core/ports/metrics.ts';
+import type { Settings } from '../settings/embedded-settings.ts';
+import { type EmbeddedKeys, readEmbeddedKeys } from './keys.ts';
+import { EmbeddedPipeline } from './pipeline.ts';
+
+/** Folder of the spools. The process that works on the data folder takes up each of them. */
+const SPOOLS = 'spool';
+const ADOPT_MS = 1_000;
+
+/** What a system is put together from. */
+interface SystemParts {
+  readonly pipeline: EmbeddedPipeline;
+  readonly collector: Collector;
+  /** Opens a collector on a spool. */
+  readonly collect: (spool: string) => Promise<Collector>;
+  /** The folder that holds all spools. */
+  readonly spools: string;
+  readonly logger: Logger;
+}
+
+/** A pipeline with a collector on the same folder: what a process that records and archives by itself needs. */
+export class EmbeddedSystem {
+  readonly pipeline: EmbeddedPipeline;
+  readonly collector: Collector;
+  readonly #collect: (spool: string) => Promise<Collector>;
+  readonly #spools: string;
+  readonly #logger: Logger;
+  readonly #stop = new AbortController();
+  readonly #adopting: Promise<void>;
+
+  private constructor({ pipeline, collector, collect, spools, logger }: SystemParts) {
+    this.pipeline = pipeline;
+    this.collector = collector;
+    this.#collect = collect;
+    this.#spools = spools;
+    this.#logger = logger;
+    this.#adopting = this.#adopt();
+  }
+
+  /** Opens pipeline and collector on the data folder of `settings`. */
+  static async open(settings: Settings, logger: Logger, metrics: Metrics): Promise<EmbeddedSystem> {
+    const pipeline = await EmbeddedPipeline.open(settings, logger, metrics);
+    try {
+      const { keys, stores } = pipeline;
+      const spools = join(settings.data, SPOOLS);
+      const collect = (folder: string): Promise<Collector> =>
+        openCollector({
+          ...collectorOptions(settings, keys, logger, metrics),
+          registry: stores.registry,
+          log: stores.log,
+          spool: { folder, maxBytes: settings.spoolMaxBytes, whenFull: settings.spoolWhenFull },
+        });
+      return new EmbeddedSystem({ pipeline, collector: await collect(join(spools, 'own')), collect, spools, logger });
+    } catch (error) {
+      await pipeline.close();
+      throw error;
+    }
+  }
+
+  /** Resolves when every spool beside this system's own was taken up once. */
+  async adoptSpools(): Promise<void> {
+    for (const folder of listSpools(this.#spools)) {
+      try {
+        const adopted = await this.#collect(folder);
+        const done = await adopted.close();
+        if (done) rmSync(folder, { recursive: true, force: true });
+      } catch (error) {
+        this.#logger.warn('spool not taken up; trying again later', {
+          folder,
+          reason: error instanceof Error ? error.message : String(error),
+        });
+      }
+    }
+  }
+
+  async #adopt(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      await this.adoptSpools();
+      await systemClock.sleep(ADOPT_MS, this.#stop.signal);
+    }
+  }
+
+  /** Sends everything with the statement that nothing follows, then waits until all of it is in closed segments. */
+  async finish(signal: AbortSignal): Promise<void> {
+    await this.#endAdopting();
+    await this.adoptSpools();
+    // Closing waits only so long: on a slow disk it would leave the rest in the spool.
+    if (!signal.aborted) await Promise.race([this.collector.flush(), aborted(signal)]);
+    await this.collector.close();
+    await this.pipeline.idle(signal);
+  }
+
+  async #endAdopting(): Promise<void> {
+    this.#stop.abort();
+    await this.#adopting;
+  }
+
+  /** Closes the collector first: what it could not send stays in its spool. */
+  async close(): Promise<void> {
+    await this.#endAdopting();
+    await this.collector.close();
+    await this.pipeline.close();
+  }
+}
+
+function collectorOptions(
+  settings: Settings,
+  keys: EmbeddedKeys,
+  logger: Logger,
+  metrics: Metrics,
+): Pick<CollectorOptions, 'origin' | 'shards' | 'signer' | 'eventSchema' | 'clock' | 'logger' | 'metrics' | 'lingerMs' | 'heartbeatMs'> {
+  const { lingerMs, heartbeatMs, shards } = settings;
+  return {
+    origin: keys.origin,
+    shards,
+    signer: keys.collector,
+    eventSchema: EVENT_SCHEMA,
+    clock: systemClock,
+    logger: logger.child({ part: 'collector' }),
+    metrics,
+    lingerMs,
+    heartbeatMs,
+  };
+}
+
+/** Opens a spool of its own beside a system that another process runs: that process takes it up. Throws KEY_UNREADABLE where there are no keys yet. */
+export async function openSpoolOnly(settings: Settings, name: string, logger: Logger, metrics: Metrics): Promise<Collector> {
+  const keys = await readEmbeddedKeys(join(settings.data, 'keys'), settings.shards);
+  const registry = await openFolderSchemaRegistry(join(settings.data, 'registry'));
+  return openCollector({
+    ...collectorOptions(settings, keys, logger, metrics),
+    registry,
+    log: null,
+    spool: { folder: join(settings.data, SPOOLS, name) },
+  });
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}

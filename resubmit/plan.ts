@@ -1,0 +1,137 @@
+import type { BatchRules } from '../core/acceptance/batch-check.ts';
+import { archiveAnchor } from '../core/archive/archive-anchor.ts';
+import { equal } from '../core/base/bytes.ts';
+import { mustGoOn, visitChain } from '../core/chain/chain-history.ts';
+import type { Sources } from '../core/chain/governance-source.ts';
+import { eventDigests } from '../core/formats/event.ts';
+import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
+import type { Rejected } from '../core/formats/rejected.ts';
+import type { VerifierKey } from '../core/keys/key.ts';
+import type { ProducerInForce } from '../core/policy/policy-history.ts';
+import type { Log } from '../core/ports/log.ts';
+import type { ObjectStore } from '../core/ports/object-store.ts';
+import type { Signer } from '../core/ports/signer.ts';
+import { visitArchive } from './archived-past.ts';
+import {
+  checkEvidence,
+  judgeEvents,
+  openRejected,
+  type ProvenOrigin,
+  type RejectedEvents,
+  type Resent,
+  refused,
+  resubmitStream,
+  type Withheld,
+} from './resubmission.ts';
+import { type ResubmissionSearch, searchFor } from './resubmission-search.ts';
+
+/** What a plan is made from. */
+export interface PlanOptions {
+  readonly log: Log;
+  /** The archive. */
+  readonly objects: ObjectStore;
+  readonly sources: Sources;
+  /** Keys that the archive is verified by. */
+  readonly pinned: readonly VerifierKey[];
+  /** Who would sign the events again. */
+  readonly signer: Signer;
+  /** Goes on where part of the log's history is unavailable; an event may then be linked twice. */
+  readonly partialHistory: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** What a shard's history was seen of. */
+export interface Sight {
+  readonly shard: number;
+  /** Leaves that were not seen, from inclusive, to exclusive; undefined where all were. */
+  readonly unseen: { readonly from: number; readonly to: number; readonly why: string } | undefined;
+}
+
+/** What goes out of a refused record, and what stays. */
+export interface Plan {
+  readonly opened: RejectedEvents;
+  readonly origin: ProvenOrigin;
+  readonly digests: readonly Uint8Array[];
+  readonly sent: readonly Resent[];
+  readonly linked: number;
+  readonly withheld: readonly { readonly position: number; readonly reason: string }[];
+  readonly sights: readonly Sight[];
+}
+
+/** Judges a refused record against the newest policy and all of the log's history that can be seen. Throws NOT_RESUBMITTABLE. */
+export async function planResubmission(record: Rejected, options: PlanOptions): Promise<Plan> {
+  const { sources, signer } = options;
+  const policy = sources.policies.latest;
+  const sender = policy.producer(signer.name, signer.keyId);
+  if (sender?.active !== true)
+    throw refused(record, `${signer.verifierKey}, which would sign its events again, is not an ACTIVE producer key of the newest policy`);
+  if (record.origin !== policy.policy.origin) throw refused(record, `it is of ${JSON.stringify(record.origin)}`);
+  const opened = openRejected(record, policy);
+  if (opened.batch !== undefined) checkSchema(record, opened.batch.header.schema, sources);
+  const bytes = opened.events.map((event) => event.bytes);
+  const search = searchFor(opened, eventDigests(EVENT_SCHEMA.digest, bytes), EVENT_SCHEMA, policy.policy.shards);
+  const sights = await lookBack(search, options);
+  const origin = checkEvidence(opened, search.evidence, policy);
+  checkSchema(record, origin.header.schema, sources);
+  if (search.accepted !== undefined)
+    throw refused(record, `its header was ACCEPTED, at offset ${search.accepted.offset} of shard ${search.accepted.shard}: a replay`);
+  const hidden = sights.find(({ unseen }) => unseen !== undefined);
+  if (hidden?.unseen !== undefined && !options.partialHistory) {
+    const { from, to, why } = hidden.unseen;
+    const fact = `leaves ${from} to ${to - 1} of shard ${hidden.shard} cannot be seen (${why}), and its events may be there`;
+    throw refused(record, `${fact}; --partial-history goes on all the same`);
+  }
+  const { shards } = policy.policy;
+  const rules = { origin: record.origin, shards, policy, eventSchema: () => EVENT_SCHEMA };
+  return { ...divide(opened, origin, search, { sender, rules }), sights };
+}
+
+/** Another schema would give other digests, and what was signed first would not be found in what is sent. */
+function checkSchema(record: Rejected, schema: Uint8Array, sources: Sources): void {
+  if (!sources.policies.latest.schemaInForce(EVENT_SCHEMA.hex) || !equal(schema, EVENT_SCHEMA.digest))
+    throw refused(record, 'its event schema is not the one that this version writes, or is not in force');
+}
+
+/** Shows the search all that can be seen of the shards that it asks for. */
+async function lookBack(search: ResubmissionSearch, { log, objects, sources, pinned, signal }: PlanOptions): Promise<Sight[]> {
+  const { origin, shards } = sources.policies.latest.policy;
+  const anchor = archiveAnchor(objects, sources, origin, shards);
+  const sights: Sight[] = [];
+  for (const shard of search.shards) {
+    const visitor = search.visitor(shard);
+    const snapshot = () => anchor.snapshot(shard);
+    const to = await visitChain({ log, sources, shard, snapshot }, visitor, signal);
+    const { end, obstacle } =
+      to === 0 ? { end: 0, obstacle: undefined } : await visitArchive({ objects, sources, pinned, shard }, to, visitor, signal);
+    mustGoOn(signal, shard);
+    const why = obstacle ?? 'neither chain topic nor archive has them';
+    sights.push({ shard, unseen: end >= to ? undefined : { from: end, to, why } });
+  }
+  return sights;
+}
+
+/** Which events go out: not those that are linked already, nor those that the log would refuse. */
+function divide(
+  opened: RejectedEvents,
+  origin: ProvenOrigin,
+  search: ResubmissionSearch,
+  by: { readonly sender: ProducerInForce; readonly rules: Omit<BatchRules, 'shard'> },
+): Omit<Plan, 'sights'> {
+  const { digests, resent, withheld } = judgeEvents(opened.events, origin, { ...by, schema: EVENT_SCHEMA });
+  const fresh = resent.filter(({ digest }) => !search.isLinked(digest));
+  const taken = fresh.filter(({ head }) => search.isTaken(head)).map(({ position }) => ({ position, reason: 'CONFLICT' }));
+  const sent = fresh.filter(({ head }) => !search.isTaken(head));
+  const references = new Set(sent.map(({ shard }) => resubmitStream(shard)));
+  for (const stream of references)
+    if (by.rules.policy.permits(by.sender, stream, 'ATTEST') !== 'ok')
+      throw refused(opened.record, `${by.sender.entry.key} may not publish ATTEST to ${stream}, where the reference goes`);
+  const rest: readonly (Withheld | (typeof taken)[number])[] = [...withheld, ...taken];
+  return {
+    opened,
+    origin,
+    digests,
+    sent,
+    linked: resent.length - fresh.length,
+    withheld: rest.toSorted((a, b) => a.position - b.position),
+  };
+}

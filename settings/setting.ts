@@ -1,0 +1,102 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+/** A value's type: how text from a flag, the environment or a file becomes a value, or a sentence that begins with "it" and says what is wrong. */
+export interface ValueType<T> {
+  readonly parse: (text: string) => { readonly value: T } | { readonly problem: string };
+  /** All possible texts, where there are only a few. */
+  readonly choices?: readonly string[];
+}
+
+/** What a setting is for: the one text that help, `lineproof config` and docs/settings.md show. */
+export interface SettingSpec<T> {
+  readonly type: ValueType<T>;
+  /** What the value counts or names, such as `ms` or `folder`; empty for choices. */
+  readonly unit: string;
+  /** A sentence or two, without a capital at the start and a full stop at the end. */
+  readonly reason: string;
+}
+
+/** One setting of a part. */
+export interface Setting<T> extends SettingSpec<T> {
+  /** Name in the configuration file; the flag is its kebab-case form. */
+  readonly name: string;
+  readonly env: string;
+  /** The default, as a user would write it. */
+  readonly fallback: string;
+  /** Whether the value is never shown. */
+  readonly secret: boolean;
+}
+
+/** Every setting of one way to run, by name. */
+export type SettingTable = Readonly<Record<string, Setting<unknown>>>;
+/** The effective values of a table. */
+export type ValuesOf<T> = { readonly [K in keyof T]: T[K] extends Setting<infer V> ? V : never };
+
+/** Any text. */
+export const text: ValueType<string> = { parse: (value) => ({ value }) };
+
+/** A text that must not be empty: the name of `what`. */
+export function required(what: string): ValueType<string> {
+  return { parse: (value) => (value === '' ? { problem: `must name ${what}` } : { value }) };
+}
+
+/** Comma-separated, at least one. */
+export const list: ValueType<readonly string[]> = {
+  parse: (value) => {
+    const items = value.split(',').map((item) => item.trim());
+    return items.every((item) => item !== '') ? { value: items } : { problem: 'must be a list, separated by commas' };
+  },
+};
+
+/** One of a few words. */
+export function oneOf<const T extends string>(...choices: readonly T[]): ValueType<T> {
+  return {
+    choices,
+    parse: (value) => {
+      const found = choices.find((choice) => choice === value);
+      return found === undefined ? { problem: `must be one of ${choices.join(', ')}` } : { value: found };
+    },
+  };
+}
+
+/** A whole number from `min` to `max`. */
+export function integer(min: number, max: number): ValueType<number> {
+  return {
+    parse: (value) => {
+      const number = Number(value);
+      return /^\d{1,16}$/.test(value) && number >= min && number <= max
+        ? { value: number }
+        : { problem: `must be a whole number from ${min} to ${max}` };
+    },
+  };
+}
+
+/** Declares a setting. */
+export function setting<T>(name: string, fallback: string, spec: SettingSpec<T>): Setting<T> {
+  const env = `LINEPROOF_${name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+  return { ...spec, name, env: name === 'data' ? 'LINEPROOF_HOME' : env, fallback, secret: false };
+}
+
+/** Declares a setting that is never shown. `file:PATH` takes what a file holds, `command:COMMAND` what a command prints. */
+export function secretSetting(name: string, fallback: string, reason: string): Setting<string> {
+  return { ...setting(name, fallback, { type: secretText, unit: 'secret', reason }), secret: true };
+}
+
+const secretText: ValueType<string> = {
+  parse: (value) => {
+    try {
+      if (value.startsWith('file:')) return { value: readFileSync(value.slice(5), 'utf8').trim() };
+    } catch (error) {
+      return { problem: `names a file that cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown reason'})` };
+    }
+    if (!value.startsWith('command:')) return { value };
+    const { status, stdout } = spawnSync('/bin/sh', ['-c', value.slice(8)], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+    return status === 0 ? { value: stdout.trim() } : { problem: `names a command that failed (${status ?? 'not started'})` };
+  },
+};
+
+/** The flag of a setting: `dedupWindowMs` → `dedup-window-ms`. */
+export function flagOf(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

@@ -1,0 +1,91 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { CLUSTER_SETTINGS } from '../../../settings/cluster-settings.ts';
+import { SETTINGS } from '../../../settings/embedded-settings.ts';
+import { describeSettings, loadTable } from '../../../settings/load-settings.ts';
+import { temporaryFolder } from '../../support/command.ts';
+
+const folder = temporaryFolder('settings');
+afterAll(() => folder.release());
+
+function file(name: string, text: string): string {
+  const path = join(folder.path, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+function problemsOf(flags: Record<string, string>, env: Record<string, string> = {}, config?: string): string {
+  try {
+    loadTable(CLUSTER_SETTINGS, { flags, env, file: config, known: Object.keys(SETTINGS) });
+    return '';
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+describe('settings of a table', () => {
+  test('come from the flag, else the environment, else the file, else the default', () => {
+    const config = file('config.json', JSON.stringify({ s3Bucket: 'file', s3Region: 'file', s3Prefix: 'file/' }));
+    const { values, sources } = loadTable(CLUSTER_SETTINGS, {
+      flags: { 's3-bucket': 'flag' },
+      env: { LINEPROOF_S3_BUCKET: 'environment', LINEPROOF_S3_REGION: 'environment' },
+      file: config,
+    });
+    expect([values.s3Bucket, values.s3Region, values.s3Prefix, values.chainGroup]).toEqual([
+      'flag',
+      'environment',
+      'file/',
+      'lineproof-chainer',
+    ]);
+    expect([sources.s3Bucket, sources.s3Region, sources.s3Prefix, sources.chainGroup]).toEqual(['flag', 'environment', 'file', 'default']);
+  });
+
+  test('are all wrong at once, each named where it was set', () => {
+    const config = file('wrong.json', JSON.stringify({ httpPort: 'many', nonsense: 1, lingerMs: true }));
+    const problems = problemsOf({ 'kafka-brokers': 'a:1,,b:2' }, { LINEPROOF_KAFKA_SASL: 'kerberos' }, config);
+    for (const part of ['--kafka-brokers', 'LINEPROOF_KAFKA_SASL', '"httpPort" in the configuration file', '"nonsense"', '"lingerMs"'])
+      expect(problems).toContain(part);
+  });
+
+  test('of the other table in the same file are no problem', () => {
+    const config = file('both.json', JSON.stringify({ spoolWhenFull: 'refuse', s3Bucket: 'b' }));
+    expect(problemsOf({}, {}, config)).toBe('');
+  });
+
+  test('a list is split at commas, and must have no empty item', () => {
+    expect(loadTable(CLUSTER_SETTINGS, { flags: { 'kafka-brokers': 'a:1, b:2' }, env: {}, file: undefined }).values.kafkaBrokers).toEqual([
+      'a:1',
+      'b:2',
+    ]);
+    expect(problemsOf({ 'kafka-brokers': '' })).toContain('--kafka-brokers');
+  });
+});
+
+describe('a secret', () => {
+  const load = (given: string) => loadTable(CLUSTER_SETTINGS, { flags: { 'kafka-password': given }, env: {}, file: undefined });
+
+  test('is what it says, what a file holds, or what a command prints', () => {
+    const path = file('secret', 'from a file\n');
+    expect(load('plain').values.kafkaPassword).toBe('plain');
+    expect(load(`file:${path}`).values.kafkaPassword).toBe('from a file');
+    expect(load('command:echo from a command').values.kafkaPassword).toBe('from a command');
+  });
+
+  test('is never shown, and an empty one is shown as empty', () => {
+    const shown = describeSettings(CLUSTER_SETTINGS, load('hunter2')).filter(({ name }) => name === 'kafkaPassword');
+    expect(JSON.stringify(shown)).not.toContain('hunter2');
+    expect(shown[0]?.value).toBe('********');
+    const unset = describeSettings(CLUSTER_SETTINGS, loadTable(CLUSTER_SETTINGS, { flags: {}, env: {}, file: undefined }));
+    expect(unset.find(({ name }) => name === 'registryPassword')?.value).toBe('');
+  });
+
+  test.each([
+    ['file:/nowhere/secret', 'names a file that cannot be read (ENOENT)'],
+    ['command:exit 3', 'names a command that failed (3)'],
+  ])('%s is a problem that does not repeat it', (given, problem) => {
+    const text = problemsOf({ 'kafka-password': given });
+    expect(text).toContain(problem);
+    expect(text).not.toContain(given);
+  });
+});
