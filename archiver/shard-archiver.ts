@@ -220,7 +220,7 @@ export class ShardArchiver {
     await retry({ pace: RETRY_PACE, clock, signal, onFailure }, action);
   }
 
-  #gauge(name: ArchiverGauge, value: number): void {
+  #gauge(name: Extract<MetricOf<'gauge'>, `lineproof_archiver_${string}`>, value: number): void {
     this.#o.metrics.set(name, value, this.#labels());
   }
 
@@ -228,5 +228,3 @@ export class ShardArchiver {
     return { shard: String(this.#o.shard) };
   }
 }
-
-type ArchiverGauge = Extract<MetricOf<'gauge'>, `lineproof_archiver_${string}`>;
