@@ -31,12 +31,8 @@ const GENERATED = ['schema-texts.ts'];
  */
 const KNOWN = [
   ['fileLines', 'accept.ts', 361],
-  ['fileLines', 'sequencer.ts', 817],
-  ['fileLines', 'shard-archiver.ts', 471],
   ['fileLines', 'spool.ts', 472],
   ['mutableFields', 'FileSpool', 11],
-  ['mutableFields', 'Sequencer', 19],
-  ['mutableFields', 'ShardArchiver', 17],
   ['parameters', 'buildBlock', 6],
   ['parameters', 'checkBatchPath', 5],
   ['parameters', 'checkConsistency', 5],
