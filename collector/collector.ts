@@ -18,11 +18,13 @@ import {
   DEFAULT_MAX_BYTES,
   OVERFLOW_BYTES,
 } from './collector-options.ts';
+import { FileSpool } from './file-spool.ts';
 import { Heartbeats } from './heartbeats.ts';
 import { Lane } from './lane.ts';
 import { WaitingBytes } from './lane-queue.ts';
+import { MemorySpool } from './memory-spool.ts';
 import { BatchSender } from './sender.ts';
-import { FileSpool, MemorySpool, type Spool } from './spool.ts';
+import type { Spool } from './spool.ts';
 import { lockSpool } from './spool-lock.ts';
 import { encodeEventHead, encodeLanes } from './spool-payload.ts';
 import { RECORD } from './spool-record.ts';

@@ -4,7 +4,7 @@ import { openFolderSchemaRegistry } from '../adapters/folder-schema-registry.ts'
 import { systemClock } from '../adapters/system-clock.ts';
 import { type Collector, openCollector } from '../collector/collector.ts';
 import type { CollectorOptions } from '../collector/collector-options.ts';
-import { listSpools } from '../collector/spool.ts';
+import { listSpools } from '../collector/file-spool.ts';
 import { spoolHolder } from '../collector/spool-lock.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
 import type { Logger } from '../core/ports/logger.ts';

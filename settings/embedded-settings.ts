@@ -1,5 +1,5 @@
 import { CLUSTER_SETTINGS } from './cluster-settings.ts';
-import { type LoadedSettings, loadTable } from './load-settings.ts';
+import { loadTable } from './load-settings.ts';
 import { integer, oneOf, setting, text, type ValuesOf } from './setting.ts';
 
 const DAY_MS = 24 * 3600 * 1000;
@@ -69,5 +69,3 @@ export function defaultSettings(): Settings {
 
 /** Names of the settings of every table, which may all be in one file. */
 export const ALL_NAMES: readonly string[] = [...new Set([...Object.keys(SETTINGS), ...Object.keys(CLUSTER_SETTINGS)])];
-
-export type LoadedEmbeddedSettings = LoadedSettings<typeof SETTINGS>;
