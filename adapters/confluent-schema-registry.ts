@@ -30,7 +30,7 @@ interface RegistryAnswer {
 
 type Ask = (parameters: Readonly<Record<string, unknown>>) => Promise<RegistryAnswer>;
 
-/** What is used of the library's client. */
+/** The part of the library's client that is used. */
 interface RegistryApi {
   readonly ['_manifest']: { middleware: readonly unknown[] };
   readonly Schema: { readonly find: Ask };
@@ -111,7 +111,8 @@ function parseSettings({ url, auth, tls, requestTimeoutMs }: ConfluentRegistrySe
   const { protocol, host, pathname, username, password, search, hash } = new URL(url);
   if ((protocol !== 'http:' && protocol !== 'https:') || search !== '' || hash !== '')
     throw invalid('its URL is not http[s]://[user:password@]host[:port][/path]');
-  if (username !== '' && auth !== undefined) throw invalid('user and password stand in its URL and beside it; leave one');
+  if (username !== '' && auth !== undefined)
+    throw invalid('user and password are both in its URL and in separate settings; remove one of them');
   if (tls !== undefined && protocol !== 'https:') throw invalid('authorities or certificates are given, but its URL is not https://');
   const own = username === '' ? undefined : { username: decodeURIComponent(username), password: decodeURIComponent(password) };
   return {
@@ -133,7 +134,7 @@ interface Answer {
 }
 
 /**
- * One request on a connection of its own, sent once, and its answer. The library's client alone would read without bound, wait for ever where an answer
+ * One request on a new connection, sent once, and its answer. The library's client alone would read without bound, wait for ever where an answer
  * ends early, and lose the error's code: so the connection is watched and the library's translation of errors taken out.
  */
 async function askRegistry(place: RegistryPlace, act: string, ask: (api: RegistryApi) => Promise<RegistryAnswer>): Promise<Answer> {
@@ -216,7 +217,7 @@ function good(act: string, { status, json, start, location }: Answer): Readonly<
     throw unusable(act, `it redirects to ${location}; name that place in its URL`, 'ANSWER_UNUSABLE');
   const passing = status >= 500 || status === 429;
   if (status !== 200) throw unusable(act, `it answers with status ${status}: ${start}`, passing ? 'UNAVAILABLE' : 'ANSWER_UNUSABLE');
-  if (json === undefined) throw unusable(act, `its answer is no JSON object: ${start}`, 'ANSWER_UNUSABLE');
+  if (json === undefined) throw unusable(act, `its answer is not a JSON object: ${start}`, 'ANSWER_UNUSABLE');
   return json;
 }
 
@@ -232,21 +233,21 @@ function textOf(act: string, { schema }: Readonly<Record<string, unknown>>): str
   return schema;
 }
 
-/** Checked here first: not every registry refuses what is no schema. */
+/** Checked here first: not every registry refuses a text that is not a schema. */
 function parseSchema(act: string, text: string): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new LineproofError('SCHEMA_INVALID', `cannot ${act}: it is no JSON`, {}, cause);
+    throw new LineproofError('SCHEMA_INVALID', `cannot ${act}: it is not JSON`, {}, cause);
   }
   compileSchema(value);
   return value;
 }
 
 /**
- * Whether the registry keeps what was registered, so that its digest stays what policies and batches name.
- * Some write names anew, as short as Avro's rules allow: such a schema must be spelled so before it is put in force.
+ * Whether the registry keeps the registered text unchanged, so that its digest stays the one that policies and batches name.
+ * Some registries shorten names as far as Avro's rules allow: write such a schema with short names before you put it in force.
  */
 function checkHeld(act: string, schema: unknown, held: string): void {
   const value = parseJson(held);

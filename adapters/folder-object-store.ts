@@ -14,9 +14,9 @@ import { type LifeSocket, openLifeSocket } from '../platform/life-socket.ts';
 
 /** Drafts and locks live here; no key can name it, for a part of a key never starts with a dot. */
 const PRIVATE = '.store';
-/** Follows no link, and does not wait for whoever might write to a pipe. */
+/** Follows no link, and does not wait for a writer of a pipe. */
 const PLAIN_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-/** Nothing is there, or something that is no file: a link, a socket. */
+/** Nothing is there, or it is not a file: a link, a socket. */
 const ABSENT: readonly string[] = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'ENXIO'];
 const LOCK_PATIENCE_MS = 10_000;
 
@@ -26,7 +26,7 @@ export async function openFolderObjectStore(folder: string): Promise<ObjectStore
 }
 
 /**
- * One file per object: a link, a pipe or a device is none, and is listed with size 0 so that whoever checks the folder can name it.
+ * One file per object. A link, a pipe or a device is not an object; it is listed with size 0, so that an audit of the folder can name it.
  * A new object is a complete file linked into place, a replaced one a complete file renamed over it under a lock.
  */
 class FolderObjectStore implements ObjectStore {
@@ -56,7 +56,7 @@ class FolderObjectStore implements ObjectStore {
           if (bytesRead === 0) break;
           read += bytesRead;
         }
-        // A tag of the content would cost reading the whole; what was read in part is never replaced by it.
+        // A tag of the content would cost reading the whole file, and no caller replaces an object that it read in part.
         const etag = range === undefined ? tagOf(bytes) : `${ino}-${mtimeNs}-${size}`;
         return { bytes: bytes.subarray(0, read), etag };
       } finally {
@@ -107,14 +107,14 @@ class FolderObjectStore implements ObjectStore {
     yield* this.#walk(folder, prefix);
   }
 
-  /** Size of a file, 0 for what is none, undefined where it was removed meanwhile. */
+  /** Size of a file; 0 if it is not a file; undefined if it was removed meanwhile. */
   async #sizeOf(key: string, entry: Dirent): Promise<number | undefined> {
     if (!entry.isFile()) return 0;
     return io(`list ${key}`, async () => {
       try {
         return (await lstat(join(this.#folder, key))).size;
       } catch (error) {
-        // A name that is no UTF-8 cannot be asked for under the name that the system gives for it; it is there nevertheless.
+        // A name that is not UTF-8 cannot be opened under the text that the system gives for it, but the file is there.
         if (errnoOf(error) === 'ENOENT') return key.includes('\uFFFD') ? 0 : undefined;
         throw error;
       }
@@ -189,13 +189,13 @@ class FolderObjectStore implements ObjectStore {
         patienceMs: LOCK_PATIENCE_MS,
       });
     } catch (error) {
-      // Who replaces an object does so in a moment: whoever called tries again.
+      // Another process is replacing the object and needs only a moment: the caller tries again.
       if (hasCode(error, 'DATA_IN_USE')) throw new LineproofError('UNAVAILABLE', (error as LineproofError).message, {}, error);
       throw error;
     }
   }
 
-  /** Bound again where somebody removed it, as by putting back the folder from a copy. */
+  /** Bound again if it was removed, for example when the folder was restored from a copy. */
   async #lifeSocket(folder: string): Promise<LifeSocket> {
     this.#socket ??= openLifeSocket(folder);
     const opened = this.#socket;
@@ -211,7 +211,7 @@ function tagOf(bytes: Uint8Array): string {
   return toHex(sha256(bytes)).slice(0, 32);
 }
 
-/** What `action` gives; undefined where there is no such file: nothing, a folder, or a path that leads through a file. */
+/** The result of `action`; undefined if there is no such file: nothing, a folder, or a path that leads through a file. */
 async function unlessMissing<T>(action: () => Promise<T>): Promise<T | undefined> {
   try {
     return await action();
@@ -221,7 +221,7 @@ async function unlessMissing<T>(action: () => Promise<T>): Promise<T | undefined
   }
 }
 
-/** Gives a complete file its name; false where a file has it. A folder of that name is no object: then it throws. */
+/** Gives a complete file its name; false if a file has it already. A folder of that name is not an object: then it throws. */
 async function linkNew(draft: string, path: string): Promise<boolean> {
   try {
     await link(draft, path);

@@ -81,7 +81,7 @@ function checkSchema(text: string): void {
   try {
     schema = JSON.parse(text);
   } catch (cause) {
-    throw new LineproofError('SCHEMA_INVALID', 'cannot register schema: it is no JSON', {}, cause);
+    throw new LineproofError('SCHEMA_INVALID', 'cannot register schema: it is not JSON', {}, cause);
   }
   compileSchema(schema);
 }

@@ -18,7 +18,7 @@ export interface KafkaSettings {
   readonly requestTimeoutMs: number;
 }
 
-/** What is used of a broker's connection: each call is one request, sent once. */
+/** The part of a broker's connection that is used: each call is one request, sent once. */
 export interface KafkaBroker {
   produce(request: {
     readonly acks: number;
@@ -120,7 +120,7 @@ export function kafkaClient(settings: KafkaSettings, logger: Logger): Kafka {
 function logTo(logger: Logger, { level, namespace, log }: LogEntry): void {
   const fields: Record<string, string> = { part: 'kafkajs', namespace };
   for (const name of ['broker', 'error', 'groupId', 'memberId']) if (log[name] !== undefined) fields[name] = String(log[name]);
-  // What fails here is tried again or reported by whoever asked for it: for the operator it is a warning at most.
+  // The caller repeats or reports a failure of kafkajs: for the operator it is a warning at most.
   if (level === logLevel.ERROR || level === logLevel.WARN) logger.warn(log.message, fields);
   else logger.debug(log.message, fields);
 }
@@ -136,7 +136,7 @@ export function kafkaCluster(kafka: Kafka): KafkaCluster {
   return create({ metadataMaxAge: 60_000, allowAutoTopicCreation: false, isolationLevel: READ_UNCOMMITTED });
 }
 
-/** What a failure of kafkajs has to say. */
+/** The message of a failure of kafkajs. */
 interface KafkaFailure {
   readonly name: string;
   readonly type?: string;
@@ -145,7 +145,7 @@ interface KafkaFailure {
   readonly retriable?: boolean;
 }
 
-/** Failures that no retry ends: somebody must change a setting. */
+/** Failures that no retry ends: an operator must change a setting. */
 const OPERATOR_TYPES: Readonly<Record<string, string>> = {
   MESSAGE_TOO_LARGE: 'the broker refuses its size; raise max.message.bytes of the topic',
   RECORD_LIST_TOO_LARGE: 'the broker refuses its size; raise max.message.bytes of the topic',
@@ -171,7 +171,7 @@ const COORDINATOR_TRIES = 60;
 const COORDINATOR_RETRY_MS = 250;
 
 /**
- * Asks the coordinator of a group. Kafka makes it when somebody asks for the group, on a new cluster with a topic that takes seconds, and moves it;
+ * Asks the coordinator of a group. Kafka chooses one at the first request for the group and may move it. On a new cluster it first makes a topic, which takes seconds;
  * kafkajs gives up at once. Throws UNAVAILABLE, also when `signal` aborts, or CONFIG_INVALID.
  */
 export async function askCoordinator<T>(act: string, ask: () => Promise<T>, signal?: AbortSignal): Promise<T> {
@@ -188,7 +188,7 @@ export async function askCoordinator<T>(act: string, ask: () => Promise<T>, sign
 
 /**
  * One request to the leader of a partition, sent once: whether it took effect is unknown when it fails.
- * After a failure the next call asks for the leader anew. Throws UNAVAILABLE, NOT_FOUND or CONFIG_INVALID.
+ * After a failure the next call asks for the leader again. Throws UNAVAILABLE, NOT_FOUND or CONFIG_INVALID.
  */
 export async function askLeader<T>(
   cluster: KafkaCluster,

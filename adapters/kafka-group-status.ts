@@ -2,7 +2,7 @@ import { AssignerProtocol, type Kafka } from 'kafkajs';
 import { utf8Text } from '../core/base/bytes.ts';
 import { askCoordinator } from './kafka-client.ts';
 
-/** What a consumer group says of one shard. */
+/** The state of one shard in a consumer group. */
 export interface GroupShard {
   /** First offset that was not consumed, as committed; undefined where nothing was yet. */
   readonly committed: number | undefined;
@@ -17,7 +17,7 @@ export interface DescribedMember {
   readonly memberAssignment: Buffer;
 }
 
-/** Stable names of the members by the partitions that they work on. While a group shares its partitions anew, nobody's are known. */
+/** Stable names of the members by the partitions that they work on. While a group rebalances, no member's partitions are known. */
 export function shardOwners(members: readonly DescribedMember[], topic: string): ReadonlyMap<number, string> {
   const owners = new Map<number, string>();
   for (const { memberAssignment, memberMetadata, clientId } of members) {

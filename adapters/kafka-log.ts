@@ -45,7 +45,7 @@ interface Reader {
 
 /**
  * Appends are one produce request with acks −1, never sent again by the client. Reads are fetches from an offset, uncommitted records included:
- * an open transaction of anybody else must not stop a reader.
+ * an open transaction of another client must not stop a reader.
  */
 class KafkaLog implements Log {
   readonly #kafka: Kafka;
@@ -109,7 +109,7 @@ class KafkaLog implements Log {
       if (records.length > 0) return records;
       const last = fetched.at(-1);
       if (signal.aborted || (last === undefined && performance.now() >= until)) return [];
-      // Markers of transactions hold nothing; what follows them may, and is no later for it.
+      // Markers of transactions hold no records; records that follow them are not late for that reason.
       if (last !== undefined) offset = Number(last.offset) + 1;
     }
   }
@@ -134,7 +134,7 @@ class KafkaLog implements Log {
       const topics = [{ topic, partitions: [{ partition, fetchOffset: String(from), maxBytes }] }];
       try {
         const { responses } = await broker.fetch({ isolationLevel: READ_UNCOMMITTED, maxWaitTime: waitMs, minBytes: 1, maxBytes, topics });
-        // A record batch may begin before what was asked for.
+        // A record batch may begin before the requested offset.
         return (responses[0]?.partitions[0]?.messages ?? []).filter(({ offset }) => Number(offset) >= from);
       } catch (error) {
         if ((error as { type?: string }).type !== 'OFFSET_OUT_OF_RANGE') throw error;
@@ -202,7 +202,7 @@ class KafkaLog implements Log {
   }
 }
 
-/** What was fetched, or nothing as soon as the signal aborts. */
+/** The fetched records; none as soon as the signal aborts. */
 async function unlessAborted(fetch: Promise<readonly KafkaMessage[]>, signal: AbortSignal): Promise<readonly KafkaMessage[]> {
   let stop = (): void => undefined;
   const aborted = new Promise<readonly KafkaMessage[]>((resolve) => {
@@ -249,7 +249,7 @@ function recordOf({ offset, timestamp, key, value, headers }: KafkaMessage): Log
   return { offset: Number(offset), timestampMicros: Number(timestamp) * 1000, key, value: value ?? EMPTY, headers: headersOf(headers) };
 }
 
-/** The last value of each header: a name may stand there more than once. */
+/** The last value of each header: a name may occur more than once. */
 function headersOf(headers: KafkaMessage['headers']): Record<string, Uint8Array> {
   const found: Record<string, Uint8Array> = Object.create(null) as Record<string, Uint8Array>;
   for (const [name, value] of Object.entries(headers ?? {})) {

@@ -9,7 +9,7 @@ import { askCoordinator, type KafkaSettings, kafkaClient, kafkaError } from './k
 /** After so long without a heartbeat a member's shards go to others: short, so that a killed process is replaced within seconds. */
 const SESSION_MS = 10_000;
 const HEARTBEAT_MS = 1_000;
-/** What members have to end their work before an assignment changes. */
+/** Time that members have to end their work before an assignment changes. */
 const REBALANCE_MS = 10_000;
 const COMMIT_MS = 1_000;
 const ASSIGNER = 'lineproof-rendezvous';
@@ -20,9 +20,9 @@ export interface ShardGroupOptions {
   readonly groupId: string;
   /** The topic whose partitions are the shards, and whose consumed offsets are committed. */
   readonly topic: string;
-  /** Shards of the origin: partitions beyond are nobody's. */
+  /** Shards of the origin: partitions beyond them are assigned to nobody. */
   readonly shards: number;
-  /** What this process is called, also after a restart: its shards come back to it. */
+  /** Name of this process, the same after a restart: then its shards come back to it. */
   readonly name: string;
   readonly logger: Logger;
 }
@@ -69,7 +69,7 @@ class KafkaShardGroup implements ShardGroup {
       sessionTimeout: SESSION_MS,
       heartbeatInterval: HEARTBEAT_MS,
       rebalanceTimeout: REBALANCE_MS,
-      // Nothing is read through the group: what arrives before the pause stays small.
+      // Nothing is read through the group: little arrives before the pause.
       maxWaitTimeInMs: 250,
       maxBytes: 1024,
       maxBytesPerPartition: 1024,
@@ -95,8 +95,8 @@ class KafkaShardGroup implements ShardGroup {
   }
 
   /**
-   * Listens to what kafkajs says of the membership; the promise rejects when the consumer ends for good. While a group shares its shards anew,
-   * everybody goes on with what he has: shards that come back were never interrupted, and one that two work on for a moment is safe.
+   * Listens to the membership events of kafkajs; the promise rejects when the consumer ends for good. While a group rebalances,
+   * every member keeps its shards: work on shards that come back was never interrupted, and it is safe if two members work on a shard for a moment.
    */
   #follow(consumer: Consumer, changed: (shards: ReadonlySet<number>) => Promise<void>): Promise<never> {
     const { groupId, topic, shards, logger } = this.#options;
@@ -107,7 +107,7 @@ class KafkaShardGroup implements ShardGroup {
     consumer.on(HEARTBEAT, heard);
     consumer.on(GROUP_JOIN, ({ payload }) => {
       heard();
-      // Here, and not once: a membership that kafkajs makes anew after a crash, also one in the first attempt to join, is not paused.
+      // Here, each time: after a crash, also in the first attempt to join, kafkajs makes a new membership, which is not paused.
       consumer.pause([{ topic }]);
       logger.info('joined the group', { groupId, topic });
       const partitions = payload.memberAssignment[topic] ?? [];
@@ -130,7 +130,7 @@ class KafkaShardGroup implements ShardGroup {
     }
   }
 
-  /** Commits what was consumed now and then, until the signal aborts or the membership fails. */
+  /** Commits consumed offsets now and then, until the signal aborts or the membership fails. */
   async #stay(consumer: Consumer, failed: Promise<never>, signal: AbortSignal): Promise<void> {
     const timer = setInterval(() => void this.#commit(consumer), COMMIT_MS);
     try {
@@ -177,7 +177,7 @@ export function rendezvous(members: readonly GroupMember[], shards: readonly num
   return given;
 }
 
-/** Members tell their stable names; whoever leads the group shares the partitions by {@link rendezvous}. */
+/** Members tell their stable names; the group's leader shares the partitions by {@link rendezvous}. */
 function rendezvousAssigner({ topic, name }: ShardGroupOptions): PartitionAssigner {
   const { MemberMetadata, MemberAssignment } = AssignerProtocol;
   return ({ cluster }) => ({

@@ -3,18 +3,18 @@ import { LineproofError } from '../core/base/errors.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import { type KafkaSettings, kafkaClient, kafkaError } from './kafka-client.ts';
 
-/** More than the largest record of any topic: `provenance.rejected` keeps up to 1 MiB of what was refused, and says what it was. */
+/** More than the largest record of any topic: a record of `provenance.rejected` has up to 1 MiB of a refused message, and a description. */
 const MESSAGE_BYTES = 2_097_152;
 /** `ConfigResourceTypes.TOPIC` of kafkajs, which ES modules cannot import by name. */
 const TOPIC_RESOURCE: ConfigResourceTypes.TOPIC = 2;
 /** Copies of each record, where the cluster has so many brokers. */
 const REPLICAS = 3;
 
-/** What a topic must be set to for the chainer's protocol to hold (docs/sequencer.md), and why. */
+/** Settings that a topic must have for the chainer's protocol (docs/sequencer.md), and why. */
 const REQUIRED: Readonly<Record<string, { readonly value: string; readonly reason: string }>> = {
   'cleanup.policy': { value: 'delete', reason: 'compaction removes evidence' },
-  'retention.ms': { value: '-1', reason: 'the archiver trims, nobody else' },
-  'retention.bytes': { value: '-1', reason: 'the archiver trims, nobody else' },
+  'retention.ms': { value: '-1', reason: 'only the archiver may trim' },
+  'retention.bytes': { value: '-1', reason: 'only the archiver may trim' },
   'message.timestamp.type': {
     value: 'LogAppendTime',
     reason: "the dedup window runs on the log's clock, and a producer's clock must not get a message refused",
@@ -30,7 +30,7 @@ export interface TopicFinding {
   readonly text: string;
 }
 
-/** A client of a cluster, and what stands before the names of our topics there. */
+/** A client of a cluster, and the prefix of our topics' names there. */
 export interface KafkaAdmin {
   readonly kafka: Kafka;
   readonly prefix: string;
@@ -83,7 +83,7 @@ export async function createKafkaTopics(cluster: KafkaAdmin, wanted: Readonly<Re
   });
 }
 
-/** What is wrong with the topics, of which each must have at least the given number of partitions. Throws UNAVAILABLE or CONFIG_INVALID. */
+/** Faults of the topics, each of which must have at least the given number of partitions. Throws UNAVAILABLE or CONFIG_INVALID. */
 export async function checkKafkaTopics(cluster: KafkaAdmin, wanted: Readonly<Record<string, number>>): Promise<readonly TopicFinding[]> {
   const topics = prefixed(cluster, wanted);
   return withAdmin(cluster, 'check topics', async (admin) => {
@@ -120,10 +120,7 @@ type Add = (severity: TopicFinding['severity'], text: string) => void;
 function checkPartitions(partitions: number, wanted: number, add: Add): void {
   if (partitions < wanted) add('refuse', `has ${partitions} partitions; the policy has ${wanted} shards, and that number never changes`);
   if (partitions > wanted)
-    add(
-      'warn',
-      `has ${partitions} partitions, of which the ${partitions - wanted} beyond the policy's ${wanted} shards are read by nobody`,
-    );
+    add('warn', `has ${partitions} partitions, and nobody reads the ${partitions - wanted} beyond the policy's ${wanted} shards`);
 }
 
 function checkConfig(values: ReadonlyMap<string, string>, add: Add): void {
@@ -135,13 +132,13 @@ function checkConfig(values: ReadonlyMap<string, string>, add: Add): void {
 
 function checkReplication(replicas: number, values: ReadonlyMap<string, string>, brokers: number, add: Add): void {
   const inSync = Number(values.get('min.insync.replicas'));
-  if (brokers === 1) return add('warn', 'lies on the only broker: if its disk is lost, so is what was not archived');
+  if (brokers === 1) return add('warn', 'is on the only broker: if its disk is lost, records that were not archived are lost too');
   if (replicas < 2)
     return add('refuse', `has one replica of each partition in a cluster of ${brokers} brokers; give it ${Math.min(REPLICAS, brokers)}`);
   if (inSync < 2)
     add(
       replicas >= 3 ? 'refuse' : 'warn',
-      `has min.insync.replicas=${inSync}; with less than 2, what one broker acknowledged can be lost with it`,
+      `has min.insync.replicas=${inSync}; with less than 2, the loss of one broker can lose acknowledged records`,
     );
 }
 

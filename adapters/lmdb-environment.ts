@@ -9,7 +9,7 @@ const MIN_FREE_BYTES = 512 * 1024;
 /**
  * An LMDB environment whose transactions are on disk when their promise resolves. One process at a time owns its folder.
  * `overlappingSync` is off: with it, lmdb resolves a commit before it is flushed. `eventTurnBatching` is off: with it, a commit that fails
- * also rejects a promise that nobody can hold, which ends the process.
+ * also rejects a promise that no caller can handle, which ends the process.
  */
 export class Environment {
   readonly root: RootDatabase<Buffer, string>;
@@ -44,7 +44,7 @@ export class Environment {
 
   /**
    * Runs `action` in one write transaction: everything it wrote is durable when this resolves, or nothing was written.
-   * A child transaction, for in a plain one lmdb commits what was written before `action` threw.
+   * A child transaction: in a plain one, lmdb commits the writes that `action` made before it threw.
    */
   async write<T>(what: string, action: () => T): Promise<T> {
     this.mustBeOpen(what);
@@ -55,7 +55,7 @@ export class Environment {
     }
   }
 
-  /** Resolves when what was begun is written and the environment is closed. */
+  /** Resolves when every started write is done and the environment is closed. */
   close(): Promise<void> {
     this.#closing ??= this.root.close();
     return this.#closing;

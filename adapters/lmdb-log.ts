@@ -48,7 +48,7 @@ class LmdbLog implements Log {
     }
   }
 
-  /** In a transaction: the settings that the topic has in the end, for somebody else may have been faster. */
+  /** In a transaction: the settings that the topic has in the end: another process may have been faster. */
   #createTopic(topic: string, { partitions }: TopicSettings): TopicSettings {
     const there = this.#topics.get(topic);
     if (there === undefined) void this.#topics.put(topic, { partitions });
@@ -143,7 +143,7 @@ function encodeRecord({ key, value, headers }: NewRecord, timestamp: number): Bu
   return record;
 }
 
-/** `bytes` is a copy that nobody writes to again: the value is a view of it. */
+/** `bytes` is a copy that is never written to again: the value is a view of it. */
 function decodeRecord(offset: number, bytes: Buffer): LogRecord {
   const end = 12 + bytes.readUInt32BE(8);
   const { key, headers } = JSON.parse(bytes.toString('utf8', 12, end)) as { key: string | null; headers: Record<string, string> };

@@ -21,7 +21,7 @@ process.kill(process.pid, 'SIGKILL');
 `;
 
 /**
- * Throws IO_FAILED for the first of `folders` whose LMDB file cannot be read to its end. In a process of its own: over a file that was
+ * Throws IO_FAILED for the first of `folders` whose LMDB file cannot be read to its end. Runs in a separate process: over a file that was
  * truncated or overwritten, lmdb ends the process that opens it.
  */
 export function checkEnvironments(folders: readonly string[]): void {

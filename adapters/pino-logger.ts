@@ -2,7 +2,7 @@ import pino from 'pino';
 import type { LogFields, Logger } from '../core/ports/logger.ts';
 
 const STDERR = 2;
-/** What the line says of itself; a field of such a name goes beside it. */
+/** Names that the line uses itself; a field with such a name gets another one. */
 const RESERVED = new Set(['level', 'time', 'msg']);
 /** Control characters that JSON leaves as they are: some terminals obey them, some readers break lines at them. */
 const UNESCAPED = /[\u007f-\u009f\u2028\u2029]/g;

@@ -19,7 +19,7 @@ export interface RedisSettings {
 
 const KEY_BYTES = 16;
 const DIGEST_BYTES = 16;
-/** The oldest that still gets fixes from anybody. */
+/** The oldest version that still gets fixes. */
 const MIN_VERSION = [6, 2] as const;
 /** The one maxmemory-policy under which nothing is forgotten. */
 const KEEPS = 'noeviction';
@@ -40,11 +40,11 @@ export async function openRedisDedupIndex(settings: RedisSettings, origin: strin
   }
 }
 
-/** Every call is one script or one command, sent once: whoever gets no answer sends the same call again. */
+/** Every call is one script or one command, sent once: a caller that gets no answer sends the same call again. */
 class RedisDedupIndex implements DedupIndex {
   readonly #redis: Redis;
   readonly #origin: string;
-  /** What the connection last complained about; a call that finds no connection says so. */
+  /** Last error of the connection; a call that finds no connection reports it. */
   #complaint: Error | undefined;
   #closed = false;
 
@@ -154,7 +154,7 @@ function client({ url, tls, requestTimeoutMs }: RedisSettings): Redis {
     commandTimeout: requestTimeoutMs,
     // A connection on which nothing comes back is given up, so that the next call gets a new one.
     socketTimeout: 2 * requestTimeoutMs,
-    // What was sent without an answer is never sent again behind our back: the caller knows what may be repeated.
+    // The client never repeats an unanswered command by itself: the caller knows which calls may be repeated.
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     enableOfflineQueue: false,
@@ -256,7 +256,7 @@ function formatWatermark(watermark: Watermark): string {
   return '';
 }
 
-/** The watermark in `text`, as it was stored under `key`. Throws CONFIG_INVALID where that is somebody else's. */
+/** The watermark in `text`, as it was stored under `key`. Throws CONFIG_INVALID if another program wrote it. */
 function parseWatermark(text: string, key: string): Watermark {
   if (text === '') return { kind: 'absent' };
   const [, kind, first, rest = ''] = /^(at|building) (-?\d{1,16}) (.*)$/s.exec(text) ?? [];
@@ -265,7 +265,7 @@ function parseWatermark(text: string, key: string): Watermark {
   if (kind === 'at' && seal !== undefined) return { kind, size: Number(first), seal, chainOffset: Number(chainOffset) };
   throw new LineproofError(
     'CONFIG_INVALID',
-    `cannot use the dedup index: ${key} in Redis holds no watermark of ours; who else writes there?`,
+    `cannot use the dedup index: ${key} in Redis does not hold a watermark of Lineproof; find out which other program writes there`,
   );
 }
 
@@ -275,7 +275,7 @@ const OPERATOR_ANSWERS: Readonly<Record<string, string>> = {
   NOAUTH: 'Redis asks for a password; put it into the URL',
   NOPERM:
     'this user of Redis may not run it; grant ~lineproof:* with +eval +evalsha +info +time and the commands of hashes, lists, sorted sets and keys',
-  WRONGTYPE: 'its keys in Redis hold something else; who else writes there?',
+  WRONGTYPE: 'its keys in Redis hold values of another type; find out which other program writes there',
   MOVED: 'it is a node of a Redis Cluster; name a Redis without cluster mode',
 };
 

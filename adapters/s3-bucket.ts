@@ -44,7 +44,7 @@ export interface S3Settings {
   readonly multipart?: { readonly fromBytes: number; readonly partBytes: number };
 }
 
-/** What must be true of what is there: nothing is, or it has this tag. */
+/** Condition on the present object: there is none, or it has this tag. */
 export type WriteCondition = { readonly kind: 'absent' } | { readonly kind: 'tag'; readonly etag: string };
 
 interface ConditionHeaders {
@@ -71,7 +71,7 @@ const CONFLICT_TRIES = 8;
 const READ_TRIES = 4;
 const DAY_MS = 86_400_000;
 
-/** One bucket through the AWS SDK, whose own retries are off: it cannot know what a conditional write may repeat. Keys are S3's own. */
+/** One bucket through the AWS SDK, whose retries are off: it cannot know which conditional write may be repeated. Keys are those of S3. */
 export class S3Bucket {
   readonly #settings: S3Settings;
   readonly #client: S3Client;
@@ -115,7 +115,7 @@ export class S3Bucket {
 
   /**
    * Writes the object where `condition` holds, locked where `locked` says so and a lock is configured. The new tag; undefined where the condition did not hold.
-   * Each write leaves a mark of its own beside the bytes: where the answer is lost, it tells whether what is there is ours.
+   * Each write leaves a unique mark beside the bytes: if the answer is lost, the mark tells whether our write succeeded.
    * Throws UNAVAILABLE where that does not tell either.
    */
   async write(key: string, bytes: Uint8Array, condition: WriteCondition, locked: boolean): Promise<string | undefined> {
@@ -215,7 +215,7 @@ export class S3Bucket {
       const complete = new CompleteMultipartUploadCommand({ ...upload, ...headers, MultipartUpload: { Parts } });
       return parseTag((await this.#client.send(complete)).ETag);
     } catch (error) {
-      // What was not completed would be kept, and paid for, unseen; where this fails too, the bucket's lifecycle has to clear it.
+      // S3 would keep an incomplete upload, invisible but charged for. If this fails too, the bucket's life cycle must remove it.
       await this.#client.send(new AbortMultipartUploadCommand(upload)).catch(() => undefined);
       throw error;
     }

@@ -1,6 +1,6 @@
 import { LineproofError } from '../core/base/errors.ts';
 
-/** What a failure of the S3 client has to say. */
+/** The parts of a failure of the S3 client. */
 interface S3Failure {
   readonly name?: unknown;
   readonly message?: unknown;
@@ -23,9 +23,10 @@ const OPERATOR_NAMES: Readonly<Record<string, string>> = {
   AccessDenied:
     'these credentials may not; grant s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject, and s3:PutObjectRetention for object lock',
   NotImplemented: 'the server does not know a part of it; use one that has conditional writes',
-  InvalidBucketState: 'the bucket has no object lock, which can be had only when it is made; make another, or configure no lock',
+  InvalidBucketState:
+    'the bucket has no object lock, which can only be turned on when a bucket is made; make another bucket, or configure no lock',
   ObjectLockConfigurationNotFoundError:
-    'the bucket has no object lock, which can be had only when it is made; make another, or configure no lock',
+    'the bucket has no object lock, which can only be turned on when a bucket is made; make another bucket, or configure no lock',
 };
 
 /** What became of a request that failed. */
@@ -70,7 +71,7 @@ export function s3Error(act: string, error: unknown): LineproofError {
 
 function factsOf(error: unknown): { readonly status: number | undefined; readonly name: string; readonly message: string } {
   const { name, message, $metadata } = (error ?? {}) as S3Failure;
-  // A name that came with a status of its own is not trusted to be short.
+  // A name that came with a status may be long.
   return { status: $metadata?.httpStatusCode, name: oneLine(name), message: oneLine(message).replace(/^AWS SDK error wrapper for /, '') };
 }
 

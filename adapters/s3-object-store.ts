@@ -5,7 +5,7 @@ import { checkObjectKey } from '../core/base/object-key.ts';
 import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../core/ports/object-store.ts';
 import { S3Bucket, type S3Settings } from './s3-bucket.ts';
 
-/** Opens the {@link ObjectStore} on a bucket; nothing is asked yet. Who writes calls {@link checkObjectStore} first. Throws CONFIG_INVALID. */
+/** Opens the {@link ObjectStore} on a bucket; sends no request yet. A writer calls {@link checkObjectStore} first. Throws CONFIG_INVALID. */
 export function openS3ObjectStore(settings: S3Settings): ObjectStore {
   checkSettings(settings);
   return new S3ObjectStore(new S3Bucket(settings), settings.prefix ?? '');
@@ -30,7 +30,7 @@ class S3ObjectStore implements ObjectStore {
     return (await this.#bucket.write(this.#prefix + key, bytes, { kind: 'absent' }, true)) !== undefined;
   }
 
-  /** What may be replaced is never locked. */
+  /** Objects that may be replaced are never locked. */
   async replace(key: string, bytes: Uint8Array, etag: string | undefined): Promise<string | undefined> {
     checkObjectKey(key);
     return this.#bucket.write(this.#prefix + key, bytes, etag === undefined ? { kind: 'absent' } : { kind: 'tag', etag }, false);
@@ -62,7 +62,7 @@ class S3ObjectStore implements ObjectStore {
 
 /**
  * Makes sure, by trying, that the bucket is there and that it keeps the promises that the archive rests on. Throws CONFIG_INVALID with what to do.
- * The object that it tries with is no key of an archive, and is deleted if that is allowed.
+ * The key of its test object is not a key of an archive. The object is deleted if that is allowed.
  */
 export async function checkObjectStore(settings: S3Settings): Promise<void> {
   checkSettings(settings);
@@ -70,10 +70,13 @@ export async function checkObjectStore(settings: S3Settings): Promise<void> {
   const key = `${settings.prefix ?? ''}.probe-${randomBytes(8).toString('hex')}`;
   try {
     if (settings.objectLock !== undefined && !(await bucket.hasObjectLock()))
-      throw refusal(settings, 'it has no object lock, which can be had only when it is made; make another, or configure no lock');
+      throw refusal(
+        settings,
+        'it has no object lock, which can only be turned on when a bucket is made; make another bucket, or configure no lock',
+      );
     await probe(settings, bucket, key);
   } finally {
-    // Where deleting is denied it stays, and harms nobody.
+    // If deleting is denied, the object stays and does no harm.
     await bucket.delete(key).catch(() => undefined);
     bucket.close();
   }
@@ -83,7 +86,7 @@ async function probe(settings: S3Settings, bucket: S3Bucket, key: string): Promi
   const write = (text: string, etag?: string): Promise<string | undefined> =>
     bucket.write(key, utf8(text), etag === undefined ? { kind: 'absent' } : { kind: 'tag', etag }, false);
   const etag = await write('first');
-  if (etag === undefined) throw refusal(settings, 'it says that a new key is taken');
+  if (etag === undefined) throw refusal(settings, 'it says that a new key exists already');
   if ((await write('second')) !== undefined)
     throw refusal(
       settings,
@@ -111,7 +114,7 @@ function checkSettings({ endpoint, prefix, tls, objectLock, multipart }: S3Setti
   if (prefix !== undefined && prefix !== '' && !(prefix.endsWith('/') && isKey(prefix.slice(0, -1))))
     throw invalid('its prefix is not made of plain names that each end in a slash');
   if (objectLock !== undefined && !(Number.isInteger(objectLock.days) && objectLock.days > 0))
-    throw invalid('the days of its object lock are no whole number above 0');
+    throw invalid('the days of its object lock are not a whole number above 0');
   if (multipart !== undefined && multipart.partBytes < 5 * 1024 * 1024) throw invalid('parts have at least 5 MiB');
 }
 

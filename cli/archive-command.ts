@@ -36,7 +36,7 @@ export const archiveCommand: Command = {
     'httpPort',
   ]),
   notes: [
-    'Needs the log keys, log-<shard>.key. Runs until SIGINT or SIGTERM; then it finishes what it began and hands its shards over.',
+    'Needs the log keys, log-<shard>.key. Runs until SIGINT or SIGTERM; then it finishes its current work and hands its shards over.',
     'It may be killed at any instant. It keeps nothing on its own disk.',
   ],
   run: async (invocation: Invocation): Promise<number> => {

@@ -14,7 +14,7 @@ export const READING_SETTINGS: SettingTable = clusterTable(['s3Endpoint', 's3Reg
 
 /**
  * Opens an archive to read: a folder, or `s3://BUCKET[/PREFIX]`. Throws IO_FAILED where there is none.
- * A copy in a folder needs nothing but Node: what speaks to servers is loaded for `s3://` only.
+ * A copy in a folder needs only Node: clients of servers are loaded for `s3://` only.
  */
 export async function openArchive(location: string, verb: string, invocation: Invocation): Promise<ObjectStore> {
   const objects = await openObjectStoreAt(location, () => loadClusterSettings(invocation).values);
@@ -28,7 +28,7 @@ export async function openArchive(location: string, verb: string, invocation: In
 
 const PARTS = ['logs', 'policies', 'archive.json'];
 
-/** Throws IO_FAILED where nothing of an archive is in the bucket, before anything that is missing is called a finding. */
+/** Throws IO_FAILED if the bucket holds no part of an archive: then missing objects are not findings. */
 async function checkStore(objects: ObjectStore, location: string, verb: string): Promise<void> {
   for (const part of PARTS) for await (const _ of objects.list(part)) return;
   await objects.close();
@@ -38,7 +38,7 @@ async function checkStore(objects: ObjectStore, location: string, verb: string):
   );
 }
 
-/** Throws IO_FAILED where `folder` cannot be an archive, before anything in it is called a finding. */
+/** Throws IO_FAILED if `folder` cannot be an archive: then faults in it are not findings. */
 function checkFolder(folder: string, verb: string): void {
   const cannot = (fact: string): LineproofError => new LineproofError('IO_FAILED', `cannot ${verb} ${folder}: ${fact}`);
   if (!existsSync(folder)) throw cannot('there is no such folder');

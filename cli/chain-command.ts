@@ -42,7 +42,7 @@ export const chainCommand: Command = {
     'httpPort',
   ]),
   notes: [
-    'Needs chainer.key. Runs until SIGINT or SIGTERM; then it finishes what it began and hands its shards over.',
+    'Needs chainer.key. Runs until SIGINT or SIGTERM; then it finishes its current work and hands its shards over.',
     'It may be killed at any instant. Its data folder holds only derived state. Each process needs a data folder that no other process uses.',
   ],
   run: async (invocation: Invocation): Promise<number> => {

@@ -2,7 +2,7 @@ import { CLUSTER_SETTINGS, type ClusterSettingName } from '../settings/cluster-s
 import type { SettingTable } from '../settings/setting.ts';
 import type { Command } from './command.ts';
 
-/** What a command needs to reach one kind of server. */
+/** The settings by which a command reaches each kind of server. */
 export const SERVERS = {
   kafka: [
     'kafkaBrokers',

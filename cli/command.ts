@@ -8,7 +8,7 @@ export interface CommandOption {
   readonly type: 'string' | 'boolean';
   readonly short?: string;
   readonly multiple?: boolean;
-  /** What stands for the value in the help text. */
+  /** Placeholder for the value in the help text. */
   readonly value?: string;
   readonly help: string;
 }
@@ -24,7 +24,7 @@ export interface Terminal {
 
 export interface Invocation {
   readonly options: Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
-  /** Arguments that are no options, those after `--` apart. */
+  /** Arguments that are not options, without those after `--`. */
   readonly operands: readonly string[];
   readonly rest: readonly string[];
   readonly terminal: Terminal;
@@ -33,18 +33,18 @@ export interface Invocation {
 export interface Command {
   readonly name: string;
   readonly summary: string;
-  /** What follows the command's name: one line for each form. */
+  /** The text after `lineproof` in the usage: one line for each form. */
   readonly usage: readonly string[];
   readonly options: readonly CommandOption[];
   /** The settings that are options of this command as well: those that it uses. */
   readonly settings?: SettingTable;
-  /** Settings that it takes and does not use, so that one list of flags does for all services. Help does not list them. */
+  /** Settings that it takes and does not use, so that one list of flags serves all services. Help does not list them. */
   readonly unusedSettings?: SettingTable;
   /** Whether arguments after `--` are a command to run. */
   readonly takesCommand?: boolean;
   /** Whether the command takes signals itself, instead of being ended by them. */
   readonly takesSignals?: boolean;
-  /** Lines under the options: what it exits with, an example. */
+  /** Lines under the options: exit codes, an example. */
   readonly notes: readonly string[];
   /** Resolves with the exit code. */
   run(invocation: Invocation): Promise<number>;
@@ -79,7 +79,7 @@ function optionsOf(settings: SettingTable = {}): readonly CommandOption[] {
   );
 }
 
-/** Takes a command's arguments apart; throws USAGE with what is wrong. */
+/** Takes a command's arguments apart; throws USAGE, which names the fault. */
 export function parseInvocation(command: Command, argv: readonly string[], terminal: Terminal): Invocation {
   const cut = argv.indexOf('--');
   const own = cut < 0 ? argv : argv.slice(0, cut);
@@ -100,7 +100,7 @@ export function parseInvocation(command: Command, argv: readonly string[], termi
   }
 }
 
-/** Width of a terminal that nobody made wider, and the part of it that names an option. */
+/** Usual width of a terminal, and the part of it that names an option. */
 const COLUMNS = 80;
 const LEFT_COLUMNS = 26;
 

@@ -5,7 +5,7 @@ import { type Command, type Invocation, wrapped } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings, loadInvocationSettings } from './invocation-settings.ts';
 
-/** `lineproof config`: what every setting is, where it comes from, and why it exists. */
+/** `lineproof config`: the value of every setting, where it comes from, and its meaning. */
 export const configCommand: Command = {
   name: 'config',
   summary: 'Print the effective settings, secrets masked',

@@ -123,11 +123,11 @@ function parseLine(line: string, refuse: (reason: string) => void): EventInput |
   try {
     value = JSON.parse(line);
   } catch {
-    refuse('it is no JSON');
+    refuse('it is not JSON');
     return undefined;
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    refuse('it is no JSON object');
+    refuse('it is not a JSON object');
     return undefined;
   }
   const { occurredAt, ...rest } = value as Record<string, unknown>;

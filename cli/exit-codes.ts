@@ -3,7 +3,7 @@ import { ERROR_TRAITS, type ErrorCode, LineproofError } from '../core/base/error
 /** Exit codes of every command; 64-up as sysexits.h names them. */
 export const EXIT = { ok: 0, findings: 1, usage: 2, bug: 70, io: 74, configuration: 78 } as const;
 
-/** The exit code that stands for an error. */
+/** The exit code of an error. */
 export function exitCodeOf(error: unknown): number {
   const code = codeOf(error);
   if (code === undefined) return EXIT.bug;

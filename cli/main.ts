@@ -4,7 +4,7 @@ import { LineproofError } from '../core/base/errors.ts';
 import { type Command, commandHelp, parseInvocation, type Terminal } from './command.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 
-/** Loaded when asked for: what speaks to servers takes longer to load than most commands to run. */
+/** Each command is loaded when it is called: clients of servers take longer to load than most commands to run. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   start: async () => (await import('./start-command.ts')).startCommand,
   collect: async () => (await import('./start-command.ts')).collectCommand,
@@ -79,7 +79,7 @@ function print(terminal: Terminal, text: string): number {
   return EXIT.ok;
 }
 
-/** What a failed command says: one sentence of ours, or for a bug everything that helps to find it. */
+/** The message of a failed command: one sentence, or for a bug everything that helps to find it. */
 function report(error: unknown): string {
   if (error instanceof LineproofError) {
     const cause = error.cause instanceof Error ? `\n  cause: ${error.cause.message}` : '';
@@ -93,7 +93,7 @@ async function flushed(stream: NodeJS.WriteStream): Promise<void> {
 }
 
 const stop = new AbortController();
-// What nobody reads any more must not change what a command did, nor its exit code.
+// If the reader of stderr has gone, that must change neither the command's work nor its exit code.
 process.stderr.on('error', () => undefined);
 // A reader that went away (`lineproof query | head`) ends the command, quietly.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.io));
@@ -106,6 +106,6 @@ try {
   code = exitCodeOf(error);
 }
 process.exitCode = code;
-// What a slow reader has not taken yet would be lost, also where it is too little to ask for a drain.
+// Output that a slow reader has not taken yet would be lost, even if it is too little to ask for a drain.
 await Promise.all([process.stdout, process.stderr].map(flushed));
 process.exit();

@@ -47,7 +47,7 @@ export const policyCommand: Command = {
       type: 'string',
       multiple: true,
       value: 'NAME',
-      help: 'one more producer beside collector, with a key of its own, NAME.key; may be repeated',
+      help: 'one more producer beside collector, with the key NAME.key; may be repeated',
     },
     {
       name: 'segment-max-age-ms',
@@ -74,8 +74,8 @@ export const policyCommand: Command = {
   ...clusterSettings(['data', 'keys', 'rootKey', 'name', 'logLevel', ...SERVERS.kafka, ...SERVERS.registry]),
   notes: [
     'init makes root.key, collector.key, chainer.key and log-<shard>.key where there are no keys, registers the schemas, and publishes version 1.',
-    'Then give each service the one key that it needs, and keep root.key away from all of them. A producer finds its key as collector.key.',
-    'publish needs root.key. FILE is the output of show --json, edited. The command numbers and signs it; services take it up while they run.',
+    'Then give each service only the keys that it needs, and keep root.key away from all of them. A producer finds its key as collector.key.',
+    'publish needs root.key. FILE is the output of show --json, edited. The command numbers and signs it; services apply it while they run.',
     'Keys are never removed: set their "status" to "RETIRED" or "COMPROMISED". Origin and shards never change.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
@@ -169,7 +169,7 @@ function times(invocation: Invocation): { readonly segmentMaxAgeMs?: number; rea
   return { ...(segmentMaxAgeMs === undefined ? {} : { segmentMaxAgeMs }), ...(dedupWindowMs === undefined ? {} : { dedupWindowMs }) };
 }
 
-/** A duration on the command line; what it may be is for the policy to say. Throws USAGE. */
+/** A duration on the command line; the policy checks its range. Throws USAGE. */
 function milliseconds(invocation: Invocation, name: string): number | undefined {
   const given = stringOption(invocation, name);
   if (given === undefined) return undefined;
@@ -183,7 +183,7 @@ async function show(invocation: Invocation, settings: ClusterSettings, cluster: 
   const { policy } = sources.policies.latest;
   const { stdout, stderr } = invocation.terminal;
   if (pinnedRoot(settings) === undefined)
-    stderr.write('lineproof: no root key is pinned: whoever can write to the control topic could have made this policy\n');
+    stderr.write('lineproof: no root key is pinned: anybody who can write to the control topic could have made this policy\n');
   stdout.write(
     invocation.options['json'] === true
       ? `${JSON.stringify(policy, undefined, 2)}\n`

@@ -9,7 +9,7 @@ import { openArchive, READING_SETTINGS } from './archive-location.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 
-/** Streams that are named to somebody who asked for one that is not there. */
+/** Number of streams that are named when the requested stream does not exist. */
 const NAMED_STREAMS = 5;
 
 /** `lineproof query`: archived events with their place in the log. */

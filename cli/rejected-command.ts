@@ -18,7 +18,7 @@ const SHOWN_BYTES = 4096;
 interface Found {
   readonly shard: number;
   readonly offset: number;
-  /** Undefined where somebody else wrote something that is none of ours. */
+  /** Undefined if another program wrote the record, in another format. */
   readonly record: Rejected | undefined;
 }
 
@@ -47,7 +47,7 @@ export const rejectedCommand: Command = {
     'Each line: SHARD/OFFSET on provenance.rejected, offset of the message on provenance.events and position in its batch, outcome, reason, size.',
     'docs/formats.md, section 3, says what each reason means.',
     'resubmit signs with collector.key. It sends the events unchanged, behind an event on lineproof/resubmit/SHARD that says where they were refused.',
-    'First it searches chain topic and archive. It does not send what is linked already, and refuses a batch that was accepted after all.',
+    'First it searches chain topic and archive. It does not send events that are linked already, and refuses a batch that was accepted after all.',
     'Exit code 1: the record was refused, or some events were withheld; each has its reason.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
@@ -103,7 +103,7 @@ function decoded(value: Uint8Array): Rejected | undefined {
   }
 }
 
-/** What lies at a place, and the bytes of the record itself. */
+/** The rejected record at a place, and the bytes of the record itself. */
 async function findAt(log: Log, action: string, place: string): Promise<Found & { readonly value: Uint8Array }> {
   const [, shard, offset] = /^(\d{1,4})\/(\d{1,15})$/.exec(place) ?? [];
   if (shard === undefined)
@@ -121,7 +121,7 @@ async function sendAnew(
 ): Promise<number> {
   const { shard, record } = await findAt(cluster.log, 'resubmit', place);
   if (record?.shard !== shard)
-    throw new LineproofError('NOT_RESUBMITTABLE', `cannot resubmit ${place}: what lies there was not written by a chainer of this version`);
+    throw new LineproofError('NOT_RESUBMITTABLE', `cannot resubmit ${place}: a chainer of this version did not write the record there`);
   const on = (name: string): boolean => options[name] === true;
   const flags = { json: on('json'), dryRun: on('dry-run'), partialHistory: on('partial-history') };
   return resubmit(record, { settings, cluster, terminal, place, ...flags });

@@ -37,7 +37,7 @@ export async function resubmit(record: Rejected, options: ResubmitOptions): Prom
   const sources = await cluster.sources();
   await sources.refreshSchemas();
   const plan = await plannedOver(record, signer, sources, options);
-  // With nothing to send as well: what an earlier call left in the spool must not lie there until the log forgot that it has it.
+  // Also if there is nothing to send: events that an earlier call left in the spool must not stay until their identities have left the dedup window.
   if (!options.dryRun && !(await send(plan, signer, sources, options))) {
     options.terminal.stderr.write('lineproof: not everything reached the log; it stays in the spool: run the same command again\n');
     return EXIT.io;
@@ -58,7 +58,7 @@ async function plannedOver(record: Rejected, signer: Signer, sources: Sources, o
   }
 }
 
-/** Records, for each shard, the reference and the events behind it. COMMIT POINT: all of it is in the spool. True when the log has it. */
+/** Records, for each shard, the reference and then the events. COMMIT POINT: all of them are in the spool. True when the log has them. */
 async function send(plan: Plan, signer: Signer, sources: Sources, { settings, cluster }: ResubmitOptions): Promise<boolean> {
   const { policy } = sources.policies.latest;
   const { collector, release } = await openClusterCollector({ settings, cluster, policy, signer, name: 'resubmit' });

@@ -29,14 +29,14 @@ export const runCommand: Command = {
   takesCommand: true,
   takesSignals: true,
   notes: [
-    'Exits with the exit code of COMMAND, whether or not it could be recorded; 127 where there is no such program, 126 where it cannot be started.',
+    'Exits with the exit code of COMMAND, whether or not it could be recorded; 127 if there is no such program, 126 if it cannot be started.',
     'Signals go to COMMAND. A signal after COMMAND has ended stops the recording.',
     'Names of environment variables are recorded, their values never.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     if (invocation.rest.length === 0)
       throw new LineproofError('USAGE', 'run takes the command after --, as in: lineproof run -- make report');
-    // A configuration that cannot be used is a reason not to record, and none not to run.
+    // An unusable configuration prevents the recording, but not the run.
     const settings = tried(() => loadInvocationSettings(invocation).values);
     const { env, stderr } = invocation.terminal;
     const [program, ...args] = invocation.rest as [string, ...string[]];
@@ -57,7 +57,7 @@ export const runCommand: Command = {
         ...exceptOf(settings),
       },
     );
-    // What is recorded is on disk: from here on a signal ends this process with the command's exit code.
+    // The recorded event is on disk: from here on a signal ends this process with the command's exit code.
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(result.exitCode));
     const failure = result.failure ?? (await closing(ending));
     const what = result.started ? 'the run was not recorded: ' : '';
@@ -66,7 +66,7 @@ export const runCommand: Command = {
   },
 };
 
-/** Does it now, and gives the value or throws the error at each later call. */
+/** Runs the action now; each later call returns its value or throws its error. */
 function tried<T>(work: () => T): () => T {
   try {
     const value = work();
@@ -95,7 +95,7 @@ async function closing(close: (() => Promise<unknown>) | undefined): Promise<unk
   }
 }
 
-/** The embedded system where nobody works on the data folder, else a spool that its process takes up. */
+/** The embedded system if no process works on the data folder, else a spool that its process takes over. */
 async function openSink(settings: Settings): Promise<{ collector: EventSink; close: () => Promise<unknown> }> {
   const [logger, metrics] = [pinoLogger(settings.logLevel), prometheusMetrics()];
   try {

@@ -33,7 +33,7 @@ export const startCommand: Command = {
     },
     { name: 'until-idle', type: 'boolean', help: 'end when everything recorded is archived, instead of running on' },
     { name: 'verify', type: 'boolean', help: 'verify the archive at the end, with the root key that this system made' },
-    { name: 'json', type: 'boolean', help: 'print what was done and the verdict as one JSON object' },
+    { name: 'json', type: 'boolean', help: 'print the results and the verdict as one JSON object' },
   ],
   settings: SETTINGS,
   notes: [
@@ -50,13 +50,13 @@ export const collectCommand: Command = {
   usage: ['collect git [DIR] [OPTIONS]'],
   options: [
     { name: 'verify', type: 'boolean', help: 'verify the archive at the end' },
-    { name: 'json', type: 'boolean', help: 'print what was done as one JSON object' },
+    { name: 'json', type: 'boolean', help: 'print the results as one JSON object' },
   ],
   settings: SETTINGS,
   notes: ['Continues where the last collection stopped, and adds nothing twice.'],
   run: async (invocation) => {
     const [kind, ...operands] = invocation.operands;
-    if (kind !== 'git') throw new LineproofError('USAGE', 'collect takes what to collect: collect git [DIR]');
+    if (kind !== 'git') throw new LineproofError('USAGE', 'collect takes git and, if you like, a folder: collect git [DIR]');
     return start({ ...invocation, operands, options: { ...invocation.options, collect: 'git', 'until-idle': true } });
   },
 };

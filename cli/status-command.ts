@@ -18,7 +18,7 @@ import { clusterSettings, SERVERS } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
 
-/** What is known of one shard now. */
+/** The present state of one shard. */
 interface ShardStatus {
   readonly shard: number;
   /** Messages on the input topic that no chainer consumed, and the age of the oldest, seconds. */

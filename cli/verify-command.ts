@@ -58,13 +58,13 @@ export async function verifyStore(objects: ObjectStore, keys: readonly VerifierK
   }
 }
 
-/** A verifier key as typed, or the content of the file of that name. Throws USAGE or KEY_UNREADABLE, never with what may be a secret. */
+/** A verifier key as typed, or the content of the file of that name. Throws USAGE or KEY_UNREADABLE, never with a text that may be a secret. */
 function readVerifierKey(given: string): VerifierKey {
   const isPath = existsSync(given);
   const text = isPath ? readKey(given) : given;
   const named = isPath ? ` ${given}` : '';
   if (text.startsWith('PRIVATE+KEY+'))
-    throw new LineproofError('USAGE', `--key${named} is a private key; verify takes the verifier key, which lies beside it as .pub`);
+    throw new LineproofError('USAGE', `--key${named} is a private key; verify takes the verifier key, which is beside it as .pub`);
   try {
     return parseVerifierKey(text);
   } catch (error) {

@@ -5,7 +5,7 @@ import { decodeLeaf, type Seal } from '../core/formats/leaf.ts';
 import { type Log, type LogRecord, TOPICS } from '../core/ports/log.ts';
 import { leafHash } from '../core/tree/hash.ts';
 
-/** Several times the blocks that one chainer keeps in flight: what was beaten is never most of them. */
+/** Several times the blocks that one chainer keeps in flight: blocks that lost a race are never most of them. */
 const LAST_RECORDS = 32;
 const READ_BYTES = 16 * 1024 * 1024;
 
@@ -13,7 +13,7 @@ const READ_BYTES = 16 * 1024 * 1024;
 export interface ChainEnd {
   /** Leaves up to the last block; 0 where there is none. */
   readonly size: number;
-  /** When the newest block was made that ends within so many leaves as were asked for; undefined where no such block was looked at. */
+  /** Time of the newest block that ends within the given number of leaves; undefined if no such block was read. */
   readonly coveredAt: number | undefined;
 }
 
@@ -23,16 +23,16 @@ interface End {
 }
 
 /**
- * The end of a shard's chain by the last records of its topic alone, for who looks on: nothing is verified. A block goes on with the chain when its seal names
- * the block before, and of several that name the same one the first counts, as for every reader. Where the records begin amid the chain, the longest run is it.
+ * The end of a shard's chain, from the last records of its topic alone, for display: nothing is verified. A block continues the chain if its seal names
+ * the block before. Of several that name the same block the first counts, as for every reader. If the records begin in the middle of the chain, the longest run counts.
  */
 export async function chainEnd(log: Log, shard: number, attested: number): Promise<ChainEnd> {
   const { start, end } = await log.bounds(TOPICS.chain, shard);
   const runs: End[][] = [];
-  /** The run that goes on behind a block; none where one has already, or where the block was beaten. */
+  /** The run that a block can continue; none if another block continued it before, or if the previous block lost a race. */
   const tips = new Map<string, End[] | undefined>();
   for await (const seal of seals(log, shard, Math.max(start, end - LAST_RECORDS), end)) {
-    // A block whose append was repeated stands there twice.
+    // A block whose append was repeated is there twice.
     if (tips.has(seal.hash)) continue;
     const before = toHex(seal.previous);
     const run = tips.has(before) ? tips.get(before) : [];

@@ -4,15 +4,15 @@ import type { AddressInfo } from 'node:net';
 import type { PrometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { LineproofError } from '../core/base/errors.ts';
 
-/** What a service says of itself: undefined where all is well, else what is not. */
+/** A service's state: undefined if all is well, else the problem. */
 export interface Health {
   /** Whether work makes progress or has nothing to do; never whether a dependency is up. */
   alive(): string | undefined;
-  /** Whether it joined, recovered and reaches what it needs; never so while it stops. */
+  /** Whether the service has joined its group, recovered, and reaches its servers; never while it stops. */
   ready(): string | undefined;
 }
 
-/** Serves /metrics, /healthz and /readyz; nothing else, and nothing that changes anything. Throws CONFIG_INVALID where the address cannot be had. */
+/** Serves /metrics, /healthz and /readyz; nothing else, and nothing that changes anything. Throws CONFIG_INVALID if it cannot listen on the address. */
 export async function openHealthServer(
   address: { readonly host: string; readonly port: number },
   metrics: PrometheusMetrics,

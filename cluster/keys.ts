@@ -16,7 +16,7 @@ export function readKey(settings: ClusterSettings, name: string): Promise<Signer
   return readKeyFile(join(keysFolder(settings), `${name}.key`));
 }
 
-/** The log keys of all shards: which of them this process works on is decided as it runs. Throws KEY_UNREADABLE. */
+/** The log keys of all shards: the group decides later on which of them this process works. Throws KEY_UNREADABLE. */
 export async function readLogKeys(settings: ClusterSettings, shards: number): Promise<readonly Signer[]> {
   const signers: Signer[] = [];
   for (let shard = 0; shard < shards; shard++) signers.push(await readKey(settings, `log-${shard}`));

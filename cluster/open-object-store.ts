@@ -20,7 +20,7 @@ interface StoreKind {
 
 /**
  * The kinds of object stores, by the scheme of their URL. A new one is an adapter, a line here, and a run of the port's contract suite.
- * Each is loaded when it is asked for: what speaks to servers takes long to load.
+ * Each is loaded when it is needed: clients of servers take long to load.
  */
 const KINDS = {
   s3: {

@@ -15,7 +15,7 @@ export function openRegistry(settings: ClusterSettings): SchemaRegistry {
   });
 }
 
-/** Asks the registry at the start. Throws CONFIG_INVALID where something answers that is not a registry: waiting would not help. */
+/** Asks the registry at the start. Throws CONFIG_INVALID if a server answers that is not a registry: waiting would not help. */
 export async function refusingRegistry<T>(ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();

@@ -11,7 +11,7 @@ import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import { systemReason } from '../platform/errno.ts';
 
-/** The policy that a file holds: what `policy show --json` printed, edited. Throws CONFIG_INVALID, or POLICY_INVALID where it is no policy. */
+/** The policy that a file holds: what `policy show --json` printed, edited. Throws CONFIG_INVALID, or POLICY_INVALID if it is not a policy. */
 export function readPolicyFile(path: string): Policy {
   let text: string;
   try {
@@ -26,7 +26,7 @@ export function readPolicyFile(path: string): Policy {
   } catch (error) {
     throw new LineproofError(
       'CONFIG_INVALID',
-      `cannot use policy ${path}: it is no JSON; start from what lineproof policy show --json prints`,
+      `cannot use policy ${path}: it is not JSON; start from the output of lineproof policy show --json`,
       { path },
       error,
     );
@@ -41,7 +41,7 @@ export function nextPolicy(latest: PolicyInForce, edited: Policy): Policy {
     throw new LineproofError(
       'POLICY_INVALID',
       `cannot publish policy: it was made from version ${edited.version} and the newest is ${version}; ` +
-        'edit what lineproof policy show --json prints, and leave its "version" as it is',
+        'edit the output of lineproof policy show --json, and leave its "version" as it is',
     );
   return { ...edited, version: version + 1, previous: latest.hex };
 }
@@ -73,7 +73,7 @@ export async function signPolicy(history: PolicyHistory, policy: Policy, roots: 
   return envelope;
 }
 
-/** Appends the next version, and reads it back as everybody will. Throws POLICY_INVALID where another version was there first. */
+/** Appends the next version, and reads it back as every reader will. Throws POLICY_INVALID if another version was there first. */
 export async function publishPolicy(log: Log, sources: Sources, envelope: Uint8Array): Promise<PolicyInForce> {
   const { latest } = extendPolicies(sources.policies, envelope);
   await log.append(TOPICS.control, 0, [{ key: null, value: envelope }]);
@@ -81,12 +81,12 @@ export async function publishPolicy(log: Log, sources: Sources, envelope: Uint8A
   if (sources.policies.byDigest(latest.hex) === undefined)
     throw new LineproofError(
       'POLICY_INVALID',
-      `cannot publish policy version ${latest.policy.version}: somebody else published another one at the same time, which holds; see lineproof policy show`,
+      `cannot publish policy version ${latest.policy.version}: somebody else published another one at the same time, and that one is in force; see lineproof policy show`,
     );
   return latest;
 }
 
-/** A line for each thing that differs. Entries of a list of keys are told apart by their key. */
+/** One line for each difference. In a list of keys, the key identifies an entry. */
 export function policyChanges(before: Policy, after: Policy): readonly string[] {
   const names = Object.keys(after) as (keyof Policy)[];
   return names

@@ -13,7 +13,7 @@ import { openRegistry } from './open-registry.ts';
 
 const READ_BYTES = 4 * 1024 * 1024;
 
-/** What every service and tool reads: the log with its policies, and the registry. */
+/** The sources that every service and tool reads: the log with its policies, and the registry. */
 export interface ClusterReaders {
   readonly log: Log;
   readonly registry: SchemaRegistry;
@@ -61,7 +61,7 @@ async function originOf(log: Log, rootKey: string | undefined): Promise<string> 
         const { policy } = openPolicies([record.value]).latest;
         if (rootKey === undefined || policy.roots.keys.includes(rootKey)) return policy.origin;
       } catch {
-        // Not a first version: whoever is asked for the policies says what is wrong with it.
+        // Not a first version: the reader of the policies reports its fault.
       }
     }
   }

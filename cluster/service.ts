@@ -31,7 +31,7 @@ interface Progress {
   readonly lag: number;
 }
 
-/** Runs a service until `signal` aborts: shares shards, commits what was consumed, tells lag and health. Throws what a shard died of. */
+/** Runs a service until `signal` aborts: shares shards, commits consumed offsets, reports lag and health. Throws the error that ended a shard. */
 export async function runService(service: ShardService, settings: ClusterSettings, signal: AbortSignal): Promise<void> {
   const { logger, metrics } = service;
   const progress = new Map<number, Progress>();
@@ -63,7 +63,7 @@ export async function runService(service: ShardService, settings: ClusterSetting
   }
 }
 
-/** Looks at each shard now and then: commits what was consumed, and measures what was not. */
+/** Looks at each shard now and then: commits the consumed offset and measures the lag. */
 async function watch(
   service: ShardService,
   owned: () => ReadonlySet<number>,
@@ -77,7 +77,7 @@ async function watch(
   }
 }
 
-/** Goes on where something cannot be measured this time. */
+/** Goes on if a value cannot be measured this time. */
 async function measured(logger: Logger, what: string, measure: () => Promise<void>): Promise<void> {
   try {
     await measure();
@@ -99,7 +99,7 @@ async function countMembers({ group, groupId, metrics }: ShardService): Promise<
 
 async function look(service: ShardService, shard: number, progress: Map<number, Progress>): Promise<void> {
   const { group, log, topic, metrics } = service;
-  // What was consumed is read before the end, so that lag is never told too low.
+  // The consumed offset is read before the end offset, so that lag is never reported too low.
   const offset = service.consumedTo(shard);
   if (offset === undefined) {
     // A shard that recovers makes progress of another kind.
@@ -122,7 +122,7 @@ export async function measureLag(log: Log, topic: string, shard: number, offset:
   const { end } = await log.bounds(topic, shard);
   if (end <= offset) return { lag: 0, seconds: 0 };
   const [first] = await log.read(topic, shard, offset, { maxBytes: 1, waitMs: 0 });
-  // Where only markers of transactions follow, nothing waits.
+  // If only markers of transactions follow, nothing waits.
   if (first === undefined) return { lag: 0, seconds: 0 };
   return { lag: end - offset, seconds: Math.max(0, (systemClock.nowMicros() - first.timestampMicros) / 1e6) };
 }

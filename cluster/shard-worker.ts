@@ -5,7 +5,7 @@ import type { ShardGroup } from '../core/ports/shard-group.ts';
 export interface ShardWork {
   readonly group: ShardGroup;
   readonly logger: Logger;
-  /** Works on one shard until `signal` aborts; what it throws ends the process. */
+  /** Works on one shard until `signal` aborts; an error that it throws ends the process. */
   run(shard: number, signal: AbortSignal): Promise<void>;
   /** Told after every change which shards are worked on. */
   owned(shards: ReadonlySet<number>): void;
@@ -16,7 +16,7 @@ interface Running {
   readonly done: Promise<void>;
 }
 
-/** Works on whatever shards the group gives this process, until `signal` aborts; then drains and leaves. Throws what a shard died of. */
+/** Works on the shards that the group gives this process, until `signal` aborts; then drains and leaves. Throws the error that ended a shard. */
 export async function workOnShards(work: ShardWork, signal: AbortSignal): Promise<void> {
   const running = new Map<number, Running>();
   const failed = new AbortController();

@@ -10,7 +10,7 @@ import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import { privateFolder } from './keys.ts';
 import type { ClusterReaders } from './readers.ts';
 
-/** How long a command waits at its end for the log to take what it recorded. */
+/** How long a command waits at its end for the log to take its events. */
 export const DRAIN_MS = 60_000;
 
 export interface ClusterCollectorOptions {

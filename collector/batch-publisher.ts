@@ -14,7 +14,7 @@ import { RECORD } from './spool-record.ts';
 
 const NOTHING = new Uint8Array(0);
 
-/** What of a header differs from batch to batch. */
+/** The fields of a header that differ from batch to batch. */
 interface BatchContent {
   readonly root: Uint8Array;
   readonly events: Uint8Array[];
@@ -38,9 +38,9 @@ export interface PublisherOptions {
 }
 
 /**
- * Makes a lane's batches and sends them, one at a time for each lane. Order of what is durable: the events, then header and signature of
+ * Makes a lane's batches and sends them, one at a time for each lane. Durable order: the events, then header and signature of
  * their batch (the commit point), then the first send, then the acknowledgement. A crash before the commit point leaves events without a batch,
- * which the next start puts under its own epoch; a crash behind it leaves a batch that the next start sends as the same bytes.
+ * which the next start puts under its own epoch; a crash after it leaves a batch that the next start sends as the same bytes.
  */
 export class BatchPublisher {
   readonly #o: PublisherOptions;
@@ -94,7 +94,7 @@ export class BatchPublisher {
     for (const event of events) spool.releaseFrom(event.segment);
   }
 
-  /** Sends what the heartbeats have to state, on their home lane. */
+  /** Sends heartbeats on their home lane, with all statements that are due. */
   async sendHeartbeats(lane: Lane, heartbeats: Heartbeats): Promise<void> {
     const { epoch, spool } = this.#o;
     const { isFinal } = heartbeats;
@@ -136,7 +136,7 @@ export class BatchPublisher {
     return { batch: { ...batch, events }, place };
   }
 
-  /** Sends what is prepared, as the same bytes until the log acknowledged them. */
+  /** Sends the prepared message, as the same bytes, until the log acknowledges it. */
   async #publish(lane: Lane, { batch, place }: ReadyBatch, traceparent?: Uint8Array): Promise<void> {
     const { epoch, spool } = this.#o;
     await this.#send(lane, batch, traceparent);
@@ -144,7 +144,7 @@ export class BatchPublisher {
     spool.release(place);
   }
 
-  /** A signature, however long the signer is away. */
+  /** A signature; waits as long as the signer is not available. */
   async #sign(header: Uint8Array): Promise<Uint8Array> {
     const { collector, stop } = this.#o;
     for (;;) {

@@ -9,7 +9,7 @@ import type { Metrics } from '../core/ports/metrics.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import type { Signer } from '../core/ports/signer.ts';
 
-/** What `record` may take above a full spool, so that a burst of calls that cannot wait loses nothing. */
+/** Bytes that `record` may take above a full spool, so that a burst of calls that cannot wait loses nothing. */
 export const OVERFLOW_BYTES = 16 * 1024 * 1024;
 export const DEFAULT_MAX_BYTES = 1024 * 1024 * 1024;
 export const DEFAULT_HEARTBEAT_MS = 300_000;
@@ -21,7 +21,7 @@ const WHEN_FULL: ReadonlySet<string> = new Set(['block', 'refuse', 'drop-auxilia
 
 /** Where and how much a collector spools. */
 export interface SpoolSettings {
-  /** One process at a time; null keeps everything in memory, and a crash then loses what the log has not acknowledged. */
+  /** Used by one process at a time. Null keeps everything in memory: a crash then loses all events that the log has not acknowledged. */
   readonly folder: string | null;
   /** Default 1 GiB. */
   readonly maxBytes?: number;
@@ -32,14 +32,14 @@ export interface SpoolSettings {
   readonly whenFull?: 'block' | 'refuse' | 'drop-auxiliary';
 }
 
-/** What a collector needs. {@link checkOptions} says what is wrong with a value. */
+/** The options of a collector. {@link checkOptions} names the faults of a value. */
 export interface CollectorOptions {
   readonly origin: string;
   readonly shards: number;
   readonly signer: Signer;
   readonly eventSchema: EventSchema;
   readonly registry: SchemaRegistry;
-  /** Null only spools: another process that opens the folder later sends what is in it. */
+  /** Null: the collector only spools, and another process that opens the folder later sends the events in it. */
   readonly log: Log | null;
   readonly clock: Clock;
   readonly logger: Logger;

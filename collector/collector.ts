@@ -32,13 +32,13 @@ import { type TakenOver, takeOver } from './take-over.ts';
 
 /** Event bytes kept in memory while they wait; beyond, they are read back from the spool. */
 const MEMORY_BYTES = 64 * 1024 * 1024;
-/** A spool is full as well when so much waits for a disk that does not keep up: the service's memory is not a spool. */
+/** A spool also counts as full when this much waits for a slow disk: the service's memory is not a spool. */
 const MAX_UNWRITTEN_BYTES = 256 * 1024 * 1024;
 const MAX_CACHED_STREAMS = 10_000;
 const POLL_FULL_MS = 10;
 const IMPORTANCE_LABELS = { ESSENTIAL: { importance: 'ESSENTIAL' }, AUXILIARY: { importance: 'AUXILIARY' } } as const;
 
-/** Opens a collector: takes over what its spool holds, starts a new epoch and begins to send. Throws DATA_IN_USE, DISK_FULL, IO_FAILED, CONFIG_INVALID. */
+/** Opens a collector: takes over the records in its spool, starts a new epoch and begins to send. Throws DATA_IN_USE, DISK_FULL, IO_FAILED, CONFIG_INVALID. */
 export async function openCollector(options: CollectorOptions): Promise<Collector> {
   return Collector.open(options);
 }
@@ -66,7 +66,7 @@ export class Collector {
   #work: Promise<void>[] = [];
   #closing: Promise<boolean> | undefined;
   #state: 'open' | 'closing' | 'closed' = 'open';
-  /** Callers of {@link flush} that wait: nobody lingers meanwhile. */
+  /** Callers of {@link flush} that wait: meanwhile no lane lingers. */
   #urgent = 0;
 
   private constructor(options: CollectorOptions, lock: FileLock | undefined) {
@@ -178,7 +178,7 @@ export class Collector {
     }
   }
 
-  /** Sends what is left for at most `timeoutMs`, then a final heartbeat; what was not acknowledged stays in the spool for the next start. True when everything was. */
+  /** Sends the remaining events for at most `timeoutMs`, then a final heartbeat. Events that are not acknowledged stay in the spool for the next start. True when everything was acknowledged. */
   close(timeoutMs = 10_000): Promise<boolean> {
     this.#closing ??= this.#close(timeoutMs);
     return this.#closing;
@@ -221,7 +221,7 @@ export class Collector {
     }
   }
 
-  /** What a full spool does with one more event; false drops it. */
+  /** Handles one more event when the spool is full; false drops it. */
   #admitsMore({ importance, stream }: Event): boolean {
     const { whenFull } = this.#options.spool;
     if (whenFull === 'drop-auxiliary' && importance === 'AUXILIARY') {
@@ -232,7 +232,7 @@ export class Collector {
     }
     if (whenFull !== 'refuse' && !this.#isFull(OVERFLOW_BYTES)) return true;
     this.#options.metrics.add('lineproof_collector_refused_total', 1, { reason: 'full' });
-    throw new LineproofError('SPOOL_FULL', 'cannot record event: the spool is full, because the log does not take what is in it', {
+    throw new LineproofError('SPOOL_FULL', 'cannot record event: the spool is full, because the log does not take its events', {
       bytes: this.#spool.bytes,
       maxBytes: this.#maxBytes,
     });
@@ -329,7 +329,7 @@ export class Collector {
     return true;
   }
 
-  /** What every segment states first: how far the lanes of this epoch and of the earlier ones are. */
+  /** First record of every segment: how far the lanes of this epoch and of the earlier ones are. */
   #encodeState(): Uint8Array {
     const rows: [Uint8Array, number, { number: number; seq: number }][] = [];
     for (const lane of this.#lanes) if (lane.head.number > 0) rows.push([this.#epoch, lane.shard, lane.head]);

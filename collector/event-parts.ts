@@ -2,11 +2,11 @@ import { compare, utf8 } from '../core/base/bytes.ts';
 import { LIMITS } from '../core/base/limits.ts';
 import type { DataRef, Event } from '../core/formats/event.ts';
 
-/** Left for everything but data in an event that is one of several: parents, attributes, names. */
+/** Bytes left in an event that is one of several parts, for everything except data: parents, attributes, names. */
 const RESERVED_BYTES = 160 * 1024;
 const REF_OVERHEAD_BYTES = 64;
 
-/** What an event and those that continue it say about data. */
+/** The data of an event and of the events that continue it. */
 export interface EventContent {
   readonly inputs: readonly DataRef[];
   readonly outputs: readonly DataRef[];
@@ -44,7 +44,7 @@ export function eventParts(event: Omit<Event, 'inputs' | 'outputs'>, { inputs, o
   }));
 }
 
-/** At least what the reference takes when it is encoded. */
+/** Upper bound of the bytes of the encoded reference. */
 function refBytes({ namespace, name, version, digest }: DataRef): number {
   return REF_OVERHEAD_BYTES + 3 * (namespace.length + name.length + (version?.length ?? 0)) + (digest?.value.length ?? 0);
 }

@@ -16,10 +16,10 @@ const NAME = /^([0-9a-f]{32})-(\d{8})-([0-9a-f]{16})\.spool$/;
 const FIRST_RETRY_MS = 20;
 const LAST_RETRY_MS = 2000;
 
-/** What a {@link FileSpool} needs. */
+/** Options of a {@link FileSpool}. */
 export interface FileSpoolOptions {
   readonly folder: string;
-  /** On the folder; the spool gives it free when it closes. */
+  /** Lock on the folder; the spool releases it when it closes. */
   readonly lock: FileLock;
   /** The epoch that is about to start, 16 bytes. */
   readonly epoch: Uint8Array;
@@ -34,7 +34,7 @@ export interface FileSpoolOptions {
   damaged(): void;
 }
 
-/** Folders below `parent` that hold spooled records, whether somebody works on them or not. */
+/** Folders below `parent` that hold spooled records, whether a process works on them or not. */
 export function listSpools(parent: string): string[] {
   if (!existsSync(parent)) return [];
   return readdirSync(parent, { withFileTypes: true })
@@ -89,7 +89,12 @@ export class FileSpool implements Spool {
           continue;
         }
         damaged();
-        logger.error('a stretch of the spool is damaged; what follows it is kept', { code: 'SPOOL_DAMAGED', segment: name, from, to });
+        logger.error('a stretch of the spool is damaged; the records after it are kept', {
+          code: 'SPOOL_DAMAGED',
+          segment: name,
+          from,
+          to,
+        });
       }
       this.#segments.push(segment);
       this.#onDisk += bytes.length;
@@ -97,7 +102,7 @@ export class FileSpool implements Spool {
     }
   }
 
-  /** Reads a segment that {@link recover} found once more; what is damaged in it was reported then. */
+  /** Reads once more a segment that {@link recover} found; its damage was reported then. */
   reread({ path, magic }: Segment): readonly SpoolRecord[] {
     return readRecords(readSegment(path), magic).records;
   }
@@ -182,7 +187,7 @@ export class FileSpool implements Spool {
 
   /** Deletes the oldest segments in which nothing is live. */
   collect(): void {
-    // The first segment of this start restates what the earlier ones know of lanes: none of them goes before it is on disk.
+    // The first segment of this start restates the lanes of earlier segments: no earlier segment is deleted before it is on disk.
     const { current } = this.#writer;
     if (current === undefined) return;
     for (let oldest = this.#segments[0]; oldest !== undefined && oldest !== current; oldest = this.#segments[0]) {
@@ -190,7 +195,7 @@ export class FileSpool implements Spool {
       try {
         rmSync(oldest.path, { force: true });
       } catch (error) {
-        // What it holds is done with and does no harm; the next release tries again.
+        // Its records are no longer needed and do no harm; the next release tries again.
         const { code, message } = spoolError('delete a segment of the spool', error);
         this.#options.logger.error(message, { code });
         return;
@@ -200,7 +205,7 @@ export class FileSpool implements Spool {
     }
   }
 
-  /** Waits for what was appended, as long as the disk takes it; `empty` says that nothing is left to be sent, so that the folder can be emptied. */
+  /** Waits until the appended records are written, unless the disk fails; `empty`: nothing is left to be sent, so the folder can be emptied. */
   async close(empty: boolean): Promise<void> {
     try {
       await this.durable();
@@ -215,7 +220,7 @@ export class FileSpool implements Spool {
     await this.#options.lock.release();
   }
 
-  /** The one writer: takes what has gathered, writes it, syncs it, until nothing is left. */
+  /** The only writer: takes the gathered records, writes and syncs them, until none is left. */
   async #write(): Promise<void> {
     await nextTurn();
     let retryMs = FIRST_RETRY_MS;

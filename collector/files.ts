@@ -5,7 +5,7 @@ import { sha256, sha256Stream } from '#crypto';
 import { toHex } from '../core/base/bytes.ts';
 import type { DataRef } from '../core/formats/event.ts';
 
-/** Files of one commit or folder that are listed; how many more there are is said. */
+/** Most files of one commit or folder that are listed; the number of further files is stated. */
 export const MAX_FILES = 100_000;
 
 const IGNORED = new Set(['.git', 'node_modules', '.lineproof']);
@@ -67,7 +67,7 @@ export function safeName(name: string): string {
   );
 }
 
-/** A path's bytes as text: what is not UTF-8 stands as `\\xNN`, and so does a backslash that would look like it; what is endless is cut, with its digest. */
+/** A path's bytes as text. Bytes that are not UTF-8 become `\\xNN`, and so does a backslash that would look like that. A path that is too long is cut and gets its digest. */
 export function pathText(bytes: Buffer): string {
   const text = bytes.toString('utf8');
   const isText = !text.includes('\ufffd') || Buffer.from(text).equals(bytes);

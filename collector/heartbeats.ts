@@ -13,14 +13,14 @@ export interface HeartbeatsOptions {
   readonly everyMs: number;
 }
 
-/** What one heartbeat states. Its own lane is added when its number is known. */
+/** The statements of one heartbeat. Its own lane is added when its number is known. */
 export interface Heartbeat {
   readonly lanes: readonly HeartbeatLane[];
   /** Whether it ends its own lane too. */
   readonly final: boolean;
 }
 
-/** When the producer says "nothing more was recorded until now", and what it says (docs/formats.md §2). */
+/** When the producer states "nothing more was recorded until now", and for which lanes (docs/formats.md §2). */
 export class Heartbeats {
   /** Earlier epochs whose lanes no acknowledged heartbeat states as final yet. */
   readonly earlier: LeftEpoch[] = [];

@@ -8,14 +8,14 @@ export interface Waiting {
   readonly place: Place;
   bytes: Uint8Array | undefined;
   readonly length: number;
-  /** What it adds to a batch, docs/formats.md §2. */
+  /** Its share of a batch's bytes, docs/formats.md §2. */
   readonly cost: number;
   /** Microseconds since 1970. */
   readonly recordedAt: number;
   readonly trace: EventTrace | null;
 }
 
-/** `traceparent` of a batch: one span stands for all, the first that is recorded where there is such a one. */
+/** `traceparent` of a batch: the first span that is recorded, or the first of all if none is. */
 export function batchTraceparent(events: readonly Pick<Waiting, 'trace'>[]): Uint8Array | undefined {
   const first = (events.find(({ trace }) => trace?.sampled === true) ?? events.find(({ trace }) => trace !== null))?.trace;
   return first === undefined || first === null ? undefined : formatTraceparent(first.traceId, first.spanId, first.sampled === true)?.header;
@@ -52,13 +52,13 @@ export class WaitingBytes {
   }
 }
 
-/** First in, first out, in constant time and without holding what was taken. */
+/** First in, first out, in constant time; items that were taken are not kept in memory. */
 export class LaneQueue {
   #items: (Waiting | undefined)[] = [];
   #head = 0;
   #cost = 0;
 
-  /** Sum over what waits. */
+  /** Sum over the waiting items. */
   get cost(): number {
     return this.#cost;
   }
@@ -94,7 +94,7 @@ export class LaneQueue {
     return taken;
   }
 
-  /** Puts back what was taken last. */
+  /** Puts back the items that were taken last. */
   restore(taken: readonly Waiting[]): void {
     this.#items = [...taken, ...this.#items.slice(this.#head)];
     for (const { cost } of taken) this.#cost += cost;

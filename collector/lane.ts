@@ -4,7 +4,7 @@ import type { Clock } from '../core/ports/clock.ts';
 import { LaneQueue, type Waiting } from './lane-queue.ts';
 import type { PlannedBatch } from './spool-payload.ts';
 
-/** What the lane's next header goes on from. */
+/** The place from which the lane's next header goes on. */
 export interface LaneHead {
   /** The next header's number. */
   readonly number: number;
@@ -19,7 +19,7 @@ export interface LaneHead {
 const IDLE = (): void => undefined;
 
 /**
- * One shard's events on their way out: what waits, what is taken, how far the log has acknowledged.
+ * One shard's events on their way out: which wait, which are taken, and how far the log has acknowledged.
  * The recording side pushes and counts drops; the publisher takes, commits and acknowledges.
  */
 export class Lane {
@@ -53,12 +53,12 @@ export class Lane {
     return this.#acknowledgedSeq;
   }
 
-  /** When the oldest event was recorded that no committed header counts, microseconds; undefined where there is none. */
+  /** Time at which the oldest event that no committed header counts was recorded, microseconds; undefined if there is none. */
   get waitingSince(): number | undefined {
     return this.#takenAt ?? this.queue.first?.recordedAt;
   }
 
-  /** Whether a batch would be full with what waits. */
+  /** Whether the waiting events fill a batch. */
   get isWhole(): boolean {
     return this.queue.length >= LIMITS.batchEvents || this.queue.cost >= LIMITS.batchBytes;
   }
@@ -80,7 +80,7 @@ export class Lane {
     return taken;
   }
 
-  /** Puts back what was taken last: no header of it was committed. */
+  /** Puts back the events that were taken last: no header of them was committed. */
   restore(taken: readonly Waiting[]): void {
     this.#takenAt = undefined;
     this.queue.restore(taken);
@@ -97,7 +97,7 @@ export class Lane {
     this.#acknowledgedSeq += count;
   }
 
-  /** Dropped events that no header counts, where no batch of the lane will count them soon; they are no longer this lane's. */
+  /** Takes from this lane the dropped events that no header counts, if no batch of the lane will count them soon. */
   takeUncounted(): number {
     if (this.waitingSince !== undefined) return 0;
     const uncounted = this.sampledOut - this.#head.sampledOut;

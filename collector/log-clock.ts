@@ -2,7 +2,7 @@ import type { Clock } from '../core/ports/clock.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
 
-/** Beyond it somebody should set a clock … */
+/** Beyond this difference an operator should set a clock … */
 const OFF_MICROS = 60_000_000;
 /** … and below it, all is well again: a clock at the edge of {@link OFF_MICROS} does not warn again and again. */
 const AGREES_MICROS = 30_000_000;
@@ -13,7 +13,7 @@ export interface LogClockOptions {
   readonly metrics: Metrics;
 }
 
-/** Holds this process's clock against the log's, which every acknowledgement tells, and says so once when they part and once when they meet again. */
+/** Compares the local clock with the log's, which every acknowledgement tells. It logs once when they part and once when they agree again. */
 export class LogClock {
   readonly #o: LogClockOptions;
   #offsetMicros: number | undefined;
@@ -23,7 +23,7 @@ export class LogClock {
     this.#o = options;
   }
 
-  /** By how much this clock is ahead of the log's at least, ms, negative where it is behind; 0 where an answer's way explains the difference; undefined before the first answer. */
+  /** Lower bound of how far the local clock is ahead of the log's, ms; negative if it is behind; 0 if the answer's delay explains the difference; undefined before the first answer. */
   get offsetMs(): number | undefined {
     return this.#offsetMicros === undefined ? undefined : Math.round(this.#offsetMicros / 1000);
   }
@@ -42,10 +42,10 @@ export class LogClock {
     if (is === this.#off || (is === undefined && Math.abs(offset) > AGREES_MICROS)) return;
     this.#off = is;
     const fields = { offsetSeconds: Math.round(offset / 1e5) / 10 };
-    if (is === undefined) this.#o.logger.info("this clock agrees with the log's again", fields);
+    if (is === undefined) this.#o.logger.info("local clock agrees with the log's again", fields);
     else
       this.#o.logger.warn(
-        `this clock is ${is === 'ahead' ? 'ahead of' : 'behind'} the log's: times that events get here are as wrong`,
+        `local clock is ${is === 'ahead' ? 'ahead of' : 'behind'} the log's; event times recorded here are off by the same amount`,
         fields,
       );
   }

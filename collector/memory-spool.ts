@@ -2,7 +2,7 @@ import { LineproofError } from '../core/base/errors.ts';
 import type { Place, Spool } from './spool.ts';
 import { RECORD_HEADER_BYTES } from './spool-record.ts';
 
-/** For services without a disk: what was recorded and not acknowledged is gone when the process ends. */
+/** For services without a disk: events that the log has not acknowledged are lost when the process ends. */
 export class MemorySpool implements Spool {
   bytes = 0;
   readonly unwritten = 0;

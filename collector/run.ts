@@ -17,9 +17,9 @@ export interface RunOptions {
   /** Patterns relative to the folder: `*`, `?` within a name, `**` across folders. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** Folder whose files are never looked at: where the system that records keeps its own data. */
+  /** Folder whose files are never read: the data folder of the system that records. */
   readonly except?: string;
-  /** Record the arguments in clear. They can hold secrets, and what is recorded stays; so it is for the caller to say. */
+  /** Record the arguments in clear. They can hold secrets, and a recorded event stays; so the caller must decide. */
   readonly withArguments?: boolean;
   /** The command's environment; only names are recorded. */
   readonly env: NodeJS.ProcessEnv;
@@ -37,17 +37,17 @@ export interface RunResult {
 
 /** Files that changed while the command ran without being declared. */
 const MAX_UNDECLARED = 10_000;
-/** Linux stamps files with the time of its last tick, which may lie so much before the command's start. */
+/** Linux stamps files with the time of its last tick, which may be this long before the command's start. */
 const TICK_MS = 10;
 const MAX_TEXT_BYTES = 16_384;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
-/** What a terminal sends to the command by itself, as it belongs to the same group: passed on, it would come twice. */
+/** Signals that the terminal sends to the command too, because it is in the same group: if we passed them on, they would come twice. */
 const OF_THE_TERMINAL: ReadonlySet<string> = new Set(['SIGINT', 'SIGQUIT']);
 
 /**
- * Runs a command with this process's own input and output and records what it read and wrote as a TRANSFORM event. Never throws: the exit code is
- * the command's, whatever happens to the recording. `open` gives the sink when the command has ended. Signals go to the command; one that comes
- * when it has ended ends the recording.
+ * Runs a command with this process's input and output, and records the files that it read and wrote as a TRANSFORM event. Never throws: the exit code is
+ * the command's, even if the recording fails. `open` gives the sink when the command has ended. Signals go to the command; a signal that comes
+ * after its end ends the recording.
  */
 export async function runCommand(open: () => Promise<EventSink>, options: RunOptions): Promise<RunResult> {
   const signals = new Signals();
@@ -225,7 +225,7 @@ function cut(text: string): string {
     .replace(/\ufffd$/, '')}…`;
 }
 
-/** Whether a path relative to the folder fits: `*` and `?` stay within a name, `**` spans folders, everything else is meant as it stands. */
+/** Whether a path relative to the folder fits: `*` and `?` stay within a name, `**` spans folders, all other characters are literal. */
 export function globMatcher(pattern: string): (path: string) => boolean {
   const source = pattern
     .replace(/^\.\//, '')

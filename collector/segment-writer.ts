@@ -60,7 +60,7 @@ export class SegmentWriter {
       segment.bytes += chunk.length;
       this.#position += chunk.length;
     } catch (error) {
-      // After a failed write or sync nobody knows what the file holds beyond the last sync: the next try starts a new one.
+      // After a failed write or sync the file's content beyond the last sync is unknown: the next try starts a new file.
       await this.#abandon();
       throw error;
     }
@@ -104,7 +104,7 @@ export class SegmentWriter {
     try {
       await file.truncate(this.#position);
     } catch {
-      // What is too much is cut as a torn tail when the segment is read.
+      // Surplus bytes are cut as a torn tail when the segment is read.
     }
     await file.close().catch(() => undefined);
   }

@@ -7,7 +7,7 @@ import { RECORD, type SpoolRecord } from './spool-record.ts';
 export const EVENT_HEAD_BYTES = 8;
 const PLACE_BYTES = 30;
 
-/** How far a lane of some epoch has come: what is next. */
+/** How far a lane of some epoch has come: its next numbers. */
 export interface LaneProgress {
   number: number;
   seq: number;
@@ -30,14 +30,14 @@ export interface LeftEvent {
   readonly place: Place;
 }
 
-/** What an earlier start left. */
+/** Leftovers of an earlier start. */
 export interface LeftEpoch {
   readonly epoch: Uint8Array;
   readonly lanes: Map<number, LaneProgress>;
   readonly batches: LeftBatch[];
-  /** What it wrote; its events stay there until somebody needs them, for there may be millions. */
+  /** Its segments. Events stay there until they are needed, because there may be millions. */
   readonly segments: Segment[];
-  /** Its events without a batch stand under a later epoch. */
+  /** Its events without a batch are under a later epoch now. */
   moved: boolean;
   /** A heartbeat that states its lanes as final was acknowledged. */
   done: boolean;
@@ -66,7 +66,7 @@ export function encodeLanes(
   return bytes;
 }
 
-/** Gathers what the records of earlier starts say, by epoch. */
+/** Gathers the state in the records of earlier starts, by epoch. */
 export class Leftovers {
   readonly epochs = new Map<string, LeftEpoch>();
 
@@ -129,7 +129,7 @@ export function leftEvent(segment: Segment, { payload, at }: SpoolRecord): LeftE
 }
 
 /**
- * What becomes of an epoch's leftovers: batches that are whole are sent as they are, every other event that was not acknowledged moves.
+ * Decides about an epoch's leftovers: whole batches are sent unchanged, every other event that was not acknowledged moves.
  * Show it every event first.
  */
 export class LeftPlan {

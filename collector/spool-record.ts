@@ -1,6 +1,6 @@
 import * as zlib from 'node:zlib';
 
-/** What a record of the spool holds. */
+/** Kinds of records in the spool. */
 export const RECORD = { event: 1, batch: 2, acknowledged: 3, state: 4, moved: 5, done: 6 } as const;
 
 /** magic 8 ‖ kind u8 ‖ length u32 ‖ CRC of the 13 bytes before u32 ‖ CRC of the payload u32. */
@@ -42,7 +42,7 @@ const nativeCrc32 = (zlib as { readonly crc32?: (data: Uint8Array) => number }).
 export const crc32: (data: Uint8Array) => number = nativeCrc32 ?? tableCrc32;
 export { tableCrc32 };
 
-/** Writes the header of the record whose payload already stands at `at + RECORD_HEADER_BYTES`. */
+/** Writes the header of the record whose payload is at `at + RECORD_HEADER_BYTES` already. */
 export function sealRecord(out: Buffer, at: number, kind: number, length: number, magic: Uint8Array): void {
   out.set(magic, at);
   out[at + 8] = kind;
@@ -95,7 +95,7 @@ function nextRecord(bytes: Buffer, from: number, magic: Uint8Array): number | un
   return undefined;
 }
 
-/** Whether what stands at `at` is the beginning of one record that the file's end cuts, rather than damage. */
+/** Whether the bytes at `at` are the beginning of one record that the file's end cuts, rather than damage. */
 function isTorn(bytes: Buffer, at: number, magic: Uint8Array): boolean {
   const left = bytes.length - at;
   if (!bytes.subarray(at, at + MAGIC_BYTES).equals(magic.subarray(0, Math.min(left, MAGIC_BYTES)))) return false;

@@ -22,7 +22,7 @@ export interface FoundRecord extends SpoolRecord {
   readonly segment: Segment;
 }
 
-/** What the recorder needs of a spool; on disk or in memory. */
+/** The spool as the recorder uses it; on disk or in memory. */
 export interface Spool {
   /** Bytes that the spool takes, those not yet written included. */
   readonly bytes: number;

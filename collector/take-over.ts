@@ -10,7 +10,7 @@ import { traceOf } from './lane-queue.ts';
 import { EVENT_HEAD_BYTES, type LeftEpoch, type LeftEvent, Leftovers, LeftPlan, leftEvent, type PlannedBatch } from './spool-payload.ts';
 import { RECORD } from './spool-record.ts';
 
-/** What a start moves before it waits for the disk. */
+/** Bytes that a start moves before it waits for the disk. */
 const MOVE_BYTES = 16 * 1024 * 1024;
 const NOTHING = new Uint8Array(0);
 
@@ -39,7 +39,7 @@ export interface TakenOver {
 }
 
 /**
- * Reads what earlier starts left and plans it: whole batches as they are, everything else under this epoch.
+ * Reads the leftovers of earlier starts and plans them: whole batches unchanged, all other events under this epoch.
  * A crash at any point leaves each event in at least one epoch: a segment is released only after all that moves from it is durable elsewhere.
  */
 export async function takeOver(options: TakeOverOptions): Promise<TakenOver> {
@@ -98,7 +98,7 @@ function adopt(planned: PlannedBatch, { lanes, origin }: TakeOverOptions): void 
   for (const { segment } of planned.events) segment.live++;
 }
 
-/** Puts what an epoch left without a batch under this one, segment by segment; gives the number of events. */
+/** Puts the events that an epoch left without a batch under this epoch, segment by segment; gives the number of events. */
 async function moveEvents(plan: LeftPlan, seen: Set<string> | undefined, options: TakeOverOptions): Promise<number> {
   const { spool, eventSchema } = options;
   let moved = 0;

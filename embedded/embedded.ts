@@ -5,14 +5,14 @@ import { type Collector as FriendlyCollector, friendlyCollector } from '../sdk/f
 import { defaultSettings, type Settings } from '../settings/embedded-settings.ts';
 import { EmbeddedSystem } from './system.ts';
 
-/** What a caller of the library says about an embedded system; everything else has the default of `lineproof config`. */
+/** Options of an embedded system for callers of the library; all other settings have the defaults of `lineproof config`. */
 export type EmbeddedOptions = Partial<Settings>;
 
-/** An embedded system for a process that is no command: records through the friendly collector of the SDK. */
+/** An embedded system for a process that is not a command: records through the friendly collector of the SDK. */
 export interface EmbeddedHandle {
   readonly collector: FriendlyCollector;
   readonly origin: string;
-  /** Verifier key of the root: what an auditor pins. */
+  /** Verifier key of the root, which an auditor pins. */
   readonly rootKey: string;
   /** Folder of the archive. */
   readonly archive: string;

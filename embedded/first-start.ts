@@ -18,7 +18,7 @@ export async function makeKeysOnce({ data, origin, shards }: Settings): Promise<
   throw new LineproofError('KEY_UNREADABLE', `cannot read the keys in ${folder}: the folder is gone; restore it from its backup`);
 }
 
-/** Throws LOG_BEHIND where there is an archive and its log is empty: what a new log took would be lost once the old one is restored. */
+/** Throws LOG_BEHIND if there is an archive but its log is empty: events in a new log would be lost when the old one is restored. */
 export async function mustBeFirstStart(objects: ObjectStore, data: string): Promise<void> {
   for await (const { key } of objects.list('')) {
     throw new LineproofError(

@@ -16,7 +16,7 @@ import { type EmbeddedKeys, readEmbeddedKeys } from './keys.ts';
 import { openStores, type Stores } from './stores.ts';
 
 const IDLE_POLL_MS = 10;
-/** What a pipeline is put together from. */
+/** The parts of a pipeline. */
 interface PipelineParts {
   readonly folder: DataFolder;
   readonly keys: EmbeddedPipeline['keys'];
@@ -50,7 +50,7 @@ export class EmbeddedPipeline {
     const { origin } = keys;
     const shared = { origin, shards, log: stores.log, clock: systemClock, metrics };
     this.sources = new Sources({ ...shared, registry: stores.registry, logger });
-    // Chainer and archiver read policies and schemas each for themselves: neither believes what the other saw.
+    // Chainer and archiver each read policies and schemas: neither relies on the other's reading.
     const archiverSources = new Sources({ ...shared, registry: stores.registry, logger });
     const anchor = archiveAnchor(stores.objects, this.sources, origin, shards);
     this.#chainer = new Chainer({
@@ -118,7 +118,7 @@ export class EmbeddedPipeline {
     }
   }
 
-  /** Remembers what a part died of, and stops the others. */
+  /** Remembers the error that ended a part, and stops the others. */
   async #watch(work: Promise<void>): Promise<void> {
     try {
       await work;
@@ -128,7 +128,7 @@ export class EmbeddedPipeline {
     }
   }
 
-  /** Resolves when `signal` aborts; throws what a part died of. */
+  /** Resolves when `signal` aborts; throws the error that ended a part. */
   async failedOr(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       this.check();
@@ -143,12 +143,12 @@ export class EmbeddedPipeline {
     return `${leaves} leaves in ${this.shards} shard${this.shards === 1 ? '' : 's'}, attested by ${this.keys.logs.map(({ name }) => name).join(', ')}`;
   }
 
-  /** Throws what a part died of. */
+  /** Throws the error that ended a part. */
   check(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Resolves when everything that the input log holds is linked, attested and in closed segments; throws what a part died of. */
+  /** Resolves when everything that the input log holds is linked, attested and in closed segments; throws the error that ended a part. */
   async idle(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       this.check();

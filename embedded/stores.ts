@@ -13,7 +13,7 @@ import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import type { StateStore } from '../core/ports/state-store.ts';
 
-/** What the pipeline of an embedded system is made of, opened on one data folder. */
+/** The stores of an embedded system's pipeline, opened on one data folder. */
 export interface Stores {
   readonly log: Log;
   readonly dedup: DedupIndex;

@@ -18,7 +18,7 @@ import { EmbeddedPipeline } from './pipeline.ts';
 const SPOOLS = 'spool';
 const ADOPT_MS = 1_000;
 
-/** What a system is put together from. */
+/** The parts of a system. */
 interface SystemParts {
   readonly pipeline: EmbeddedPipeline;
   readonly collector: Collector;
@@ -29,7 +29,7 @@ interface SystemParts {
   readonly logger: Logger;
 }
 
-/** A pipeline with a collector on the same folder: what a process that records and archives by itself needs. */
+/** A pipeline and a collector on the same folder, for a process that records and archives by itself. */
 export class EmbeddedSystem {
   readonly pipeline: EmbeddedPipeline;
   readonly collector: Collector;
@@ -108,7 +108,7 @@ export class EmbeddedSystem {
     await this.#adopting;
   }
 
-  /** Closes the collector first: what it could not send stays in its spool. */
+  /** Closes the collector first: events that it could not send stay in its spool. */
   async close(): Promise<void> {
     await this.#endAdopting();
     await this.collector.close();
@@ -116,7 +116,7 @@ export class EmbeddedSystem {
   }
 }
 
-/** A spool that is sent leaves nothing behind; what is in the folder now belongs to somebody who has opened it since. */
+/** A spool that was sent leaves no files; files in the folder now belong to another process that opened it since. */
 function removeIfEmpty(folder: string): void {
   try {
     rmdirSync(folder);
@@ -145,7 +145,7 @@ function collectorOptions(
   };
 }
 
-/** Opens a spool of its own beside a system that another process runs: that process takes it up. Throws KEY_UNREADABLE where there are no keys yet. */
+/** Opens a separate spool beside a system that another process runs: that process takes it over. Throws KEY_UNREADABLE if there are no keys yet. */
 export async function openSpoolOnly(settings: Settings, name: string, logger: Logger, metrics: Metrics): Promise<Collector> {
   const keys = await readEmbeddedKeys(join(settings.data, 'keys'), settings.shards);
   const registry = await openFolderSchemaRegistry(join(settings.data, 'registry'));

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 
-/** Writes a new file and waits until the disk has its content. Its name survives a power cut only after {@link syncFolder}. Fails with EEXIST where there is one. */
+/** Writes a new file and waits until the disk has its content. Its name survives a power cut only after {@link syncFolder}. Fails with EEXIST if the file exists. */
 export async function writeSynced(path: string, content: Uint8Array | string, mode: number): Promise<void> {
   const file = await open(path, 'wx', mode);
   try {

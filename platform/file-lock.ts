@@ -15,7 +15,7 @@ import { thisProcess } from './process-evidence.ts';
 
 /** A folder that this thread works on alone. */
 export interface FileLock {
-  /** Gives the folder free; a second call changes nothing. */
+  /** Releases the folder; a second call changes nothing. */
   release(): Promise<void>;
 }
 
@@ -24,28 +24,28 @@ export interface FileLockOptions {
   readonly folder: string;
   /** Of the lock file in the folder, with `lock` at its end; locks of different names know nothing of each other. */
   readonly name: string;
-  /** What messages call the thing that is locked, and what else its user can do than stop the owner. */
+  /** How messages name the locked folder, and what its user can do instead of stopping the owner. */
   readonly subject: string;
   readonly otherwise: string;
   /** How long to wait for the owner; not at all unless told. */
   readonly patienceMs?: number;
-  /** In `folder`, of somebody who locks often and keeps it open meanwhile; otherwise each lock binds one. */
+  /** A socket in `folder` that a caller who locks often keeps open; without it each lock binds one. */
   readonly socket?: LifeSocket;
 }
 
-/** Somebody who keeps a lock from others. */
+/** The owner of a lock that this process wants. */
 export interface LockHolder {
-  /** False where nobody can tell from here. */
+  /** False if this process cannot tell. */
   readonly lives: boolean;
   /** What {@link takeFileLock} would throw. */
   readonly error: LineproofError;
 }
 
-/** Sockets whose owners have looked for what dead owners left. */
+/** Sockets whose owners have looked for files of dead owners. */
 const hasSwept = new WeakSet<LifeSocket>();
 
 type Held = Exclude<LockState, { readonly state: 'dead' }>;
-/** Texts of a dead owner's lock, of the heir who died while taking it over, of that one's heir, and so on. Empty: nobody has the lock. */
+/** Texts of a dead owner's lock, of the heir who died while taking it over, of that one's heir, and so on. Empty: the lock is free. */
 type DeadLine = readonly string[];
 
 const MAX_HEIRS = 64;
@@ -53,8 +53,8 @@ const TRIES = 64;
 const RETRY_MS = 5;
 
 /**
- * Makes this thread the only owner of a folder, until it gives it free or its process ends in whatever way. Throws DATA_IN_USE while another owner
- * lives, or may live: then the message says which file to delete once that is out of the question. Throws DISK_FULL and IO_FAILED.
+ * Makes this thread the only owner of a folder, until it releases the folder or its process ends in any way. Throws DATA_IN_USE while another owner
+ * lives, or may live: then the message says which file to delete once the operator knows that no owner lives. Throws DISK_FULL and IO_FAILED.
  *
  * Decision 28 says why this is so. The lock is a file that is linked into place complete. A dead owner's lock is never removed, it is replaced, and
  * only its heir may do that: who was the first to link a file named after the dead lock.
@@ -74,7 +74,7 @@ export async function takeFileLock(options: FileLockOptions): Promise<FileLock> 
   }
 }
 
-/** Who works on the folder, or may do so; undefined where it can be locked. Changes nothing. */
+/** The owner that works on the folder, or may do so; undefined if the folder can be locked. Changes nothing. */
 export async function holderOf(options: FileLockOptions): Promise<LockHolder | undefined> {
   const file = join(resolve(options.folder), options.name);
   try {
@@ -97,7 +97,7 @@ async function contend(file: string, socket: LifeSocket | undefined): Promise<Fi
       const lock = await claim(file, place, line, socket);
       if (lock !== undefined) return lock;
     } catch (error) {
-      // Who gave the folder free may remove it.
+      // The previous owner may remove the folder when it releases it.
       if (errnoOf(error) !== 'ENOENT') throw error;
     }
   }
@@ -117,7 +117,7 @@ async function inquire(file: string, place: LockPlace): Promise<DeadLine | Held>
   return { state: 'unknown', owner: undefined, why: 'too many starters have died while they took it over' };
 }
 
-/** Tries to become the owner; undefined where somebody else was faster. */
+/** Tries to become the owner; undefined if another process was faster. */
 async function claim(file: string, place: LockPlace, line: DeadLine, kept: LifeSocket | undefined): Promise<FileLock | undefined> {
   const socket = kept ?? (await openLifeSocket(dirname(file)));
   const owner = newOwner(place, socket);
@@ -129,7 +129,7 @@ async function claim(file: string, place: LockPlace, line: DeadLine, kept: LifeS
   const text = formatOwner(owner);
   try {
     if (link(file, text, place, line)) {
-      // What is not swept now harms nobody, and the next owner tries again.
+      // Files that are not swept now do no harm, and the next owner tries again.
       if (line.length > 0 || !hasSwept.has(socket)) await sweepLock(file, owner).catch(() => undefined);
       hasSwept.add(socket);
       let released: Promise<void> | undefined;
@@ -148,15 +148,15 @@ async function claim(file: string, place: LockPlace, line: DeadLine, kept: LifeS
   return undefined;
 }
 
-/** Gives the lock its new text in one step. Nothing in here waits, so that a thread which ends does so before it or after it. */
+/** Gives the lock its new text in one step. Nothing in here waits, so a thread can end only before it or after it. */
 function link(file: string, text: string, { folder }: LockPlace, line: DeadLine): boolean {
   const draft = join(dirname(file), `lock-${randomBytes(8).toString('hex')}.draft`);
   writeFileSync(draft, text, { mode: 0o600, flag: 'wx' });
   try {
     if (line.length === 0) linkNew(draft, file);
     else replace(draft, file, line);
-    // A network file system can report a failure of what it has done: what counts is what is there. A folder that was made again has another
-    // identity than the lock says, so that nobody would believe it.
+    // A network file system can report a failure of an act that it did: so look at the file itself. A folder that was made again has another
+    // identity than the lock says, so no judge would accept the lock.
     return readLock(file) === text && placeOf(dirname(file)).folder === folder;
   } finally {
     rmSync(draft, { force: true });
@@ -164,8 +164,8 @@ function link(file: string, text: string, { folder }: LockPlace, line: DeadLine)
 }
 
 /**
- * Replaces a dead lock. Only one process can be the heir of the last of `line`, and as long as the lock is still the first of `line`, nobody of that
- * line has replaced it and none of their files was removed. So the rename meets the dead lock and nothing else.
+ * Replaces a dead lock. Only one process can be the heir of the last of `line`, and as long as the lock is still the first of `line`, no heir of that
+ * line has replaced it and none of their files was removed. So the rename can only replace the dead lock.
  */
 function replace(draft: string, file: string, line: DeadLine): void {
   const heir = heirOf(file, line);
@@ -197,7 +197,7 @@ function linkNew(draft: string, path: string): boolean {
 /** The lock goes before the socket: a socket that refuses belongs to nobody's lock, or to a dead one's. */
 async function giveFree(file: string, text: string, end: () => Promise<void>): Promise<void> {
   try {
-    // Another text is there only if somebody deleted ours by hand.
+    // Another text is there only if an operator deleted ours by hand.
     if (readLock(file) === text) rmSync(file, { force: true });
   } finally {
     await end();
@@ -209,7 +209,7 @@ function inUse({ folder, subject, otherwise }: FileLockOptions, file: string, he
   const message =
     held.state === 'alive'
       ? `it is in use by ${who}; stop that process, or ${otherwise}`
-      : `it may be in use by ${who}, and from here nobody can tell, because ${held.why}; make sure that no process works on it, then delete ${file}`;
+      : `it may be in use by ${who}; this process cannot tell, because ${held.why}; make sure that no process works on it, then delete ${file}`;
   return new LineproofError('DATA_IN_USE', `cannot open ${subject}: ${message}`, { folder, lock: file });
 }
 

@@ -8,7 +8,7 @@ import { errnoOf } from './errno.ts';
 /** Names that {@link openLifeSocket} gives: of a socket that listens, and of one that does not listen yet. */
 export const LIFE_SOCKET: RegExp = /^lock-[0-9a-f]{16}\.socket$/;
 export const LIFE_SOCKET_DRAFT: RegExp = /^lock-[0-9a-f]{16}\.bind$/;
-/** What an address of a Unix-domain socket holds, without its closing zero. Node 20 cuts a longer path silently. */
+/** Most bytes of a Unix-domain socket's address, without its closing zero. Node 20 cuts a longer path silently. */
 const MAX_PATH_BYTES = process.platform === 'linux' ? 107 : 103;
 
 /** A Unix-domain socket in a folder. The kernel answers for its owner: it accepts connections exactly as long as the owner lives. */
@@ -20,7 +20,7 @@ export interface LifeSocket {
   close(): Promise<void>;
 }
 
-/** What the kernel says of a life socket: its owner lives; nobody listens any more; or the error that says neither. */
+/** The kernel's answer about a life socket: its owner lives; its owner listens no more; or an error that says neither. */
 export type LifeAnswer = 'listens' | 'refused' | { readonly errno: string };
 
 /** Binds a life socket. It gets its name only when it listens: a socket that has its name and refuses a connection has lost its owner for good. */
@@ -40,7 +40,7 @@ function noSocket(errno: string): LifeSocket {
   return { name: '', errno, close: () => Promise.resolve() };
 }
 
-/** One try; undefined where somebody swept the socket in the instant before it listened. */
+/** One try; undefined if another process swept the socket in the instant before it listened. */
 async function bind(folder: string): Promise<LifeSocket | undefined> {
   const id = randomBytes(8).toString('hex');
   const [draft, name] = [`lock-${id}.bind`, `lock-${id}.socket`];
@@ -63,12 +63,12 @@ async function bind(folder: string): Promise<LifeSocket | undefined> {
   }
 }
 
-/** Asks the kernel whether anybody listens on a life socket of `folder`. */
+/** Asks the kernel whether the owner of a life socket of `folder` listens. */
 export async function askLifeSocket(folder: string, name: string): Promise<LifeAnswer> {
   const errno = await withShortPath(folder, name, knock).catch((error: unknown) => errnoOf(error) ?? 'unknown');
-  // A full queue of connections needs somebody who owns the queue: a stopped process, for example.
+  // A full queue of connections has an owner, for example a stopped process.
   if (errno === undefined || errno === 'EAGAIN') return 'listens';
-  // The kernel refuses in the same way what is not a socket at all, and that proves nothing.
+  // The kernel refuses a file that is not a socket in the same way, and that proves nothing.
   return errno === 'ECONNREFUSED' && isSocket(join(folder, name)) ? 'refused' : { errno };
 }
 
@@ -98,7 +98,7 @@ function knock(path: string): Promise<string | undefined> {
   });
 }
 
-/** Does `work` with a path that fits into a socket's address: through a link in the temporary folder where the folder's own is too long. */
+/** Does `work` with a path that fits into a socket's address: through a link in the temporary folder if the folder's path is too long. */
 async function withShortPath<T>(folder: string, name: string, work: (path: string) => Promise<T>): Promise<T> {
   const path = join(folder, name);
   if (Buffer.byteLength(path) <= MAX_PATH_BYTES) return work(path);

@@ -2,7 +2,7 @@ import { askLifeSocket } from './life-socket.ts';
 import { isOfOneKernel, type LockOwner, type LockPlace, parseOwner } from './lock-owner.ts';
 import { fateOf, thisProcess } from './process-evidence.ts';
 
-/** What is known of the owner of a lock. Only 'dead' is a proof; from an owner of any other state nothing is taken. */
+/** Knowledge about the owner of a lock. Only 'dead' is proven; a lock whose owner is in any other state is not taken over. */
 export type LockState =
   | { readonly state: 'dead' }
   | { readonly state: 'alive'; readonly owner: LockOwner }
@@ -14,7 +14,7 @@ const DEAD: LockState = { state: 'dead' };
 const HOLDS = Symbol.for('lineproof.locks.held');
 const shared = globalThis as { [HOLDS]?: Set<string> };
 shared[HOLDS] ??= new Set();
-/** A folder restored from a copy brings back a lock that this thread gave up since: what is not in here, this thread does not hold. */
+/** A folder restored from a copy brings back a lock that this thread gave up since: this thread does not hold a lock that is not in this set. */
 export const holdsOfThisThread: Set<string> = shared[HOLDS];
 
 /** Judges the lock whose file in `folder` holds `text`. */

@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { LIFE_SOCKET, type LifeSocket } from './life-socket.ts';
 import { type ProcessIdentity, thisProcess } from './process-evidence.ts';
 
-/** What a lock file says of its owner: evidence by which a later starter judges whether the owner lives. */
+/** The content of a lock file: evidence by which a later starter judges whether the owner lives. */
 export interface LockOwner extends ProcessIdentity {
   /** Tells this hold from every other one, also of the same thread. */
   readonly hold: string;
@@ -21,7 +21,7 @@ export interface LockOwner extends ProcessIdentity {
   readonly since: string;
 }
 
-/** What a judge needs to know of the folder that it looks at. */
+/** The facts about a folder that a judge needs. */
 export type LockPlace = Pick<LockOwner, 'folder' | 'fileSystem'>;
 
 /**
@@ -42,7 +42,7 @@ const OF_ONE_KERNEL: ReadonlySet<string> = new Set([
   '52654973', // reiserfs
 ]);
 
-/** Whether no other kernel can have this file system mounted. Outside of Linux the types have no fixed numbers: there it is taken for granted. */
+/** Whether no other kernel can have this file system mounted. Outside of Linux the types have no fixed numbers, so the answer is yes. */
 export function isOfOneKernel({ fileSystem }: LockPlace): boolean {
   return fileSystem.startsWith('linux:') ? OF_ONE_KERNEL.has(fileSystem.slice('linux:'.length)) : true;
 }

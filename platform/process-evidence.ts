@@ -8,7 +8,7 @@ const PROC_SUPER_MAGIC = 0x9fa0;
 const STATE = 0;
 const START_TICKS = 19;
 
-/** What says of a process which one it is. A text is empty where the system does not tell. */
+/** Facts that identify a process. A text is empty if the system does not tell. */
 export interface ProcessIdentity {
   readonly pid: number;
   /** Start in clock ticks after the boot: tells a process from a later one with the same number. */
@@ -34,7 +34,7 @@ export function thisProcess(): ProcessIdentity {
   return own;
 }
 
-/** What /proc and the process table say of a process. 'dead' is proven; what cannot be seen from here is 'unknown'. */
+/** State of a process by /proc and the process table. 'dead' is proven; a process that this one cannot see is 'unknown'. */
 export function fateOf({ pid, started, processes, boot }: ProcessIdentity): 'alive' | 'dead' | 'unknown' {
   const here = thisProcess();
   if (boot === '' || boot !== here.boot || processes === '' || processes !== here.processes) return 'unknown';
@@ -80,7 +80,7 @@ function timeNamespace(): string {
   }
 }
 
-/** Empty where something else than the kernel answers: nspawn and LXC put a file over it, another one in each container of the same machine. */
+/** Empty if the file is not the kernel's: nspawn and LXC put another file over it in each container of the same machine. */
 function bootId(): string {
   try {
     return statfsSync(BOOT_ID).type === PROC_SUPER_MAGIC ? readFileSync(BOOT_ID, 'latin1').trim() : '';

@@ -15,7 +15,7 @@ import type { ObjectStore } from '../core/ports/object-store.ts';
 export interface ArchivedPast {
   /** Leaves below this one were all shown. */
   readonly end: number;
-  /** Why not more was; undefined where nothing was in the way. */
+  /** Why no further leaves were shown; undefined if nothing prevented it. */
   readonly obstacle: string | undefined;
 }
 
@@ -27,8 +27,8 @@ export interface ArchiveOptions {
 }
 
 /**
- * Shows what the archive's segments hold of a shard, each held against its signed manifest, from the first leaf on and at least up to leaf `until` where
- * there is so much. Throws CLOSED when `signal` aborts. What retention removed, or does not verify, ends what was shown without a hole.
+ * Shows a shard's leaves in the archive's segments, each compared with its signed manifest, from the first leaf on and at least up to leaf `until` if
+ * there are so many. Throws CLOSED when `signal` aborts. It stops at the first segment that retention removed or that does not verify, so it leaves no hole.
  */
 export async function visitArchive(
   options: ArchiveOptions,

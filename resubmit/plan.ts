@@ -25,7 +25,7 @@ import {
 } from './resubmission.ts';
 import { type ResubmissionSearch, searchFor } from './resubmission-search.ts';
 
-/** What a plan is made from. */
+/** The sources of a plan. */
 export interface PlanOptions {
   readonly log: Log;
   /** The archive. */
@@ -33,21 +33,21 @@ export interface PlanOptions {
   readonly sources: Sources;
   /** Keys that the archive is verified by. */
   readonly pinned: readonly VerifierKey[];
-  /** Who would sign the events again. */
+  /** Signer of the events that are sent again. */
   readonly signer: Signer;
   /** Goes on where part of the log's history is unavailable; an event may then be linked twice. */
   readonly partialHistory: boolean;
   readonly signal: AbortSignal;
 }
 
-/** What a shard's history was seen of. */
+/** The part of a shard's history that was seen. */
 export interface Sight {
   readonly shard: number;
   /** Leaves that were not seen, from inclusive, to exclusive; undefined where all were. */
   readonly unseen: { readonly from: number; readonly to: number; readonly why: string } | undefined;
 }
 
-/** What goes out of a refused record, and what stays. */
+/** Which events of a refused record are sent, and which are not. */
 export interface Plan {
   readonly opened: RejectedEvents;
   readonly origin: ProvenOrigin;
@@ -65,7 +65,7 @@ export async function planResubmission(record: Rejected, options: PlanOptions): 
   const sender = policy.producer(signer.name, signer.keyId);
   if (sender?.active !== true)
     throw refused(record, `${signer.verifierKey}, which would sign its events again, is not an ACTIVE producer key of the newest policy`);
-  if (record.origin !== policy.policy.origin) throw refused(record, `it is of ${JSON.stringify(record.origin)}`);
+  if (record.origin !== policy.policy.origin) throw refused(record, `its origin is ${JSON.stringify(record.origin)}`);
   const opened = openRejected(record, policy);
   if (opened.batch !== undefined) checkSchema(record, opened.batch.header.schema, sources);
   const bytes = opened.events.map((event) => event.bytes);
@@ -79,14 +79,14 @@ export async function planResubmission(record: Rejected, options: PlanOptions): 
   if (hidden?.unseen !== undefined && !options.partialHistory) {
     const { from, to, why } = hidden.unseen;
     const fact = `leaves ${from} to ${to - 1} of shard ${hidden.shard} cannot be seen (${why}), and its events may be there`;
-    throw refused(record, `${fact}; --partial-history goes on all the same`);
+    throw refused(record, `${fact}; --partial-history proceeds all the same`);
   }
   const { shards } = policy.policy;
   const rules = { origin: record.origin, shards, policy, eventSchema: () => EVENT_SCHEMA };
   return { ...divide(opened, origin, search, { sender, rules }), sights };
 }
 
-/** Another schema would give other digests, and what was signed first would not be found in what is sent. */
+/** Another schema would give other digests, and then the first signature would not cover the events that are sent. */
 function checkSchema(record: Rejected, schema: Uint8Array, sources: Sources): void {
   if (!sources.policies.latest.schemaInForce(EVENT_SCHEMA.hex) || !equal(schema, EVENT_SCHEMA.digest))
     throw refused(record, 'its event schema is not the one that this version writes, or is not in force');

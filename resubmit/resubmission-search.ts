@@ -5,14 +5,14 @@ import type { EvidenceInput } from '../core/formats/evidence.ts';
 import { shardOf } from '../core/formats/shard.ts';
 import type { RejectedEvents } from './resubmission.ts';
 
-/** What the history of the log has to say about events that were refused. */
+/** Searches the history of the log for events that were refused. */
 export interface ResubmissionSearch {
-  /** Shards whose history can say something. */
+  /** Shards whose history matters. */
   readonly shards: readonly number[];
   visitor(shard: number): PastVisitor;
   /** Evidence of the message that was refused, or that carried the event. */
   readonly evidence: EvidenceInput | undefined;
-  /** Where the header of the refused batch was ACCEPTED all the same. */
+  /** Place at which the header of the refused batch was ACCEPTED all the same. */
   readonly accepted: { readonly shard: number; readonly offset: number } | undefined;
   isLinked(digest: Uint8Array): boolean;
   /** Whether another event has the identity. */

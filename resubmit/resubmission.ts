@@ -18,21 +18,21 @@ import { TOPICS } from '../core/ports/log.ts';
 import { batchRoot } from '../core/tree/batch-tree.ts';
 
 const NOT_ITS_EVENTS = 'its events are not those that its producer signed';
-const UNREADABLE = 'it is no batch that can be read, so that nobody is known to have signed it';
-const REFUSED_AGAIN = 'it would be refused again, whoever sends it: its producer has to record it anew';
+const UNREADABLE = 'it cannot be read as a batch, so its signer is unknown';
+const REFUSED_AGAIN = 'it would be refused again from any sender; its producer must record it again';
 
 type Obstacle = { [N in ReasonName]: (typeof REASON_TRAITS)[N]['resubmittable'] extends false ? N : never }[ReasonName];
 
 /** Why events that were refused for this reason cannot be sent again; `REASON_TRAITS` says which reasons these are. */
 const OBSTACLES: Readonly<Record<Obstacle, string>> = {
   // Of a CONFLICT.
-  NONE: 'its identity is linked with other content, and would be in conflict again: record it under an id of its own',
-  MESSAGE_TOO_LARGE: 'it is larger than any message may be: its producer has to send smaller batches',
+  NONE: 'its identity is linked with other content, so it would be in conflict again; record it under another id',
+  MESSAGE_TOO_LARGE: 'it is larger than any message may be; its producer must send smaller batches',
   FRAMING_INVALID: UNREADABLE,
   BATCH_MALFORMED: UNREADABLE,
   HEADER_MALFORMED: UNREADABLE,
   ORIGIN_WRONG: 'it was signed for the log of another origin',
-  BATCH_TOO_LARGE: 'it is larger than any batch may be: its producer has to send smaller ones',
+  BATCH_TOO_LARGE: 'it is larger than any batch may be; its producer must send smaller ones',
   COUNT_WRONG: NOT_ITS_EVENTS,
   LANES_WRONG: 'it is a heartbeat, which has no events',
   SIGNATURE_WRONG: 'its producer did not sign it',
@@ -42,28 +42,28 @@ const OBSTACLES: Readonly<Record<Obstacle, string>> = {
   EVENT_INVALID: REFUSED_AGAIN,
 };
 
-/** Why a record cannot be sent again whatever its bytes are; undefined where its reason allows it. */
+/** Why a record cannot be sent again, whatever its bytes are; undefined if its reason allows it. */
 function obstacleOf(reason: number): string | undefined {
   const name = reasonName(reason);
   if (name === undefined) return 'this version does not know its reason';
   return REASON_TRAITS[name].resubmittable ? undefined : OBSTACLES[name as Obstacle];
 }
 
-/** What was refused, with everything that does not depend on the log's history proven. */
+/** Refused events. Everything about them that does not depend on the log's history is proven. */
 export interface RejectedEvents {
   readonly record: Rejected;
-  /** Undefined for a single event, whose batch stands in the evidence only. */
+  /** Undefined for a single event, whose batch is in the evidence only. */
   readonly batch: { readonly header: BatchHeader; readonly bytes: Uint8Array } | undefined;
   /** As they were signed, in the order of the batch. */
   readonly events: readonly { readonly position: number; readonly bytes: Uint8Array }[];
 }
 
-/** Takes apart what lies on `provenance.rejected`. Throws NOT_RESUBMITTABLE where its reason, its bytes or the key that signed it stand in the way. */
+/** Opens a record of `provenance.rejected`. Throws NOT_RESUBMITTABLE if its reason, its bytes or the key that signed it prevent a resubmission. */
 export function openRejected(record: Rejected, policy: PolicyInForce): RejectedEvents {
   const obstacle = obstacleOf(record.reason);
   if (obstacle !== undefined) throw refused(record, obstacle);
   if (record.size > record.bytes.length)
-    throw refused(record, `only ${record.bytes.length} of its ${record.size} bytes were kept, and what was signed is the whole`);
+    throw refused(record, `only ${record.bytes.length} of its ${record.size} bytes were kept, but the signature covers all of them`);
   if (record.position >= 0) return { record, batch: undefined, events: [{ position: record.position, bytes: record.bytes }] };
   if (!equal(sha256(record.bytes), record.digest)) throw refused(record, 'its bytes do not have the digest that it is kept under');
   const { batch, header } = readBatch(record);
@@ -87,24 +87,27 @@ function readBatch(record: Rejected): { readonly batch: SignedBatch; readonly he
   }
 }
 
-/** The key by which somebody known vouched for the events: also one that was retired since, never one that somebody else may hold. */
+/** The known key that signed the events. It may be RETIRED, but not COMPROMISED: a thief may hold such a key. */
 function signerOf(record: Rejected, name: string, id: Uint8Array, policy: PolicyInForce): ProducerInForce {
   const key = policy.producer(name, id);
   if (key === undefined) {
-    // Whoever wrote the message chose the name.
+    // The writer of the message chose the name: it may be hostile.
     const label = JSON.stringify(`${name}+${toHex(id)}`);
-    throw refused(record, `the newest policy knows no key ${label}, so that nobody vouches for it: name it there first`);
+    throw refused(record, `the newest policy does not name the key ${label} that signed it; name it there first`);
   }
   if (key.entry.status === 'COMPROMISED')
-    throw refused(record, `the key that signed it, ${key.verifier.text}, is COMPROMISED: somebody else may have written it`);
+    throw refused(record, `the key that signed it, ${key.verifier.text}, is COMPROMISED, so somebody else may have written it`);
   return key;
 }
 
-/** The header under which the events were signed first. Throws NOT_RESUBMITTABLE where the block's evidence says anything else than `given`. */
+/** The header under which the events were signed first. Throws NOT_RESUBMITTABLE if the block's evidence contradicts the record. */
 export function checkEvidence({ record, batch }: RejectedEvents, input: EvidenceInput | undefined, policy: PolicyInForce): ProvenOrigin {
-  const otherwise = 'the log says otherwise: what lies here is not what was refused there';
+  const otherwise = 'the log contradicts it: its evidence names another refusal at this place';
   if (input === undefined)
-    throw refused(record, 'no block says so: none has consumed its message yet, or somebody else than a chainer wrote it');
+    throw refused(
+      record,
+      'no block confirms the refusal: no block has consumed its message yet, or the writer of the record was not a chainer',
+    );
   if (batch !== undefined) {
     const { outcome, reason, message } = input;
     if (outcome !== 'REJECTED' || reason !== record.reason || message === null || !equal(message, record.digest))
@@ -121,23 +124,23 @@ export function checkEvidence({ record, batch }: RejectedEvents, input: Evidence
   return { header, headerBytes: input.batch.header };
 }
 
-/** Under which header the events were signed first. */
+/** The header under which the events were signed first. */
 export interface ProvenOrigin {
   readonly header: BatchHeader;
   readonly headerBytes: Uint8Array;
 }
 
-/** An event that goes out as it is. */
+/** An event that is sent unchanged. */
 export interface Resent {
   readonly position: number;
   readonly bytes: Uint8Array;
   readonly digest: Uint8Array;
   readonly head: EventHead;
-  /** Where it belongs. */
+  /** The shard of its stream. */
   readonly shard: number;
 }
 
-/** One that does not, and why. */
+/** An event that is not sent, and why. */
 export interface Withheld {
   readonly position: number;
   readonly reason: ReasonName;
@@ -167,7 +170,7 @@ export function judgeEvents(
   return { digests, resent, withheld };
 }
 
-/** Stream of the events that say what was sent anew to a shard. */
+/** Stream of the events that state which events were sent again to a shard. */
 export function resubmitStream(shard: number): string {
   return `lineproof/resubmit/${shard}`;
 }
@@ -183,7 +186,7 @@ export interface ReferenceOptions {
   readonly digests: readonly Uint8Array[];
 }
 
-/** The event that goes before those that are sent anew and says where they were refused (docs/formats.md §3). */
+/** The event that precedes the events sent again and says where they were refused (docs/formats.md §3). */
 export function referenceEvent(record: Rejected, { header, headerBytes }: ProvenOrigin, options: ReferenceOptions): Event {
   const { id, occurredAt, sender, shard, digests } = options;
   const place = `${TOPICS.events}/${record.inputGeneration}/${record.inputOffset}`;
@@ -218,7 +221,7 @@ export function referenceEvent(record: Rejected, { header, headerBytes }: Proven
   };
 }
 
-/** Why `record` cannot be sent anew. */
+/** The error that says why `record` cannot be sent again. */
 export function refused({ shard, inputOffset, position }: Rejected, fact: string): LineproofError {
   const place = position < 0 ? `message ${inputOffset}` : `event ${position} of message ${inputOffset}`;
   return new LineproofError('NOT_RESUBMITTABLE', `cannot resubmit ${place} of shard ${shard}: ${fact}`, { shard, inputOffset, position });

@@ -1,6 +1,6 @@
 type Json = Readonly<Record<string, unknown>>;
 
-/** What keeps `later` from being an evolution of `earlier` (both parsed Avro schemas), one sentence each: fields and symbols are only added, at the end; fields with a default. */
+/** Why `later` is not an evolution of `earlier` (both parsed Avro schemas), one sentence per fault: fields and symbols are only added, at the end; fields with a default. */
 export function evolutionFaults(earlier: unknown, later: unknown, place = 'schema'): string[] {
   if (Array.isArray(earlier) && Array.isArray(later) && earlier.length === later.length)
     return earlier.flatMap((branch, i) => evolutionFaults(branch, later[i], `${place}[${i}]`));

@@ -103,7 +103,7 @@ function noise(length: number): Uint8Array {
 
 function microsOf(date: Date): number {
   const ms = date.getTime();
-  if (!Number.isFinite(ms)) throw invalid('occurredAt', 'it is no valid date');
+  if (!Number.isFinite(ms)) throw invalid('occurredAt', 'it is not a valid date');
   return Math.round(ms * 1000);
 }
 

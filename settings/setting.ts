@@ -1,17 +1,17 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-/** A value's type: how text from a flag, the environment or a file becomes a value, or a sentence that begins with "it" and says what is wrong. */
+/** A value's type: how text from a flag, the environment or a file becomes a value, or a sentence that begins with "it" and names the fault. */
 export interface ValueType<T> {
   readonly parse: (text: string) => { readonly value: T } | { readonly problem: string };
   /** All possible texts, where there are only a few. */
   readonly choices?: readonly string[];
 }
 
-/** What a setting is for: the one text that help, `lineproof config` and docs/settings.md show. */
+/** The meaning of a setting: the one text that help, `lineproof config` and docs/settings.md show. */
 export interface SettingSpec<T> {
   readonly type: ValueType<T>;
-  /** What the value counts or names, such as `ms` or `folder`; empty for choices. */
+  /** Unit or kind of the value, such as `ms` or `folder`; empty for choices. */
   readonly unit: string;
   /** A sentence or two, without a capital at the start and a full stop at the end. */
   readonly reason: string;

@@ -39,7 +39,7 @@ export class BlobHasher {
     if (size === undefined && !line.endsWith(' missing'))
       throw new LineproofError('IO_FAILED', `cannot read object ${id}: git says ${JSON.stringify(line.slice(0, 200))}`);
     const content = size === undefined ? undefined : await this.#content(Number(size));
-    // A tree may call anything a file; only a blob has content that somebody could check.
+    // A tree may call any object a file; only a blob has content that can be checked.
     const blob = type === 'blob' ? content : undefined;
     if (this.#known.size > 4096) this.#known.clear();
     this.#known.set(id, blob);

@@ -24,13 +24,13 @@ const MAX_PERSON_CHARS = 256;
 
 /**
  * Records every commit that is reachable from HEAD and was not recorded before as a TRANSFORM event, a folder without history as a CREATE event
- * over its files; what has more files than one event holds goes on in further events that name the first as their parent. The stream is `git/<folder name>-<8 hex>`, where the hex comes from the first root commit: two repositories of the same
- * name keep apart, and a renamed folder continues under the name the cursor remembers. An event's id is derived from stream and commit hash.
+ * over its files. If there are more files than one event holds, further events name the first as their parent. The stream is `git/<folder name>-<8 hex>`, where the hex comes from the first root commit: two repositories of the same
+ * name have different streams, and a renamed folder continues under the name the cursor remembers. An event's id is derived from stream and commit hash.
  */
 export async function collectGit(dir: string, sink: EventSink, cursors: CursorStore, options: GitOptions): Promise<GitCollection> {
   const folder = resolve(dir);
   if (!(await stat(folder).catch(() => undefined))?.isDirectory()) {
-    throw new LineproofError('NOT_FOUND', `cannot collect ${folder}: it is no folder`, { folder });
+    throw new LineproofError('NOT_FOUND', `cannot collect ${folder}: it is not a folder`, { folder });
   }
   const head = await runGit(folder, ['rev-parse', '--verify', '--quiet', 'HEAD^{commit}']);
   if (head.missing) return collectFiles(folder, sink, options, 'git is not installed');
@@ -44,7 +44,7 @@ export async function collectGit(dir: string, sink: EventSink, cursors: CursorSt
       folder,
       sink,
       options,
-      /not a git repository/i.test(head.stderr) ? 'the folder is no git repository' : 'the repository has no commits',
+      /not a git repository/i.test(head.stderr) ? 'the folder is not a git repository' : 'the repository has no commits',
     );
   return collectHistory(folder, hash, sink, cursors, options);
 }
@@ -75,7 +75,7 @@ async function collectHistory(
       if (options.signal?.aborted === true) break;
       for (const event of await commitEvents(stream, commit, blobs, options)) {
         const recorded = sink.recordDurably(event);
-        // Thrown below, once it is awaited: until then nobody holds it, and the process must not end over that.
+        // The error is thrown below, where the promise is awaited. Until then no handler is attached, and that must not end the process.
         void recorded.catch(() => undefined);
         pending.push(recorded);
       }
@@ -144,7 +144,7 @@ async function commitEvents(stream: string, commit: Commit, blobs: BlobHasher, o
   );
 }
 
-/** A person as the settings want it: under the key's hash, or in clear without what could disturb a terminal. */
+/** A person's name as the settings demand: hashed with the key, or in clear without characters that could disturb a terminal. */
 function personName(person: string, { actors, actorKey }: GitOptions): string {
   if (actors === 'plain')
     return Array.from(person.replaceAll(/\p{Cc}/gu, '_'))

@@ -10,7 +10,7 @@ export interface GitOptions {
   /** Secret under which names are hashed, 32 bytes, kept beside the data. */
   readonly actorKey: Uint8Array;
   readonly signal?: AbortSignal;
-  /** A folder of which no file is collected: where the system that collects keeps its own data. */
+  /** A folder whose files are not collected: the data folder of the system that collects. */
   readonly except?: string;
   progress?(events: number): void;
 }

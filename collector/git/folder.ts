@@ -43,7 +43,7 @@ function filesEvents(
       stream,
       type: 'CREATE',
       importance: 'ESSENTIAL',
-      // The same files must give the same bytes, so that a repeat is a duplicate and no conflict: the newest file's time, not the clock's.
+      // The same files must give the same bytes, so that a repeat is a duplicate and not a conflict: the newest file's time, not the clock's.
       occurredAt: newestMs * 1000,
       actor: { id: 'lineproof collect git', kind: 'JOB', onBehalfOf: null },
       activity: { name: 'files found', runId: null, version: null, environment: null },

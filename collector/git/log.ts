@@ -70,13 +70,13 @@ export async function* readCommits(folder: string, range: readonly string[]): As
   }
 }
 
-/** A commit may state any time; what is no time at all is 0. */
+/** A commit may state any time; a value that is not a time becomes 0. */
 function secondsOf(text: string): number {
   const seconds = Number(text);
   return Number.isInteger(seconds) && Math.abs(seconds) <= MAX_SECONDS ? seconds : 0;
 }
 
-/** `:100644 100644 <before> <after> M`; a submodule (mode 160000) has a commit, no content. */
+/** `:100644 100644 <before> <after> M`; a submodule (mode 160000) has a commit but no content. */
 function changeOf(raw: string, path: string): Change {
   const [modeBefore = '', modeAfter = '', before = '', after = ''] = raw.slice(1).split(' ');
   const side = (mode: string, id: string): string | undefined => (ZEROS.test(id) ? undefined : mode === '160000' ? `submodule:${id}` : id);

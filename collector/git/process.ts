@@ -1,7 +1,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { LineproofError } from '../../core/base/errors.ts';
 
-/** What a repository's own configuration and files could otherwise run, hide or change. */
+/** Settings of git that a repository's configuration or files could otherwise use to run, hide or change something. */
 const SAFE_CONFIG = [
   'core.fsmonitor=false',
   'core.hooksPath=/dev/null',
@@ -12,7 +12,7 @@ const SAFE_CONFIG = [
   'diff.external=',
   'diff.orderFile=/dev/null',
 ].flatMap((setting) => ['-c', setting]);
-/** A caller's own variables would point git somewhere else, or have it write somewhere; these do not. */
+/** The caller's variables could point git to another folder or make it write; these cannot. */
 const KEPT_VARIABLES = new Set([
   'GIT_EXEC_PATH',
   'GIT_CONFIG_GLOBAL',
@@ -22,7 +22,7 @@ const KEPT_VARIABLES = new Set([
   'GIT_DISCOVERY_ACROSS_FILESYSTEM',
 ]);
 
-/** Nothing that a repository holds may run: no hooks, pager, external diff, text conversion, file system monitor, lazy fetch. */
+/** Nothing in a repository may run: no hooks, pager, external diff, text conversion, file system monitor, lazy fetch. */
 export function startGit(folder: string, args: readonly string[]): ChildProcessWithoutNullStreams {
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith('GIT_') || KEPT_VARIABLES.has(name));
   return spawn('git', ['-C', folder, '--no-pager', '--no-replace-objects', ...SAFE_CONFIG, ...args], {
@@ -31,7 +31,7 @@ export function startGit(folder: string, args: readonly string[]): ChildProcessW
       LC_ALL: 'C',
       GIT_PAGER: 'cat',
       GIT_TERMINAL_PROMPT: '0',
-      // What a repository lacks is not fetched: the addresses in its configuration could be commands.
+      // Missing objects are not fetched: the addresses in the repository's configuration could be commands.
       GIT_NO_LAZY_FETCH: '1',
       GIT_ALLOW_PROTOCOL: 'none',
       GIT_GRAFT_FILE: '/dev/null',
@@ -68,7 +68,7 @@ export async function runGit(folder: string, args: readonly string[]): Promise<E
   return { ...(await endOf(child)), stdout: Buffer.concat(chunks) };
 }
 
-/** A history that git does not give. */
+/** The error for a history that git does not give. */
 export function unreadable(folder: string, stderr: string): LineproofError {
   return new LineproofError('IO_FAILED', `cannot read the history of ${folder}: ${stderr.trim() || 'git gave none'}; git fsck tells more`, {
     folder,

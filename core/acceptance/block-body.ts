@@ -17,8 +17,8 @@ interface OpenBatch {
 }
 
 /**
- * Whether evidence, links and events are those of a block that was accepted under `seal`: whoever can append may put another body under a seal that stands
- * in the log already. The seal has the evidence's hash, the evidence the batch roots, and these the events. Streams' positions and times in links stay unproven.
+ * Whether evidence, links and events are those of a block that was accepted under `seal`: anybody who can append may put another body under a seal that is
+ * in the log already. The seal holds the evidence's hash, the evidence the batch roots, and these cover the events. Streams' positions and times in links stay unproven.
  */
 export function isSealedBody({ evidence, links, events }: Block, seal: Seal): boolean {
   if (!equal(sha256(evidence), seal.evidence) || links.length !== seal.links) return false;
@@ -34,7 +34,7 @@ export function isSealedBody({ evidence, links, events }: Block, seal: Seal): bo
   return [...batches.values()].every(({ header, digests }) => equal(batchRoot(digests.filter((each) => each !== undefined)), header.root));
 }
 
-/** What the seal hashes was accepted: it decodes. */
+/** The evidence under an accepted seal was accepted, so it decodes. */
 function acceptedBatches(evidence: Uint8Array, from: number): Map<number, OpenBatch> {
   const batches = new Map<number, OpenBatch>();
   let offset = from;

@@ -1,7 +1,7 @@
 import { equal } from '../base/bytes.ts';
 import type { Lane } from './log-state.ts';
 
-/** What a header means for its lane: the table of docs/formats.md §2, first row that fits. NEXT and GAP are both ACCEPTED. */
+/** The effect of a header on its lane: the table of docs/formats.md §2, first row that fits. NEXT and GAP are both ACCEPTED. */
 export type LaneOutcome = 'REPEATED' | 'FORK' | 'NEXT' | 'GAP';
 
 /** The header's part in the judgement. */

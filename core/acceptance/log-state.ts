@@ -13,7 +13,7 @@ export interface Head {
   readonly logIndex: number;
 }
 
-/** What a lane's next header is judged by (docs/formats.md §2). */
+/** The state that judges a lane's next header (docs/formats.md §2). */
 export interface Lane {
   /** The expected number: one more than the last ACCEPTED header's. */
   readonly number: number;

@@ -101,13 +101,13 @@ const PATTERNS: readonly (readonly [RegExp, (match: readonly string[]) => Archiv
   ],
 ];
 
-/** Reads an object's key; throws FORMAT_INVALID where the layout has no such place. */
+/** Reads an object's key; throws FORMAT_INVALID if the layout does not have it. */
 export function parseArchiveKey(key: string): ArchiveKey {
   for (const [pattern, make] of PATTERNS) {
     const match = pattern.exec(key);
     if (match === null) continue;
     const place = make(match);
-    // A number beyond 2^53 would stand for its neighbours too.
+    // A number beyond 2^53 would mean its neighbours too.
     if (Object.values(place).every((value) => typeof value !== 'number' || Number.isSafeInteger(value))) return place;
   }
   throw new LineproofError('FORMAT_INVALID', `cannot place ${JSON.stringify(key.slice(0, 120))}: the archive has no such object`);

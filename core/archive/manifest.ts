@@ -64,7 +64,7 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   return utf8(canonicalJson(manifest));
 }
 
-/** Reads a payload; throws FORMAT_INVALID unless every field is there and well-formed, and no other. Says nothing about what the log holds. */
+/** Reads a payload; throws FORMAT_INVALID unless every field is there and well-formed, and no other. Says nothing about the content of the log. */
 export function parseManifest(payload: Uint8Array): Manifest {
   return readShape(payload, MANIFEST, 'manifest') as Manifest;
 }

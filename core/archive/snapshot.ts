@@ -66,7 +66,7 @@ function checkSnapshot(snapshot: Snapshot): void {
     snapshot.acceptedAt,
     snapshot.chainOffset,
   );
-  mustHold(snapshot.shard < snapshot.shards, 'cannot take snapshot: it has no such shard');
+  mustHold(snapshot.shard < snapshot.shards, 'cannot take snapshot: its shard is not below its number of shards');
   mustHold(snapshot.frontier.length === setBits(snapshot.size), 'cannot take snapshot: its frontier is not that of its size');
   for (const [i, head] of streams.entries()) {
     const before = streams[i - 1];

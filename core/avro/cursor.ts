@@ -28,7 +28,7 @@ export function inputAt(): number {
   return at;
 }
 
-/** Refuses what stands behind the value. */
+/** Refuses bytes after the value. */
 export function closeInput(): void {
   if (at !== input.length) refuse(`${input.length - at} bytes follow the value`);
 }
@@ -38,7 +38,7 @@ export function openOutput(): void {
   length = 0;
 }
 
-/** What was written; nothing is written there again. Short values share a piece of memory, as an allocation costs more than the copy. */
+/** The written bytes; nothing is written there again. Short values share a piece of memory, as an allocation costs more than the copy. */
 export function closeOutput(): Uint8Array {
   if (length > POOL_BYTES / 8) return arena.slice(0, length);
   if (pooled + length > POOL_BYTES) {

@@ -6,7 +6,7 @@ export const FRAMING_BYTES = 5;
 /** Confluent framing: `0x00 ‖ schemaId u32 ‖ payload`, in a new array. */
 export function frame(schemaId: number, payload: Uint8Array): Uint8Array {
   if (!Number.isInteger(schemaId) || schemaId < 0 || schemaId > 0xffffffff)
-    throw new LineproofError('FORMAT_INVALID', `cannot frame message: schema id ${schemaId} is no unsigned 32-bit number`);
+    throw new LineproofError('FORMAT_INVALID', `cannot frame message: schema id ${schemaId} is not an unsigned 32-bit integer`);
   const value = new Uint8Array(FRAMING_BYTES + payload.length);
   new DataView(value.buffer).setUint32(1, schemaId);
   value.set(payload, FRAMING_BYTES);

@@ -5,11 +5,11 @@ import { mustFit, mustHold } from '../base/format-checks.ts';
 import { closeOutput, inputAt, openInput, openOutput, readLong, writeLong, writeSlice } from './cursor.ts';
 import { type Codec, compileSchema } from './schema.ts';
 
-/** Bytes of records before compression that a block is cut at; a larger record stands alone. */
+/** Bytes of records before compression that a block is cut at; a larger record has a block alone. */
 export const CONTAINER_BLOCK_BYTES = 256 * 1024;
 /** Bytes of the largest record, and so of the largest block, that a container may hold. */
 export const CONTAINER_RECORD_BYTES = 1024 * 1024;
-/** What a compressed block may have at most: incompressible data grows a little. */
+/** Most bytes of a compressed block: incompressible data grows a little. */
 const COMPRESSED_BYTES = CONTAINER_RECORD_BYTES + 64 * 1024;
 const SCHEMA_BYTES = 1024 * 1024;
 const MAGIC = Uint8Array.of(0x4f, 0x62, 0x6a, 1);
@@ -30,7 +30,7 @@ export interface ContainerBlock {
 
 /**
  * A container that takes records before its sync marker is known: it keeps compressed blocks and one block of records.
- * Compression runs beside the caller; what it fails with, {@link ContainerDraft.pieces} throws.
+ * Compression runs beside the caller; {@link ContainerDraft.pieces} throws its error.
  */
 export class ContainerDraft {
   readonly #deflate: Deflate;
@@ -95,7 +95,7 @@ export async function* writeContainer(
   yield* draft.pieces(schemaText, sync);
 }
 
-/** `H` over a container's decompressed block data: what it holds, whatever compressed it (docs/formats.md §5). */
+/** `H` over a container's decompressed block data: the same for every compressor (docs/formats.md §5). */
 export function contentDigest(blocks: readonly ContainerBlock[]): Uint8Array {
   return sha256(concat(...blocks.map(({ data }) => data)));
 }

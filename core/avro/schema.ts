@@ -20,7 +20,7 @@ import {
 
 /** Reads and writes values of one schema in the one spelling that docs/formats.md admits. */
 export interface Codec<T> {
-  /** The bytes of `value`, which nothing writes to again; throws AVRO_INVALID where the schema has no place for it. */
+  /** The bytes of `value`, which nothing writes to again; throws AVRO_INVALID where the schema does not permit it. */
   encode(value: T): Uint8Array;
   /** The value that `bytes` hold, to the last byte; byte strings are views. Throws AVRO_INVALID. */
   decode(bytes: Uint8Array): T;
@@ -45,7 +45,7 @@ export function compileSchema<T>(schema: unknown): Codec<T> {
 
 /** The fields of a record schema, each compiled, in order. Throws SCHEMA_INVALID. */
 export function compileFields(schema: unknown): readonly AvroField[] {
-  if (!isObject(schema) || schema['type'] !== 'record') throw invalid('it is no record');
+  if (!isObject(schema) || schema['type'] !== 'record') throw invalid('it is not a record');
   return recordFields(schema, rootScope());
 }
 
@@ -188,7 +188,7 @@ function unionNode(branches: readonly unknown[], scope: Scope, place: string): A
     return optionalNode(compile(second, scope, place));
   }
   if (branches.length === 0 || !branches.every((branch) => isObject(branch) && branch['type'] === 'record'))
-    throw invalid(`${place} is no union of records`);
+    throw invalid(`${place} is not a union of records`);
   const names = branches.map((branch) => String((branch as Json)['name']));
   return recordUnionNode(
     names,

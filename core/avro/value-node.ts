@@ -45,7 +45,7 @@ export function recordNode(fields: readonly AvroField[], place: string): AvroNod
   const count = fields.length;
   const names = fields.map(({ name }) => name);
   const nodes = fields.map(({ node }) => node);
-  // Functions out of one array each: to load them from nodes of many shapes costs as much as what they do.
+  // Each kind of function is in one array: loading it from nodes of many shapes costs as much as its work.
   const walks = nodes.map(({ walk }) => walk);
   const reads = nodes.map(({ read }) => read);
   const writes = nodes.map(({ write }) => write);
@@ -60,7 +60,7 @@ export function recordNode(fields: readonly AvroField[], place: string): AvroNod
       return record;
     },
     write(value) {
-      if (!isObject(value)) refuseValue(place, 'it is no record');
+      if (!isObject(value)) refuseValue(place, 'it is not a record');
       for (let i = 0; i < count; i++) {
         const member = value[names[i] as string];
         (writes[i] as AvroNode['write'])(member === undefined ? fields[i]?.fallback : member);

@@ -23,7 +23,7 @@ export function checkName(name: string, what: string): void {
   if (name.length * 3 > LIMITS.nameBytes) mustFit(utf8(name).length, LIMITS.nameBytes, what);
 }
 
-/** What is wrong with a stream name, or undefined: 1 to 256 bytes, no control characters (docs/formats.md §1). */
+/** The fault of a stream name, or undefined: it must have 1 to 256 bytes and no control characters (docs/formats.md §1). */
 export function streamFault(stream: string): string | undefined {
   if (stream.length === 0) return 'the stream has no name';
   if (stream.length * 3 > LIMITS.streamBytes && utf8(stream).length > LIMITS.streamBytes)

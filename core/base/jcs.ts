@@ -29,7 +29,8 @@ function write(value: unknown, depth: number): string {
   if (typeof value === 'string') return quote(value);
   if (Number.isFinite(value)) return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map((item) => write(item, depth + 1)).join(',')}]`;
-  if (typeof value !== 'object') throw new LineproofError('FORMAT_INVALID', `cannot write JSON: ${typeof value} has no place in it`);
+  if (typeof value !== 'object')
+    throw new LineproofError('FORMAT_INVALID', `cannot write JSON: it cannot hold a value of type ${typeof value}`);
   // The default sort order is that of UTF-16 code units, as RFC 8785 wants it.
   const members = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
   return `{${members.map(([name, member]) => `${quote(name)}:${write(member, depth + 1)}`).join(',')}}`;

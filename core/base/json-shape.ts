@@ -10,7 +10,7 @@ const MAX_ITEMS = 2 ** 17;
 /** The value of canonical JSON that must have `shape`; throws FORMAT_INVALID, naming `what` cannot be read. */
 export function readShape(payload: Uint8Array, shape: Shape, what: string): unknown {
   const json = parseCanonicalJson(payload);
-  if (!shape(json)) throw new LineproofError('FORMAT_INVALID', `cannot read ${what}: it is not of the expected form`);
+  if (!shape(json)) throw new LineproofError('FORMAT_INVALID', `cannot read ${what}: it does not have the expected form`);
   return json;
 }
 

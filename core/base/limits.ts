@@ -23,7 +23,7 @@ export const LIMITS = {
   blockBytes: 1_000_000,
   /** A leaf, as the tile bundle's u16 length prefix allows. */
   leafBytes: 65_535,
-  /** What is kept of a rejected message. */
+  /** Bytes of a rejected message that are kept. */
   rejectedBytes: 1024 * 1024,
   /** Leaves after which a segment ends at the next seal. */
   segmentLeaves: 65_536,

@@ -24,17 +24,21 @@ export const METRICS = {
   lineproof_collector_spool_damaged_total: { kind: 'counter', help: 'Damaged stretches found in the spool.', labels: [] },
   lineproof_collector_clock_offset_seconds: {
     kind: 'gauge',
-    help: "By how much this clock is ahead of the log's at least; negative where it is behind.",
+    help: "Lower bound of how far the local clock is ahead of the log's; negative if it is behind.",
     labels: [],
   },
   lineproof_chainer_blocks_total: { kind: 'counter', help: 'Blocks accepted.', labels: ['shard'] },
   lineproof_chainer_links_total: { kind: 'counter', help: 'Events linked.', labels: ['shard'] },
   lineproof_chainer_inputs_total: {
     kind: 'counter',
-    help: 'Input messages consumed, by what became of them.',
+    help: 'Input messages consumed, by outcome.',
     labels: ['shard', 'outcome'],
   },
-  lineproof_chainer_receipts_total: { kind: 'counter', help: 'Events that were not linked, by receipt.', labels: ['shard', 'outcome'] },
+  lineproof_chainer_receipts_total: {
+    kind: 'counter',
+    help: 'Events that were not linked, by the outcome in their receipt.',
+    labels: ['shard', 'outcome'],
+  },
   lineproof_chainer_refused_total: {
     kind: 'counter',
     help: 'Messages and events refused, by the reason that their evidence names.',
@@ -48,7 +52,7 @@ export const METRICS = {
     labels: ['shard'],
     buckets: [1e3, 1e4, 5e4, 1e5, 2.5e5, 5e5, 7.5e5, 1e6],
   },
-  lineproof_archiver_verified_size: { kind: 'gauge', help: 'Leaves verified again.', labels: ['shard'] },
+  lineproof_archiver_verified_size: { kind: 'gauge', help: 'Leaves that the archiver has verified.', labels: ['shard'] },
   lineproof_archiver_attested_size: { kind: 'gauge', help: 'Leaves that the newest signed checkpoint covers.', labels: ['shard'] },
   lineproof_archiver_archived_size: { kind: 'gauge', help: 'Leaves in closed segments.', labels: ['shard'] },
   lineproof_archiver_checkpoint_timestamp_seconds: {

@@ -3,7 +3,7 @@ import { toHex, utf8 } from './bytes.ts';
 /** Name of the header that carries a trace context on a message (W3C Trace Context). */
 export const TRACEPARENT = 'traceparent';
 
-/** A span as a message's header tells it. A hint for whoever searches: headers are outside of what is signed. */
+/** A span as a message's header states it. It is a hint for a search: no signature covers the headers. */
 export interface Traceparent {
   /** 32 hex digits. */
   readonly traceId: string;

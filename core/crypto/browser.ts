@@ -60,7 +60,7 @@ export function randomBytes(length: number): Uint8Array {
   return bytes;
 }
 
-/** Imports 32 raw bytes. A key that is no canonical point, or of small order, verifies nothing. Throws KEY_INVALID on another length. */
+/** Imports 32 raw bytes. A key that is not a canonical point, or has small order, verifies nothing. Throws KEY_INVALID on another length. */
 export function importPublicKey(raw: Uint8Array): PublicKey {
   if (raw.length !== 32) throw new LineproofError('KEY_INVALID', `cannot import public key: ${raw.length} bytes instead of 32`);
   const key: PublicKey = { raw: raw.slice() };

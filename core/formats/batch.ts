@@ -14,7 +14,7 @@ export interface HeartbeatLane {
   readonly final: boolean;
 }
 
-/** What a producer signs (docs/formats.md §2). */
+/** The part of a batch that its producer signs (docs/formats.md §2). */
 export interface BatchHeader {
   readonly origin: string;
   readonly shard: number;
@@ -83,7 +83,7 @@ function checkHeader(header: BatchHeader): void {
   mustCount('batch header', header.shard, header.number, header.firstSeq, header.count, header.createdAt, header.sampledOut);
   mustHold(
     (header.number === 0) === header.previous.every((byte) => byte === 0),
-    'cannot take batch header: the first of a lane, and only that, has no previous one',
+    'cannot take batch header: the first header of a lane, and no other, must have no previous one',
   );
   mustHold(header.count > 0 || equal(header.root, EMPTY_ROOT), 'cannot take batch header: a heartbeat has the root of the empty tree');
   mustHold(header.count === 0 || header.lanes.length === 0, 'cannot take batch header: only a heartbeat states lanes');

@@ -1,7 +1,7 @@
 import { compileSchema } from '../avro/schema.ts';
 import { SCHEMA_TEXTS } from '../avro/schema-texts.ts';
 
-/** What the `extra` of a tlog-proof file holds (docs/formats.md §4). */
+/** The content of `extra` in a tlog-proof file (docs/formats.md §4). */
 export interface EventProof {
   readonly leaf: Uint8Array;
   readonly schema: string;
@@ -17,7 +17,7 @@ export interface EventProof {
 
 const proofs = compileSchema<EventProof>(JSON.parse(SCHEMA_TEXTS.EventProof));
 
-/** Throws AVRO_INVALID for a value that the schema has no place for. */
+/** Throws AVRO_INVALID for a value that the schema does not permit. */
 export function encodeEventProof(proof: EventProof): Uint8Array {
   return proofs.encode(proof);
 }

@@ -22,7 +22,7 @@ import { canonicalJson } from '../base/jcs.ts';
 import { LIMITS } from '../base/limits.ts';
 import { EVENT_TYPES, type Event, type EventType, IMPORTANCES, type Importance } from './event.ts';
 
-/** What the chainer needs of an event. */
+/** The fields of an event that the chainer needs. */
 export interface EventHead {
   readonly id: Uint8Array;
   readonly stream: string;
@@ -62,7 +62,7 @@ export function compileEventSchema(schemaText: string): EventSchema {
   try {
     schema = JSON.parse(schemaText);
   } catch (cause) {
-    throw new LineproofError('SCHEMA_INVALID', 'cannot compile schema: it is no JSON', {}, cause);
+    throw new LineproofError('SCHEMA_INVALID', 'cannot compile schema: it is not JSON', {}, cause);
   }
   const fields = compileFields(schema);
   const symbols = checkShape(schema as Parsed, fields);
@@ -134,7 +134,7 @@ function headReader(fields: readonly AvroField[], symbols: readonly string[]): E
   };
 }
 
-/** Bytes of a text whose Avro form has `bytes`: its length takes one byte up to 63, two up to 8,191; longer ones are no stream names. */
+/** Bytes of a text whose Avro form has `bytes`: its length takes one byte up to 63, two up to 8,191; longer ones are not stream names. */
 function textBytes(bytes: number): number {
   return bytes - (bytes > 64 ? 2 : 1);
 }

@@ -1,7 +1,7 @@
 import { sha256, sha256Into } from '#crypto';
 import { equal } from '../base/bytes.ts';
 
-/** Kinds of events, in the order of the schema; OTHER stands for a kind that this version does not know. */
+/** Kinds of events, in the order of the schema; OTHER is any kind that this version does not know. */
 export const EVENT_TYPES = [
   'CREATE',
   'TRANSFORM',
@@ -55,7 +55,7 @@ export interface EventRef {
 export interface EventTrace {
   readonly traceId: Uint8Array;
   readonly spanId: Uint8Array;
-  /** What the span said while the event was recorded: no part of the event, only of its batch's `traceparent`. */
+  /** Whether the span was recorded, at the time of the event: not a part of the event, only of its batch's `traceparent`. */
   readonly sampled?: boolean;
 }
 
@@ -77,7 +77,7 @@ export interface Event {
   readonly facets: readonly { readonly name: string; readonly schemaUrl: string; readonly json: string }[];
 }
 
-/** What is hashed is put together here and never outlives a call. */
+/** Buffer for the bytes to hash; its content never outlives a call. */
 let digestInput = new Uint8Array(4096);
 const digestFound = new Uint8Array(32);
 

@@ -51,13 +51,16 @@ function checkInput(input: EvidenceInput): void {
   const rejects = reasonTraits(reason)?.rejects;
   mustCount('evidence', input.appendedAt);
   mustHold(outcome === 'EMPTY' ? input.span >= 1 : input.span === 1, 'cannot take evidence: an input spans other offsets than it can');
-  mustHold(rejected === (input.message !== null), 'cannot take evidence: a message digest stands exactly with REJECTED');
+  mustHold(rejected === (input.message !== null), 'cannot take evidence: REJECTED inputs, and no others, have a message digest');
   mustHold(
     rejected ? rejects === 'message' || rejects === 'batch' : reason === REASONS.NONE,
     'cannot take evidence: an input has a reason that it cannot have',
   );
-  mustHold(rejected || (batch === null) === (outcome === 'EMPTY'), 'cannot take evidence: a batch stands with ACCEPTED and REPEATED');
-  mustHold(outcome === 'ACCEPTED' || input.receipts.length === 0, 'cannot take evidence: receipts stand only with ACCEPTED');
+  mustHold(
+    rejected || (batch === null) === (outcome === 'EMPTY'),
+    'cannot take evidence: ACCEPTED and REPEATED inputs have a batch, EMPTY ones have none',
+  );
+  mustHold(outcome === 'ACCEPTED' || input.receipts.length === 0, 'cannot take evidence: only ACCEPTED inputs have receipts');
   if (batch !== null) {
     mustFit(batch.header.length, LIMITS.headerBytes, 'batch header');
     mustFit(batch.signature.length, LIMITS.signatureBytes, 'signature');
@@ -76,6 +79,6 @@ function checkReceipt({ outcome, reason, original }: Receipt): void {
     rejected ? reasonTraits(reason)?.rejects === 'event' : reason === REASONS.NONE,
     'cannot take evidence: a receipt has a reason that it cannot have',
   );
-  mustHold(rejected === (original === null), 'cannot take evidence: an original stands exactly with DUPLICATE and CONFLICT');
+  mustHold(rejected === (original === null), 'cannot take evidence: DUPLICATE and CONFLICT receipts, and no others, have an original');
   if (original !== null) mustCount('receipt', original);
 }

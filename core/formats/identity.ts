@@ -43,7 +43,7 @@ export function parseUuid(text: string): Uint8Array {
   return fromHex(text.replaceAll('-', ''));
 }
 
-/** What is hashed is put together here and never outlives a call. */
+/** Buffer for the bytes to hash; its content never outlives a call. */
 let keyInput = new Uint8Array(1024);
 const keyDigest = new Uint8Array(32);
 

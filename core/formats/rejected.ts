@@ -3,7 +3,7 @@ import { SCHEMA_TEXTS } from '../avro/schema-texts.ts';
 import { checkName, mustCount, mustFit, mustHold } from '../base/format-checks.ts';
 import { LIMITS } from '../base/limits.ts';
 
-/** What was not linked, as it travels on `provenance.rejected` (docs/formats.md §3). */
+/** A message or event that was not linked, as it is on `provenance.rejected` (docs/formats.md §3). */
 export interface Rejected {
   readonly origin: string;
   readonly shard: number;

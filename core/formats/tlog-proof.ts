@@ -33,7 +33,7 @@ export function parseTlogProof(text: string): TlogProof {
   const extra = lines[0]?.startsWith('extra ') ? fromBase64((lines.shift() as string).slice('extra '.length)) : new Uint8Array(0);
   const index = Number(/^index (0|[1-9][0-9]{0,15})$/.exec(lines.shift() ?? '')?.[1]);
   if (!Number.isSafeInteger(index)) throw invalid('there is no index line with a number below 2^53');
-  if (lines.length > MAX_PATH) throw invalid(`more than ${MAX_PATH} hashes are no path`);
+  if (lines.length > MAX_PATH) throw invalid(`a path has at most ${MAX_PATH} hashes`);
   const path = lines.map(fromBase64);
   if (path.some((hash) => hash.length !== HASH_BYTES)) throw invalid('a hash of the path has not 32 bytes');
   const proof = { extra, index, path, checkpoint: text.slice(end + 2) };

@@ -1,7 +1,7 @@
 import { fromBase64, toBase64 } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
 
-/** What a log key signs (C2SP tlog-checkpoint). */
+/** The state of a log that its key signs (C2SP tlog-checkpoint). */
 export interface Checkpoint {
   /** `<origin>/<shard>`: also the name of the log key. */
   readonly origin: string;

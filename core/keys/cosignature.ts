@@ -25,7 +25,7 @@ export function verifyCosignature(key: VerifierKey, text: string, cosignature: U
   return time !== undefined && verifyCosigned(importKey(key), cosignatureMessage(time, text), cosignature.subarray(8));
 }
 
-/** What a witness with this signer adds to a note: its name, the id of its cosignature key, and the cosignature of `time`, in seconds since 1970. */
+/** The signature that a witness with this signer adds to a note: its name, the id of its cosignature key, and the cosignature of `time`, in seconds since 1970. */
 export async function cosign(text: string, time: number, signer: Signer): Promise<{ name: string; id: Uint8Array; signature: Uint8Array }> {
   if (!Number.isSafeInteger(time) || time < 0)
     throw new LineproofError('INTERNAL', 'cannot cosign: the time is not a whole number of seconds');

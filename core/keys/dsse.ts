@@ -5,7 +5,7 @@ import type { Signer } from '../ports/signer.ts';
 import type { VerifierKey } from './key.ts';
 import { importKey, verifySignature } from './signature.ts';
 
-/** What a DSSE payload is, by the short name that the code uses. */
+/** Types of DSSE payloads, by the short names that the code uses. */
 export const PAYLOAD_TYPES = {
   batch: 'application/vnd.lineproof.batch.v1+avro',
   block: 'application/vnd.lineproof.block.v1+avro',

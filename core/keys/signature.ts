@@ -18,7 +18,7 @@ export interface ImportedKey {
   readonly imported: PublicKey | undefined;
 }
 
-/** What this version knows of one key type. To add an algorithm, add its row to {@link ALGORITHMS}. */
+/** The properties of one key type in this version. To add an algorithm, add its row to {@link ALGORITHMS}. */
 interface Algorithm {
   readonly name: string;
   /** Whether the key signs messages as they are. A cosignature key signs a text together with a time (cosignature.ts). */

@@ -59,10 +59,10 @@ export function parseWitnessPolicy(bytes: Uint8Array): WitnessPolicy {
     throw new LineproofError('LIMIT_EXCEEDED', `cannot read witness policy: it is larger than ${LIMITS.policyBytes} bytes`);
   const text = utf8Text(bytes);
   if (CONTROL.test(text)) throw invalid('it holds control characters');
-  if (!text.endsWith('\n')) throw invalid('its last line has no end');
+  if (!text.endsWith('\n')) throw invalid('its last line does not end with a newline');
   const reader = new PolicyReader();
   for (const [i, line] of text.slice(0, -1).split('\n').entries()) {
-    // Only spaces and tabs separate: other white space of Unicode may stand in a name.
+    // Only spaces and tabs separate: other white space of Unicode may be in a name.
     const words = line.split(/[ \t]+/).filter((word) => word !== '');
     if (words.length > 0 && !words[0]?.startsWith('#')) reader.read(words, i + 1);
   }
@@ -119,7 +119,7 @@ class PolicyReader {
     } catch (cause) {
       throw new LineproofError('FORMAT_INVALID', `cannot read witness policy: line ${this.#line} has no usable key`, {}, cause);
     }
-    if (!types.includes(key.type)) throw this.#wrong(`a key of type ${key.type} is no ${role}'s`);
+    if (!types.includes(key.type)) throw this.#wrong(`a ${role} cannot have a key of type ${key.type}`);
     const material = `${role} ${toHex(key.publicKey)}`;
     if (this.#keys.has(material)) throw this.#wrong(`its key is that of another ${role}`);
     this.#keys.add(material);
@@ -127,7 +127,7 @@ class PolicyReader {
   }
 
   #define(name: string | undefined): string {
-    if (name === undefined || this.#names.has(name)) throw this.#wrong('it has no name of its own');
+    if (name === undefined || this.#names.has(name)) throw this.#wrong('its name is missing or was used before');
     return name;
   }
 

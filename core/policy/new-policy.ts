@@ -3,7 +3,7 @@ import type { KeyEntry, Policy } from './policy-document.ts';
 const HOUR_MS = 3600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-/** What a policy needs to be told; everything else has a default. */
+/** The fields of a policy that a caller must give; all others have a default. */
 export interface NewPolicyOptions {
   readonly origin: string;
   readonly shards: number;

@@ -14,7 +14,7 @@ export interface ProducerEntry extends KeyEntry {
   readonly streams: readonly string[];
   /** Event types; empty: all. */
   readonly types: readonly string[];
-  /** Longest silence that is no finding; null: none is demanded. */
+  /** Longest silence that is not a finding; null: the policy demands no heartbeats. */
   readonly heartbeatMs: number | null;
 }
 

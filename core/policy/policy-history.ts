@@ -56,7 +56,7 @@ export class PolicyInForce {
     return [...this.#chainers.values()];
   }
 
-  /** Log keys of a shard that may verify what was signed: ACTIVE and RETIRED ones, and those COMPROMISED, which are believed up to a size. */
+  /** Log keys of a shard whose signatures may count: ACTIVE and RETIRED keys, and COMPROMISED keys, which are believed up to a size. */
   logs(shard: number): readonly KeyInForce[] {
     return this.#logs.filter(({ verifier }) => verifier.name === `${this.policy.origin}/${shard}`);
   }
@@ -158,7 +158,7 @@ function refused(policy: Policy, reason: string): LineproofError {
   });
 }
 
-/** Signed by enough of the root keys before it, and by enough of its own where these differ. */
+/** Signed by enough root keys of the previous version, and by enough of this version's root keys if these differ. */
 function checkSignatures(before: Policy | undefined, policy: Policy, envelope: Envelope): void {
   for (const { keys, threshold } of new Set([before?.roots ?? policy.roots, policy.roots])) {
     let signed: VerifierKey[];
@@ -204,6 +204,7 @@ function checkKeys(policy: Policy, old: readonly KeyEntry[], next: readonly KeyE
     const now = kept.get(key);
     if (now === undefined) throw refused(policy, `${key} was removed or changed its role`);
     if (!statusMayGo(status, now.status)) throw refused(policy, `${key} cannot go from ${status} to ${now.status}`);
-    if (believed?.some((size, i) => size !== now.believed?.[i])) throw refused(policy, `what ${key} is believed was changed`);
+    if (believed?.some((size, i) => size !== now.believed?.[i]))
+      throw refused(policy, `the sizes up to which ${key} is believed were changed`);
   }
 }

@@ -2,7 +2,7 @@ import { toHex } from '../base/bytes.ts';
 import { parseVerifierKey } from '../keys/key.ts';
 import type { Policy } from './policy-document.ts';
 
-/** Adds to `problems` what the fields of a policy say wrongly together. */
+/** Adds to `problems` where fields of a policy contradict each other. */
 export function checkMeaning(policy: Policy, problems: string[]): void {
   const { shards, roots } = policy;
   const keys = [...policy.producers, ...policy.chainers, ...policy.logs];

@@ -14,7 +14,7 @@ export function encodePolicy(policy: Policy): Uint8Array {
   return payload;
 }
 
-/** `H` of the payload: what seals name. */
+/** `H` of the payload; seals name this digest. */
 export function policyDigest(payload: Uint8Array): Uint8Array {
   return sha256(payload);
 }

@@ -8,7 +8,7 @@ export type Watermark =
   | { readonly kind: 'at'; readonly size: number; readonly seal: string; readonly chainOffset: number }
   | { readonly kind: 'building'; readonly token: string; readonly step: number };
 
-/** One remembered identity: 16-byte key, and what it stands for. */
+/** One remembered identity: its 16-byte key and its entry. */
 export interface DedupEntry {
   /** `H(0x04 ‖ …)[:16]` of an event's identity or `H(0x06 ‖ header)[:16]` of a batch header. */
   readonly key: Uint8Array;
@@ -32,7 +32,7 @@ export interface WindowCall {
   readonly lookup: readonly Uint8Array[];
 }
 
-/** What a looked-up key stands for; the newest entry in the log, in whatever order they were added. */
+/** The entry of a looked-up key. Of several, it is the newest in the log, in whatever order they were added. */
 export interface DedupHit {
   readonly logIndex: number;
   readonly digest: Uint8Array;

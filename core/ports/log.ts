@@ -16,7 +16,7 @@ export interface NewRecord {
   readonly headers?: Readonly<Record<string, Uint8Array>>;
 }
 
-/** Where and when the log took what was appended. */
+/** Offset and time at which the log took an appended record. */
 export interface Appended {
   /** Of the first record. */
   readonly offset: number;
@@ -35,7 +35,7 @@ export interface ReadOptions {
   readonly maxBytes: number;
   /** Wait up to this long for a first record; 0 returns at once. */
   readonly waitMs: number;
-  /** Ends the wait early; the call then returns what it has. */
+  /** Ends the wait early; the call then returns the records that it has. */
   readonly signal?: AbortSignal;
 }
 
@@ -69,7 +69,7 @@ export interface Log {
   close(): Promise<void>;
 }
 
-/** The topics of an origin, by what they carry. */
+/** The topics of an origin, by their content. */
 export const TOPICS = {
   events: 'provenance.events',
   chain: 'provenance.chain',

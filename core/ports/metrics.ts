@@ -6,7 +6,7 @@ export type Labels = Readonly<Record<string, string>>;
 /**
  * Metrics as Prometheus knows them. Each name is declared once in `core/base/metric-names.ts`, with its kind and labels: a call with another
  * kind or other labels does not compile. A label value is never a stream, an id or anything else that grows without bound.
- * Calls are cheap and never throw: what the registry behind them refuses is not counted.
+ * Calls are cheap and never throw: a value that the registry behind them refuses is not counted.
  */
 export interface Metrics {
   /** Adds to a counter. */

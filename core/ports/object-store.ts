@@ -26,9 +26,9 @@ export interface ObjectStore {
   get(key: string, range?: ByteRange): Promise<StoredObject | undefined>;
   /** Writes `bytes` unless `key` exists (`If-None-Match: *`): true when written, false when something is there, which is left as it is. */
   create(key: string, bytes: Uint8Array): Promise<boolean>;
-  /** Replaces the object if its tag is still `etag` (undefined: there is none). The new tag, or undefined when somebody else was faster. */
+  /** Replaces the object if its tag is still `etag` (undefined: there is none). The new tag, or undefined when another writer was faster. */
   replace(key: string, bytes: Uint8Array, etag: string | undefined): Promise<string | undefined>;
-  /** Keys that start with `prefix` (empty, or the beginning of a key), in byte order. Of what is written meanwhile some may be listed. */
+  /** Keys that start with `prefix` (empty, or the beginning of a key), in byte order. Some of the keys that are written meanwhile may be listed. */
   list(prefix: string): AsyncIterable<ListedObject>;
   /** Removes the object; no error where there is none. */
   delete(key: string): Promise<void>;

@@ -1,10 +1,10 @@
-/** What a witness answers to a checkpoint (C2SP tlog-witness, add-checkpoint). */
+/** A witness's answer to a checkpoint (C2SP tlog-witness, add-checkpoint). */
 export type WitnessAnswer =
   | { readonly kind: 'cosigned' /** Signature lines, each ending in a newline. */; readonly signatures: string }
   | { readonly kind: 'conflict' /** Size that the witness knows: prove from there. */; readonly size: number }
   | { readonly kind: 'refused'; readonly status: number; readonly reason: string };
 
-/** One witness that cosigns checkpoints which extend what it saw before. */
+/** One witness. It cosigns a checkpoint that extends the checkpoints it saw before. */
 export interface Witness {
   readonly name: string;
   /** Idempotent. `proof` is the consistency proof from `oldSize`. Throws UNAVAILABLE when there was no usable answer; the caller retries. */

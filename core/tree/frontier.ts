@@ -1,6 +1,6 @@
 import { EMPTY_ROOT, HASH_BYTES, joinHashes, nodeHash } from './hash.ts';
 
-/** What a log must remember to grow: the roots of the complete subtrees that its leaves fill, largest (leftmost) first. A value; never changed. */
+/** The hashes that a log must remember to grow: the roots of the complete subtrees that its leaves fill, largest (leftmost) first. A value; never changed. */
 export interface Frontier {
   /** Number of leaves, at most 2^53 − 1. */
   readonly size: number;

@@ -7,7 +7,7 @@ const HEIGHT = 8;
 /** Levels that a tree of 2^53 − 1 leaves can have: 0 to 6. */
 const LEVELS = 7;
 
-/** Where a hash tile stands. `width` hashes of complete subtrees of 256^level leaves, from the (256·n)th such subtree on. */
+/** The place of a hash tile: `width` hashes of complete subtrees of 256^level leaves, from the (256·n)th such subtree on. */
 export interface TileName {
   readonly level: number;
   readonly n: number;
@@ -20,7 +20,7 @@ export interface Tile extends TileName {
   readonly bytes: Uint8Array;
 }
 
-/** What a path under `tile/` names; bundles of leaves have the level `entries`. */
+/** The tile or bundle that a path under `tile/` names; bundles of leaves have the level `entries`. */
 export interface TilePath {
   readonly level: number | 'entries';
   readonly n: number;

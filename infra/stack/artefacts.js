@@ -90,7 +90,7 @@ export const REDIS = {
 };
 
 /**
- * Runs Maven with a repository of its own, so that no other Maven on the machine is disturbed; -C fails on its checksums.
+ * Runs Maven with a separate repository, so that no other Maven on the machine is disturbed; -C fails on its checksums.
  * @param {string} folder
  * @param {string} aim
  * @param {readonly string[]} args
@@ -102,7 +102,7 @@ async function maven(folder, aim, args, output) {
 }
 
 /**
- * Holds a folder's files against the project's list: none missing, none more, each with its SHA-256.
+ * Compares a folder's files with the project's list: none is missing, none is extra, and each has its SHA-256.
  * @param {string} folder
  * @param {(name: string) => boolean} chosen
  */
@@ -113,7 +113,7 @@ async function checkSums(folder, chosen) {
   );
   const present = readdirSync(folder);
   const odd = [...present.filter((name) => !expected.has(name)), ...[...expected.keys()].filter((name) => !present.includes(name))];
-  if (odd.length > 0) throw new StackError(`cannot use what Maven brought: ${odd.join(', ')} should not be there, or should be and is not`);
+  if (odd.length > 0) throw new StackError(`cannot use the files from Maven: these are missing or unexpected: ${odd.join(', ')}`);
   for (const name of present) {
     const digest = await sha256Of(join(folder, name));
     if (digest !== expected.get(name))
@@ -182,7 +182,7 @@ async function goForBuild(folder) {
 }
 
 /**
- * Options with which apt-get finds Redis: none where the machine's lists are there, else lists of our own, which need no root.
+ * Options with which apt-get finds Redis: none if the machine has package lists, else separate lists, which need no root.
  * The signatures are checked by the machine's keys either way.
  * @param {string} folder
  */
@@ -226,7 +226,7 @@ export function unpackedRedis(folder) {
 }
 
 /**
- * Fetches one after the other what comes by Maven, and the rest beside it.
+ * Fetches the artefacts from Maven one after the other, and the others at the same time.
  * @param {readonly Artefact[]} artefacts
  * @param {(text: string) => void} say
  */

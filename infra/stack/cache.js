@@ -18,7 +18,7 @@ const STILL_MS = 30_000;
  */
 
 /**
- * Where an artefact lies, or will lie.
+ * The folder where an artefact is or will be.
  * @param {Artefact} artefact
  */
 export function cachedPath({ name, version, recipe }) {
@@ -28,8 +28,8 @@ export function cachedPath({ name, version, recipe }) {
 }
 
 /**
- * Gives the folder of an artefact, made now where it is not there. Several processes may ask at once: one makes it. An entry
- * appears by a rename, so that what is there is whole.
+ * Gives the folder of an artefact, and makes it if it is missing. Several processes may ask at once: one makes it. An entry
+ * appears by a rename, so an entry that is there is whole.
  * @param {Artefact} artefact
  * @param {(text: string) => void} say
  */
@@ -59,7 +59,7 @@ export async function fetchArtefact(artefact, say) {
 }
 
 /**
- * Deletes what a killed process left half made; called with the artefact's lock held.
+ * Deletes entries that a killed process left half made; called with the artefact's lock held.
  * @param {string} name
  */
 function removeAbandoned(name) {

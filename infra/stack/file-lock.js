@@ -7,10 +7,10 @@ const PATIENCE_MS = 500;
 
 /**
  * Runs `task` while this process alone holds the lock on `file`. The kernel keeps the lock for a child that ends when its
- * input closes, so that it is free again however this process ends, and no lock is ever stale.
+ * input closes. So the lock is free again however this process ends, and is never stale.
  * @template T
  * @param {string} file
- * @param {() => void} onWait called once when somebody else holds it
+ * @param {() => void} onWait called once when another process holds it
  * @param {() => Promise<T>} task
  * @returns {Promise<T>}
  */

@@ -5,7 +5,7 @@ import { StackError } from './stack-error.js';
 
 /** The project's folder. */
 export const PROJECT = resolve(import.meta.dirname, '../..');
-/** This folder, with the recipes of what is fetched. */
+/** This folder, with the recipes of the servers that are fetched. */
 export const RECIPES = import.meta.dirname;
 
 const NAME = /^[a-z0-9][a-z0-9-]{0,30}$/;
@@ -40,7 +40,7 @@ function plain(path, setBy) {
 }
 
 /**
- * Makes a stack's folder and gives its path without links; refuses one that holds somebody else's files, because reset deletes.
+ * Makes a stack's folder and gives its path without links; refuses a folder with foreign files, because reset deletes.
  * @param {string} folder
  */
 export function makeStackFolder(folder) {
@@ -51,7 +51,7 @@ export function makeStackFolder(folder) {
   return plain(realpathSync(folder), '--data');
 }
 
-/** What a stack makes in its folder after its stack.json; reset deletes all of it, and stack.json last. */
+/** Files that a stack makes in its folder after its stack.json; reset deletes all of them, and stack.json last. */
 const OWN_ENTRIES = ['config', 'data', 'logs', 'tls', 'tmp'];
 
 /** @param {string} folder */

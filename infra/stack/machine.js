@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { findProgram, outcomeOf } from './program.js';
 import { OLDEST } from './versions.js';
 
-/** What to install for a program that is not there, on Debian and its kin. */
+/** The package to install for a missing program, on Debian and its derivatives. */
 const PACKAGES = {
   mvn: 'Maven (apt-get install maven)',
   tar: 'tar (apt-get install tar)',
@@ -23,7 +23,7 @@ export function missingPrograms(...programs) {
 }
 
 /**
- * The machine's Java where it has at least version `oldest`: JAVA_HOME first, then the PATH.
+ * The machine's Java if it has at least version `oldest`: JAVA_HOME first, then the PATH.
  * @param {number} oldest
  */
 export async function findJava(oldest) {
@@ -37,7 +37,7 @@ export async function findJava(oldest) {
   return undefined;
 }
 
-/** The machine's Go where it can build what go.mod asks for. */
+/** The machine's Go, if it is new enough for go.mod. */
 export async function findGo() {
   const go = findProgram('go');
   if (go === undefined) return undefined;
@@ -45,7 +45,7 @@ export async function findGo() {
   return code === 0 && Number(/^go1\.(\d+)/.exec(stdout)?.[1] ?? 0) >= OLDEST.goMinor ? go : undefined;
 }
 
-/** The machine's redis-server where it is new enough. */
+/** The machine's redis-server, if it is new enough. */
 export async function findRedis() {
   const redis = findProgram('redis-server');
   if (redis === undefined) return undefined;
@@ -53,7 +53,7 @@ export async function findRedis() {
   return code === 0 && Number(/v=(\d+)\./.exec(stdout)?.[1] ?? 0) >= OLDEST.redis ? redis : undefined;
 }
 
-/** What is missing to take a wheel from PyPI. */
+/** The programs that are missing to take a wheel from PyPI. */
 export async function missingPip() {
   const missing = missingPrograms('python3');
   if (missing.length > 0) return missing;

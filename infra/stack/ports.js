@@ -5,14 +5,14 @@ import { withFileLock } from './file-lock.js';
 import { cacheFolder } from './folders.js';
 import { StackError } from './stack-error.js';
 
-/** Below the range from which Linux takes ports for outgoing connections, so that a stopped server finds its own free again. */
+/** Below the range from which Linux takes ports for outgoing connections, so that a stopped server finds its port free again. */
 const FIRST = 20_000;
 const LAST = 32_000;
 const HOST = '127.0.0.1';
 
 /**
- * Gives each of `names` a port that nobody listens on and no other stack of this user keeps, and calls `keep` with them while
- * no other stack can choose. `wanted` are taken where they are still free, all or none.
+ * Gives each of `names` a port on which no process listens and which no other stack of this user keeps, and calls `keep` with them while
+ * no other stack can choose. `wanted` are taken if all of them are still free.
  * @param {string} folder
  * @param {readonly string[]} names
  * @param {Readonly<Record<string, number>>} wanted

@@ -6,7 +6,7 @@ import { StackError } from './stack-error.js';
 const SHOWN_LINES = 15;
 
 /**
- * Where a program lies on the PATH, or undefined.
+ * The path of a program on the PATH, or undefined.
  * @param {string} name
  */
 export function findProgram(name) {
@@ -25,7 +25,7 @@ function isExecutable(path) {
 }
 
 /**
- * Runs a program to its end; gives its code and everything it said. Code −1: it could not be started.
+ * Runs a program to its end; gives its code and its whole output. Code −1: it could not be started.
  * @param {string} program
  * @param {readonly string[]} args
  * @param {{ readonly cwd?: string, readonly env?: NodeJS.ProcessEnv }} [options]
@@ -53,7 +53,7 @@ export function outcomeOf(program, args, options = {}) {
 }
 
 /**
- * Runs a program that has to succeed and gives its standard output; `aim` is what the error says cannot be done.
+ * Runs a program that has to succeed and gives its standard output; the error says "cannot" and `aim`.
  * @param {string} aim
  * @param {string} program
  * @param {readonly string[]} args

@@ -59,7 +59,7 @@ function oneRedis(stack, { server, env }, name, title, password, special) {
 }
 
 /**
- * Sends PING, after AUTH where there is a password, and wants PONG.
+ * Sends PING, after AUTH if there is a password, and expects PONG.
  * @param {string} folder
  * @param {number} port
  * @param {string} password

@@ -12,7 +12,7 @@ import { toxiproxyServer } from './toxiproxy.js';
 import { OLDEST } from './versions.js';
 
 /**
- * What of the machine's own is used; undefined means: the one from the cache.
+ * The machine's programs that are used; undefined means the one from the cache.
  * @typedef {{ readonly kafkaJava: string | undefined, readonly registryJava: string | undefined, readonly redis: string | undefined }} Machine
  */
 
@@ -23,7 +23,7 @@ export async function inspectMachine() {
 }
 
 /**
- * What has to be in the cache for a stack of this shape on this machine.
+ * Artefacts that must be in the cache for a stack of this shape on this machine.
  * @param {import('./stack.js').Shape} shape
  * @param {Machine} machine
  */
@@ -39,7 +39,7 @@ export function neededArtefacts({ toxiproxy }, { registryJava, redis }) {
 }
 
 /**
- * What the machine lacks for a stack of this shape, each with how to get it; nothing for what is in the cache already.
+ * Programs that the machine lacks for a stack of this shape, each with how to get it; artefacts in the cache already need none.
  * @param {import('./stack.js').Shape} shape
  * @param {Machine} machine
  */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, StackError } from './stack-error.js';
 
-/** Every server carries this variable with its folder and name: /proc is then the one place that knows what runs, and no number in a file can be stale. */
+/** Every server carries this variable with its folder and name: so /proc alone says which servers run, and no number in a file can be stale. */
 const MARK = 'LINEPROOF_STACK_SERVER';
 const POLL_MS = 50;
 
@@ -47,7 +47,7 @@ export async function startServer(folder, name, { command, args, env = {}, cwd =
 }
 
 /**
- * Process ids of a stack's running servers by name, from /proc. An ended process that nobody has waited for has no environment
+ * Process ids of a stack's running servers by name, from /proc. A zombie has no environment
  * there and counts as ended.
  * @param {string} folder
  */

@@ -1,4 +1,4 @@
-/** What the operator has to read: "cannot <verb> <noun>: <fact>", and what to do. Anything else that is thrown is a bug. */
+/** A message for the operator: "cannot <verb> <noun>: <fact>", and what to do. Any other error is a bug. */
 export class StackError extends Error {
   /** @param {string} message */
   constructor(message) {
@@ -8,7 +8,7 @@ export class StackError extends Error {
 }
 
 /**
- * The text of anything that was thrown.
+ * The text of any thrown value.
  * @param {unknown} error
  */
 export function messageOf(error) {

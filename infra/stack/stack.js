@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { messageOf, StackError } from './stack-error.js';
 
 /**
- * What a stack is made of; it does not change until a reset.
+ * The options of a stack; they do not change until a reset.
  * @typedef {object} Shape
  * @property {number} brokers 1 or 3
  * @property {boolean} secure whether there are a SASL_SSL listener and a Redis with TLS and password
@@ -12,7 +12,7 @@ import { messageOf, StackError } from './stack-error.js';
  */
 
 /**
- * What is settled at a stack's first start: identity, ports and passwords. stack.json holds it beside the connection settings.
+ * The facts that a stack's first start decides: identity, ports and passwords. stack.json holds it beside the connection settings.
  * @typedef {object} Stack
  * @property {string} name
  * @property {string} folder
@@ -75,7 +75,7 @@ export function stackFile(folder) {
 }
 
 /**
- * Reads what `writeStack` wrote; undefined where no stack was started in this folder.
+ * Reads the file of `writeStack`; undefined if no stack was started in this folder.
  * @param {string} folder
  * @returns {Stack | undefined}
  */
@@ -107,7 +107,7 @@ function replaceFile(file, text) {
 }
 
 /**
- * How clients reach the servers: what stack.json says.
+ * How clients reach the servers, as stack.json says it.
  * @param {Stack} stack
  */
 export function connectionSettings(stack) {
@@ -153,7 +153,7 @@ function s3Settings(stack, portName) {
   return { endpoint, region: REGION, accessKeyId: ACCESS_KEY, secretAccessKey: stack.secrets.s3, bucket: BUCKET, forcePathStyle: true };
 }
 
-/** The same servers through the proxies; each proxy is named as its server. @param {Stack} stack */
+/** The same servers through the proxies; each proxy has its server's name. @param {Stack} stack */
 function proxiedSettings(stack) {
   return {
     url: `http://${HOST}:${portOf(stack, 'toxiproxy')}`,

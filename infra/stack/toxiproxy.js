@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { brokerNumbers, HOST, portOf } from './stack.js';
 
 /**
- * Toxiproxy with one proxy before each server, named as the server.
+ * Toxiproxy with one proxy in front of each server, with the server's name.
  * @param {import('./stack.js').Stack} stack
  * @param {string} program
  * @returns {import('./server.js').Server}
@@ -28,7 +28,7 @@ export function toxiproxyServer(stack, program) {
 }
 
 /**
- * A broker's proxied listener is one of its own, advertised at the proxy's port, so that clients stay behind the proxy.
+ * A broker has a separate listener for the proxy, advertised at the proxy's port, so that clients stay behind the proxy.
  * @param {import('./stack.js').Stack} stack
  */
 function proxies(stack) {

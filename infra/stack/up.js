@@ -23,7 +23,7 @@ const GRACE_MS = 5_000;
 const SMALLEST = { brokers: 1, secure: false, toxiproxy: false };
 
 /**
- * What a command works on.
+ * The context of a command.
  * @typedef {object} Scene
  * @property {string} name
  * @property {string} folder
@@ -32,10 +32,10 @@ const SMALLEST = { brokers: 1, secure: false, toxiproxy: false };
  */
 
 /**
- * Brings a stack up: all of it, or those of its servers that do not run. What fails or is interrupted leaves nothing running
+ * Brings a stack up: all of it, or those of its servers that do not run. If it fails or is interrupted, it stops every server
  * that it started.
  * @param {Scene} scene
- * @param {Partial<Shape>} asked what the user asked for
+ * @param {Partial<Shape>} asked options that the user gave
  */
 export async function bringUp(scene, asked) {
   return locked(scene, () => bringUpLocked(scene, asked));
@@ -46,12 +46,12 @@ export async function bringUp(scene, asked) {
  * @param {Scene} scene
  */
 export async function takeDown(scene) {
-  // Servers whose folder somebody deleted are still in /proc, and there is nothing left to lock.
+  // Servers whose folder was deleted are still in /proc, but there is no file left to lock.
   return existsSync(scene.folder) ? locked(scene, () => takeDownLocked(scene)) : takeDownLocked(scene);
 }
 
 /**
- * Ends a stack, deletes its data and brings it up again, of the same shape where nothing else is asked for.
+ * Ends a stack, deletes its data and brings it up again, of the same shape unless the user gave options.
  * @param {Scene} scene
  * @param {Partial<Shape>} asked
  */
@@ -120,7 +120,7 @@ function refuseOtherShape({ shape, folder }, asked) {
 }
 
 /**
- * The stack with its ports written to stack.json. A stack of which something runs keeps them in any case.
+ * The stack with its ports written to stack.json. A stack with running servers always keeps them.
  * @param {Stack} stack
  */
 async function settlePorts(stack) {
@@ -172,12 +172,12 @@ async function startOne(folder, server, say, signal) {
 async function takeDownLocked({ folder, say }) {
   if (runningServers(folder).size === 0) return false;
   const killed = await stopServers(folder, GRACE_MS);
-  if (killed.length > 0) say(`ended with SIGKILL, for they did not end in ${GRACE_MS / 1000} s: ${killed.join(', ')}`);
+  if (killed.length > 0) say(`ended with SIGKILL, because they did not end in ${GRACE_MS / 1000} s: ${killed.join(', ')}`);
   return true;
 }
 
 /**
- * What /proc says of each server of a stack, and whether it answers a real request.
+ * The state of each server of a stack in /proc, and whether it answers a real request.
  * @param {Stack} stack
  */
 export async function stackStatus(stack) {

@@ -1,4 +1,4 @@
-/** What the stack runs. compose.yaml, the Dockerfile, pom.xml, go.mod and requirements name the same; a test compares them. */
+/** Versions that the stack runs. compose.yaml, the Dockerfile, pom.xml, go.mod and requirements name the same; a test compares them. */
 export const VERSIONS = {
   kafka: '4.1.2',
   registry: '3.3.3',
@@ -9,5 +9,5 @@ export const VERSIONS = {
   go: '1.27.3',
 };
 
-/** The oldest major version, of what a machine brings itself, that the stack was seen to work with. */
+/** The oldest major versions of the machine's programs with which the stack was seen to work. */
 export const OLDEST = { kafkaJava: 17, registryJava: 21, goMinor: 25, redis: 7 };

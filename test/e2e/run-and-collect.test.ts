@@ -157,7 +157,7 @@ describe('lineproof collect git', () => {
       const { code, stdout } = await lineproof(['collect', 'git', work, '--data', data, '--segment-max-age-ms', '1000'], {
         cwd: folder.path,
       });
-      expect([code, stdout]).toEqual([0, expect.stringContaining('the folder is no git repository')]);
+      expect([code, stdout]).toEqual([0, expect.stringContaining('the folder is not a git repository')]);
       const [event, ...more] = await archived();
       expect([event?.outputs.map(({ name }) => name), more]).toEqual([['a.csv'], []]);
       const nowhere = join(folder.path, 'bin');

@@ -34,9 +34,9 @@ describeOnStack('clocks that are wrong', () => {
         const feed = cluster.feed('collector', preloading('moved-clock.js', { MOVED_CLOCK_FILE: clock }));
         const tail = new ChainTail(cluster.log, cluster.shards);
         const turns = [
-          [2, "this clock is ahead of the log's", 7200],
-          [-2, "this clock is behind the log's", -7200],
-          [0, "this clock agrees with the log's again", 0],
+          [2, "local clock is ahead of the log's", 7200],
+          [-2, "local clock is behind the log's", -7200],
+          [0, "local clock agrees with the log's again", 0],
         ] as const;
         for (const [turn, [hours, message, seconds]] of turns.entries()) {
           writeFileSync(clock, String(hours * HOUR_MS));
@@ -46,7 +46,7 @@ describeOnStack('clocks that are wrong', () => {
           await until('all of it is linked', async () => (await tail.links()) >= EACH * (turn + 1));
         }
         expect(await feed.end()).toBe(0);
-        expect(feed.logged('this clock').map(({ level }) => level)).toEqual(['WARN', 'WARN', 'INFO']);
+        expect(feed.logged('local clock').map(({ level }) => level)).toEqual(['WARN', 'WARN', 'INFO']);
         await cluster.archived(tail);
         for (const service of services) expect([service.name, service.alarms()]).toEqual([service.name, []]);
         const { findings } = await cluster.mustVerify();

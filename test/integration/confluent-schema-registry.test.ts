@@ -157,19 +157,19 @@ describe('a registry that gives no usable answer', () => {
   }
 
   const broken: Readonly<Record<string, readonly [Reply, RegExp]>> = {
-    HTML: [{ body: '<html>\n<title>Log in</title>' }, /is no JSON object: <html> <title>Log in/],
+    HTML: [{ body: '<html>\n<title>Log in</title>' }, /is not a JSON object: <html> <title>Log in/],
     'HTML with status 404': [{ status: 404, body: '<html>no page</html>' }, /status 404: <html>/],
     'a 404 of somebody else': [{ status: 404, body: '{"error_code":404}' }, /status 404/],
-    'truncated JSON': [{ body: '{"id": 1, "schema": "{\\"type' }, /no JSON object/],
+    'truncated JSON': [{ body: '{"id": 1, "schema": "{\\"type' }, /not a JSON object/],
     'an answer that ends early': [
       { body: '{"id": 1, "version": 1, "schema": "\\"string\\""}', cut: 20 },
       /before the answer was whole|aborted/,
     ],
     'status 500': [{ status: 500, body: '{"error_code":50001,"message":"down"}' }, /status 500: .*down/],
     'status 500 and null': [{ status: 500, body: 'null' }, /status 500: null/],
-    nothing: [{ body: '' }, /no JSON object: nothing/],
-    null: [{ body: 'null' }, /no JSON object/],
-    'a list': [{ body: '[]' }, /no JSON object/],
+    nothing: [{ body: '' }, /not a JSON object: nothing/],
+    null: [{ body: 'null' }, /not a JSON object/],
+    'a list': [{ body: '[]' }, /not a JSON object/],
     'another object': [{ body: '{"hello":"world"}' }, /has no (usable id|schema|usable version)/],
     'numbers that are none': [{ body: '{"id":"1","version":-1,"schema":7}' }, /has no (usable id|schema|usable version)/],
     'a redirect': [

@@ -217,7 +217,7 @@ describeOnStack('a batch that was refused, sent anew', () => {
           const { code, stderr, stdout } = await resubmit(place, ...args);
           expect(stdout).toBe('');
           said.push([place, code, /\[([A-Z_]+)\]/.exec(stderr)?.[1] ?? stderr]);
-          if (place === '0/0' && args.length === 0) expect(stderr).toMatch(/no block says so/);
+          if (place === '0/0' && args.length === 0) expect(stderr).toMatch(/no block confirms the refusal/);
         }
         expect(said).toEqual([
           ['0/0', 1, 'NOT_RESUBMITTABLE'],

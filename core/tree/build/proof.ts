@@ -45,14 +45,14 @@ export async function proveConsistency(oldSize: number, newSize: number, readHas
       first = middle;
     }
   }
-  // Only where the old tree is itself a subtree does the verifier know the root of what is left.
+  // Only if the old tree is itself a subtree does the verifier know the root of the rest.
   if (first > 0) nodes.push(rangeRoot(first, end, readHash));
   return Promise.all(nodes.toReversed());
 }
 
 /**
  * Reads subtree roots out of the tiles of a log of `size` leaves; every tile is fetched once. `readTile` answers undefined where there
- * is no object; in place of a partial tile the full one will do. Throws NOT_FOUND where neither is there, FORMAT_INVALID on a wrong length.
+ * is no object; the full tile may replace a partial one. Throws NOT_FOUND where neither is there, FORMAT_INVALID on a wrong length.
  */
 export function tileHashReader(size: number, readTile: (path: string) => Promise<Uint8Array | undefined>): ReadHash {
   const tiles = new Map<string, Promise<Uint8Array>>();

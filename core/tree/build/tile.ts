@@ -11,7 +11,7 @@ export interface TreeObject {
   readonly bytes: Uint8Array;
 }
 
-/** What a writer of tiles must know of the log so far: the partial tiles and the partial bundle of `size` leaves. A value. */
+/** The state that a writer of tiles keeps of a log: the partial tiles and the partial bundle of `size` leaves. A value. */
 export interface TreeTail {
   readonly size: number;
   /** The partial tiles that a log of this size has, level 0 first. */

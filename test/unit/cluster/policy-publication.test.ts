@@ -45,7 +45,7 @@ test('too few root keys are refused before anything is written', async () => {
 });
 
 test.each([
-  ['half a document', '{', /policy.json: it is no JSON/],
+  ['half a document', '{', /policy.json: it is not JSON/],
   ['no object', 'null', /cannot use policy/],
   ['one field', '{"origin":"example.com/o"}', /cannot use policy/],
   ['a field of another shape', JSON.stringify({ ...testPolicy(), producers: 'all' }), /producers/],

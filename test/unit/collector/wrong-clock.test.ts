@@ -53,9 +53,9 @@ describe('a collector whose clock is wrong', () => {
     await collector.close();
     expect(seconds.map((each) => each ?? 0)).toEqual([0, 7200, 7200, -7200, -7200, 0, 0].map((each) => expect.closeTo(each, 0)));
     expect(lines).toEqual([
-      "warn this clock is ahead of the log's: times that events get here are as wrong",
-      "warn this clock is behind the log's: times that events get here are as wrong",
-      "info this clock agrees with the log's again",
+      "warn local clock is ahead of the log's; event times recorded here are off by the same amount",
+      "warn local clock is behind the log's; event times recorded here are off by the same amount",
+      "info local clock agrees with the log's again",
     ]);
   });
 
@@ -102,9 +102,9 @@ describe('the clock of the log', () => {
   test('at the edge of what is told is not told again and again', () => {
     const { lines } = heard(...[61, 59, 61, 40, 61, 29, 59, 61].map((off) => [1000 + off, 1000, 1000 + off] as const));
     expect(lines.map((line) => line.split(' ').slice(0, 4).join(' '))).toEqual([
-      'warn this clock is',
-      'info this clock agrees',
-      'warn this clock is',
+      'warn local clock is',
+      'info local clock agrees',
+      'warn local clock is',
     ]);
   });
 });

@@ -131,11 +131,11 @@ describe('a batch that was refused', () => {
 
   test.each<[string, () => Promise<Rejected>, RegExp]>([
     ['a key that somebody else may hold', async () => whole((await batch(world.events(here, 'a'), COMPROMISED)).value), /COMPROMISED/],
-    ['a key that nobody named', async () => whole((await batch(world.events(here, 'a'), STRANGER)).value), /knows no key/],
+    ['a key that nobody named', async () => whole((await batch(world.events(here, 'a'), STRANGER)).value), /does not name the key/],
     [
       'a name that writes to the terminal',
       async () => whole((await world.batch(world.events(here, 'a'), { epoch: testId('epoch'), producer: 'a\u001B[2J' })).value),
-      /knows no key "a\\u001b\[2J\+[0-9a-f]{8}"/,
+      /does not name the key "a\\u001b\[2J\+[0-9a-f]{8}"/,
     ],
     [
       "another's signature",
@@ -180,7 +180,7 @@ describe('a batch that was refused', () => {
       async () => whole((await world.batch([], { epoch: testId('epoch'), origin: 'other' })).value),
       /another origin/,
     ],
-    ['bytes that are no batch', async () => whole(Uint8Array.of(0, 0, 0, 0, 7, 1, 2)), /no batch that can be read/],
+    ['bytes that are no batch', async () => whole(Uint8Array.of(0, 0, 0, 0, 7, 1, 2)), /cannot be read as a batch/],
     ['another digest', async () => whole(message.value, { digest: new Uint8Array(32) }), /do not have the digest/],
     [
       'bytes that were cut',
@@ -200,11 +200,11 @@ describe('what a block says of what was refused', () => {
   });
 
   test.each<[string, Partial<EvidenceInput> | undefined, RegExp]>([
-    ['nothing', undefined, /no block says so/],
-    ['another message', { message: new Uint8Array(32) }, /says otherwise/],
-    ['another reason', { reason: REASONS.KEY_UNKNOWN }, /says otherwise/],
-    ['that it was accepted', { outcome: 'ACCEPTED', reason: 0, message: null }, /says otherwise/],
-    ['that nothing was there', { outcome: 'EMPTY', reason: 0, message: null, batch: null }, /says otherwise/],
+    ['nothing', undefined, /no block confirms the refusal/],
+    ['another message', { message: new Uint8Array(32) }, /the log contradicts it/],
+    ['another reason', { reason: REASONS.KEY_UNKNOWN }, /the log contradicts it/],
+    ['that it was accepted', { outcome: 'ACCEPTED', reason: 0, message: null }, /the log contradicts it/],
+    ['that nothing was there', { outcome: 'EMPTY', reason: 0, message: null, batch: null }, /the log contradicts it/],
   ])('cannot be %s', (_, change, why) => {
     const opened = openRejected(whole(message.value), world.policy);
     const input = change === undefined ? undefined : evidenceOf(message, change);
@@ -235,11 +235,11 @@ describe('what a block says of what was refused', () => {
   });
 
   test.each<[string, () => EvidenceInput, RegExp]>([
-    ['at another position', () => accepted({ position: 0 }), /says otherwise/],
-    ['for another reason', () => accepted({ reason: REASONS.FIELD_MISSING }), /says otherwise/],
-    ['of another event', () => accepted({ digest: new Uint8Array(32) }), /says otherwise/],
-    ['of a duplicate', () => accepted({ outcome: 'DUPLICATE', original: 1 }), /says otherwise/],
-    ['under a batch that was refused', () => ({ ...accepted(), outcome: 'REJECTED' }), /says otherwise/],
+    ['at another position', () => accepted({ position: 0 }), /the log contradicts it/],
+    ['for another reason', () => accepted({ reason: REASONS.FIELD_MISSING }), /the log contradicts it/],
+    ['of another event', () => accepted({ digest: new Uint8Array(32) }), /the log contradicts it/],
+    ['of a duplicate', () => accepted({ outcome: 'DUPLICATE', original: 1 }), /the log contradicts it/],
+    ['under a batch that was refused', () => ({ ...accepted(), outcome: 'REJECTED' }), /the log contradicts it/],
   ])('of a single event cannot be a receipt %s', (_, evidence, why) => {
     const opened = openRejected(single(message.events[1] as Uint8Array), world.policy);
     expect(() => checkEvidence(opened, evidence(), world.policy)).toThrow(refusal(why));

@@ -83,7 +83,7 @@ test('merges, deletions and names that are not UTF-8 have their place', async ()
 
 test('a folder without history gives its files, and says why', async () => {
   writeFileSync(join(folder, 'x.csv'), 'x');
-  expect(await collect()).toMatchObject({ source: 'files', reason: 'the folder is no git repository', commits: 1 });
+  expect(await collect()).toMatchObject({ source: 'files', reason: 'the folder is not a git repository', commits: 1 });
   git('init', '-q');
   expect(await collect()).toMatchObject({ source: 'files', reason: 'the repository has no commits' });
   expect(events[0]?.outputs.map(({ name }) => name)).toEqual(['x.csv']);

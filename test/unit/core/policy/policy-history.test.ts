@@ -118,7 +118,7 @@ describe('a later version', () => {
     ['cannot go from COMPROMISED to RETIRED', compromised([5, 6]), { producers: [{ ...first.producers[0], status: 'RETIRED' }] }],
     ['cannot go from COMPROMISED to ACTIVE', compromised([5, 6]), {}],
     ['cannot go from RETIRED to ACTIVE', { chainers: [{ ...first.chainers[0], status: 'RETIRED' }] }, {}],
-    ['is believed was changed', compromised([5, 6]), compromised([5, 7])],
+    ['is believed were changed', compromised([5, 6]), compromised([5, 7])],
     ['the format level never falls', { formatLevel: 2 }, {}],
     ['it rises by one or stays', { inputGeneration: { generation: 1, firstOffsets: [4, 4] } }, {}],
   ])('is refused where a status, a size or a level goes back: %s', async (message, second, third) => {
