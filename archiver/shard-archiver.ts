@@ -212,7 +212,11 @@ export class ShardArchiver {
   async #retry(signal: AbortSignal, action: () => Promise<void>): Promise<void> {
     const { shard, clock, logger } = this.#o;
     const onFailure = (error: LineproofError): void =>
-      logger[hasCode(error, 'UNAVAILABLE') ? 'warn' : 'error']('archiver holds', { shard, code: error.code, reason: error.message });
+      logger[hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? 'warn' : 'error']('archiver holds', {
+        shard,
+        code: error.code,
+        reason: error.message,
+      });
     await retry({ pace: RETRY_PACE, clock, signal, onFailure }, action);
   }
 

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fromHex, toHex } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Logger } from '../core/ports/logger.ts';
-import { isSpoolHeld, lockSpool } from './spool-lock.ts';
+import { syncFolder } from '../platform/durable-file.ts';
+import { ioError } from '../platform/errno.ts';
+import type { FileLock } from '../platform/file-lock.ts';
 import { MAGIC_BYTES, RECORD_HEADER_BYTES, readRecords, type SpoolRecord, sealRecord } from './spool-record.ts';
 
 const NAME = /^([0-9a-f]{32})-(\d{8})-([0-9a-f]{16})\.spool$/;
@@ -84,6 +86,8 @@ export interface Spool {
 
 export interface FileSpoolOptions {
   readonly folder: string;
+  /** On the folder; the spool gives it free when it closes. */
+  readonly lock: FileLock;
   /** The epoch that is about to start, 16 bytes. */
   readonly epoch: Uint8Array;
   readonly clock: Clock;
@@ -97,13 +101,13 @@ export interface FileSpoolOptions {
   damaged(): void;
 }
 
-/** Folders below `parent` that hold spooled records and that no living process works on. */
+/** Folders below `parent` that hold spooled records, whether somebody works on them or not. */
 export function listSpools(parent: string): string[] {
   if (!existsSync(parent)) return [];
   return readdirSync(parent, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map((entry) => join(parent, entry.name))
-    .filter((folder) => readdirSync(folder).some((name) => NAME.test(name)) && !isSpoolHeld(folder));
+    .filter((folder) => readdirSync(folder).some((name) => NAME.test(name)));
 }
 
 /**
@@ -112,7 +116,6 @@ export function listSpools(parent: string): string[] {
  */
 export class FileSpool implements Spool {
   readonly #options: FileSpoolOptions;
-  readonly #unlock: () => void;
   readonly #segments: Segment[] = [];
   #file: FileHandle | undefined;
   #current: Segment | undefined;
@@ -133,12 +136,6 @@ export class FileSpool implements Spool {
   constructor(options: FileSpoolOptions) {
     this.#options = options;
     this.#segmentBytes = Math.min(MAX_SEGMENT_BYTES, Math.max(MIN_SEGMENT_BYTES, Math.floor(options.maxBytes / SEGMENTS_OF_A_SPOOL)));
-    try {
-      mkdirSync(options.folder, { recursive: true, mode: 0o700 });
-      this.#unlock = lockSpool(options.folder);
-    } catch (error) {
-      throw ioError(`open spool ${options.folder}`, error);
-    }
   }
 
   /** Reads what earlier starts left, segment by segment, oldest first; `found` says how many of a segment's records are live by setting {@link Segment.live}. */
@@ -256,7 +253,7 @@ export class FileSpool implements Spool {
         rmSync(oldest.path, { force: true });
       } catch (error) {
         // What it holds is done with and does no harm; the next release tries again.
-        const { code, message } = ioError('delete a segment of the spool', error);
+        const { code, message } = spoolError('delete a segment of the spool', error);
         this.#options.logger.error(message, { code });
         return;
       }
@@ -277,7 +274,7 @@ export class FileSpool implements Spool {
     await this.#file?.close();
     await this.#reader?.file.close();
     if (empty && this.#segments.every(({ live }) => live <= 0)) for (const { path } of this.#segments) rmSync(path, { force: true });
-    this.#unlock();
+    await this.#options.lock.release();
   }
 
   #room(bytes: number): Chunk {
@@ -305,7 +302,7 @@ export class FileSpool implements Spool {
         chunk.attempt.settle();
         retryMs = FIRST_RETRY_MS;
       } catch (error) {
-        const failure = ioError('write to spool', error);
+        const failure = spoolError('write to spool', error);
         this.#options.logger.error(failure.message, { code: failure.code });
         // Whoever waits learns of it, also for what stands behind the chunk; all of it stays, and the next try has promises of its own.
         for (const waiting of [chunk, this.#chunk]) {
@@ -433,11 +430,15 @@ function closed(): LineproofError {
   return new LineproofError('CLOSED', 'cannot use spool: it is closed');
 }
 
+function spoolError(act: string, error: unknown): LineproofError {
+  return ioError(act, error, 'free some space, nothing that was acknowledged is lost');
+}
+
 function readSegment(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw ioError(`read ${path}`, error);
+    throw spoolError(`read ${path}`, error);
   }
 }
 
@@ -450,23 +451,4 @@ async function writeAll(file: FileHandle, bytes: Buffer, position: number): Prom
     const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
     done += bytesWritten;
   }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-function ioError(act: string, error: unknown): LineproofError {
-  if (error instanceof LineproofError) return error;
-  const { code } = error as NodeJS.ErrnoException;
-  const full = code === 'ENOSPC' || code === 'EDQUOT';
-  const fact = error instanceof Error ? error.message : String(error);
-  return full
-    ? new LineproofError('DISK_FULL', `cannot ${act}: the disk is full; free some space, nothing that was acknowledged is lost`, {}, error)
-    : new LineproofError('IO_FAILED', `cannot ${act}: ${fact}`, {}, error);
 }

@@ -32,11 +32,9 @@ const GENERATED = ['schema-texts.ts'];
 const KNOWN = [
   ['fileLines', 'spool.ts', 472],
   ['mutableFields', 'FileSpool', 11],
-  ['parameters', 'buildBlock', 6],
   ['parameters', 'checkBatchPath', 5],
   ['parameters', 'checkConsistency', 5],
   ['parameters', 'checkInclusion', 5],
-  ['parameters', 'putEnvelope', 5],
   ['parameters', 'sealRecord', 5],
 ];
 

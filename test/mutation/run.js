@@ -386,6 +386,7 @@ function copySources() {
   const copy = mkdtempSync(join(tmpdir(), 'lineproof-mutation-'));
   for (const part of [
     'core',
+    'platform',
     'adapters',
     'collector',
     'chainer',
