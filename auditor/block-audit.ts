@@ -27,7 +27,7 @@ export interface BlockCounts {
   readonly replays: number;
 }
 
-/** Folds the blocks of one shard, in order: each is proven alone, then held against the state that the blocks before it give. */
+/** Folds the blocks of one shard, in order: each is proven alone, then compared with the state that the blocks before it give. */
 export class BlockAudit {
   readonly #audit: Audit;
   readonly #unique: UniqueAudit;
