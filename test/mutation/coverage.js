@@ -1,0 +1,84 @@
+// Which tests ask for which mutants: found by running each test file once, in a process of its own, without a mutant.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from './pool.js';
+
+/** How long a test may take with a mutant: what takes much longer than without does not end. */
+const LEAST_MS = 5_000;
+const SLOWER = 10;
+
+/** The report of one test file. Throws where a test fails without a mutant. */
+async function coverOne(world, path, count) {
+  const worker = new Worker(world);
+  let report;
+  const answer = await worker.ask(
+    { count, path },
+    {
+      onPart: (part) => {
+        report = part;
+      },
+    },
+  );
+  worker.close();
+  if (report === undefined) throw new Error(`${path} cannot be run: ${answer.error}`);
+  const failed = report.covered.find(({ error }) => error !== undefined);
+  if (failed !== undefined) throw new Error(`a test fails without a mutant: ${path}: ${failed.name}: ${failed.error}`);
+  return report;
+}
+
+/** Reports of these test files, as {@link cover} of the worker makes them; the world keeps them. */
+export async function coverage({ world, count, paths, jobs, say }) {
+  const kept = (path) => join(world, `${path}.coverage.json`);
+  const queue = paths.filter((path) => !existsSync(kept(path)));
+  const work = async () => {
+    for (let path = queue.shift(); path !== undefined; path = queue.shift()) {
+      const report = await coverOne(world, path, count);
+      writeFileSync(kept(path), JSON.stringify(report));
+      say(`covered ${path}: ${report.covered.length} tests, ${report.skipped} skipped`);
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, work));
+  return paths.map((path) => JSON.parse(readFileSync(kept(path), 'utf8')));
+}
+
+function quickFirst(tests) {
+  return tests.toSorted((a, b) => a.ms - b.ms);
+}
+
+/** Lists that are made when something is first added to them. */
+class Lists {
+  #lists = new Map();
+
+  add(key, value) {
+    const list = this.#lists.get(key);
+    if (list === undefined) this.#lists.set(key, [value]);
+    else list.push(value);
+  }
+
+  of(key) {
+    return this.#lists.get(key) ?? [];
+  }
+}
+
+/**
+ * Of a mutant, the tests that may notice it, the quick ones first. `reached` ask for it while they run. `all` holds also those of files that
+ * ask for it when they prepare themselves, and, where a module asks for it when it is loaded, all that ask for anything of this module: for
+ * them the mutant must count from the start of the process.
+ */
+export function candidatesOf(reports, mutants) {
+  const [reached, prepared, ofSource] = [new Lists(), new Lists(), new Lists()];
+  const atLoad = new Set(reports.flatMap((report) => report.atLoad));
+  for (const report of reports) {
+    for (const { hits, ...rest } of report.covered) {
+      const test = { ...rest, file: report.file, limitMs: LEAST_MS + SLOWER * rest.ms, loadLimitMs: 3 * LEAST_MS + SLOWER * report.loadMs };
+      for (const id of hits) reached.add(id, test);
+      for (const id of report.prepared) prepared.add(id, test);
+      for (const source of new Set(hits.map((id) => mutants[id].file))) ofSource.add(source, test);
+    }
+  }
+  return ({ id, file }) => {
+    const first = quickFirst(reached.of(id));
+    const further = [...quickFirst(prepared.of(id)), ...(atLoad.has(id) ? quickFirst(ofSource.of(file)) : [])];
+    return { reached: first, all: [...new Set([...first, ...further])] };
+  };
+}
