@@ -1,8 +1,8 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { METRICS } from '../core/base/metric-names.ts';
-import type { Labels, Metrics } from '../core/ports/metrics.ts';
+import type { AnyMetrics, Labels, Metrics } from '../core/ports/metrics.ts';
 
-/** A {@link Metrics} over a registry of its own. */
+/** {@link Metrics} with a registry that nothing else uses. */
 export interface PrometheusMetrics extends Metrics {
   /** The exposition text that `/metrics` answers. */
   text(): Promise<string>;
@@ -20,13 +20,13 @@ export function prometheusMetrics(): PrometheusMetrics {
     else if (spec.kind === 'gauge') gauges.set(name, new Gauge(config));
     else histograms.set(name, new Histogram('buckets' in spec ? { ...config, buckets: [...spec.buckets] } : config));
   }
-  return {
+  const metrics: AnyMetrics = {
     add: (name, by, labels: Labels = {}) => unharmed(() => counters.get(name)?.inc(labels, by)),
     set: (name, value, labels: Labels = {}) => unharmed(() => gauges.get(name)?.set(labels, value)),
     observe: (name, value, labels: Labels = {}) => unharmed(() => histograms.get(name)?.observe(labels, value)),
     forget: (name, labels: Labels = {}) => unharmed(() => gauges.get(name)?.remove(labels)),
-    text: () => registry.metrics(),
   };
+  return { ...metrics, text: () => registry.metrics() };
 }
 
 /** Metrics never stop the work: what prom-client refuses (a label that is not declared, a counter that falls) is not counted. */

@@ -96,8 +96,7 @@ class RedisDedupIndex implements DedupIndex {
     return this.#ask('read the clock of the dedup index', async () => {
       const [memory, [seconds, micros]] = await Promise.all([this.#redis.info('memory'), this.#redis.time()]);
       const policy = infoFacts(memory).get('maxmemory_policy');
-      if (policy !== undefined && policy !== KEEPS)
-        throw new LineproofError('UNAVAILABLE', `cannot use Redis: ${evicts(policy)}`, { forgets: true });
+      if (policy !== undefined && policy !== KEEPS) throw new LineproofError('INDEX_FORGETS', `cannot use Redis: ${evicts(policy)}`);
       return Number(seconds) * 1_000_000 + Number(micros);
     });
   }

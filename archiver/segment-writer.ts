@@ -2,7 +2,7 @@ import { promisify } from 'node:util';
 import { deflateRaw, inflateRawSync } from 'node:zlib';
 import { sha256 } from '#crypto';
 import type { AcceptedBlock } from '../core/acceptance/accept.ts';
-import { growSegment, type OpenSegment, openSegment, segmentSyncMarker } from '../core/acceptance/segment-rule.ts';
+import { segmentSyncMarker } from '../core/acceptance/segment-rule.ts';
 import { logKeysOf } from '../core/archive/archive-keys.ts';
 import type { Manifest, ManifestObject } from '../core/archive/manifest.ts';
 import { ContainerDraft, contentDigest, readContainer } from '../core/avro/ocf.ts';
@@ -30,16 +30,15 @@ export class SegmentWriter {
   #latest: { readonly schema: Uint8Array; readonly file: ContainerDraft } | undefined;
   readonly #evidence = new ContainerDraft(deflate);
   readonly #counts = new SegmentCounts();
-  #open: OpenSegment;
+  readonly #first: number;
+  /** Index behind its last leaf. */
+  #end: number;
 
   constructor(origin: string, shard: number, first: number) {
     this.#origin = origin;
     this.#shard = shard;
-    this.#open = openSegment(first);
-  }
-
-  get open(): OpenSegment {
-    return this.#open;
+    this.#first = first;
+    this.#end = first;
   }
 
   add(accepted: AcceptedBlock): void {
@@ -48,8 +47,7 @@ export class SegmentWriter {
     const { keyId, signature, evidence } = block;
     this.#evidence.add(encodeBlockEvidence({ sealIndex: seal.firstIndex + seal.links, keyId, signature, evidence }));
     this.#counts.add(accepted);
-    const eventBytes = block.events.reduce((sum, { length }) => sum + length, 0);
-    this.#open = growSegment(this.#open, { leaves: accepted.leafHashes.length, eventBytes, acceptedAt: seal.acceptedAt });
+    this.#end += accepted.leafHashes.length;
   }
 
   #addEvent(accepted: AcceptedBlock, i: number): void {
@@ -85,8 +83,7 @@ export class SegmentWriter {
 
   /** Writes the segment's files where they are not there yet, reads them back, and gives the manifest that describes what is stored. Can be called again. */
   async close(objects: ObjectStore, root: Uint8Array, schemas: (hex: string) => EventSchema, previous: string | null): Promise<Manifest> {
-    const { first, leaves } = this.#open;
-    const end = first + leaves;
+    const [first, end] = [this.#first, this.#end];
     const keys = logKeysOf(this.#shard);
     const sync = segmentSyncMarker(this.#origin, first, end, root);
     const digests = [...this.#events.keys()].toSorted();

@@ -4,10 +4,10 @@ import { LIMITS } from '../core/base/limits.ts';
 import type { ObjectStore, StoredObject } from '../core/ports/object-store.ts';
 import type { Findings } from './findings.ts';
 
-/** How the audit reads: what was not listed is not there, and nothing is loaded that is larger than its kind can be. */
+/** How an audit reads: an object that was not listed does not exist, and an object larger than its kind can be is not loaded. */
 export type ArchiveReader = Pick<ObjectStore, 'get'>;
 
-/** An archive as it stood at one time. */
+/** An archive as it was at one time. */
 export interface OpenedArchive {
   readonly objects: ArchiveReader;
   /** Every object that has a place in an archive, with its size. */
@@ -16,7 +16,7 @@ export interface OpenedArchive {
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
-/** More than an honest object of each kind can have; tiles and bundles: a full one, and what shows that it is longer. */
+/** A bound above the size of any honest object of each kind. For tiles and bundles: a full one, and enough to see that it is longer. */
 const MAX_BYTES: Readonly<Record<ArchiveKey['kind'], number>> = {
   archive: 4 * MiB,
   schema: 1 * MiB,
@@ -33,10 +33,11 @@ const MAX_BYTES: Readonly<Record<ArchiveKey['kind'], number>> = {
   timestamp: 64 * KiB,
 };
 const LISTING_TRIES = 5;
+const UNREADABLE = 'the object is listed but cannot be read: it is not a plain file, or it was removed meanwhile';
 
 /**
- * Lists an archive between two readings of its notes that say the same, so that one which grows meanwhile is judged as it stood:
- * no note is newer than the objects that were listed, and no segment is newer than the notes. An archive that changes faster is judged as it was seen last.
+ * Reads the notes, lists the objects, and reads the notes again, until both readings are the same. So a growing archive is judged as it was at one time:
+ * no note is newer than the listed objects, and no segment is newer than the notes. If the notes change at each try, the last listing is judged.
  */
 export async function openArchive(store: ObjectStore, findings: Findings): Promise<OpenedArchive> {
   let sizes = await listObjects(store);
@@ -58,7 +59,7 @@ async function listObjects(store: ObjectStore): Promise<Map<string, number>> {
   return sizes;
 }
 
-/** The two objects of each log that are replaced while it grows. */
+/** The two objects of each log that change while it grows. */
 async function readNotes(store: ObjectStore, sizes: ReadonlyMap<string, number>): Promise<Map<string, StoredObject>> {
   const notes = new Map<string, StoredObject>();
   for (const [key, size] of sizes) {
@@ -78,7 +79,7 @@ function sameNotes(before: ReadonlyMap<string, StoredObject>, after: ReadonlyMap
   return true;
 }
 
-/** What has a place in an archive. A key that has none is named. */
+/** The objects that have a place in an archive. Each other key is a finding. */
 function placedObjects(sizes: ReadonlyMap<string, number>, findings: Findings): Map<string, number> {
   const listed = new Map<string, number>();
   for (const [key, size] of sizes) {
@@ -86,10 +87,9 @@ function placedObjects(sizes: ReadonlyMap<string, number>, findings: Findings): 
       parseArchiveKey(key);
       listed.set(key, size);
     } catch {
-      const message = 'the object has no place in an archive: not checked';
-      // A stranger's file beside the archive's folders harms nobody; inside them only the archive has a say.
-      if (/^(?:logs|policies|schemas)\//.test(key)) findings.fail('ARCHIVE', 'UNKNOWN_OBJECT', message, { object: key });
-      else findings.note('ARCHIVE', 'UNKNOWN_OBJECT', message, { object: key });
+      // A stranger's file beside the archive's folders does no harm. Inside them only archive objects belong.
+      const severity = /^(?:logs|policies|schemas)\//.test(key) ? 'FAILED' : 'NOTE';
+      findings.add('UNKNOWN_OBJECT', 'the object has no place in an archive, so it was not checked', { object: key }, { severity });
     }
   }
   return listed;
@@ -102,17 +102,23 @@ function boundedGet(
   findings: Findings,
 ): ObjectStore['get'] {
   const named = new Set<string>();
-  const refuse = (code: string, message: string, object: string): undefined => {
-    if (!named.has(object)) findings.fail('ARCHIVE', code, message, { object });
+  /** True the first time an object is refused: it is reported once. */
+  const isNew = (object: string): boolean => {
+    const first = !named.has(object);
     named.add(object);
-    return undefined;
+    return first;
   };
   return async (key) => {
     const size = listed.get(key);
     if (size === undefined) return undefined;
     const limit = MAX_BYTES[parseArchiveKey(key).kind];
-    if (size > limit) return refuse('TOO_LARGE', `the object has ${size} bytes, more than the ${limit} that any such object has`, key);
+    if (size > limit) {
+      const message = `the object has ${size} bytes; an object of this kind has at most ${limit}`;
+      if (isNew(key)) findings.add('TOO_LARGE', message, { object: key });
+      return undefined;
+    }
     const stored = notes.get(key) ?? (await store.get(key));
-    return stored ?? refuse('MISSING', 'the object is listed and cannot be had: it is no plain file, or was removed meanwhile', key);
+    if (stored === undefined && isNew(key)) findings.add('MISSING', UNREADABLE, { object: key }, { property: 'ARCHIVE' });
+    return stored;
   };
 }

@@ -3,41 +3,43 @@ import { hasCode } from '../core/base/errors.ts';
 import { type Checkpoint, parseCheckpoint } from '../core/keys/checkpoint.ts';
 import { decodeEnvelope, envelopeSigners, type PayloadType } from '../core/keys/dsse.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
-import { openNote } from '../core/keys/note.ts';
+import { openNote, readNote } from '../core/keys/note.ts';
 import type { KeyInForce } from '../core/policy/policy-history.ts';
 
-/** What the log key signed, taken apart; `faults` is empty where nothing is wrong with it. */
+/** What a log key signed, decoded, with what is wrong with it. */
 export interface Attestation<T> {
-  /** Undefined where it cannot be read. */
+  /** Undefined where it cannot be read, or must not be used. */
   readonly value: T | undefined;
   readonly faults: readonly Fault[];
 }
 
 export interface Fault {
-  /** SUSPECT: rightly signed, but only by keys that are not believed that far. */
+  /** SUSPECT: the signature is right, but only compromised keys signed, after the size up to which they are believed. */
   readonly code: 'MALFORMED' | 'SIGNATURE' | 'SUSPECT';
   readonly message: string;
 }
 
-/** Reads a note of the log `origin` and judges who signed it. Without a right signature it has no value. */
+/** Reads a note of the log `origin` and judges who signed it. A note without a right signature gives no value. */
 export function attestedNote(bytes: Uint8Array, origin: string, shard: number, keys: readonly KeyInForce[]): Attestation<Checkpoint> {
   let checkpoint: Checkpoint;
   let signers: VerifierKey[];
   try {
-    const { text, verified } = openNote(utf8Text(bytes), verifiers(keys));
-    checkpoint = parseCheckpoint(text);
+    const note = utf8Text(bytes);
+    checkpoint = parseCheckpoint(readNote(note).text);
+    // Whose note it is comes first: another log's keys are unknown here.
+    if (checkpoint.origin !== origin)
+      return { value: undefined, faults: [{ code: 'MALFORMED', message: `it belongs to the log ${checkpoint.origin}` }] };
+    const { verified } = openNote(note, verifiers(keys));
     // The keys of a log all have its name: they differ by their ids.
     signers = verifiers(keys).filter(({ id }) => verified.some((line) => equal(line.id, id)));
   } catch (error) {
     return refused(error);
   }
-  if (checkpoint.origin !== origin)
-    return { value: undefined, faults: [{ code: 'MALFORMED', message: `it is of the log ${checkpoint.origin}` }] };
   const fault = signersFault(signers, keys, shard, checkpoint.size);
   return { value: fault?.code === 'SIGNATURE' ? undefined : checkpoint, faults: fault === undefined ? [] : [fault] };
 }
 
-/** Reads a DSSE payload about leaves up to `end(payload)` and judges who signed it. It keeps its value without a signature, for what can still be compared. */
+/** Reads a DSSE payload about leaves up to `end(payload)` and judges who signed it. An unsigned payload still gives its value, to be compared with the log. */
 export function attestedPayload<T extends object>(
   bytes: Uint8Array,
   type: PayloadType,
@@ -59,7 +61,7 @@ export function attestedPayload<T extends object>(
   }
 }
 
-/** What is wrong with the signers of something about leaves up to `end`: none, or only such as are not believed that far. */
+/** The fault if nobody signed leaves up to `end`, or only compromised keys that are not believed that far. */
 function signersFault(signers: readonly VerifierKey[], keys: readonly KeyInForce[], shard: number, end: number): Fault | undefined {
   if (signers.length === 0) return { code: 'SIGNATURE', message: 'no log key signed it' };
   const believed = keys
@@ -67,7 +69,7 @@ function signersFault(signers: readonly VerifierKey[], keys: readonly KeyInForce
     .some(({ entry }) => entry.believed === null || end <= (entry.believed[shard] ?? 0));
   return believed
     ? undefined
-    : { code: 'SUSPECT', message: `it is signed only by a compromised log key, which is not believed up to ${end} leaves` };
+    : { code: 'SUSPECT', message: `only a compromised log key signed it, and that key is not believed up to ${end} leaves` };
 }
 
 function verifiers(keys: readonly KeyInForce[]): VerifierKey[] {

@@ -1,26 +1,40 @@
-import type { Finding, Place, Property } from './verdict.ts';
+import { FINDINGS, type FindingCode, type FindingTraits, type Severity } from './findings-table.ts';
+import type { Property } from './property.ts';
+import type { Finding, Place } from './verdict.ts';
 
 const KEPT_PER_CODE = 100;
 
-/** Collects findings, at most 100 of each kind; the rest is counted. */
+type Row<C extends FindingCode> = (typeof FINDINGS)[C];
+type Chosen<Name extends string, T> = T extends readonly (infer One)[] ? { readonly [N in Name]: One } : unknown;
+/** What the table leaves open for a code: nothing for most. */
+type Choice<C extends FindingCode> = Chosen<'property', Row<C>['property']> & Chosen<'severity', Row<C>['severity']>;
+type ChoiceArguments<C extends FindingCode> = unknown extends Choice<C> ? [] : [choice: Choice<C>];
+
+/** The finding of a code of {@link FINDINGS}. `choice` names property or severity where the table has a list of them. */
+export function finding<C extends FindingCode>(code: C, message: string, place: Place, ...[choice]: ChoiceArguments<C>): Finding {
+  const { property, severity }: FindingTraits = FINDINGS[code];
+  const named = { property, severity, ...(choice as object | undefined) } as { readonly property: Property; readonly severity: Severity };
+  return { ...named, code, message, place };
+}
+
+/** Collects findings: it keeps at most 100 of each code and counts the others. */
 export class Findings {
   readonly list: Finding[] = [];
-  readonly #numbers = new Map<string, number>();
+  readonly #numbers = new Map<FindingCode, number>();
   readonly #worst = new Map<Property, 'FAILED' | 'OPEN'>();
 
-  fail(property: Property, code: string, message: string, place: Place): void {
-    this.#add({ property, severity: 'FAILED', code, message, place });
+  add<C extends FindingCode>(code: C, message: string, place: Place, ...choice: ChoiceArguments<C>): void {
+    this.take(finding(code, message, place, ...choice));
   }
 
-  open(property: Property, code: string, message: string, place: Place): void {
-    this.#add({ property, severity: 'OPEN', code, message, place });
+  take(one: Finding): void {
+    const number = (this.#numbers.get(one.code) ?? 0) + 1;
+    this.#numbers.set(one.code, number);
+    if (one.severity !== 'NOTE' && this.#worst.get(one.property) !== 'FAILED') this.#worst.set(one.property, one.severity);
+    if (number <= KEPT_PER_CODE) this.list.push(one);
   }
 
-  note(property: Property, code: string, message: string, place: Place): void {
-    this.#add({ property, severity: 'NOTE', code, message, place });
-  }
-
-  /** The worst severity of a property beside notes. */
+  /** The worst severity of a property, notes left aside. */
   worst(property: Property): 'FAILED' | 'OPEN' | undefined {
     return this.#worst.get(property);
   }
@@ -30,12 +44,5 @@ export class Findings {
     return Object.fromEntries(
       [...this.#numbers].filter(([, number]) => number > KEPT_PER_CODE).map(([code, number]) => [code, number - KEPT_PER_CODE]),
     );
-  }
-
-  #add(finding: Finding): void {
-    const number = (this.#numbers.get(finding.code) ?? 0) + 1;
-    this.#numbers.set(finding.code, number);
-    if (finding.severity !== 'NOTE' && this.#worst.get(finding.property) !== 'FAILED') this.#worst.set(finding.property, finding.severity);
-    if (number <= KEPT_PER_CODE) this.list.push(finding);
   }
 }

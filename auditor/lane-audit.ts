@@ -14,18 +14,18 @@ interface LaneEnd {
   sampledOut: number;
 }
 
-/** The last that a producer said of a lane. */
+/** The latest statement of a producer about a lane. */
 interface Statement {
   readonly shard: number;
   readonly number: number;
   readonly seq: number;
   readonly final: boolean;
-  /** Where it was said, and when that input was appended. */
+  /** The shard whose input states it, and when that input was appended. */
   readonly home: number;
   readonly appendedAt: number;
 }
 
-/** Where an ACCEPTED header stands. */
+/** The place of an ACCEPTED header. */
 export interface HeaderPlace {
   readonly shard: number;
   readonly offset: number;
@@ -33,13 +33,13 @@ export interface HeaderPlace {
   readonly appendedAt: number;
 }
 
-/** How far a shard's input was consumed, microseconds of `appendedAt`. */
+/** The stretch of a shard's input that was consumed, in microseconds of `appendedAt`. */
 interface Span {
   readonly from: number;
   to: number;
 }
 
-/** Follows every lane of an archive by its signed numbers: gaps, contradictions, what heartbeats say about the end, and silence. */
+/** Follows every lane of an archive, across shards, by its signed numbers: gaps, contradictions, ends that heartbeats state, and silence. */
 export class LaneAudit {
   readonly #findings: Findings;
   readonly #lanes = new Map<string, LaneEnd>();
@@ -59,21 +59,21 @@ export class LaneAudit {
     return this.#lanes.size;
   }
 
-  /** AUXILIARY events that producers state they dropped, over all lanes. */
+  /** AUXILIARY events that producers state as dropped, over all lanes. */
   get sampledOut(): number {
     let sum = 0;
     for (const lane of this.#lanes.values()) sum += lane.sampledOut;
     return sum;
   }
 
-  /** Input of a shard was consumed up to here. */
+  /** The input of a shard was consumed up to this time. */
   consumed(shard: number, appendedAt: number): void {
     const span = this.#spans.get(shard);
     if (span === undefined) this.#spans.set(shard, { from: appendedAt, to: appendedAt });
     else span.to = Math.max(span.to, appendedAt);
   }
 
-  /** An ACCEPTED header, in the order of its shard's log. A replay moves nothing. */
+  /** Takes an ACCEPTED header, in the order of its shard's log. A replay changes nothing. */
   accepted(header: BatchHeader, bytes: Uint8Array, at: HeaderPlace, policy: PolicyInForce, replay: boolean): void {
     this.batches += 1;
     if (replay) return;
@@ -99,42 +99,45 @@ export class LaneAudit {
   #checkContinues(header: BatchHeader, lane: LaneEnd | undefined, place: { shard: number; offset: number; lane: string }): void {
     const number = lane?.number ?? 0;
     const seq = lane?.seq ?? 0;
-    const fail = (code: string, message: string): void => this.#findings.fail('COMPLETE', code, message, place);
-    if (header.number < number) return fail('LANE_BACK', `batch ${header.number} comes after batch ${number - 1} of its lane`);
-    if (header.firstSeq < seq) fail('SEQUENCE', `the batch begins with event ${header.firstSeq} of the lane, ${seq} follows`);
+    if (header.number < number)
+      return this.#findings.add('LANE_BACK', `batch ${header.number} comes after batch ${number - 1} of its lane`, place);
+    if (header.firstSeq < seq)
+      this.#findings.add('SEQUENCE', `the batch begins with event ${header.firstSeq} of the lane; the next one is ${seq}`, place);
     if (header.number > number || header.firstSeq > seq) {
       this.gaps += 1;
-      fail('GAP', `gap: batches ${range(number, header.number)} and events ${range(seq, header.firstSeq)} of the lane are missing`);
+      const missing = `batches ${range(number, header.number)} and events ${range(seq, header.firstSeq)}`;
+      this.#findings.add('GAP', `gap: ${missing} of the lane are missing`, place);
     } else if (lane !== undefined && !equal(header.previous, lane.hash))
-      fail('LANE_PREVIOUS', 'the batch names another header as the one before');
+      this.#findings.add('LANE_PREVIOUS', 'the batch does not name the header before it in its lane', place);
+    return undefined;
   }
 
-  /** A later statement about a lane takes the place of an earlier one; an end that was stated stays stated. */
+  /** A later statement about a lane replaces an earlier one. Only a final statement replaces a final one. */
   #state(header: BatchHeader, { epoch, shard, number, seq, final }: BatchHeader['lanes'][number], at: HeaderPlace): void {
     const key = laneName(header.producer, toHex(epoch), shard);
     if (this.#statements.get(key)?.final === true && !final) return;
     this.#statements.set(key, { shard, number, seq, final, home: at.shard, appendedAt: at.appendedAt });
   }
 
-  /** A producer of whom the policy demands heartbeats was silent for too long: an epoch may have been dropped whole. */
+  /** Reports a producer that must send heartbeats and was silent for too long: a whole epoch may have been dropped. */
   #checkSilence(producer: string, { shard, appendedAt }: { shard: number; appendedAt: number }, policy: PolicyInForce): void {
     const entries = policy.policy.producers.filter(({ key, status }) => key.startsWith(`${producer}+`) && status === 'ACTIVE');
     const longestMs = Math.min(...entries.map(({ heartbeatMs }) => heartbeatMs ?? Infinity));
     const since = this.#beats.get(producer) ?? this.#spans.get(shard)?.from ?? appendedAt;
     if (appendedAt - since > (longestMs + policy.policy.clockSkewMs) * 1000) {
       const message = `${producer} must be heard every ${longestMs / 1000} s and was silent for ${Math.round((appendedAt - since) / 1e6)} s`;
-      this.#findings.open('COMPLETE', 'SILENCE', message, { shard });
+      this.#findings.add('SILENCE', message, { shard });
     }
     this.#beats.set(producer, appendedAt);
   }
 
-  /** Holds the lanes against what was stated about them, once all shards were read. `latest` says which producers must be heard. */
+  /** Compares the lanes with the statements about them, once all shards were read. `latest` says which producers must be heard. */
   finish(latest: PolicyInForce): void {
     for (const [key, stated] of this.#statements) this.#checkStatement(key, stated, latest.policy.clockSkewMs * 1000);
     for (const [key, { number, shard }] of this.#lanes) {
       if (this.#statements.get(key)?.final !== true) {
-        const message = `still open: the producer has not stated the end of this lane; it has ${number} batches so far`;
-        this.#findings.open('COMPLETE', 'LANE_OPEN', message, { shard, lane: key });
+        const message = `still open: the producer has not stated the end of this lane, which has ${number} batches so far`;
+        this.#findings.add('LANE_OPEN', message, { shard, lane: key });
       }
     }
     for (const { key, status } of latest.policy.producers) {
@@ -151,15 +154,15 @@ export class LaneAudit {
     const place = { shard: stated.shard, lane: key };
     if (stated.number > number || stated.seq > seq) {
       const message = `batches ${range(number, stated.number)} and events ${range(seq, stated.seq)} of the lane are missing at its end`;
-      // What is not final may be on its way yet, and another shard may not have come so far: what it holds is no smaller for that.
+      // A statement that is not final may be ahead of its batches. The input of another shard may not have been consumed so far.
       const settled = stated.shard === stated.home || (this.#spans.get(stated.shard)?.to ?? 0) > stated.appendedAt + skewMicros;
-      if (!stated.final || !settled) return this.#findings.open('COMPLETE', 'LANE_SHORT', `still open: ${message}, or on their way`, place);
+      if (!stated.final || !settled) return this.#findings.add('LANE_SHORT', `still open: ${message}, or on their way`, place);
       this.gaps += 1;
-      return this.#findings.fail('COMPLETE', 'GAP', `gap: ${message}`, place);
+      return this.#findings.add('GAP', `gap: ${message}`, place);
     }
     if (stated.final && stated.number < number) {
-      const message = `stated as ended with ${stated.number} batches, ${number} were sent: its spool was copied or set back`;
-      this.#findings.note('COMPLETE', 'COPIED_SPOOL', message, place);
+      const message = `the lane was stated as ended with ${stated.number} batches and has ${number}: its spool was copied or set back`;
+      this.#findings.add('COPIED_SPOOL', message, place);
     }
     return undefined;
   }

@@ -3,10 +3,11 @@ import { equal, toHex } from '../core/base/bytes.ts';
 import { canonicalJson } from '../core/base/jcs.ts';
 import type { EvidenceInput } from '../core/formats/evidence.ts';
 import type { Seal } from '../core/formats/leaf.ts';
-import type { AuditedBlock, BlockSummary } from './block-audit.ts';
-import type { Governance } from './policies.ts';
+import type { AuditedBlock } from './audited-block.ts';
+import type { ProvenEvidence } from './block-proof.ts';
+import type { Governance } from './governance.ts';
 
-/** Derives a manifest from the log's own leaves and evidence, to be compared with the signed one. */
+/** Derives a manifest from leaves and evidence, to be compared with the signed one. */
 export class ManifestDraft {
   readonly #seals: Seal[] = [];
   readonly #counts = { links: 0, seals: 0, duplicates: 0, conflicts: 0, repeated: 0, rejected: 0, empty: 0 };
@@ -17,23 +18,25 @@ export class ManifestDraft {
   #from = Number.MAX_SAFE_INTEGER;
   #to = Number.MIN_SAFE_INTEGER;
 
-  add(block: AuditedBlock, summary: BlockSummary, governance: Governance): void {
+  add(block: AuditedBlock, { inputs, batches, heads }: ProvenEvidence, governance: Governance): void {
     this.#seals.push(block.seal);
     this.#counts.seals += 1;
     this.#counts.links += block.links.length;
+    let at = 0;
     for (const { link, leaf } of block.links) {
-      const producer = summary.headers.get(link.inputOffset)?.producer;
+      const producer = batches.get(link.inputOffset)?.header.producer;
       if (producer !== undefined) this.#perProducer.set(producer, (this.#perProducer.get(producer) ?? 0) + 1);
       const schema = this.#schemaHex(link.schema);
-      const head = summary.heads.get(leaf);
+      const head = heads[at++];
       if (head !== undefined) this.#occurredAt(head.occurredAt);
       else this.#occurred(block.rows.get(leaf)?.event ?? null, schema, governance);
     }
-    for (const { producer, epoch, sampledOut } of summary.headers.values()) {
+    for (const { header } of batches.values()) {
+      const { producer, epoch, sampledOut } = header;
       const lane = `${toHex(epoch)} ${producer}`;
       this.#sampled.set(lane, Math.max(this.#sampled.get(lane) ?? 0, sampledOut));
     }
-    for (const input of summary.inputs) this.#input(input);
+    for (const input of inputs) this.#input(input);
   }
 
   #input(input: EvidenceInput): void {
@@ -53,7 +56,7 @@ export class ManifestDraft {
     try {
       this.#occurredAt(schema.readHead(event).occurredAt);
     } catch {
-      // An event that cannot be read has its own finding.
+      // An event that cannot be read is a finding of its batch.
     }
   }
 
@@ -62,7 +65,7 @@ export class ManifestDraft {
     this.#to = Math.max(this.#to, time);
   }
 
-  /** Notes a link's schema; its hex. */
+  /** Remembers a link's schema, and gives its hex digest. */
   #schemaHex(schema: Uint8Array): string {
     if (this.#latestSchema !== undefined && equal(this.#latestSchema.digest, schema)) return this.#latestSchema.hex;
     const hex = toHex(schema);
@@ -71,7 +74,7 @@ export class ManifestDraft {
     return hex;
   }
 
-  /** Names of the fields in which the signed manifest differs from what the log gives. */
+  /** The fields in which the signed manifest differs from what the log gives. */
   differences(signed: Manifest, root: Uint8Array, end: number): string[] {
     const derived: Partial<Manifest> = {
       end,

@@ -16,15 +16,15 @@ import { type ArchiveReader, openArchive } from './archive-reader.ts';
 import { Findings } from './findings.ts';
 
 export interface QueryOptions {
-  /** Only events of this stream. */
+  /** Gives only events of this stream. */
   readonly stream?: string;
-  /** Told of the stream of each event that is not asked for. */
+  /** Called with the stream of each event that was not asked for. */
   readonly onOther?: (stream: string) => void;
-  /** Told of each events file that retention removed, instead of its events. */
+  /** Called for each events file that retention removed. */
   readonly onRemoved?: (object: string) => void;
 }
 
-/** A value of an event as JSON has it: ids as UUIDs, other bytes as hexadecimal. */
+/** An event as JSON: its ids as UUIDs, other bytes as hexadecimal. */
 export type PlainEvent = Readonly<Record<string, unknown>> & { readonly id: string; readonly stream: string; readonly type: string };
 
 /** An archived event and its place in the log. */
@@ -41,7 +41,10 @@ export interface ArchivedEventView {
   readonly event: PlainEvent | null;
 }
 
-/** Events as the archive holds them, believed as they are, in the order of each shard's log; one segment at a time in memory. Events of older schemas are read as the newest that this program knows. */
+/**
+ * The archive's events, unverified, in the order of each shard's log; one segment at a time is in memory.
+ * Events of older schemas are read as events of the newest schema that this program knows.
+ */
 export async function* queryArchive(store: ObjectStore, options: QueryOptions): AsyncGenerator<ArchivedEventView> {
   const { objects, listed } = await openArchive(store, new Findings());
   const schemas = await readSchemas(objects, listed);
@@ -117,7 +120,7 @@ async function* eventsOf(
   }
 }
 
-/** Reads an event's bytes, which were walked strictly, as the newest schema: fields added since take their defaults. One resolver per schema. */
+/** A reader of one schema's events as events of the newest schema: fields added since take their defaults. */
 function resolverOf(schema: EventSchema): (bytes: Uint8Array) => Event {
   if (schema.hex === EVENT_SCHEMA.hex) return (bytes) => schema.decode(bytes);
   const writer = avsc.Type.forSchema(JSON.parse(schema.text));

@@ -1,13 +1,14 @@
 import { parseLaneKey } from '../core/acceptance/log-state.ts';
 import { decodeSnapshot, encodeSnapshot, type Snapshot } from '../core/archive/snapshot.ts';
 import { equal, fromHex } from '../core/base/bytes.ts';
+import type { Policy } from '../core/policy/policy-document.ts';
 import type { Frontier } from '../core/tree/frontier.ts';
 import { attestedPayload } from './attestation.ts';
-import type { BlockAudit } from './block-audit.ts';
-import type { Governance } from './policies.ts';
+import type { Audit } from './audit.ts';
+import type { ReplayedLog } from './replayed-log.ts';
 
-/** What is wrong with a stored snapshot, held against the state that the leaves give: a list of sentences, empty where nothing is. */
-export function snapshotFaults(bytes: Uint8Array, shard: number, audit: BlockAudit, frontier: Frontier, governance: Governance): string[] {
+/** What is wrong with a stored snapshot, compared with the state that the leaves give: one sentence for each fault. */
+export function snapshotFaults(bytes: Uint8Array, { shard, governance }: Audit, log: ReplayedLog, frontier: Frontier): string[] {
   const { value, faults } = attestedPayload(bytes, 'snapshot', {
     shard,
     keys: governance.logKeys(shard),
@@ -17,33 +18,35 @@ export function snapshotFaults(bytes: Uint8Array, shard: number, audit: BlockAud
   const said = faults.map(({ message }) => message);
   if (value === undefined) return said;
   const { payload, ...snapshot } = value;
-  const derived = encodeSnapshot(derive(snapshot, shard, audit, frontier, governance));
+  const derived = encodeSnapshot({ ...derive(log, frontier), ...placeOf(snapshot, governance.history.latest.policy, shard) });
   if (equal(derived, payload)) return said;
   const right = decodeSnapshot(derived);
   const fields = (Object.keys(right) as (keyof Snapshot)[]).filter((field) => plain(right[field]) !== plain(snapshot[field]));
   return [...said, `it states another state than the log gives: ${fields.join(', ')}`];
 }
 
-/** The snapshot as the log gives it. Where its block lies on the chain topic no archive can tell. */
-function derive(snapshot: Snapshot, shard: number, audit: BlockAudit, frontier: Frontier, { history }: Governance): Snapshot {
-  const { origin, shards } = history.latest.policy;
+type DerivedState = Omit<Snapshot, 'origin' | 'shard' | 'shards' | 'chainOffset'>;
+
+/** The state as the log gives it. */
+function derive({ head, streams, lanes }: ReplayedLog, frontier: Frontier): DerivedState {
   return {
-    origin,
-    shard,
-    shards,
     size: frontier.size,
     frontier: frontier.hashes,
-    seal: audit.seal,
-    inputGeneration: audit.inputGeneration,
-    inputTo: audit.inputTo,
-    appendedAt: audit.appendedAt,
-    acceptedAt: audit.acceptedAt,
-    chainOffset: snapshot.chainOffset,
-    policy: audit.policy === null ? null : fromHex(audit.policy),
-    final: audit.final,
-    streams: [...audit.streams].map(([stream, head]) => ({ stream, ...head })),
-    lanes: [...audit.lanes].map(([key, lane]) => ({ ...parseLaneKey(key), ...lane })),
+    seal: head.seal,
+    inputGeneration: head.inputGeneration,
+    inputTo: head.inputTo,
+    appendedAt: head.appendedAt,
+    acceptedAt: head.acceptedAt,
+    policy: head.policy === null ? null : fromHex(head.policy),
+    final: head.final,
+    streams: [...streams].map(([stream, end]) => ({ stream, ...end })),
+    lanes: [...lanes].map(([key, lane]) => ({ ...parseLaneKey(key), ...lane })),
   };
+}
+
+/** The log that the snapshot must be of. Where its block lies on the chain topic, no archive can tell. */
+function placeOf({ chainOffset }: Snapshot, { origin, shards }: Policy, shard: number): Omit<Snapshot, keyof DerivedState> {
+  return { origin, shard, shards, chainOffset };
 }
 
 function plain(value: unknown): string {

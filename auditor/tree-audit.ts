@@ -5,47 +5,40 @@ import { extendFrontier, type Frontier, frontierRoot } from '../core/tree/fronti
 import { GrowingTiles } from '../core/tree/growing-tiles.ts';
 import { HASH_BYTES, hashLeaves, subtreeRoot } from '../core/tree/hash.ts';
 import { decodeBundle, eachTileOf, entriesPath, parseTilePath, TILE_WIDTH, type Tile, tilePath } from '../core/tree/tile.ts';
-import type { ArchiveReader } from './archive-reader.ts';
-import type { Findings } from './findings.ts';
-import { reason } from './policies.ts';
+import type { Audit } from './audit.ts';
+import { errorText } from './governance.ts';
 
-/** Missing tiles of one note that are named. */
+/** At most so many missing tiles of one note are named. */
 const FIRST_MISSING = 1000;
-/** Bundles, with their tiles, that are asked for before their turn: a store answers several at once as soon as one. */
+/** Bundles that are asked for ahead, with their tiles: a store answers several requests in the time of one. */
 const AHEAD = 8;
 
-/** One bundle of leaves with the hashes that the tree goes on with. */
+/** One bundle of leaves, with the hashes that the tree takes for them. */
 export interface LeafRun {
   readonly first: number;
-  /** Undefined where the bundle cannot be read: the stored hashes stand for it. */
+  /** Undefined where the bundle cannot be read: the stored hashes are used instead. */
   readonly leaves: readonly Uint8Array[] | undefined;
   readonly hashes: readonly Uint8Array[];
   /** Key of the bundle. */
   readonly object: string;
 }
 
-/** Reads all leaves of a shard, makes every tile again from them, and compares what is stored. */
+/** Reads all leaves of a shard, makes every tile from them again, and compares it with the stored one. */
 export class TreeAudit {
-  readonly #objects: ArchiveReader;
-  readonly #listed: ReadonlyMap<string, number>;
-  readonly #shard: number;
+  readonly #audit: Pick<Audit, 'objects' | 'listed' | 'shard' | 'findings'>;
   readonly #folder: string;
-  readonly #findings: Findings;
   readonly #tiles = new GrowingTiles();
-  /** Widths that are stored, by `level/n` (level `entries` for bundles). */
+  /** Stored widths by `level/n`; the level of bundles is `entries`. */
   readonly #widths = new Map<string, number[]>();
   /** Objects asked for ahead, by key. */
   readonly #ahead = new Map<string, Promise<StoredObject | undefined>>();
-  /** Required objects that are not there: each is named once. */
+  /** Required objects that are missing: each is named once. */
   readonly #missed = new Set<string>();
   checkedTiles = 0;
 
-  constructor(objects: ArchiveReader, listed: ReadonlyMap<string, number>, shard: number, findings: Findings) {
-    this.#objects = objects;
-    this.#listed = listed;
-    this.#shard = shard;
-    this.#folder = logKeysOf(shard).folder;
-    this.#findings = findings;
+  constructor(audit: Pick<Audit, 'objects' | 'listed' | 'shard' | 'findings'>) {
+    this.#audit = audit;
+    this.#folder = logKeysOf(audit.shard).folder;
     this.#index();
   }
 
@@ -61,38 +54,43 @@ export class TreeAudit {
 
   #index(): void {
     const prefix = `${this.#folder}/`;
-    for (const key of this.#listed.keys()) {
+    for (const key of this.#audit.listed.keys()) {
       if (!key.startsWith(`${prefix}tile/`)) continue;
       try {
         const { level, n, width } = parseTilePath(key.slice(prefix.length));
         const place = `${level}/${n}`;
         this.#widths.set(place, [...(this.#widths.get(place) ?? []), width]);
       } catch {
-        const place = { object: key, shard: this.#shard };
-        this.#findings.fail('ARCHIVE', 'UNKNOWN_OBJECT', 'the archive has no such object: no tile is spelled so', place);
+        const place = { object: key, shard: this.#audit.shard };
+        this.#audit.findings.add('UNKNOWN_OBJECT', 'the name is not the name of a tile', place, { severity: 'FAILED' });
       }
     }
   }
 
-  /** Names every tile and bundle that a log of `size` leaves must have and that is not there. */
+  /** Reports every tile and bundle that a log of `size` leaves needs and that is missing. */
   checkRequired(size: number): void {
-    // A size that is claimed may be anything: after the first thousand that are missing the rest is not looked for.
+    // A note may claim any size: after a thousand missing objects the others are not looked for.
     const bound = this.#missed.size + FIRST_MISSING;
     for (const { level, n, width } of eachTileOf(size)) {
       if (this.#missed.size >= bound) break;
       const paths = level === 0 ? [tilePath(level, n, width), entriesPath(n, width)] : [tilePath(level, n, width)];
       for (const path of paths) {
         const object = `${this.#folder}/${path}`;
-        if (this.#listed.has(object) || this.#missed.has(object)) continue;
+        if (this.#audit.listed.has(object) || this.#missed.has(object)) continue;
         this.#missed.add(object);
-        this.#findings.fail('ARCHIVE', 'MISSING', 'the checkpoint needs this object and it is not there', { object, shard: this.#shard });
+        this.#audit.findings.add(
+          'MISSING',
+          'the object is missing, and the checkpoint needs it',
+          { object, shard: this.#audit.shard },
+          { property: 'ARCHIVE' },
+        );
       }
     }
   }
 
   /**
-   * The leaves from the start to `size`, bundle by bundle, each held against the tile of its hashes. Ends where neither gives the hashes.
-   * `root` is what was signed for `size`: where leaf and tile disagree at the tree's edge, it tells which of the two is altered.
+   * The leaves from the start to `size`, bundle by bundle, each compared with the tile of its hashes. Ends where neither gives the hashes.
+   * `root` is the signed root for `size`. Where leaf and tile differ at the edge of the tree, it tells which of the two is altered.
    */
   async *leaves(size: number, root: Uint8Array | undefined): AsyncGenerator<LeafRun> {
     for (let n = 0; n * TILE_WIDTH < size; n++) {
@@ -111,15 +109,15 @@ export class TreeAudit {
     const width = Math.min(TILE_WIDTH, size - n * TILE_WIDTH);
     if (width <= 0) return;
     for (const { key } of [this.#bundleKey(n, width), this.#tileKey(n, width)]) {
-      const answer = this.#objects.get(key);
+      const answer = this.#audit.objects.get(key);
       answer.catch(() => undefined);
       this.#ahead.set(key, answer);
     }
   }
 
-  /** An object, from what was asked for ahead where it was. */
+  /** An object, asked for ahead or now. */
   #get(key: string): Promise<StoredObject | undefined> {
-    return this.#ahead.get(key) ?? this.#objects.get(key);
+    return this.#ahead.get(key) ?? this.#audit.objects.get(key);
   }
 
   #forget(n: number, width: number): void {
@@ -135,23 +133,23 @@ export class TreeAudit {
     if (tile === undefined) return own;
     const altered = hashes.findIndex((hash, i) => !equal(hash, tile.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES)));
     if (altered < 0 || !(await this.#tileIsRight(n, tile, hashes, root))) return own;
-    const place = { object, shard: this.#shard, leaf: n * TILE_WIDTH + altered };
-    this.#findings.fail('LOG', 'BUNDLE_WRONG', 'the leaf does not have the hash that the tree has for it', place);
+    const place = { object, shard: this.#audit.shard, leaf: n * TILE_WIDTH + altered };
+    this.#audit.findings.add('BUNDLE_WRONG', 'the leaf does not have the hash that the tree has for it', place);
     return { ...own, hashes: split(tile) };
   }
 
-  /** Whether the stored tile is the one that the tree above it was made of, and not what the leaves give. */
+  /** Whether the tree above was made of the stored tile, and not of what the leaves give. */
   async #tileIsRight(n: number, tile: Uint8Array, hashes: readonly Uint8Array[], root: Uint8Array | undefined): Promise<boolean> {
     if (root !== undefined && equal(root, frontierRoot(extendFrontier(this.#tiles.frontier(), split(tile))))) return true;
     if (hashes.length < TILE_WIDTH) return false;
     const parent = Math.floor(n / TILE_WIDTH);
     const at = n % TILE_WIDTH;
     const width = (this.#widths.get(`1/${parent}`) ?? []).find((each) => each > at);
-    const stored = width === undefined ? undefined : await this.#objects.get(`${this.#folder}/${tilePath(1, parent, width)}`);
+    const stored = width === undefined ? undefined : await this.#audit.objects.get(`${this.#folder}/${tilePath(1, parent, width)}`);
     return stored !== undefined && equal(stored.bytes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES), subtreeRoot(tile));
   }
 
-  /** The hashes of bundle `n` as they are stored: the tile of this width, or the full one; undefined where neither has its size. */
+  /** The stored hashes of bundle `n`: the tile of this width, or the full tile. Undefined where it does not have its size. */
   async #storedTile(n: number, width: number): Promise<Uint8Array | undefined> {
     const { key, source } = this.#tileKey(n, width);
     const stored = await this.#get(key);
@@ -163,7 +161,7 @@ export class TreeAudit {
     return { key: `${this.#folder}/${tilePath(0, n, source)}`, source };
   }
 
-  /** Takes leaf hashes into the tree; tiles of tiles that they fill are compared with the stored ones. */
+  /** Takes leaf hashes into the tree and compares the higher tiles that they fill with the stored ones. */
   async take(hashes: readonly Uint8Array[]): Promise<void> {
     for (const tile of this.#tiles.append(hashes)) if (tile.level > 0) await this.#compare(tile);
   }
@@ -178,7 +176,7 @@ export class TreeAudit {
     return { key: `${this.#folder}/${entriesPath(n, source)}`, source };
   }
 
-  /** A bundle's leaves: the partial one of this size, or the full one where that is missing. Other partial ones must be its prefixes. */
+  /** A bundle's leaves: from the partial bundle of this size, or from the full one where that is missing. */
   async #bundle(n: number, width: number): Promise<{ object: string; leaves: readonly Uint8Array[] | undefined }> {
     const { key: object, source } = this.#bundleKey(n, width);
     const stored = await this.#get(object);
@@ -189,30 +187,30 @@ export class TreeAudit {
       leaves = decodeBundle(stored.bytes);
       if (leaves.length !== source) throw new Error(`it holds ${leaves.length} leaves, not ${source}`);
     } catch (error) {
-      const place = { object, shard: this.#shard, leaf: n * TILE_WIDTH };
-      this.#findings.fail('LOG', 'BUNDLE_INVALID', `the bundle cannot be read: ${reason(error)}`, place);
+      const place = { object, shard: this.#audit.shard, leaf: n * TILE_WIDTH };
+      this.#audit.findings.add('BUNDLE_INVALID', `the bundle cannot be read: ${errorText(error)}`, place);
       return { object, leaves: undefined };
     }
     return { object, leaves: leaves.slice(0, width) };
   }
 
-  /** Every other bundle of these leaves, older ones and such as were never published, must hold leaves of the same hashes. */
+  /** Every other bundle of these leaves, older or never published, must hold leaves of the same hashes. */
   async #compareBundles(n: number, { object, hashes }: LeafRun): Promise<void> {
     for (const width of this.#widths.get(`entries/${n}`) ?? []) {
       const other = `${this.#folder}/${entriesPath(n, width)}`;
       if (other === object) continue;
       this.checkedTiles += 1;
-      const stored = await this.#objects.get(other);
-      const place = { object: other, shard: this.#shard };
+      const stored = await this.#audit.objects.get(other);
+      const place = { object: other, shard: this.#audit.shard };
       if (stored === undefined || !holdsLeaves(stored.bytes, width, hashes)) {
-        this.#findings.fail('LOG', 'TILE_WRONG', 'the stored bytes do not hold the leaves that the tree was made of', place);
+        this.#audit.findings.add('TILE_WRONG', 'the stored bundle does not hold the leaves that the tree was made of', place);
       } else if (width > hashes.length) this.#beyond(other);
     }
   }
 
   #beyond(object: string): void {
-    const message = 'the object is of a size that no checkpoint covers: not checked';
-    this.#findings.note('ARCHIVE', 'BEYOND_CHECKPOINT', message, { object, shard: this.#shard });
+    const message = 'no checkpoint covers the size of the object, so it was not checked';
+    this.#audit.findings.add('BEYOND_CHECKPOINT', message, { object, shard: this.#audit.shard });
   }
 
   async #compare({ level, n, width, bytes }: Tile): Promise<void> {
@@ -227,19 +225,19 @@ export class TreeAudit {
     this.checkedTiles += 1;
     const stored = await this.#get(object);
     if (stored === undefined || !equal(stored.bytes, expected)) {
-      this.#findings.fail('LOG', 'TILE_WRONG', 'the stored bytes are not what the leaves give', { object, shard: this.#shard });
+      this.#audit.findings.add('TILE_WRONG', 'the stored bytes are not what the leaves give', { object, shard: this.#audit.shard });
     }
   }
 
-  /** An object of a size that was never published may lie about after a crash; it must go on from what is published. */
+  /** After a crash an object of a size that was never published may remain. It must begin with what is published. */
   async #compareLonger(object: string, expected: Uint8Array): Promise<void> {
-    const stored = await this.#objects.get(object);
+    const stored = await this.#audit.objects.get(object);
     if (stored !== undefined && equal(stored.bytes.subarray(0, expected.length), expected)) this.#beyond(object);
-    else this.#findings.fail('LOG', 'TILE_WRONG', 'the stored bytes contradict the leaves', { object, shard: this.#shard });
+    else this.#audit.findings.add('TILE_WRONG', 'the stored bytes contradict the leaves', { object, shard: this.#audit.shard });
   }
 }
 
-/** Whether a bundle of `width` leaves begins with the leaves of these hashes, as far as it goes. */
+/** Whether a bundle of `width` leaves begins with the leaves of these hashes. */
 function holdsLeaves(bytes: Uint8Array, width: number, hashes: readonly Uint8Array[]): boolean {
   try {
     const leaves = decodeBundle(bytes);

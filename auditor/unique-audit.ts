@@ -33,8 +33,8 @@ class Column {
 }
 
 /**
- * Follows identities through one shard: what was linked, what a receipt points to, which header was accepted before.
- * Exact, so it remembers every event: about 100 bytes for one. Its digest is kept to 16 bytes, as the dedup index keeps it.
+ * Follows identities through one shard: linked events, the originals of receipts, accepted headers.
+ * It is exact and so remembers every event, in about 100 bytes each. It keeps 16 bytes of a digest, as the dedup index does.
  */
 export class UniqueAudit {
   readonly #shard: number;
@@ -47,7 +47,7 @@ export class UniqueAudit {
   readonly #streams = new Column();
   readonly #streamNames: string[] = [];
   readonly #streamNumbers = new Map<string, number>();
-  /** Links whose event the archive does not give: a receipt that points to one cannot be judged. */
+  /** Links whose event is not in the archive: a receipt that points to one cannot be judged. */
   readonly #unknown = new Set<number>();
   readonly #headers = new KeyTable();
   readonly #offsets = new Column();
@@ -65,7 +65,7 @@ export class UniqueAudit {
     return this.#identities.size;
   }
 
-  /** An event that was linked, in the order of the log. One identity twice fails where the first was appended at `windowFrom` or later; before that it is reported. */
+  /** Takes a linked event, in the order of the log. A second link of an identity fails if the first was appended at `windowFrom` or later; else it is a note. */
   link(event: LinkedEvent, windowFrom: number): void {
     const key = dedupKeyOfEvent(event.stream, event.id);
     const before = this.#identities.find(key);
@@ -79,43 +79,45 @@ export class UniqueAudit {
 
   #linkedTwice({ stream, leaf }: LinkedEvent, before: number, windowFrom: number): void {
     const place = { shard: this.#shard, leaf, stream };
-    const first = `the event was linked before, as leaf ${this.#leaves.get(before)}`;
+    const first = `the event was linked already, as leaf ${this.#leaves.get(before)}`;
     if (this.#times.get(before) >= windowFrom) {
-      this.#findings.fail('UNIQUE', 'LINKED_TWICE', `${first}, within the dedup window`, place);
+      this.#findings.add('LINKED_TWICE', `${first}, within the dedup window`, place);
     } else {
       this.repeats += 1;
-      this.#findings.note('UNIQUE', 'REPEATED_AFTER_WINDOW', `${first}, longer ago than the dedup window`, place);
+      this.#findings.add('REPEATED_AFTER_WINDOW', `${first}, longer ago than the dedup window`, place);
     }
   }
 
-  /** A link whose event is not there. */
+  /** Takes a link whose event is missing. */
   unknown(leaf: number): void {
     this.#unknown.add(leaf);
   }
 
-  /** A DUPLICATE or CONFLICT receipt at input `offset`: its original is a link before leaf `before`, of the same identity, with the same or another digest. */
+  /** Checks a receipt at input `offset`: its original must be a link before leaf `before`, of the same identity, with the same digest exactly for a DUPLICATE. */
   receipt(receipt: Receipt, offset: number, before: number): void {
     const { outcome, original, id, digest } = receipt;
-    // Null exactly with REJECTED.
+    // A REJECTED receipt has none.
     if (original === null || this.#unknown.has(original)) return;
     const place = { shard: this.#shard, offset, leaf: original };
-    const fail = (code: string, message: string): void => this.#findings.fail('UNIQUE', code, message, place);
     const entry = original < before ? this.#entryOf(original) : undefined;
-    if (entry === undefined) return fail('ORIGINAL_MISSING', `a ${outcome} receipt points to a leaf that is no link before it`);
+    if (entry === undefined)
+      return this.#findings.add('ORIGINAL_MISSING', `a ${outcome} receipt points to a leaf that is not a link before it`, place);
     const stream = this.#streamNames[this.#streams.get(entry)] as string;
     if (id === null || !this.#identities.has(entry, dedupKeyOfEvent(stream, id)))
-      return fail('ORIGINAL_OTHER', `a ${outcome} receipt points to a link of another identity`);
+      return this.#findings.add('ORIGINAL_OTHER', `a ${outcome} receipt points to a link of another identity`, place);
     const same = this.#digests.has(entry, digest);
-    if (same !== (outcome === 'DUPLICATE')) return fail('RECEIPT_WRONG', `a receipt says ${outcome}, and its original says otherwise`);
+    if (same !== (outcome === 'DUPLICATE'))
+      return this.#findings.add('RECEIPT_WRONG', `a receipt says ${outcome}, and its original shows the opposite`, place);
     if (same) this.duplicates += 1;
     else {
       this.conflicts += 1;
       const message = `the same identity came again with other content: event digest ${toHex(digest)}`;
-      this.#findings.note('UNIQUE', 'CONFLICT', message, { ...place, stream });
+      this.#findings.add('CONFLICT', message, { ...place, stream });
     }
+    return undefined;
   }
 
-  /** The entry of a leaf: entries stand in the order of leaves. */
+  /** The entry of a leaf. Entries are in the order of leaves. */
   #entryOf(leaf: number): number | undefined {
     let low = 0;
     let high = this.#identities.size;
@@ -136,20 +138,20 @@ export class UniqueAudit {
     return number;
   }
 
-  /** An ACCEPTED header; true where it was accepted before, which is reported as a replay. */
+  /** Takes an ACCEPTED header. True where it was accepted before, which is reported as a replay. */
   accepted(header: Uint8Array, offset: number): boolean {
     const key = dedupKeyOfHeader(header);
     const before = this.#headers.find(key);
     if (before !== undefined) {
       this.replays += 1;
-      const message = `the batch was accepted before, at input offset ${this.#offsets.get(before)}: a replay of its header`;
-      this.#findings.note('UNIQUE', 'REPLAY', message, { shard: this.#shard, offset });
+      const message = `the batch was accepted already, at input offset ${this.#offsets.get(before)}: its header was replayed`;
+      this.#findings.add('REPLAY', message, { shard: this.#shard, offset });
     }
     this.#offsets.set(this.#headers.add(key), offset);
     return before !== undefined;
   }
 
-  /** Whether a header was accepted before; a REPEATED one must have been. */
+  /** Whether a header was accepted before. A REPEATED header must have been. */
   wasAccepted(header: Uint8Array): boolean {
     return this.#headers.find(dedupKeyOfHeader(header)) !== undefined;
   }

@@ -1,8 +1,9 @@
-import { type Finding, type Place, PROPERTIES, type Verdict } from './verdict.ts';
+import { PROPERTIES } from './property.ts';
+import type { Finding, Place, Verdict } from './verdict.ts';
 
 const SHOWN_PER_CODE = 5;
 
-/** A verdict for people: a line per property, the findings with their places, the verdict last. */
+/** A verdict for people: a line for each property, then the findings with their places, then the verdict. */
 export function verdictText(verdict: Verdict): string {
   const rows = PROPERTIES.map((property) => {
     const { result, trust, counts } = verdict.properties[property];
@@ -51,7 +52,7 @@ function placeText(place: Place): string {
   return parts.length === 0 ? '' : ` [${parts.join(', ')}]`;
 }
 
-/** Names come from an archive that may be hostile: no control characters on a terminal. */
+/** The text without control characters: names come from an archive that may be hostile, and the text may reach a terminal. */
 export function printable(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Cf}\p{Cs}]/gu, '?');
 }

@@ -1,22 +1,10 @@
-/** What a verdict speaks of. The last three need more than this version has and say so. */
-export const PROPERTIES = [
-  'ARCHIVE',
-  'LOG',
-  'STREAMS',
-  'SIGNATURES',
-  'ORDER',
-  'COMPLETE',
-  'UNIQUE',
-  'POLICY',
-  'WITNESSES',
-  'TIME',
-] as const;
-export type Property = (typeof PROPERTIES)[number];
+import type { FindingCode, Severity } from './findings-table.ts';
+import type { Property } from './property.ts';
 
-/** FAILED: shown to be wrong. OPEN: right so far, and not ended. NOT CHECKED: nothing is claimed. */
+/** FAILED: something is shown to be wrong. OPEN: nothing is wrong so far, and more may come. NOT CHECKED: nothing is claimed. */
 export type Result = 'OK' | 'FAILED' | 'OPEN' | 'NOT CHECKED';
 
-/** Where a finding lies, as exactly as it is known. */
+/** Where a finding lies, as exactly as the auditor knows. */
 export interface Place {
   readonly object?: string;
   readonly shard?: number;
@@ -28,31 +16,31 @@ export interface Place {
   readonly lane?: string;
 }
 
-/** One thing that was found. `FAILED` fails its property; `OPEN` keeps it open; `NOTE` is a report and fails nothing. */
+/** One thing that was found. */
 export interface Finding {
   readonly property: Property;
-  readonly severity: 'FAILED' | 'OPEN' | 'NOTE';
-  /** Short name of the kind of finding, for programs. */
-  readonly code: string;
+  readonly severity: Severity;
+  /** A code of `FINDINGS`, for programs; docs/findings.md explains each. */
+  readonly code: FindingCode;
   readonly message: string;
   readonly place: Place;
 }
 
 export interface PropertyVerdict {
   readonly result: Result;
-  /** Which pinned key it rests on, or what would be needed. */
+  /** The pinned key that the result rests on, or what would be needed. */
   readonly trust: string;
   /** What was looked at, counted. */
   readonly counts: Readonly<Record<string, number>>;
 }
 
-/** The auditor's answer. Never green by a key that came with the archive. */
+/** The auditor's answer. A key that came with the archive never makes it OK. */
 export interface Verdict {
   /** True when no checked property failed and everything that rests on signatures rests on a pinned key. */
   readonly ok: boolean;
   readonly origin: string;
   readonly properties: Readonly<Record<Property, PropertyVerdict>>;
   readonly findings: readonly Finding[];
-  /** Findings of each code that were counted and not kept. */
+  /** How many findings of each code were counted and not kept. */
   readonly unlisted: Readonly<Record<string, number>>;
 }

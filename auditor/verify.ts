@@ -5,19 +5,20 @@ import type { VerifierKey } from '../core/keys/key.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import { type ArchiveReader, openArchive } from './archive-reader.ts';
 import { Findings } from './findings.ts';
+import { type Governance, readGovernance } from './governance.ts';
 import { LaneAudit } from './lane-audit.ts';
-import { type Governance, readGovernance } from './policies.ts';
+import { PROPERTIES, type Property } from './property.ts';
 import { auditShard, type ShardCounts } from './shard-audit.ts';
-import { PROPERTIES, type Property, type PropertyVerdict, type Result, type Verdict } from './verdict.ts';
+import type { PropertyVerdict, Result, Verdict } from './verdict.ts';
 
 export interface VerifyOptions {
-  /** Keys that the caller trusts: the root key, or log keys. They come from anywhere but the archive. */
+  /** Keys that the caller trusts: the root key, or log keys. They must not come from the archive. */
   readonly keys: readonly VerifierKey[];
-  /** Leaves checked and to be checked. */
+  /** Called with the number of leaves that were checked and an estimate of all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Verifies an archive by re-hashing every byte of it. Reads only; never throws for what an archive holds. */
+/** Verifies an archive: reads and hashes every byte of it again. Writes nothing, and never throws for what an archive holds. */
 export async function verifyArchive(store: ObjectStore, options: VerifyOptions): Promise<Verdict> {
   const findings = new Findings();
   const { objects, listed } = await openArchive(store, findings);
@@ -35,22 +36,18 @@ export async function verifyArchive(store: ObjectStore, options: VerifyOptions):
     const onLeaves = (done: number): void => options.onProgress?.(before + done, Math.max(total, before + done));
     const log = logs.get(shard);
     if (log === undefined) {
-      findings.open(
-        'COMPLETE',
-        'SHARD_EMPTY',
-        'the archive holds nothing of this shard: nothing was logged there yet, or all of it is gone',
-        { shard },
-      );
+      const message = 'the archive holds nothing of this shard: nothing was logged there yet, or all of it is gone';
+      findings.add('SHARD_EMPTY', message, { shard });
       continue;
     }
-    counts.push(await auditShard({ objects, listed: log, origin, shard, shards, governance, findings, lanes, onLeaves }));
+    counts.push(await auditShard({ objects, listed: log, origin, shard, shards, governance, findings }, lanes, onLeaves));
     before += counts.at(-1)?.size ?? 0;
   }
   lanes.finish(governance.history.latest);
   return verdictOf(governance, options.keys, counts, lanes, findings, listed.size);
 }
 
-/** The objects of each shard's log: looking for them in all objects would take as long as there are shards and objects. */
+/** The objects of each shard's log, found in one pass over all objects. */
 function listedByShard(listed: ReadonlyMap<string, number>): Map<number, Map<string, number>> {
   const logs = new Map<number, Map<string, number>>();
   for (const [key, size] of listed) {
@@ -62,12 +59,12 @@ function listedByShard(listed: ReadonlyMap<string, number>): Map<number, Map<str
   return logs;
 }
 
-/** What lies in logs of shards that the origin does not have. */
+/** Reports the objects of shards that the origin does not have. */
 function nameForeignLogs(logs: ReadonlyMap<number, ReadonlyMap<string, number>>, shards: number, findings: Findings): void {
   for (const [shard, listed] of logs) {
     if (shard < shards) continue;
-    const message = `the origin has ${shards} shards, and this is of another: not checked`;
-    for (const object of listed.keys()) findings.fail('ARCHIVE', 'UNKNOWN_OBJECT', message, { object });
+    const message = `the origin has ${shards} shards; this object belongs to another and was not checked`;
+    for (const object of listed.keys()) findings.add('UNKNOWN_OBJECT', message, { object }, { severity: 'FAILED' });
   }
 }
 
@@ -77,7 +74,7 @@ function totalLeaves(listed: ReadonlyMap<string, number>): number {
   return bundles * 256;
 }
 
-/** The table of contents is a convenience: it may be missing, and where it is there it must say what the policy says. */
+/** The table of contents is a convenience. It may be missing; if it exists, it must say what the policy says. */
 async function checkArchiveJson(
   objects: ArchiveReader,
   listed: ReadonlyMap<string, number>,
@@ -85,7 +82,7 @@ async function checkArchiveJson(
   findings: Findings,
 ): Promise<void> {
   if (!listed.has(ARCHIVE_JSON))
-    return findings.note('ARCHIVE', 'ABSENT', 'the table of contents is not there; nothing rests on it', { object: ARCHIVE_JSON });
+    return findings.add('ABSENT', 'the table of contents is missing; nothing depends on it', { object: ARCHIVE_JSON });
   const stored = await objects.get(ARCHIVE_JSON);
   const right = history.versions.some(({ policy }) => {
     const { origin, shards, roots, logs } = policy;
@@ -94,7 +91,7 @@ async function checkArchiveJson(
     );
   });
   if (!right)
-    findings.fail('ARCHIVE', 'ARCHIVE_JSON', 'the table of contents is not what the policy says, or not in canonical form', {
+    findings.add('ARCHIVE_JSON', 'the table of contents differs from the policy or is not in canonical form', {
       object: ARCHIVE_JSON,
     });
   return undefined;
@@ -110,7 +107,7 @@ function text(bytes: Uint8Array): string {
 
 // --- the verdict
 
-/** On which pinned key a property rests. The root key: everything. Log keys of every shard: what they attested, not who produced it. */
+/** The pinned key that a property rests on. A root key proves every property. Log keys of all shards prove what they attested, not who produced it. */
 function trustOf(
   property: Property,
   { root, pinnedLogs, history }: Governance,
@@ -160,7 +157,7 @@ function verdictOf(
   const properties = {} as Record<Property, PropertyVerdict>;
   for (const property of PROPERTIES) properties[property] = propertyVerdict(property, governance, keys, findings, counted[property]);
   if (keys.length > 0 && properties.LOG.result === 'NOT CHECKED' && governance.pinnedLogs.every((key) => key === undefined)) {
-    findings.fail('POLICY', 'KEY_FOREIGN', 'none of the pinned keys is a root or log key of this archive', {});
+    findings.add('KEY_FOREIGN', 'none of the pinned keys is a root or log key of this archive', {});
     properties.POLICY = { ...properties.POLICY, result: 'FAILED' };
   }
   const ok =
@@ -185,7 +182,7 @@ function propertyVerdict(
   return { result, trust, counts };
 }
 
-/** Without policies no key is known: what failed is said, everything else is not checked. */
+/** Without a policy no key is known: failures are reported, and everything else is NOT CHECKED. */
 function withoutPolicy(findings: Findings): Verdict {
   const properties = {} as Record<Property, PropertyVerdict>;
   for (const property of PROPERTIES)

@@ -6,7 +6,7 @@ import { shardOf } from '../core/formats/shard.ts';
 import { parseVerifierKey } from '../core/keys/key.ts';
 import { EmbeddedSystem } from '../embedded/system.ts';
 import { friendlyCollector } from '../sdk/lineproof.ts';
-import { loadSettings, type Settings } from '../settings/embedded-settings.ts';
+import { defaultSettings, type Settings } from '../settings/embedded-settings.ts';
 import { checkedOf } from './checked.ts';
 import { ObservedMetrics } from './observed-metrics.ts';
 import { OVERRIDES } from './overrides.ts';
@@ -14,7 +14,7 @@ import type { BenchSystem, Checked } from './system.ts';
 
 /** The settings of a measured system in `folder`. */
 export function benchSettings(folder: string, shards: number): Settings {
-  return { ...loadSettings({}, {}, undefined).values, ...OVERRIDES, data: folder, shards };
+  return { ...defaultSettings(), ...OVERRIDES, data: folder, shards };
 }
 
 /** What is printed of the settings beside those that have their default. */

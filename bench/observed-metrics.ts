@@ -1,11 +1,11 @@
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import type { MetricName } from '../core/base/metric-names.ts';
-import type { Labels, Metrics } from '../core/ports/metrics.ts';
+import type { AnyMetrics, Labels } from '../core/ports/metrics.ts';
 import type { Attestation } from './system.ts';
 
 /** The metrics of a system, kept as it keeps them, and read along: which notes cover which links, and when they were there. */
-export class ObservedMetrics implements Metrics {
-  readonly #kept = prometheusMetrics();
+export class ObservedMetrics implements AnyMetrics {
+  readonly #kept: AnyMetrics = prometheusMetrics();
   /** Links up to each size of a shard's log, by shard. */
   readonly #links = new Map<string, number>();
   readonly #linksAt = new Map<string, number>();

@@ -1,15 +1,11 @@
-import { sha256 } from '#crypto';
 import { type BatchRules, checkMessage } from '../core/acceptance/batch-check.ts';
 import { unframe } from '../core/avro/framing.ts';
-import { equal } from '../core/base/bytes.ts';
-import { LineproofError } from '../core/base/errors.ts';
 import { parseTraceparent, TRACEPARENT } from '../core/base/traceparent.ts';
-import { decodeSignedBatch } from '../core/formats/batch.ts';
-import type { EvidenceInput } from '../core/formats/evidence.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import { type Log, type LogRecord, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
+import { mustReach } from './input-anchor.ts';
 import type { Intake } from './order.ts';
 
 const KNOWN_IDS = 4096;
@@ -129,39 +125,4 @@ function alarmOfLead({ logger, shard }: IntakeOptions, records: readonly LogReco
     offset: records[0]?.offset,
     leadMs: Math.round(lead / 1000),
   });
-}
-
-function mustReach(shard: number, end: number, inputTo: number): void {
-  if (inputTo <= end) return;
-  throw new LineproofError(
-    'LOG_BEHIND',
-    `cannot go on: shard ${shard} of ${TOPICS.events} ends at ${end}, before offset ${inputTo} up to which it was consumed`,
-    { shard, end, inputTo },
-  );
-}
-
-/**
- * Makes sure that the input log still holds, before `inputTo`, the message that the last block consumed there:
- * an input topic that was made anew without a new generation is not read on. Throws LOG_BEHIND or LOG_DIVERGED.
- */
-export async function checkInputAnchor(log: Log, shard: number, inputTo: number, last: EvidenceInput | undefined): Promise<void> {
-  const { start, end } = await log.bounds(TOPICS.events, shard);
-  mustReach(shard, end, inputTo);
-  if (last === undefined || last.outcome === 'EMPTY' || inputTo - 1 < start) return;
-  const [record] = await log.read(TOPICS.events, shard, inputTo - 1, { maxBytes: 1, waitMs: 0 });
-  if (record?.offset === inputTo - 1 && isThatInput(record.value, last)) return;
-  throw new LineproofError(
-    'LOG_DIVERGED',
-    `cannot go on: shard ${shard} of ${TOPICS.events} holds another message at offset ${inputTo - 1} than the one that was consumed; name a new input generation in the policy if the topic was made anew`,
-    { shard, offset: inputTo - 1 },
-  );
-}
-
-function isThatInput(value: Uint8Array, input: EvidenceInput): boolean {
-  if (input.message !== null) return equal(sha256(value), input.message);
-  try {
-    return input.batch !== null && equal(decodeSignedBatch(unframe(value).payload).header, input.batch.header);
-  } catch {
-    return false;
-  }
 }

@@ -1,4 +1,4 @@
-import type { Head, Lane, LogDelta, LogHead } from '../core/acceptance/log-state.ts';
+import type { Head, Lane, LogDelta, LogHead, LogState } from '../core/acceptance/log-state.ts';
 import type { OpenSegment } from '../core/acceptance/segment-rule.ts';
 import { fromHex, toHex, utf8, utf8Text } from '../core/base/bytes.ts';
 import type { RecoveryPoint } from '../core/chain/recovery-point.ts';
@@ -42,6 +42,12 @@ export class LocalState {
     for (const [name, head] of delta.streams) this.#streams.set(name, head);
     for (const [key, lane] of delta.lanes) this.#lanes.set(key, lane);
     for (const key of forgottenLanes) this.#lanes.set(key, undefined);
+  }
+
+  /** Remembers a whole state, for the next {@link write}: nothing of it was written. */
+  noteAll(state: LogState): void {
+    for (const [name, head] of state.streams()) this.#streams.set(name, head);
+    for (const [key, lane] of state.lanes()) this.#lanes.set(key, lane);
   }
 
   /** Writes everything noted together with the head that it leads to, in one transaction. */

@@ -8,8 +8,8 @@ import { refusingRegistry } from '../cluster/open-registry.ts';
 import { openClusterReaders } from '../cluster/readers.ts';
 import { runService } from '../cluster/service.ts';
 import { TOPICS } from '../core/ports/log.ts';
-import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
+import { clusterSettings, SERVERS } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
 
@@ -20,12 +20,24 @@ const SETTINGS = { pollMs: 250 };
 export const archiveCommand: Command = {
   name: 'archive',
   summary: 'Check the chain again, store and attest it, as one of any number of archivers',
-  usage: 'archive [OPTIONS]',
+  usage: ['archive [OPTIONS]'],
   options: [],
-  settings: CLUSTER_SETTINGS,
+  ...clusterSettings([
+    'data',
+    'keys',
+    'rootKey',
+    'name',
+    'logLevel',
+    ...SERVERS.kafka,
+    ...SERVERS.registry,
+    ...SERVERS.s3,
+    'archiveGroup',
+    'httpHost',
+    'httpPort',
+  ]),
   notes: [
-    'Needs the log keys, log-<shard>.key. Runs until SIGINT or SIGTERM, then finishes what it began and hands its shards over.',
-    'It may be killed at any instant, and keeps nothing on its own disk.',
+    'Needs the log keys, log-<shard>.key. Runs until SIGINT or SIGTERM; then it finishes what it began and hands its shards over.',
+    'It may be killed at any instant. It keeps nothing on its own disk.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     const { values } = loadClusterSettings(invocation);

@@ -13,8 +13,8 @@ import { openClusterReaders } from '../cluster/readers.ts';
 import { runService } from '../cluster/service.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
 import { TOPICS } from '../core/ports/log.ts';
-import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
+import { clusterSettings, SERVERS } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
 
@@ -25,12 +25,25 @@ const SETTINGS = { pollMs: 250, depth: 4 };
 export const chainCommand: Command = {
   name: 'chain',
   summary: 'Order events into the chain, as one of any number of chainers',
-  usage: 'chain [OPTIONS]',
+  usage: ['chain [OPTIONS]'],
   options: [],
-  settings: CLUSTER_SETTINGS,
+  ...clusterSettings([
+    'data',
+    'keys',
+    'rootKey',
+    'name',
+    'logLevel',
+    ...SERVERS.kafka,
+    ...SERVERS.redis,
+    ...SERVERS.registry,
+    ...SERVERS.s3,
+    'chainGroup',
+    'httpHost',
+    'httpPort',
+  ]),
   notes: [
-    'Needs chainer.key. Runs until SIGINT or SIGTERM, then finishes what it began and hands its shards over.',
-    'It may be killed at any instant. Its data folder holds derived state only; each process needs its own.',
+    'Needs chainer.key. Runs until SIGINT or SIGTERM; then it finishes what it began and hands its shards over.',
+    'It may be killed at any instant. Its data folder holds only derived state. Each process needs a data folder that no other process uses.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     const { values } = loadClusterSettings(invocation);

@@ -33,10 +33,13 @@ export interface Invocation {
 export interface Command {
   readonly name: string;
   readonly summary: string;
-  readonly usage: string;
+  /** What follows the command's name: one line for each form. */
+  readonly usage: readonly string[];
   readonly options: readonly CommandOption[];
-  /** The settings that are options of this command as well. */
+  /** The settings that are options of this command as well: those that it uses. */
   readonly settings?: SettingTable;
+  /** Settings that it takes and does not use, so that one list of flags does for all services. Help does not list them. */
+  readonly unusedSettings?: SettingTable;
   /** Whether arguments after `--` are a command to run. */
   readonly takesCommand?: boolean;
   /** Whether the command takes signals itself, instead of being ended by them. */
@@ -57,16 +60,23 @@ const COMMON: readonly CommandOption[] = [
   },
 ];
 
+function listedOptions({ options, settings }: Command): readonly CommandOption[] {
+  return [...options, ...optionsOf(settings), ...COMMON];
+}
+
 function allOptions(command: Command): readonly CommandOption[] {
-  const settings = Object.values(command.settings ?? {}).map(
-    ({ name, unit, reason, fallback }): CommandOption => ({
+  return [...listedOptions(command), ...optionsOf(command.unusedSettings)];
+}
+
+function optionsOf(settings: SettingTable = {}): readonly CommandOption[] {
+  return Object.values(settings).map(
+    ({ name, unit, reason, fallback, type: { choices } }): CommandOption => ({
       name: flagOf(name),
       type: 'string',
-      value: unit === '' ? 'CHOICE' : unit.toUpperCase(),
+      value: choices?.join('|') ?? unit.toUpperCase(),
       help: `${reason}${fallback === '' ? '' : ` (${fallback})`}`,
     }),
   );
-  return [...command.options, ...settings, ...COMMON];
 }
 
 /** Takes a command's arguments apart; throws USAGE with what is wrong. */
@@ -90,18 +100,46 @@ export function parseInvocation(command: Command, argv: readonly string[], termi
   }
 }
 
-/** The help text of one command. */
+/** Width of a terminal that nobody made wider, and the part of it that names an option. */
+const COLUMNS = 80;
+const LEFT_COLUMNS = 26;
+
+/** `text` in lines of at most 80 columns; all but the first are indented by `indent`. A word that is longer has a line for itself. */
+export function wrapped(text: string, indent = 0): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(/(?<=\S) /)) {
+    if (line !== '' && line.length + 1 + word.length > COLUMNS) {
+      lines.push(line);
+      line = `${' '.repeat(indent)}${word.trimStart()}`;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
+
+/** How far a note that begins with a term and two spaces or more is indented. */
+function hangOf(note: string): number {
+  return /^\S+ {2,}/.exec(note)?.[0].length ?? 0;
+}
+
+function optionLines(left: string, help: string, width: number): string[] {
+  const indent = width + 4;
+  const first = `  ${left.padEnd(width)}  `;
+  if (left.length <= width) return wrapped(`${first}${help}`, indent);
+  return [`  ${left}`, ...wrapped(`${' '.repeat(indent)}${help}`, indent)];
+}
+
+/** The help text of one command, in lines of 80 columns. */
 export function commandHelp(command: Command): string {
-  const rows = allOptions(command).map(
+  const rows = listedOptions(command).map(
     ({ name, short, value, help }) =>
       [`${short === undefined ? '    ' : `-${short}, `}--${name}${value === undefined ? '' : ` ${value}`}`, help] as const,
   );
-  const width = Math.min(34, Math.max(...rows.map(([left]) => left.length)));
-  const lines = rows.map(([left, help]) =>
-    left.length > width ? `  ${left}\n  ${' '.repeat(width)}  ${help}` : `  ${left.padEnd(width)}  ${help}`,
-  );
-  const notes = command.notes.length === 0 ? '' : `\n${command.notes.join('\n')}\n`;
-  return `${command.summary}\n\nUsage: lineproof ${command.usage}\n\nOptions:\n${lines.join('\n')}\n${notes}`;
+  const width = Math.min(LEFT_COLUMNS, Math.max(...rows.map(([left]) => left.length)));
+  const lines = rows.flatMap(([left, help]) => optionLines(left, help, width));
+  const notes = command.notes.length === 0 ? '' : `\n${command.notes.map((note) => wrapped(note, hangOf(note)).join('\n')).join('\n')}\n`;
+  const usage = command.usage.map((form, i) => wrapped(`${i === 0 ? 'Usage:' : '      '} lineproof ${form}`, 9).join('\n')).join('\n');
+  return `${wrapped(command.summary).join('\n')}\n\n${usage}\n\nOptions:\n${lines.join('\n')}\n${notes}`;
 }
 
 /** A string option's value. */

@@ -1,7 +1,7 @@
 import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
-import { describeSettings, type SettingRow } from '../settings/setting.ts';
-import type { Command, Invocation } from './command.ts';
+import { describeSettings, type SettingRow } from '../settings/load-settings.ts';
+import { type Command, type Invocation, wrapped } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings, loadInvocationSettings } from './invocation-settings.ts';
 
@@ -9,13 +9,13 @@ import { loadClusterSettings, loadInvocationSettings } from './invocation-settin
 export const configCommand: Command = {
   name: 'config',
   summary: 'Print the effective settings, secrets masked',
-  usage: 'config [--cluster] [--json] [OPTIONS]',
+  usage: ['config [--cluster] [--json] [OPTIONS]'],
   options: [
     { name: 'cluster', type: 'boolean', help: 'settings of the services (chain, archive, emit, status …) instead of the embedded system' },
     { name: 'json', type: 'boolean', help: 'print JSON' },
   ],
   settings: { ...CLUSTER_SETTINGS, ...SETTINGS },
-  notes: ['A flag comes before the environment, that before the file, that before the default.'],
+  notes: ['A flag overrides the environment, the environment overrides the file, the file overrides the default.'],
   run: async (invocation: Invocation): Promise<number> => {
     const rows = rowsOf(invocation);
     const { stdout } = invocation.terminal;
@@ -23,8 +23,10 @@ export const configCommand: Command = {
       stdout.write(`${JSON.stringify(rows, undefined, 2)}\n`);
       return EXIT.ok;
     }
-    for (const { name, value, source, unit, reason } of rows)
-      stdout.write(`${name.padEnd(16)} ${String(value).padEnd(14)} ${source.padEnd(12)} ${reason}${unit === '' ? '' : ` (${unit})`}\n`);
+    for (const { name, value, source, unit, reason } of rows) {
+      stdout.write(`${name.padEnd(16)} ${String(value).padEnd(30)} ${source}\n`);
+      stdout.write(`${wrapped(`    ${reason}${unit === '' ? '' : ` (${unit})`}`, 4).join('\n')}\n`);
+    }
     return EXIT.ok;
   },
 };

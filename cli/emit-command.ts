@@ -9,9 +9,10 @@ import { hasCode, LineproofError } from '../core/base/errors.ts';
 import { EmbeddedSystem } from '../embedded/system.ts';
 import type { EventInput } from '../sdk/event-builder.ts';
 import { type Collector, friendlyCollector } from '../sdk/lineproof.ts';
-import { CLUSTER_SETTINGS, type ClusterSettings } from '../settings/cluster-settings.ts';
+import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
 import type { Command, Invocation } from './command.ts';
+import { clusterTable, SERVERS } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings, loadInvocationSettings } from './invocation-settings.ts';
 
@@ -22,17 +23,21 @@ const IN_FLIGHT = 4096;
 export const emitCommand: Command = {
   name: 'emit',
   summary: 'Record events from lines of JSON',
-  usage: 'emit [--cluster] [FILE] [OPTIONS]',
+  usage: ['emit [--cluster] [FILE] [OPTIONS]'],
   options: [
     { name: 'cluster', type: 'boolean', help: 'send to Kafka with collector.key instead of recording into the embedded system' },
     { name: 'quiet', short: 'q', type: 'boolean', help: 'do not print the ids' },
   ],
-  settings: { ...SETTINGS, ...CLUSTER_SETTINGS },
+  settings: {
+    ...SETTINGS,
+    ...clusterTable(['data', 'keys', 'rootKey', 'name', 'logLevel', ...SERVERS.kafka, ...SERVERS.registry, 'lingerMs']),
+  },
+  unusedSettings: clusterTable([...SERVERS.redis, ...SERVERS.s3, 'chainGroup', 'archiveGroup', 'httpHost', 'httpPort']),
   notes: [
-    'A line is one event, as the SDK takes it: {"stream": "orders", "type": "CREATE", "actor": "shop"} at least; times as ISO 8601 text.',
-    'Without FILE, or with -, lines come from stdin. The id of each event is printed once it is on disk.',
-    'Exit code 1: some lines were not usable; each is named with its number, all others were recorded. 74: not everything reached the log;',
-    'it stays in the spool, and the next emit on this data folder sends it.',
+    'Each line is one event, as the SDK takes it: at least {"stream": "orders", "type": "CREATE", "actor": "shop"}. Times are ISO 8601 texts.',
+    'Without FILE, or with -, lines come from stdin. The id of each event is printed once the event is on disk.',
+    'Exit code 1: some lines could not be used. Each is named by its number; all others were recorded.',
+    'Exit code 74: not everything reached the log. The rest stays in the spool; the next emit on this data folder sends it.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     if (invocation.operands.length > 1) throw new LineproofError('USAGE', 'emit takes one file at most');

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
-import { SETTINGS } from '../settings/embedded-settings.ts';
-import { flagOf, type LoadedSettings, loadTable, type SettingTable } from '../settings/setting.ts';
+import { ALL_NAMES, SETTINGS } from '../settings/embedded-settings.ts';
+import { type LoadedSettings, loadTable } from '../settings/load-settings.ts';
+import { flagOf, type SettingTable } from '../settings/setting.ts';
 import { type Invocation, stringOption } from './command.ts';
 
 /** The settings of the embedded system that hold for a command line: its flags, the environment, and the file it names or the data folder has. */
@@ -18,10 +19,9 @@ export function loadClusterSettings(invocation: Invocation): LoadedSettings<type
 function loadFor<T extends SettingTable>(table: T, invocation: Invocation): LoadedSettings<T> {
   const { env } = invocation.terminal;
   const flags = Object.fromEntries(Object.keys(table).map((name) => [flagOf(name), stringOption(invocation, flagOf(name))]));
-  const known = [...Object.keys(SETTINGS), ...Object.keys(CLUSTER_SETTINGS)];
   const named = stringOption(invocation, 'config');
-  if (named !== undefined) return loadTable(table, flags, env, named, known);
+  if (named !== undefined) return loadTable(table, { flags, env, file: named, known: ALL_NAMES });
   const folder = flags['data'] ?? env[SETTINGS.data.env] ?? SETTINGS.data.fallback;
   const beside = join(folder, 'config.json');
-  return loadTable(table, flags, env, existsSync(beside) ? beside : undefined, known);
+  return loadTable(table, { flags, env, file: existsSync(beside) ? beside : undefined, known: ALL_NAMES });
 }

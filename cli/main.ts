@@ -43,7 +43,8 @@ Usage: lineproof COMMAND [OPTIONS]
 Commands:
 ${rows.join('\n')}
 
-lineproof COMMAND --help tells a command's options. Data goes to stdout, talk to stderr.
+lineproof COMMAND --help lists the options of a command.
+Results go to stdout, messages to stderr.
 Exit codes: 0 ok, 1 findings, 2 usage, 70 bug, 74 input/output, 78 configuration.
 `;
 }

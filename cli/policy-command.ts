@@ -23,8 +23,9 @@ import type { Policy } from '../core/policy/policy-document.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import { makeEmbeddedKeys, readEmbeddedKeys } from '../embedded/keys.ts';
-import { CLUSTER_SETTINGS, type ClusterSettings } from '../settings/cluster-settings.ts';
+import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import { type Command, type Invocation, stringOption, stringOptions } from './command.ts';
+import { clusterSettings, SERVERS } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
 import { shardsOption } from './topics-command.ts';
@@ -33,8 +34,11 @@ import { shardsOption } from './topics-command.ts';
 export const policyCommand: Command = {
   name: 'policy',
   summary: 'Make the first policy of a cluster and its keys, show the newest, or publish the next',
-  usage:
-    'policy init [--origin NAME] [--shards N] [--producer NAME]... | policy show [--json] | policy publish [FILE] [--producer NAME]... [OPTIONS]',
+  usage: [
+    'policy init [--origin NAME] [--shards N] [--producer NAME]... [OPTIONS]',
+    'policy show [--json] [OPTIONS]',
+    'policy publish [FILE] [--producer NAME]... [--sign-with FILE]... [--dry-run]',
+  ],
   options: [
     { name: 'origin', type: 'string', value: 'NAME', help: 'name of the log, which never changes (local/<8 hex of the root key>)' },
     { name: 'shards', type: 'string', value: 'N', help: 'shards of the log, a number that never changes (16)' },
@@ -67,12 +71,12 @@ export const policyCommand: Command = {
     { name: 'dry-run', type: 'boolean', help: 'publish: check everything and print what would change' },
     { name: 'json', type: 'boolean', help: 'print JSON' },
   ],
-  settings: CLUSTER_SETTINGS,
+  ...clusterSettings(['data', 'keys', 'rootKey', 'name', 'logLevel', ...SERVERS.kafka, ...SERVERS.registry]),
   notes: [
     'init makes root.key, collector.key, chainer.key and log-<shard>.key where there are no keys, registers the schemas, and publishes version 1.',
     'Then give each service the one key that it needs, and keep root.key away from all of them. A producer finds its key as collector.key.',
-    'publish needs root.key. FILE is what show --json prints, edited: the command numbers it, signs it, and services take it up while they run.',
-    'Keys are never removed: set their "status" to "RETIRED", or to "COMPROMISED". Origin and shards never change.',
+    'publish needs root.key. FILE is the output of show --json, edited. The command numbers and signs it; services take it up while they run.',
+    'Keys are never removed: set their "status" to "RETIRED" or "COMPROMISED". Origin and shards never change.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     const [name = '', ...more] = invocation.operands;

@@ -16,7 +16,7 @@ const NAMED_STREAMS = 5;
 export const queryCommand: Command = {
   name: 'query',
   summary: 'Print archived events with their place in the log',
-  usage: 'query [ARCHIVE] [--stream NAME] [--json]',
+  usage: ['query [ARCHIVE] [--stream NAME] [--json]'],
   options: [
     { name: 'stream', short: 's', type: 'string', value: 'NAME', help: 'only events of this stream, in its order' },
     { name: 'json', type: 'boolean', help: 'one JSON object a line, with every field of the event' },
@@ -29,10 +29,9 @@ export const queryCommand: Command = {
   ],
   settings: READING_SETTINGS,
   notes: [
-    'A line: SHARD/LEAF, time of acceptance, type, STREAM #POSITION, event id. Without --stream: in the order of each log.',
-    'In JSON ids are UUIDs, all other bytes (digests, trace ids) hexadecimal; acceptedAt is ISO 8601, times inside of the event are microseconds since',
-    '1970; event is null where its content was removed. Events of an older schema have the defaults of what was added since.',
-    'Prints what the archive holds; lineproof verify tells whether to believe it.',
+    'Each line: SHARD/LEAF, time of acceptance, type, STREAM #POSITION, event id. Without --stream, events come in the order of each log.',
+    'In JSON, ids are UUIDs and all other bytes (digests, trace ids) are hexadecimal. acceptedAt is ISO 8601; times inside the event are microseconds since 1970. event is null where its content was removed. Events of an older schema have the defaults of the fields that were added since.',
+    'query prints what the archive holds. lineproof verify tells whether to believe it.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     if (invocation.operands.length > 1) throw new LineproofError('USAGE', 'query takes one archive; see lineproof query --help');

@@ -4,8 +4,9 @@ import { LineproofError } from '../core/base/errors.ts';
 import { reasonName } from '../core/base/reasons.ts';
 import { decodeRejected, type Rejected } from '../core/formats/rejected.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
-import { CLUSTER_SETTINGS, type ClusterSettings } from '../settings/cluster-settings.ts';
+import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import { type Command, type Invocation, stringOption } from './command.ts';
+import { clusterSettings, SERVERS } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
 import { resubmit } from './rejected-resubmit.ts';
@@ -24,22 +25,30 @@ interface Found {
 /** `lineproof rejected list|show|resubmit`. */
 export const rejectedCommand: Command = {
   name: 'rejected',
-  summary: 'List what was not linked, show one of it with its bytes, or send its events anew',
-  usage: 'rejected list [--shard N] | rejected show SHARD/OFFSET | rejected resubmit SHARD/OFFSET [OPTIONS]',
+  summary: 'List refused records, show one with its bytes, or send its events again',
+  usage: [
+    'rejected list [--shard N] [--json] [OPTIONS]',
+    'rejected show SHARD/OFFSET [--raw] [--json] [OPTIONS]',
+    'rejected resubmit SHARD/OFFSET [--dry-run] [--partial-history] [OPTIONS]',
+  ],
   options: [
     { name: 'shard', type: 'string', value: 'N', help: 'only this shard' },
     { name: 'json', type: 'boolean', help: 'print JSON: one object a line; bytes are base64' },
-    { name: 'dry-run', type: 'boolean', help: 'resubmit: look and judge, and send nothing' },
-    { name: 'partial-history', type: 'boolean', help: 'resubmit: also where part of the history of the log cannot be seen any more' },
-    { name: 'raw', type: 'boolean', help: 'show: write the bytes to stdout as they were kept, and nothing else' },
+    { name: 'dry-run', type: 'boolean', help: 'resubmit: search and judge, but send nothing' },
+    {
+      name: 'partial-history',
+      type: 'boolean',
+      help: "resubmit: proceed even if part of the log's history is unavailable; an event may then be linked twice",
+    },
+    { name: 'raw', type: 'boolean', help: 'show: write only the kept bytes, unchanged, to stdout' },
   ],
-  settings: CLUSTER_SETTINGS,
+  ...clusterSettings(['data', 'keys', 'rootKey', 'name', ...SERVERS.kafka, ...SERVERS.registry, ...SERVERS.s3, 'lingerMs']),
   notes: [
-    'A line: SHARD/OFFSET on provenance.rejected, offset of the message on provenance.events and position in its batch, outcome, reason, size.',
-    'What each reason means stands in docs/formats.md, section 3.',
-    'resubmit signs with collector.key, and sends the events as they are behind an event on lineproof/resubmit/SHARD that says where they were refused.',
-    'It walks chain topic and archive first: what is linked already is not sent, and a batch that was accepted all the same is refused.',
-    'Exit code 1: refused, or some events were withheld, each with its reason.',
+    'Each line: SHARD/OFFSET on provenance.rejected, offset of the message on provenance.events and position in its batch, outcome, reason, size.',
+    'docs/formats.md, section 3, says what each reason means.',
+    'resubmit signs with collector.key. It sends the events unchanged, behind an event on lineproof/resubmit/SHARD that says where they were refused.',
+    'First it searches chain topic and archive. It does not send what is linked already, and refuses a batch that was accepted after all.',
+    'Exit code 1: the record was refused, or some events were withheld; each has its reason.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     const [action, place, ...more] = invocation.operands;

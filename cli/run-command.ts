@@ -13,7 +13,7 @@ import { loadInvocationSettings } from './invocation-settings.ts';
 export const runCommand: Command = {
   name: 'run',
   summary: 'Run a command and record its input and output files',
-  usage: 'run [--in GLOB]... [--out GLOB]... -- COMMAND [ARG...]',
+  usage: ['run [--in GLOB]... [--out GLOB]... -- COMMAND [ARG...]'],
   options: [
     { name: 'in', type: 'string', multiple: true, value: 'GLOB', help: 'input files, relative to this folder; may be repeated' },
     {
@@ -29,9 +29,9 @@ export const runCommand: Command = {
   takesCommand: true,
   takesSignals: true,
   notes: [
-    'Exits with the exit code of COMMAND, whatever becomes of the recording; 127 where there is no such program, 126 where it cannot be started.',
-    'Signals go to COMMAND; one that comes when it has ended ends the recording.',
-    'Names of environment variables are recorded, never their values.',
+    'Exits with the exit code of COMMAND, whether or not it could be recorded; 127 where there is no such program, 126 where it cannot be started.',
+    'Signals go to COMMAND. A signal after COMMAND has ended stops the recording.',
+    'Names of environment variables are recorded, their values never.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     if (invocation.rest.length === 0)

@@ -23,7 +23,7 @@ import { verifyStore } from './verify-command.ts';
 export const startCommand: Command = {
   name: 'start',
   summary: 'Run everything in this process: collect, chain, archive',
-  usage: 'start [--collect git [DIR]] [--until-idle] [--verify] [OPTIONS]',
+  usage: ['start [--collect git [DIR]] [--until-idle] [--verify] [OPTIONS]'],
   options: [
     {
       name: 'collect',
@@ -37,7 +37,7 @@ export const startCommand: Command = {
   ],
   settings: SETTINGS,
   notes: [
-    'The first start makes keys and a policy below the data folder. Keep keys/root.key: whoever has it can change the policy.',
+    'The first start makes keys and a policy below the data folder. Protect keys/root.key: its holder can change the policy.',
     'Without --until-idle it runs until SIGINT or SIGTERM.',
   ],
   run: start,
@@ -47,13 +47,13 @@ export const startCommand: Command = {
 export const collectCommand: Command = {
   name: 'collect',
   summary: 'Collect a git history (or a folder) into the embedded system, once',
-  usage: 'collect git [DIR] [OPTIONS]',
+  usage: ['collect git [DIR] [OPTIONS]'],
   options: [
     { name: 'verify', type: 'boolean', help: 'verify the archive at the end' },
     { name: 'json', type: 'boolean', help: 'print what was done as one JSON object' },
   ],
   settings: SETTINGS,
-  notes: ['Resumes where it stopped and adds nothing twice.'],
+  notes: ['Continues where the last collection stopped, and adds nothing twice.'],
   run: async (invocation) => {
     const [kind, ...operands] = invocation.operands;
     if (kind !== 'git') throw new LineproofError('USAGE', 'collect takes what to collect: collect git [DIR]');

@@ -12,8 +12,9 @@ import { LineproofError } from '../core/base/errors.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
-import { CLUSTER_SETTINGS, type ClusterSettings } from '../settings/cluster-settings.ts';
+import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
+import { clusterSettings, SERVERS } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
 
@@ -37,13 +38,23 @@ interface ShardStatus {
 export const statusCommand: Command = {
   name: 'status',
   summary: 'Show lag, sizes and owner of every shard',
-  usage: 'status [--json] [OPTIONS]',
+  usage: ['status [--json] [OPTIONS]'],
   options: [{ name: 'json', type: 'boolean', help: 'print JSON' }],
-  settings: CLUSTER_SETTINGS,
+  ...clusterSettings([
+    'data',
+    'keys',
+    'rootKey',
+    'name',
+    ...SERVERS.kafka,
+    ...SERVERS.registry,
+    ...SERVERS.s3,
+    'chainGroup',
+    'archiveGroup',
+  ]),
   notes: [
     'LAG      messages that wait for a chainer, and the age of the oldest',
-    'SIZE     leaves of the log up to its last block, as the blocks say it, unverified; ATTESTED: covered by a signed checkpoint; ARCHIVED: in closed segments',
-    'CHECKED  age of the newest block that the newest checkpoint covers: it grows while the log is silent, too',
+    'SIZE     leaves of the log up to its last block, as the blocks state it, unverified; ATTESTED: covered by a signed checkpoint; ARCHIVED: in closed segments',
+    'CHECKED  age of the newest block that the newest checkpoint covers; it grows while the log is silent, too',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     if (invocation.operands.length > 0) throw new LineproofError('USAGE', 'status takes no arguments');

@@ -2,8 +2,8 @@ import { checkKafkaTopics, createKafkaTopics, kafkaAdmin, type TopicFinding } fr
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { kafkaSettings, topicPartitions } from '../cluster/open-log.ts';
 import { LineproofError } from '../core/base/errors.ts';
-import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
 import { type Command, type Invocation, stringOption } from './command.ts';
+import { clusterSettings, SERVERS } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
 
@@ -14,7 +14,7 @@ const MAX_SHARDS = 4096;
 export const topicsCommand: Command = {
   name: 'topics',
   summary: 'Create or check the topics on Kafka',
-  usage: 'topics create|check [--shards N] [--json] [OPTIONS]',
+  usage: ['topics create|check [--shards N] [--json] [OPTIONS]'],
   options: [
     {
       name: 'shards',
@@ -24,10 +24,10 @@ export const topicsCommand: Command = {
     },
     { name: 'json', type: 'boolean', help: 'print JSON' },
   ],
-  settings: CLUSTER_SETTINGS,
+  ...clusterSettings(['name', 'logLevel', ...SERVERS.kafka]),
   notes: [
-    'Exit code 1: check found a setting on which the services refuse to run.',
-    'create leaves topics that are there as they are, and checks them.',
+    'Exit code 1: check found a setting with which the services refuse to run.',
+    'create leaves existing topics as they are, and checks them.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     const [action, ...more] = invocation.operands;

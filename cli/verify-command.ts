@@ -14,7 +14,7 @@ import { Progress } from './progress.ts';
 export const verifyCommand: Command = {
   name: 'verify',
   summary: 'Check an archive, offline, against a key that you trust',
-  usage: 'verify ARCHIVE --key KEY [--json]',
+  usage: ['verify ARCHIVE --key KEY [--json]'],
   options: [
     {
       name: 'key',
@@ -30,9 +30,8 @@ export const verifyCommand: Command = {
   notes: [
     'ARCHIVE is a folder, or s3://BUCKET[/PREFIX].',
     'Exit code 0: every checked property is OK or still open. 1: findings, or no key was given. 74: the archive cannot be read.',
-    'A key that lies in the archive itself proves nothing: get it from the operator by another way.',
-    'Reads the folder only. Copy an archive while nothing writes to it, or from a snapshot of its disk: a copy in which segments are newer than',
-    'the notes looks as if the notes had been set back. An archive that is being written can be verified where it lies.',
+    'A key from the archive itself proves nothing: get the key from the operator by another way.',
+    'Copy an archive while nothing writes to it, or from a snapshot of its disk: a copy whose segments are newer than its notes looks as if the notes had been set back. An archive that is being written can be verified where it is.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     const archive = invocation.operands[0];

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { type Collector as FriendlyCollector, friendlyCollector } from '../sdk/lineproof.ts';
-import { loadSettings, type Settings } from '../settings/embedded-settings.ts';
+import { defaultSettings, type Settings } from '../settings/embedded-settings.ts';
 import { EmbeddedSystem } from './system.ts';
 
 /** What a caller of the library says about an embedded system; everything else has the default of `lineproof config`. */
@@ -23,7 +23,7 @@ export interface EmbeddedHandle {
 
 /** Opens the whole system in this process, made at the first start. Throws DATA_IN_USE, CONFIG_INVALID, KEY_UNREADABLE, DISK_FULL, IO_FAILED. */
 export async function openEmbedded(options: EmbeddedOptions = {}): Promise<EmbeddedHandle> {
-  const settings: Settings = { ...loadSettings({}, {}, undefined).values, ...options };
+  const settings: Settings = { ...defaultSettings(), ...options };
   const system = await EmbeddedSystem.open(settings, pinoLogger(settings.logLevel), prometheusMetrics());
   const { keys } = system.pipeline;
   return {

@@ -1,6 +1,7 @@
 import { openArchive } from '../auditor/archive-reader.ts';
+import type { Audit } from '../auditor/audit.ts';
 import { Findings } from '../auditor/findings.ts';
-import { type Governance, readGovernance } from '../auditor/policies.ts';
+import { type Governance, readGovernance } from '../auditor/governance.ts';
 import { type AuditedSegment, readManifests, readSegment } from '../auditor/segment-audit.ts';
 import { printable } from '../auditor/verdict-text.ts';
 import { fromHex } from '../core/base/bytes.ts';
@@ -43,14 +44,15 @@ export async function visitArchive(
   if (sources.policies.byDigest(governance.history.latest.hex) === undefined)
     return { end: 0, obstacle: 'the archive has another policy than the control topic' };
   const own = new Map([...listed].filter(([key]) => key.startsWith(`logs/${shard}/`)));
-  const place = { objects, listed: own, origin: sources.policies.latest.policy.origin, shard };
-  const manifests = await readManifests(place, governance, findings);
+  const { origin, shards } = sources.policies.latest.policy;
+  const audit: Audit = { objects, listed: own, origin, shard, shards, governance, findings };
+  const manifests = await readManifests(audit);
   const archivedUntil = manifests.at(-1)?.manifest.accepted.to ?? 0;
   let end = 0;
   for (const stored of manifests) {
     mustGoOn(signal, shard);
     if (end >= until || failure(findings) !== undefined) break;
-    const segment = await readSegment(place, stored, archivedUntil, governance, findings);
+    const segment = await readSegment(audit, stored, archivedUntil);
     if (!segment.whole || failure(findings) !== undefined) break;
     showSegment(segment, governance, visitor);
     const { first, end: segmentEnd } = stored.manifest;

@@ -4,7 +4,7 @@ import { unframe } from '../core/avro/framing.ts';
 import { concat, equal, toBase64, toHex } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { LIMITS } from '../core/base/limits.ts';
-import { type ReasonName, reasonName } from '../core/base/reasons.ts';
+import { REASON_TRAITS, REASONS, type ReasonName, reasonName } from '../core/base/reasons.ts';
 import { type BatchHeader, decodeBatchHeader, decodeSignedBatch, type SignedBatch } from '../core/formats/batch.ts';
 import { type Event, eventDigests } from '../core/formats/event.ts';
 import type { EventHead, EventSchema } from '../core/formats/event-schema.ts';
@@ -21,34 +21,33 @@ const NOT_ITS_EVENTS = 'its events are not those that its producer signed';
 const UNREADABLE = 'it is no batch that can be read, so that nobody is known to have signed it';
 const REFUSED_AGAIN = 'it would be refused again, whoever sends it: its producer has to record it anew';
 
-/** Why what was refused for this reason cannot be sent anew; null where it can, once all else holds. */
-const OBSTACLES: Readonly<Record<ReasonName, string | null>> = {
+type Obstacle = { [N in ReasonName]: (typeof REASON_TRAITS)[N]['resubmittable'] extends false ? N : never }[ReasonName];
+
+/** Why events that were refused for this reason cannot be sent again; `REASON_TRAITS` says which reasons these are. */
+const OBSTACLES: Readonly<Record<Obstacle, string>> = {
   // Of a CONFLICT.
   NONE: 'its identity is linked with other content, and would be in conflict again: record it under an id of its own',
   MESSAGE_TOO_LARGE: 'it is larger than any message may be: its producer has to send smaller batches',
   FRAMING_INVALID: UNREADABLE,
-  SCHEMA_ID_UNKNOWN: null,
   BATCH_MALFORMED: UNREADABLE,
   HEADER_MALFORMED: UNREADABLE,
   ORIGIN_WRONG: 'it was signed for the log of another origin',
-  SHARD_WRONG: null,
   BATCH_TOO_LARGE: 'it is larger than any batch may be: its producer has to send smaller ones',
   COUNT_WRONG: NOT_ITS_EVENTS,
   LANES_WRONG: 'it is a heartbeat, which has no events',
-  KEY_UNKNOWN: null,
-  KEY_NOT_ACTIVE: null,
   SIGNATURE_WRONG: 'its producer did not sign it',
-  SCHEMA_NOT_IN_FORCE: null,
   ROOT_WRONG: NOT_ITS_EVENTS,
-  LANE_FORK: null,
   EVENT_TOO_LARGE: REFUSED_AGAIN,
   EVENT_MALFORMED: REFUSED_AGAIN,
   EVENT_INVALID: REFUSED_AGAIN,
-  STREAM_WRONG_SHARD: null,
-  STREAM_NOT_PERMITTED: null,
-  TYPE_NOT_PERMITTED: null,
-  FIELD_MISSING: null,
 };
+
+/** Why a record cannot be sent again whatever its bytes are; undefined where its reason allows it. */
+function obstacleOf(reason: number): string | undefined {
+  const name = reasonName(reason);
+  if (name === undefined) return 'this version does not know its reason';
+  return REASON_TRAITS[name].resubmittable ? undefined : OBSTACLES[name as Obstacle];
+}
 
 /** What was refused, with everything that does not depend on the log's history proven. */
 export interface RejectedEvents {
@@ -61,20 +60,19 @@ export interface RejectedEvents {
 
 /** Takes apart what lies on `provenance.rejected`. Throws NOT_RESUBMITTABLE where its reason, its bytes or the key that signed it stand in the way. */
 export function openRejected(record: Rejected, policy: PolicyInForce): RejectedEvents {
-  const reason = reasonName(record.reason);
-  const obstacle = reason === undefined ? 'this version does not know its reason' : OBSTACLES[reason];
-  if (obstacle !== null) throw refused(record, obstacle);
+  const obstacle = obstacleOf(record.reason);
+  if (obstacle !== undefined) throw refused(record, obstacle);
   if (record.size > record.bytes.length)
     throw refused(record, `only ${record.bytes.length} of its ${record.size} bytes were kept, and what was signed is the whole`);
   if (record.position >= 0) return { record, batch: undefined, events: [{ position: record.position, bytes: record.bytes }] };
   if (!equal(sha256(record.bytes), record.digest)) throw refused(record, 'its bytes do not have the digest that it is kept under');
   const { batch, header } = readBatch(record);
-  if (header.origin !== policy.policy.origin) throw refused(record, OBSTACLES.ORIGIN_WRONG as string);
+  if (header.origin !== policy.policy.origin) throw refused(record, OBSTACLES.ORIGIN_WRONG);
   const producer = signerOf(record, header.producer, batch.keyId, policy);
   if (!verifySignature(producer.key, preAuthentication('batch', batch.header), batch.signature))
-    throw refused(record, OBSTACLES.SIGNATURE_WRONG as string);
-  if (header.count === 0) throw refused(record, OBSTACLES.LANES_WRONG as string);
-  if (header.count > LIMITS.batchEvents) throw refused(record, OBSTACLES.BATCH_TOO_LARGE as string);
+    throw refused(record, OBSTACLES.SIGNATURE_WRONG);
+  if (header.count === 0) throw refused(record, OBSTACLES.LANES_WRONG);
+  if (header.count > LIMITS.batchEvents) throw refused(record, OBSTACLES.BATCH_TOO_LARGE);
   if (header.count !== batch.events.length || !equal(batchRoot(eventDigests(header.schema, batch.events)), header.root))
     throw refused(record, NOT_ITS_EVENTS);
   return { record, batch: { header, bytes: batch.header }, events: batch.events.map((bytes, position) => ({ position, bytes })) };
@@ -163,7 +161,7 @@ export function judgeEvents(
     const { head } = judge(header.shard);
     const shard = head === undefined ? header.shard : shardOf(head.stream, rules.shards);
     const { reason } = judge(shard);
-    if (head !== undefined && reason === 0) resent.push({ position, bytes, digest, head, shard });
+    if (head !== undefined && reason === REASONS.NONE) resent.push({ position, bytes, digest, head, shard });
     else withheld.push({ position, reason: reasonName(reason) as ReasonName });
   }
   return { digests, resent, withheld };

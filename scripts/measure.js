@@ -47,12 +47,10 @@ const KNOWN = [
   ['parameters', 'checkBatchPath', 5],
   ['parameters', 'checkConsistency', 5],
   ['parameters', 'checkInclusion', 5],
-  ['parameters', 'loadTable', 5],
   ['parameters', 'putEnvelope', 5],
   ['parameters', 'readSegment', 5],
   ['parameters', 'retiredObjects', 5],
   ['parameters', 'sealRecord', 5],
-  ['parameters', 'setting', 5],
   ['parameters', 'snapshotFaults', 5],
 ];
 

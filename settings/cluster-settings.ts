@@ -3,70 +3,128 @@ import { integer, list, oneOf, required, secretSetting, setting, text, type Valu
 
 const SWITCH = oneOf('off', 'on');
 
-/** Every setting of the services on Kafka, Redis, a schema registry and S3. docs/settings.md lists the same; a test compares. */
+/** Every setting of the services on Kafka, Redis, a schema registry and S3. docs/settings.md is made from this table. */
 export const CLUSTER_SETTINGS = {
-  data: setting(
-    'data',
-    '.lineproof',
-    'folder',
-    text,
-    'what this process keeps: of a service derived state, of emit and resubmit events that are not sent yet; and the keys unless keys names another folder',
-  ),
-  keys: setting(
-    'keys',
-    '',
-    'folder',
-    text,
-    'key files of this process: chainer.key, log-<shard>.key or collector.key; empty: keys below data',
-  ),
-  rootKey: setting(
-    'rootKey',
-    '',
-    'key',
-    text,
-    'verifier key of the root that signed the first policy, or a file that holds it; empty: keys/root.pub if it is there',
-  ),
-  name: setting('name', hostname(), 'name', text, 'name of this process in its group, the same after a restart'),
-  logLevel: setting('logLevel', 'info', '', oneOf('debug', 'info', 'warn', 'error'), 'least severity that is written to stderr'),
-  kafkaBrokers: setting('kafkaBrokers', 'localhost:9092', 'host:port', list, 'brokers to begin with, separated by commas'),
-  kafkaTopicPrefix: setting(
-    'kafkaTopicPrefix',
-    '',
-    'name',
-    text,
-    'stands before the names of all topics and groups, where several systems share a cluster',
-  ),
-  kafkaTls: setting('kafkaTls', 'off', '', SWITCH, 'whether the brokers speak TLS'),
-  kafkaCa: setting('kafkaCa', '', 'file', text, "certificates (PEM) of the brokers' authority; empty: the system's"),
-  kafkaCert: setting('kafkaCert', '', 'file', text, 'certificate (PEM) of this client'),
-  kafkaKey: setting('kafkaKey', '', 'file', text, 'private key (PEM) of this client'),
-  kafkaSasl: setting('kafkaSasl', 'none', '', oneOf('none', 'plain', 'scram-sha-256', 'scram-sha-512'), 'how this client proves who it is'),
-  kafkaUsername: setting('kafkaUsername', '', 'name', text, 'user name for SASL'),
+  data: setting('data', '.lineproof', {
+    type: text,
+    unit: 'folder',
+    reason:
+      'holds what this process keeps: of a service, derived state; of emit and resubmit, events that are not sent yet; and the keys, unless the setting keys names another folder',
+  }),
+  keys: setting('keys', '', {
+    type: text,
+    unit: 'folder',
+    reason: 'key files of this process: chainer.key, log-<shard>.key or collector.key; left empty, the folder keys below data',
+  }),
+  rootKey: setting('rootKey', '', {
+    type: text,
+    unit: 'key',
+    reason:
+      'verifier key of the root that signed the first policy, or a file that holds it; left empty, root.pub among the keys if it is there',
+  }),
+  name: setting('name', hostname(), {
+    type: text,
+    unit: 'name',
+    reason: 'name of this process in its consumer group; keep it the same after a restart',
+  }),
+  logLevel: setting('logLevel', 'info', {
+    type: oneOf('debug', 'info', 'warn', 'error'),
+    unit: '',
+    reason: 'least severity of the lines that are written to stderr',
+  }),
+  kafkaBrokers: setting('kafkaBrokers', 'localhost:9092', {
+    type: list,
+    unit: 'host:port',
+    reason: 'brokers to connect to first, separated by commas',
+  }),
+  kafkaTopicPrefix: setting('kafkaTopicPrefix', '', {
+    type: text,
+    unit: 'name',
+    reason: 'prefix of the names of all topics and consumer groups, for several systems on one Kafka cluster',
+  }),
+  kafkaTls: setting('kafkaTls', 'off', { type: SWITCH, unit: '', reason: 'connects to the brokers by TLS' }),
+  kafkaCa: setting('kafkaCa', '', {
+    type: text,
+    unit: 'file',
+    reason: "certificates (PEM) of the authority that signed the brokers' certificates; left empty, the system's authorities",
+  }),
+  kafkaCert: setting('kafkaCert', '', { type: text, unit: 'file', reason: 'certificate (PEM) of this client' }),
+  kafkaKey: setting('kafkaKey', '', { type: text, unit: 'file', reason: 'private key (PEM) of this client' }),
+  kafkaSasl: setting('kafkaSasl', 'none', {
+    type: oneOf('none', 'plain', 'scram-sha-256', 'scram-sha-512'),
+    unit: '',
+    reason: 'SASL mechanism by which this client logs in to the brokers',
+  }),
+  kafkaUsername: setting('kafkaUsername', '', { type: text, unit: 'name', reason: 'user name for SASL' }),
   kafkaPassword: secretSetting('kafkaPassword', '', 'password for SASL'),
-  redisUrl: secretSetting('redisUrl', 'redis://localhost:6379', 'redis:// or rediss:// (TLS), with user, password and database'),
-  redisCa: setting('redisCa', '', 'file', text, "certificates (PEM) of the Redis server's authority; empty: the system's"),
-  registryUrl: setting(
-    'registryUrl',
-    'http://localhost:8081',
-    'URL',
-    required('the registry'),
-    'API of the schema registry, as Confluent has it',
+  redisUrl: secretSetting(
+    'redisUrl',
+    'redis://localhost:6379',
+    'URL of the Redis server: redis:// or, by TLS, rediss://; with user, password and database',
   ),
-  registryUsername: setting('registryUsername', '', 'name', text, 'user name for the schema registry'),
+  redisCa: setting('redisCa', '', {
+    type: text,
+    unit: 'file',
+    reason: "certificates (PEM) of the authority that signed the Redis server's certificate; left empty, the system's authorities",
+  }),
+  registryUrl: setting('registryUrl', 'http://localhost:8081', {
+    type: required('the registry'),
+    unit: 'URL',
+    reason: 'URL of the schema registry, with the path of the API that Confluent defined',
+  }),
+  registryUsername: setting('registryUsername', '', { type: text, unit: 'name', reason: 'user name for the schema registry' }),
   registryPassword: secretSetting('registryPassword', '', 'password for the schema registry'),
-  registryCa: setting('registryCa', '', 'file', text, "certificates (PEM) of the registry's authority; empty: the system's"),
-  s3Bucket: setting('s3Bucket', 'lineproof', 'name', required('the bucket'), 'bucket of the archive'),
-  s3Prefix: setting('s3Prefix', '', 'key', text, "stands before the keys of the archive's objects: names that each end in a slash"),
-  s3Endpoint: setting('s3Endpoint', '', 'URL', text, 'S3 server; empty: AWS. Credentials come from where AWS tools look for them'),
-  s3Region: setting('s3Region', 'us-east-1', 'name', text, 'region of the bucket'),
-  s3PathStyle: setting('s3PathStyle', 'off', '', SWITCH, 'whether the bucket stands in the path and not in the host name'),
-  s3Ca: setting('s3Ca', '', 'file', text, "certificates (PEM) of the S3 server's authority; empty: the system's"),
-  chainGroup: setting('chainGroup', 'lineproof-chainer', 'name', required('the group'), 'consumer group of the chainers'),
-  archiveGroup: setting('archiveGroup', 'lineproof-archiver', 'name', required('the group'), 'consumer group of the archivers'),
-  httpHost: setting('httpHost', '127.0.0.1', 'host', text, 'where /metrics, /healthz and /readyz are served'),
-  httpPort: setting('httpPort', '9464', 'port', integer(0, 65_535), 'port of these; 0: any'),
-  lingerMs: setting('lingerMs', '20', 'ms', integer(0, 60_000), 'how long a batch of emit waits for more events'),
+  registryCa: setting('registryCa', '', {
+    type: text,
+    unit: 'file',
+    reason: "certificates (PEM) of the authority that signed the registry's certificate; left empty, the system's authorities",
+  }),
+  s3Bucket: setting('s3Bucket', 'lineproof', { type: required('the bucket'), unit: 'name', reason: 'bucket of the archive' }),
+  s3Prefix: setting('s3Prefix', '', {
+    type: text,
+    unit: 'key',
+    reason: 'prefix of all object keys; must end in a slash, for example prod/lineproof/',
+  }),
+  s3Endpoint: setting('s3Endpoint', '', {
+    type: text,
+    unit: 'URL',
+    reason: 'URL of the S3 server; left empty, AWS; credentials come from where AWS tools look for them',
+  }),
+  s3Region: setting('s3Region', 'us-east-1', { type: text, unit: 'name', reason: 'region of the bucket' }),
+  s3PathStyle: setting('s3PathStyle', 'off', {
+    type: SWITCH,
+    unit: '',
+    reason: 'puts the name of the bucket into the path instead of the host name',
+  }),
+  s3Ca: setting('s3Ca', '', {
+    type: text,
+    unit: 'file',
+    reason: "certificates (PEM) of the authority that signed the S3 server's certificate; left empty, the system's authorities",
+  }),
+  chainGroup: setting('chainGroup', 'lineproof-chainer', {
+    type: required('the group'),
+    unit: 'name',
+    reason: 'consumer group of the chainers',
+  }),
+  archiveGroup: setting('archiveGroup', 'lineproof-archiver', {
+    type: required('the group'),
+    unit: 'name',
+    reason: 'consumer group of the archivers',
+  }),
+  httpHost: setting('httpHost', '127.0.0.1', {
+    type: text,
+    unit: 'host',
+    reason: 'address on which /metrics, /healthz and /readyz are served',
+  }),
+  httpPort: setting('httpPort', '9464', {
+    type: integer(0, 65_535),
+    unit: 'port',
+    reason: 'port on which /metrics, /healthz and /readyz are served; 0 takes any free one',
+  }),
+  lingerMs: setting('lingerMs', '20', { type: integer(0, 60_000), unit: 'ms', reason: 'how long a batch of emit waits for more events' }),
 } as const;
 
 /** The effective values. */
 export type ClusterSettings = ValuesOf<typeof CLUSTER_SETTINGS>;
+/** Name of a setting of the services. */
+export type ClusterSettingName = keyof typeof CLUSTER_SETTINGS;

@@ -39,7 +39,7 @@ export interface ProvenHeader {
 
 /** An event of a proven batch: linkable, or refused with the reason for its receipt. */
 export type JudgedEvent =
-  | { readonly bytes: Uint8Array; readonly digest: Uint8Array; readonly head: EventHead; readonly reason: 0 }
+  | { readonly bytes: Uint8Array; readonly digest: Uint8Array; readonly head: EventHead; readonly reason: typeof REASONS.NONE }
   | { readonly bytes: Uint8Array; readonly digest: Uint8Array; readonly head: EventHead | undefined; readonly reason: Reason };
 
 export type MessageCheck =

@@ -82,3 +82,13 @@ export const METRICS = {
 } as const satisfies Record<string, MetricSpec>;
 
 export type MetricName = keyof typeof METRICS;
+/** Names of the metrics of one kind. */
+export type MetricOf<K extends MetricSpec['kind']> = { [N in MetricName]: (typeof METRICS)[N]['kind'] extends K ? N : never }[MetricName];
+/** The label values of one series: exactly the labels that the metric declares. */
+export type LabelsOf<N extends MetricName> = Readonly<Record<(typeof METRICS)[N]['labels'][number], string>>;
+/** Those of `N` that have no labels. */
+export type Unlabelled<N extends MetricName> = N extends MetricName
+  ? (typeof METRICS)[N]['labels'] extends readonly []
+    ? N
+    : never
+  : never;

@@ -1,41 +1,79 @@
-/**
- * Why a message or an event was not linked: the closed list of evidence `reason` numbers. Numbers never change their meaning.
- * 1–31 stand on a REJECTED input (a whole message), 32–63 on a REJECTED receipt (one event of a proven batch), 0 on everything else.
- */
-export const REASONS = {
-  NONE: 0,
-  MESSAGE_TOO_LARGE: 1,
-  FRAMING_INVALID: 2,
-  SCHEMA_ID_UNKNOWN: 3,
-  BATCH_MALFORMED: 4,
-  HEADER_MALFORMED: 5,
-  ORIGIN_WRONG: 6,
-  SHARD_WRONG: 7,
-  BATCH_TOO_LARGE: 8,
-  COUNT_WRONG: 9,
-  LANES_WRONG: 10,
-  KEY_UNKNOWN: 11,
-  KEY_NOT_ACTIVE: 12,
-  SIGNATURE_WRONG: 13,
-  SCHEMA_NOT_IN_FORCE: 14,
-  ROOT_WRONG: 15,
-  LANE_FORK: 16,
-  EVENT_TOO_LARGE: 32,
-  EVENT_MALFORMED: 33,
-  EVENT_INVALID: 34,
-  STREAM_WRONG_SHARD: 35,
-  STREAM_NOT_PERMITTED: 36,
-  TYPE_NOT_PERMITTED: 37,
-  FIELD_MISSING: 38,
-} as const;
+interface ReasonTraits {
+  /** Its number in evidence. Numbers never change their meaning. */
+  readonly number: number;
+  /**
+   * What the reason rejects. `message`: a whole message of which no header can be read. `batch`: a whole message whose header goes into the evidence.
+   * `event`: one event of a batch whose root is proven. `nothing`: the reason of everything that was not rejected.
+   */
+  readonly rejects: 'nothing' | 'message' | 'batch' | 'event';
+  /** The property of a verdict that is broken where this was accepted all the same: who signed, what a stream is made of, or what the policy demands. */
+  readonly breaks: 'SIGNATURES' | 'STREAMS' | 'POLICY';
+  /**
+   * Where a batch shows the reason. `header`: in its header alone. `events`: in its events alone. `header or events`: in either; in the events only once
+   * all else holds. `lane`: in its header, held against its lane. `nowhere`: not a batch's reason.
+   */
+  readonly shows: 'header' | 'events' | 'header or events' | 'lane' | 'nowhere';
+  /** False where the reason alone forbids that what was rejected is sent again by another producer. */
+  readonly resubmittable: boolean;
+}
 
-export type ReasonName = keyof typeof REASONS;
+/**
+ * Why a message or an event was not linked, in the order in which a message is judged; only the exact size of a batch is judged after its root.
+ * A reason without its traits does not compile. docs/formats.md §3 says when each applies.
+ */
+export const REASON_TRAITS = {
+  NONE: { number: 0, rejects: 'nothing', breaks: 'POLICY', shows: 'nowhere', resubmittable: false },
+  MESSAGE_TOO_LARGE: { number: 1, rejects: 'message', breaks: 'POLICY', shows: 'nowhere', resubmittable: false },
+  FRAMING_INVALID: { number: 2, rejects: 'message', breaks: 'POLICY', shows: 'nowhere', resubmittable: false },
+  SCHEMA_ID_UNKNOWN: { number: 3, rejects: 'message', breaks: 'POLICY', shows: 'nowhere', resubmittable: true },
+  BATCH_MALFORMED: { number: 4, rejects: 'message', breaks: 'POLICY', shows: 'nowhere', resubmittable: false },
+  HEADER_MALFORMED: { number: 5, rejects: 'batch', breaks: 'POLICY', shows: 'header', resubmittable: false },
+  ORIGIN_WRONG: { number: 6, rejects: 'batch', breaks: 'POLICY', shows: 'header', resubmittable: false },
+  SHARD_WRONG: { number: 7, rejects: 'batch', breaks: 'POLICY', shows: 'header', resubmittable: true },
+  BATCH_TOO_LARGE: { number: 8, rejects: 'batch', breaks: 'POLICY', shows: 'header or events', resubmittable: false },
+  COUNT_WRONG: { number: 9, rejects: 'batch', breaks: 'POLICY', shows: 'events', resubmittable: false },
+  LANES_WRONG: { number: 10, rejects: 'batch', breaks: 'POLICY', shows: 'header', resubmittable: false },
+  KEY_UNKNOWN: { number: 11, rejects: 'batch', breaks: 'SIGNATURES', shows: 'header', resubmittable: true },
+  KEY_NOT_ACTIVE: { number: 12, rejects: 'batch', breaks: 'SIGNATURES', shows: 'header', resubmittable: true },
+  SIGNATURE_WRONG: { number: 13, rejects: 'batch', breaks: 'SIGNATURES', shows: 'header', resubmittable: false },
+  SCHEMA_NOT_IN_FORCE: { number: 14, rejects: 'batch', breaks: 'POLICY', shows: 'header', resubmittable: true },
+  ROOT_WRONG: { number: 15, rejects: 'batch', breaks: 'POLICY', shows: 'events', resubmittable: false },
+  LANE_FORK: { number: 16, rejects: 'batch', breaks: 'POLICY', shows: 'lane', resubmittable: true },
+  EVENT_TOO_LARGE: { number: 32, rejects: 'event', breaks: 'STREAMS', shows: 'nowhere', resubmittable: false },
+  EVENT_MALFORMED: { number: 33, rejects: 'event', breaks: 'STREAMS', shows: 'nowhere', resubmittable: false },
+  EVENT_INVALID: { number: 34, rejects: 'event', breaks: 'STREAMS', shows: 'nowhere', resubmittable: false },
+  STREAM_WRONG_SHARD: { number: 35, rejects: 'event', breaks: 'STREAMS', shows: 'nowhere', resubmittable: true },
+  STREAM_NOT_PERMITTED: { number: 36, rejects: 'event', breaks: 'SIGNATURES', shows: 'nowhere', resubmittable: true },
+  TYPE_NOT_PERMITTED: { number: 37, rejects: 'event', breaks: 'SIGNATURES', shows: 'nowhere', resubmittable: true },
+  FIELD_MISSING: { number: 38, rejects: 'event', breaks: 'POLICY', shows: 'nowhere', resubmittable: true },
+} as const satisfies Readonly<Record<string, ReasonTraits>>;
+
+/** The closed list of reasons. */
+export type ReasonName = keyof typeof REASON_TRAITS;
+
+/** The number of each reason. */
+export const REASONS = Object.fromEntries(Object.entries(REASON_TRAITS).map(([name, { number }]) => [name, number])) as {
+  readonly [N in ReasonName]: (typeof REASON_TRAITS)[N]['number'];
+};
+
 /** One of the numbers of {@link REASONS}. */
 export type Reason = (typeof REASONS)[ReasonName];
 
 const NAMES = new Map<number, ReasonName>(Object.entries(REASONS).map(([name, number]) => [number, name as ReasonName]));
+const NAMES_IN_ORDER = [...NAMES.values()];
 
 /** The reason's name, or undefined for a number that this version does not know. */
 export function reasonName(reason: number): ReasonName | undefined {
   return NAMES.get(reason);
+}
+
+/** The reason's traits, or undefined for a number that this version does not know. */
+export function reasonTraits(reason: number): ReasonTraits | undefined {
+  const name = NAMES.get(reason);
+  return name === undefined ? undefined : REASON_TRAITS[name];
+}
+
+/** Whether a message is judged by `first` before it is judged by `second`. */
+export function isJudgedBefore(first: ReasonName, second: ReasonName): boolean {
+  return NAMES_IN_ORDER.indexOf(first) < NAMES_IN_ORDER.indexOf(second);
 }

@@ -1,13 +1,12 @@
 import type { AcceptedBlock } from '../acceptance/accept.ts';
-import { genesis, LogState } from '../acceptance/log-state.ts';
 import { toHex } from '../base/bytes.ts';
-import { LineproofError } from '../base/errors.ts';
+import { hasCode, LineproofError } from '../base/errors.ts';
 import type { EventHead } from '../formats/event-schema.ts';
 import { decodeEvidence, type EvidenceInput } from '../formats/evidence.ts';
 import { decodeLeaf } from '../formats/leaf.ts';
 import { type Log, TOPICS } from '../ports/log.ts';
-import { checkAnchor, judgeRecord } from './chain-reader.ts';
 import { type WalkedBlock, walkBack } from './chain-walk.ts';
+import { ChainFollower } from './follower.ts';
 import type { Sources } from './governance-source.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
 
@@ -31,35 +30,23 @@ export interface PastOptions {
 
 /**
  * Shows the accepted blocks that the chain topic still holds, by the acceptance function itself: on from the newest snapshot, or from the log's start,
- * and back from it by the seals. Gives the first leaf from which on all was shown. Throws LOG_BEHIND or LOG_DIVERGED where topic and snapshot contradict each other,
- * UNAVAILABLE where the topic is trimmed meanwhile, CLOSED when `signal` aborts.
+ * and back from it by the seals. Gives the first leaf from which on all was shown. Throws LOG_BEHIND or LOG_DIVERGED where topic and snapshot contradict
+ * each other, CHAIN_TRIMMED where no snapshot reaches to the start of the topic, UNAVAILABLE where the topic is trimmed meanwhile, CLOSED when `signal` aborts.
  */
 export async function visitChain(options: PastOptions, visitor: PastVisitor, signal: AbortSignal): Promise<number> {
   const { log, sources, shard } = options;
   const { origin, shards } = sources.policies.latest.policy;
-  const { start, end } = await log.bounds(TOPICS.chain, shard);
+  const { start } = await log.bounds(TOPICS.chain, shard);
   const point = start === 0 ? undefined : await options.snapshot();
-  const next = (point?.chainOffset ?? -1) + 1;
-  if (next < start)
+  const chain = new ChainFollower({ origin, shard, shards, log, sources });
+  chain.resume(point);
+  if (chain.readPos < start)
     throw new LineproofError(
-      'LOG_DIVERGED',
+      'CHAIN_TRIMMED',
       `cannot read the chain: shard ${shard} of ${TOPICS.chain} starts at ${start}, and no snapshot of the archive reaches so far`,
       { shard, start },
     );
-  const state = point === undefined ? new LogState(genesis(origin, shard, shards)) : new LogState(point.head, point.streams, point.lanes);
-  if (point !== undefined) await checkAnchor(log, shard, point.chainOffset, point.head.seal);
-  for (let offset = next; offset < end; ) {
-    const records = await log.read(TOPICS.chain, shard, offset, { maxBytes: READ_BYTES, waitMs: 0 });
-    mustGoOn(signal, shard);
-    if (records[0]?.offset !== offset) await mustHold(log, shard, offset);
-    if (records.length === 0) break;
-    for (const record of records) {
-      const accepted = await judgeRecord(state, record, sources, signal);
-      if (accepted !== undefined) state.apply(accepted.delta);
-      if (accepted !== undefined) showAccepted(accepted, visitor);
-      offset = record.offset + 1;
-    }
-  }
+  await showForwards(chain, shard, visitor, signal);
   let from = point?.head.size ?? 0;
   if (point === undefined) return from;
   for await (const walked of walkBack(log, shard, point.chainOffset, point.head.seal)) {
@@ -70,20 +57,24 @@ export async function visitChain(options: PastOptions, visitor: PastVisitor, sig
   return from;
 }
 
+async function showForwards(chain: ChainFollower, shard: number, visitor: PastVisitor, signal: AbortSignal): Promise<void> {
+  try {
+    for await (const { accepted } of chain.readToEnd(READ_BYTES, signal)) {
+      mustGoOn(signal, shard);
+      showAccepted(accepted, visitor);
+    }
+  } catch (error) {
+    if (!hasCode(error, 'CHAIN_TRIMMED')) throw error;
+    // Part of the history was shown already: another try starts from the snapshot that the archiver trimmed behind.
+    const fact = `shard ${shard} of ${TOPICS.chain} was trimmed past offset ${chain.readPos} while it was read; try again`;
+    throw new LineproofError('UNAVAILABLE', `cannot read the chain: ${fact}`, { shard, offset: chain.readPos }, error);
+  }
+  mustGoOn(signal, shard);
+}
+
 /** Throws CLOSED once somebody said stop: a history takes long to look at, and what would follow from it must not be done any more. */
 export function mustGoOn(signal: AbortSignal, shard: number): void {
   if (signal.aborted) throw new LineproofError('CLOSED', `stopped while looking at the history of shard ${shard}`, { shard });
-}
-
-/** A hole: either the log holds nothing there, or it was trimmed since we looked. */
-async function mustHold(log: Log, shard: number, offset: number): Promise<void> {
-  const { start } = await log.bounds(TOPICS.chain, shard);
-  if (start > offset)
-    throw new LineproofError(
-      'UNAVAILABLE',
-      `cannot read the chain: shard ${shard} of ${TOPICS.chain} was trimmed to ${start} while it was read from ${offset} on; try again`,
-      { shard, start, offset },
-    );
 }
 
 function showAccepted({ seal, inputs, links, heads }: AcceptedBlock, visitor: PastVisitor): void {

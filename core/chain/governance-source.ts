@@ -1,5 +1,6 @@
 import type { AcceptContext } from '../acceptance/accept.ts';
 import { LineproofError } from '../base/errors.ts';
+import { type RetryPace, retry } from '../base/retry.ts';
 import { compileEventSchema, type EventSchema } from '../formats/event-schema.ts';
 import { openPolicies, type PolicyHistory } from '../policy/policy-history.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -10,7 +11,8 @@ import type { AcceptSources } from './chain-reader.ts';
 
 /** The registry subject under which every version of the Event schema is registered. */
 export const EVENT_SUBJECT = 'lineproof.v1.Event';
-const RETRY_MS = 500;
+/** Between two questions for a policy or schema that is missing. */
+const PACE: RetryPace = { firstMs: 500, maxMs: 500 };
 const READ_BYTES = 4 * 1024 * 1024;
 
 export interface SourcesOptions {
@@ -124,17 +126,25 @@ export class Sources implements AcceptSources {
   }
 
   async obtain(missing: 'policy' | 'schema', digest: string, signal: AbortSignal): Promise<void> {
-    for (let alarmed = false; ; alarmed = true) {
-      try {
-        if (missing === 'policy') await this.refreshPolicies();
-        else await this.#loadSchemas();
-      } catch (error) {
-        this.#options.logger.warn(`${missing} not obtained`, { digest, reason: error instanceof Error ? error.message : String(error) });
-      }
+    const { clock, logger } = this.#options;
+    const onFailure = (_: LineproofError, failures: number): void => {
+      if (failures === 1) logger.error(`shard holds: a ${missing} that it needs cannot be had`, { digest });
+    };
+    await retry({ pace: PACE, clock, signal, onFailure }, async () => {
+      await this.#ask(missing, digest);
       if (missing === 'policy' ? this.policies.byDigest(digest) !== undefined : this.#schemas.has(digest)) return;
       if (signal.aborted) throw new LineproofError('CLOSED', `stopped while waiting for ${missing} ${digest}`);
-      if (!alarmed) this.#options.logger.error(`shard holds: a ${missing} that it needs cannot be had`, { digest });
-      await this.#options.clock.sleep(RETRY_MS, signal);
+      throw new LineproofError('UNAVAILABLE', `cannot obtain ${missing} ${digest}: it is not there yet`);
+    });
+  }
+
+  /** Asks once for what is missing. A failure is named in the log: the caller looks whether it is known now, and asks again. */
+  async #ask(missing: 'policy' | 'schema', digest: string): Promise<void> {
+    try {
+      if (missing === 'policy') await this.refreshPolicies();
+      else await this.#loadSchemas();
+    } catch (error) {
+      this.#options.logger.warn(`${missing} not obtained`, { digest, reason: error instanceof Error ? error.message : String(error) });
     }
   }
 }

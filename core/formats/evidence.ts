@@ -2,7 +2,7 @@ import { compileSchema } from '../avro/schema.ts';
 import { SCHEMA_TEXTS } from '../avro/schema-texts.ts';
 import { mustCount, mustFit, mustHold } from '../base/format-checks.ts';
 import { LIMITS } from '../base/limits.ts';
-import { reasonName } from '../base/reasons.ts';
+import { REASONS, reasonTraits } from '../base/reasons.ts';
 
 /** An event of an accepted batch that was not linked. */
 export interface Receipt {
@@ -48,11 +48,12 @@ export function decodeEvidence(bytes: Uint8Array): readonly EvidenceInput[] {
 function checkInput(input: EvidenceInput): void {
   const { outcome, batch, reason } = input;
   const rejected = outcome === 'REJECTED';
+  const rejects = reasonTraits(reason)?.rejects;
   mustCount('evidence', input.appendedAt);
   mustHold(outcome === 'EMPTY' ? input.span >= 1 : input.span === 1, 'cannot take evidence: an input spans other offsets than it can');
   mustHold(rejected === (input.message !== null), 'cannot take evidence: a message digest stands exactly with REJECTED');
   mustHold(
-    rejected ? reason >= 1 && reason <= 31 && reasonName(reason) !== undefined : reason === 0,
+    rejected ? rejects === 'message' || rejects === 'batch' : reason === REASONS.NONE,
     'cannot take evidence: an input has a reason that it cannot have',
   );
   mustHold(rejected || (batch === null) === (outcome === 'EMPTY'), 'cannot take evidence: a batch stands with ACCEPTED and REPEATED');
@@ -72,7 +73,7 @@ function checkInput(input: EvidenceInput): void {
 function checkReceipt({ outcome, reason, original }: Receipt): void {
   const rejected = outcome === 'REJECTED';
   mustHold(
-    rejected ? reason >= 32 && reason <= 63 && reasonName(reason) !== undefined : reason === 0,
+    rejected ? reasonTraits(reason)?.rejects === 'event' : reason === REASONS.NONE,
     'cannot take evidence: a receipt has a reason that it cannot have',
   );
   mustHold(rejected === (original === null), 'cannot take evidence: an original stands exactly with DUPLICATE and CONFLICT');

@@ -58,7 +58,7 @@ export interface DedupIndex {
   watermark(shard: number): Promise<Watermark>;
   /**
    * The index's own clock, microseconds since 1970; undefined where it shares the process's clock. Asked now and then while the index is in use:
-   * throws UNAVAILABLE with `forgets` in its details where it has come to be run so that it may forget.
+   * throws INDEX_FORGETS where the index was set, since it was opened, to forget by itself, and UNAVAILABLE where it gives no answer.
    */
   nowMicros(): Promise<number | undefined>;
   close(): Promise<void>;

@@ -181,7 +181,7 @@ describe('a start', () => {
     const given = await makeChain(3);
     await given.log.trim(TOPICS.chain, 0, 3);
     const objects = new MemoryObjectStore();
-    await expect(archiveChain(given, objects)).rejects.toMatchObject({ code: 'LOG_DIVERGED' });
+    await expect(archiveChain(given, objects)).rejects.toMatchObject({ code: 'CHAIN_TRIMMED' });
     expect(objects.objects.size).toBe(0);
   });
 });

@@ -340,7 +340,7 @@ describe('an archive that is at odds with the chain stops the shard', () => {
       objects.objects.clear();
       await given.log.trim(TOPICS.chain, 0, 2);
     });
-    expect(code).toBe('LOG_DIVERGED');
+    expect(code).toBe('CHAIN_TRIMMED');
   });
 
   test.each(['tile', 'events', 'evidence', 'manifest', 'checkpointAt', 'snapshot', 'policy', 'schema'])(

@@ -178,8 +178,8 @@ test('what was refused long ago is found in the archive', async () => {
 });
 
 test.each<[string, (key: string) => boolean, RegExp]>([
-  ['events', (key) => key.endsWith('.events.avro'), /the manifest lists this object and it is not there/],
-  ['evidence', (key) => key.endsWith('.evidence.avro'), /the manifest lists this object and it is not there/],
+  ['events', (key) => key.endsWith('.events.avro'), /the object is missing, and the manifest lists it/],
+  ['evidence', (key) => key.endsWith('.evidence.avro'), /the object is missing, and the manifest lists it/],
   ['a manifest', (key) => key.endsWith('.manifest.json'), /no manifest covers leaves 0/],
   ['policies', (key) => key.startsWith('policies/'), /no policy/],
 ])('an archive that lacks %s does not pass for one that was seen', async (_, isGone, said) => {
@@ -238,7 +238,7 @@ test('a stranger among the objects is named so that it does not write to the ter
     yield* list(prefix);
     yield { key: 'logs/0/\u009B2J', size: 1 };
   };
-  expect((await look()).obstacle).toMatch(/the object has no place in an archive: not checked \(logs\/0\/\?2J\)$/);
+  expect((await look()).obstacle).toMatch(/the object has no place in an archive, so it was not checked \(logs\/0\/\?2J\)$/);
 });
 
 test('a chain that is trimmed while it is read does not pass for one that was seen', async () => {

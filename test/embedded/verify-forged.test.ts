@@ -733,12 +733,13 @@ describe('uniqueness', () => {
   test.each(rows)('$name: $failed', expectFound);
 
   test.each([
-    ['as long ago as the window is', 0, ['UNIQUE LINKED_TWICE'], []],
-    ['a microsecond longer ago', 1, [], ['UNIQUE REPEATED_AFTER_WINDOW']],
-  ])('an event that is linked again, %s', async (_, more, failed, notes) => {
+    ['longer ago than `dedupWindow`, by less than the clock skew', 60 * SECOND + 1, ['UNIQUE LINKED_TWICE'], []],
+    ['as long ago as the window is', 61 * SECOND, ['UNIQUE LINKED_TWICE'], []],
+    ['a microsecond longer ago', 61 * SECOND + 1, [], ['UNIQUE REPEATED_AFTER_WINDOW']],
+  ])('an event that is linked again, %s', async (_, ago, failed, notes) => {
     const scene = await makeScene();
     await scene.block([await scene.say('again')]);
-    const time = scene.time + 60 * SECOND + more;
+    const time = scene.time + ago;
     scene.archive.forget();
     scene.world.now = time;
     await scene.block([await scene.say('again')], undefined, { appendedAt: time, acceptedAt: time });

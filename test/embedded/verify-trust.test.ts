@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Property, Verdict } from '../../auditor/verdict.ts';
+import type { Property } from '../../auditor/property.ts';
+import type { Verdict } from '../../auditor/verdict.ts';
 import { verdictText } from '../../auditor/verdict-text.ts';
 import { ARCHIVE_JSON, logKeysOf, policyKey } from '../../core/archive/archive-keys.ts';
 import { toHex, utf8 } from '../../core/base/bytes.ts';

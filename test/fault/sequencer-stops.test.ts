@@ -348,7 +348,7 @@ describe('a chainer stops', () => {
     for (const again of [false, true]) {
       if (again) await restart(sim, 'kept');
       expect(await stop(sim)).toBe(
-        'LOG_DIVERGED: cannot rebuild the dedup index: shard 0 of provenance.chain lost blocks below leaf 4, which lie inside the dedup window',
+        'CHAIN_TRIMMED: cannot rebuild the dedup index: shard 0 of provenance.chain lost blocks below leaf 4, which lie inside the dedup window',
       );
       expect(await sim.dedup.watermark(0)).toEqual({ kind: 'absent' });
     }
@@ -366,7 +366,7 @@ describe('a chainer stops', () => {
     flushed = true;
     await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
     expect(await stop(sim)).toBe(
-      'LOG_DIVERGED: cannot rebuild the dedup index: shard 0 of provenance.chain lost blocks below leaf 4, which lie inside the dedup window',
+      'CHAIN_TRIMMED: cannot rebuild the dedup index: shard 0 of provenance.chain lost blocks below leaf 4, which lie inside the dedup window',
     );
     expect(await sim.dedup.watermark(0)).toMatchObject({ kind: 'building' });
   });

@@ -32,7 +32,7 @@ export class MemoryDedupIndex implements DedupIndex {
   }
 
   async nowMicros(): Promise<number | undefined> {
-    if (this.forgets) throw new LineproofError('UNAVAILABLE', 'cannot use the dedup index: it may forget', { forgets: true });
+    if (this.forgets) throw new LineproofError('INDEX_FORGETS', 'cannot use the dedup index: it may forget');
     return this.differ === undefined ? undefined : this.#now() + this.differ;
   }
 

@@ -1,4 +1,5 @@
 import { LineproofError } from '../../core/base/errors.ts';
+import type { MetricName } from '../../core/base/metric-names.ts';
 import type { Appended, Log, LogBounds, LogRecord, NewRecord } from '../../core/ports/log.ts';
 import type { Logger } from '../../core/ports/logger.ts';
 import type { Metrics } from '../../core/ports/metrics.ts';
@@ -91,8 +92,8 @@ export function listen(): Heard {
   const logger: Logger = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error'), child: () => logger };
   const metrics: Metrics = {
     ...noMetrics,
-    add: (name, by) => void counts.set(name, (counts.get(name) ?? 0) + by),
-    set: (name, value) => void gauges.set(name, value),
+    add: (name: MetricName, by: number) => void counts.set(name, (counts.get(name) ?? 0) + by),
+    set: (name: MetricName, value: number) => void gauges.set(name, value),
   };
   return { logger, metrics, lines, counts, gauges };
 }

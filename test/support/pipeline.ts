@@ -9,7 +9,7 @@ import type { CollectorOptions } from '../../collector/collector-options.ts';
 import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
 import { EmbeddedPipeline } from '../../embedded/pipeline.ts';
-import { loadSettings } from '../../settings/embedded-settings.ts';
+import { defaultSettings } from '../../settings/embedded-settings.ts';
 import { noMetrics, quietLogger } from './memory-log.ts';
 
 /** What the archive of a data folder says in the end. */
@@ -29,7 +29,7 @@ export interface TestPipeline {
 }
 
 export async function openPipeline(data: string): Promise<TestPipeline> {
-  const settings = { ...loadSettings({}, {}, undefined).values, data, segmentMaxAgeMs: 1000 };
+  const settings = { ...defaultSettings(), data, segmentMaxAgeMs: 1000 };
   const pipeline = await EmbeddedPipeline.open(settings, quietLogger, noMetrics);
   const { keys, stores, shards } = pipeline;
   return {

@@ -38,7 +38,7 @@ async function audit(change: (objects: Map<string, Uint8Array>) => void = () => 
     return bytes === undefined ? undefined : { bytes, etag: '' };
   };
   const findings = new Findings();
-  const tree = new TreeAudit({ get }, listed, 0, findings);
+  const tree = new TreeAudit({ objects: { get }, listed, shard: 0, findings });
   tree.checkRequired(SIZE);
   for await (const run of tree.leaves(SIZE, root)) await tree.take(run.hashes);
   await tree.finish();

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { Findings } from '../../../auditor/findings.ts';
-import { type Finding, PROPERTIES, type Property, type PropertyVerdict, type Verdict } from '../../../auditor/verdict.ts';
+import { PROPERTIES, type Property } from '../../../auditor/property.ts';
+import type { Finding, PropertyVerdict, Verdict } from '../../../auditor/verdict.ts';
 import { verdictText } from '../../../auditor/verdict-text.ts';
 
 function verdictOf(
@@ -42,8 +43,8 @@ describe('a verdict for people', () => {
 
   test('names five findings of a kind with their places, and counts the others', () => {
     const findings = new Findings();
-    for (let i = 0; i < 120; i++) findings.fail('LOG', 'TILE_WRONG', `tile ${i}`, { object: `tile/${i}`, shard: 0, leaf: i });
-    findings.note('ARCHIVE', 'ABSENT', 'absent', {});
+    for (let i = 0; i < 120; i++) findings.add('TILE_WRONG', `tile ${i}`, { object: `tile/${i}`, shard: 0, leaf: i });
+    findings.add('ABSENT', 'absent', {});
     const text = verdictText(verdictOf({ LOG: { result: 'FAILED' } }, findings));
     expect(text).toContain('  FAILED LOG TILE_WRONG: tile 4 [object tile/4, shard 0, leaf 4]\n');
     expect(text).not.toContain('tile 5 ');
@@ -55,7 +56,7 @@ describe('a verdict for people', () => {
   test('shows no control or format character of an archive, wherever it stands', () => {
     const bad = 'x\u001b[2J\u202e\u0007\r';
     const findings = new Findings();
-    findings.fail('LOG', 'C', bad, { object: bad, stream: bad, lane: bad });
+    findings.add('TILE_WRONG', bad, { object: bad, stream: bad, lane: bad });
     const text = verdictText(verdictOf({ LOG: { result: 'NOT CHECKED', trust: bad }, POLICY: { trust: bad } }, findings, bad));
     expect(text).not.toMatch(/[^\P{Cc}\n]|\p{Cf}/u);
   });
@@ -64,9 +65,9 @@ describe('a verdict for people', () => {
 describe('findings', () => {
   test('keep a hundred of each kind and count the others', () => {
     const findings = new Findings();
-    for (let i = 0; i < 101; i++) findings.fail('LOG', 'A', '', {});
-    for (let i = 0; i < 100; i++) findings.open('UNIQUE', 'B', '', {});
-    expect([findings.list.length, findings.unlisted()]).toEqual([200, { A: 1 }]);
+    for (let i = 0; i < 101; i++) findings.add('TILE_WRONG', '', {});
+    for (let i = 0; i < 100; i++) findings.add('LANE_OPEN', '', {});
+    expect([findings.list.length, findings.unlisted()]).toEqual([200, { TILE_WRONG: 1 }]);
   });
 
   test.each<[readonly Finding['severity'][], 'FAILED' | 'OPEN' | undefined]>([
@@ -77,8 +78,8 @@ describe('findings', () => {
     [['FAILED', 'OPEN', 'NOTE'], 'FAILED'],
   ])('%j: the worst is %s', (severities, worst) => {
     const findings = new Findings();
-    const add = { FAILED: 'fail', OPEN: 'open', NOTE: 'note' } as const;
-    for (const severity of severities) findings[add[severity]]('LOG', severity, '', {});
-    expect([findings.worst('LOG'), findings.worst('TIME')]).toEqual([worst, undefined]);
+    const codes = { FAILED: 'GAP', OPEN: 'LANE_OPEN', NOTE: 'COPIED_SPOOL' } as const;
+    for (const severity of severities) findings.add(codes[severity], '', {});
+    expect([findings.worst('COMPLETE'), findings.worst('TIME')]).toEqual([worst, undefined]);
   });
 });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { CLUSTER_SETTINGS } from '../../../settings/cluster-settings.ts';
 import { SETTINGS } from '../../../settings/embedded-settings.ts';
-import { describeSettings, loadTable } from '../../../settings/setting.ts';
+import { describeSettings, loadTable } from '../../../settings/load-settings.ts';
 import { temporaryFolder } from '../../support/command.ts';
 
 const folder = temporaryFolder('settings');
@@ -17,7 +17,7 @@ function file(name: string, text: string): string {
 
 function problemsOf(flags: Record<string, string>, env: Record<string, string> = {}, config?: string): string {
   try {
-    loadTable(CLUSTER_SETTINGS, flags, env, config, Object.keys(SETTINGS));
+    loadTable(CLUSTER_SETTINGS, { flags, env, file: config, known: Object.keys(SETTINGS) });
     return '';
   } catch (error) {
     return (error as Error).message;
@@ -27,12 +27,11 @@ function problemsOf(flags: Record<string, string>, env: Record<string, string> =
 describe('settings of a table', () => {
   test('come from the flag, else the environment, else the file, else the default', () => {
     const config = file('config.json', JSON.stringify({ s3Bucket: 'file', s3Region: 'file', s3Prefix: 'file/' }));
-    const { values, sources } = loadTable(
-      CLUSTER_SETTINGS,
-      { 's3-bucket': 'flag' },
-      { LINEPROOF_S3_BUCKET: 'environment', LINEPROOF_S3_REGION: 'environment' },
-      config,
-    );
+    const { values, sources } = loadTable(CLUSTER_SETTINGS, {
+      flags: { 's3-bucket': 'flag' },
+      env: { LINEPROOF_S3_BUCKET: 'environment', LINEPROOF_S3_REGION: 'environment' },
+      file: config,
+    });
     expect([values.s3Bucket, values.s3Region, values.s3Prefix, values.chainGroup]).toEqual([
       'flag',
       'environment',
@@ -55,13 +54,16 @@ describe('settings of a table', () => {
   });
 
   test('a list is split at commas, and must have no empty item', () => {
-    expect(loadTable(CLUSTER_SETTINGS, { 'kafka-brokers': 'a:1, b:2' }, {}, undefined).values.kafkaBrokers).toEqual(['a:1', 'b:2']);
+    expect(loadTable(CLUSTER_SETTINGS, { flags: { 'kafka-brokers': 'a:1, b:2' }, env: {}, file: undefined }).values.kafkaBrokers).toEqual([
+      'a:1',
+      'b:2',
+    ]);
     expect(problemsOf({ 'kafka-brokers': '' })).toContain('--kafka-brokers');
   });
 });
 
 describe('a secret', () => {
-  const load = (given: string) => loadTable(CLUSTER_SETTINGS, { 'kafka-password': given }, {}, undefined);
+  const load = (given: string) => loadTable(CLUSTER_SETTINGS, { flags: { 'kafka-password': given }, env: {}, file: undefined });
 
   test('is what it says, what a file holds, or what a command prints', () => {
     const path = file('secret', 'from a file\n');
@@ -74,7 +76,7 @@ describe('a secret', () => {
     const shown = describeSettings(CLUSTER_SETTINGS, load('hunter2')).filter(({ name }) => name === 'kafkaPassword');
     expect(JSON.stringify(shown)).not.toContain('hunter2');
     expect(shown[0]?.value).toBe('********');
-    const unset = describeSettings(CLUSTER_SETTINGS, loadTable(CLUSTER_SETTINGS, {}, {}, undefined));
+    const unset = describeSettings(CLUSTER_SETTINGS, loadTable(CLUSTER_SETTINGS, { flags: {}, env: {}, file: undefined }));
     expect(unset.find(({ name }) => name === 'registryPassword')?.value).toBe('');
   });
 

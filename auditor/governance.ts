@@ -11,26 +11,26 @@ import { extendPolicies, type KeyInForce, type PolicyHistory } from '../core/pol
 import type { ArchiveReader } from './archive-reader.ts';
 import type { Findings } from './findings.ts';
 
-/** The archive's policies and schemas, and what the pinned keys say of them. */
+/** The archive's policies and schemas, and the pinned keys that prove them. */
 export interface Governance {
   readonly history: PolicyHistory;
   readonly schemas: ReadonlyMap<string, EventSchema>;
-  /** The pinned root key that signed a version, and so proves every version before and after it; undefined where none did. */
+  /** The pinned root key that signed a version, and so proves all versions; undefined where no pinned key did. */
   readonly root: VerifierKey | undefined;
-  /** The pinned log key of each shard that the policies name, where one is pinned. */
+  /** The pinned log key of each shard, where the policy lists one. */
   readonly pinnedLogs: readonly (VerifierKey | undefined)[];
-  /** Keys that attest a shard: the policy's where its root key is pinned, else the pinned ones alone, else (nothing is proven then) the policy's. */
+  /** Keys that attest a shard: with a pinned root key all of the policy's; else the shard's pinned keys alone; else all of the policy's, which prove nothing. */
   logKeys(shard: number): readonly KeyInForce[];
 }
 
-/** A policy object of the archive that can be read. */
+/** A policy of the archive that can be read. */
 interface StoredPolicy {
   readonly key: string;
   readonly policy: Policy;
   readonly bytes: Uint8Array;
 }
 
-/** Reads every policy version and schema in the archive. Undefined where no version can be used: then nothing else can be judged. */
+/** Reads all policy versions and schemas of the archive. Undefined where no version can be used: then nothing else can be judged. */
 export async function readGovernance(
   objects: ArchiveReader,
   listed: ReadonlyMap<string, number>,
@@ -61,7 +61,7 @@ export async function readGovernance(
   };
 }
 
-/** Every policy object that is what its name says, in the order of versions. */
+/** The policies whose digests are their names, in the order of versions. */
 async function readPolicies(objects: ArchiveReader, listed: ReadonlyMap<string, number>, findings: Findings): Promise<StoredPolicy[]> {
   const policies: StoredPolicy[] = [];
   for (const key of listed.keys()) {
@@ -72,13 +72,13 @@ async function readPolicies(objects: ArchiveReader, listed: ReadonlyMap<string, 
       if (policyKey(toHex(sha256(payload))) !== key) throw new Error('its digest is not its name');
       policies.push({ key, policy: parsePolicy(payload), bytes: stored.bytes });
     } catch (error) {
-      findings.fail('POLICY', 'POLICY_INVALID', `the policy cannot be used: ${reason(error)}`, { object: key });
+      findings.add('POLICY_INVALID', `the policy cannot be used: ${errorText(error)}`, { object: key });
     }
   }
   return policies.toSorted((a, b) => a.policy.version - b.policy.version);
 }
 
-/** Which policies the manifests name, when there is none: nobody's signature can be checked then, and what misses can be told all the same. */
+/** Reports the policies that the manifests name, where the archive holds none. No signature can be checked then, but the missing objects can be named. */
 async function nameMissing(objects: ArchiveReader, listed: ReadonlyMap<string, number>, findings: Findings): Promise<void> {
   const missing = new Set<string>();
   for (const key of listed.keys()) {
@@ -92,29 +92,28 @@ async function nameMissing(objects: ArchiveReader, listed: ReadonlyMap<string, n
   }
   for (const object of missing.size === 0 ? ['policies/'] : missing)
     if (!listed.has(object))
-      findings.fail('POLICY', 'MISSING', 'the archive holds no policy, and this one is named by its segments', { object });
+      findings.add('MISSING', 'the archive holds no policy; its segments name this one', { object }, { property: 'POLICY' });
 }
 
-/** The versions that follow from each other, from 1 on; the first that does not is named, and what it would have proven is not. */
+/** The versions that follow from each other, from 1 on. The first that does not is a finding, and later ones are not used. */
 function openHistory(stored: readonly StoredPolicy[], findings: Findings): PolicyHistory | undefined {
   let history: PolicyHistory | undefined;
   for (const { key, policy, bytes } of stored) {
     if (policy.previous !== null && !stored.some((each) => each.key === policyKey(policy.previous ?? ''))) {
-      findings.fail('POLICY', 'MISSING', `version ${policy.version} of the policy names this one as the one before`, {
-        object: policyKey(policy.previous),
-      });
+      const message = `version ${policy.version} of the policy names this version as the one before it, and the archive does not hold it`;
+      findings.add('MISSING', message, { object: policyKey(policy.previous) }, { property: 'POLICY' });
     }
     try {
       history = extendPolicies(history, bytes);
     } catch (error) {
-      findings.fail('POLICY', 'POLICY_CHAIN', `the policy does not follow from the one before: ${reason(error)}`, { object: key });
+      findings.add('POLICY_CHAIN', `the policy does not follow from the version before it: ${errorText(error)}`, { object: key });
       break;
     }
   }
   return history;
 }
 
-/** The pinned key that stands among a version's root keys and signed that version: standing there alone proves nothing. */
+/** The pinned key that is among a version's root keys and signed that version. Being listed alone proves nothing. */
 function pinnedRoot(stored: readonly StoredPolicy[], pinned: readonly VerifierKey[]): VerifierKey | undefined {
   for (const { policy, bytes } of stored) {
     const keys = pinned.filter(({ text }) => policy.roots.keys.includes(text));
@@ -134,7 +133,7 @@ async function readSchemas(
     const stored = key.startsWith('schemas/') ? await objects.get(key) : undefined;
     if (stored === undefined) continue;
     if (schemaKey(toHex(sha256(stored.bytes))) !== key) {
-      findings.fail('ARCHIVE', 'SCHEMA_DIGEST', 'the schema does not have the digest that it is named by', { object: key });
+      findings.add('SCHEMA_DIGEST', 'the schema does not have the digest that its name states', { object: key });
       continue;
     }
     try {
@@ -142,13 +141,13 @@ async function readSchemas(
       if (schemaKey(schema.hex) !== key) throw new Error('it is not in canonical form');
       schemas.set(schema.hex, schema);
     } catch (error) {
-      findings.fail('ARCHIVE', 'SCHEMA_INVALID', `the schema cannot be used: ${reason(error)}`, { object: key });
+      findings.add('SCHEMA_INVALID', `the schema cannot be used: ${errorText(error)}`, { object: key });
     }
   }
   return schemas;
 }
 
-/** What an error says, on one line. */
-export function reason(error: unknown): string {
+/** The message of an error, on one line. */
+export function errorText(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, ' ').slice(0, 300);
 }

@@ -1,0 +1,59 @@
+import type { AcceptedBlock } from '../core/acceptance/accept.ts';
+import { headWindowStart } from '../core/acceptance/dedup-window.ts';
+import type { LogHead } from '../core/acceptance/log-state.ts';
+import { archiveAnchor } from '../core/archive/archive-anchor.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { type Log, TOPICS } from '../core/ports/log.ts';
+import type { ArchivedLog } from './archived-log.ts';
+
+/** A block's place on the chain topic. */
+interface Place {
+  readonly offset: number;
+  readonly appendedAt: number;
+}
+
+/** Gives the topics what is no longer needed of them, behind the archive. `note` adds to the places, `behind` drops old ones, `reset` drops all. */
+export class TopicTrim {
+  readonly #archived: ArchivedLog;
+  readonly #topics: Log;
+  /** Accepted blocks that the chain topic still holds for the dedup window, oldest first. */
+  #places: Place[] = [];
+
+  constructor(archived: ArchivedLog, topics: Log) {
+    this.#archived = archived;
+    this.#topics = topics;
+  }
+
+  reset(): void {
+    this.#places = [];
+  }
+
+  /** Remembers where an accepted block lies. One without input does not tell whether the block before it lies in the window. */
+  note({ inputs, delta }: AcceptedBlock, offset: number): void {
+    if (inputs.length > 0) this.#places.push({ offset, appendedAt: delta.head.appendedAt });
+  }
+
+  /**
+   * Trims behind the snapshot at `head`, once that one, or a newer one by another archiver, can be read as a restart would read it. Tiles and
+   * segments were read back when they closed. The chain keeps the dedup window and one block before it, the input its last consumed message.
+   */
+  async behind(head: LogHead): Promise<void> {
+    const { shard, sources } = this.#archived;
+    await this.#checkSnapshot(head);
+    await sources.refreshPolicies();
+    const { inputGeneration } = sources.policies.latest.policy;
+    const cutoff = headWindowStart(head, sources.policies);
+    while (this.#places.length > 1 && (this.#places[1] as Place).appendedAt < cutoff) this.#places.shift();
+    const oldest = this.#places[0];
+    if (oldest !== undefined && oldest.appendedAt < cutoff) await this.#topics.trim(TOPICS.chain, shard, oldest.offset);
+    // A topic that was made anew has other offsets than the one that was consumed.
+    if (inputGeneration.generation === head.inputGeneration) await this.#topics.trim(TOPICS.events, shard, Math.max(0, head.inputTo - 1));
+  }
+
+  async #checkSnapshot({ size }: LogHead): Promise<void> {
+    const { objects, sources, origin, shard, shards, name } = this.#archived;
+    const point = await archiveAnchor(objects, sources, origin, shards).snapshot(shard);
+    if (point === undefined || point.head.size < size)
+      throw new LineproofError('ARCHIVE_DIVERGED', `cannot trim ${name}: the snapshot at ${size} does not verify`, { shard });
+  }
+}

@@ -1,0 +1,213 @@
+import { PROVEN_BY_SEGMENTS, type Property } from './property.ts';
+
+/** `FAILED` fails the finding's property, `OPEN` keeps it open, `NOTE` reports something and changes no result. */
+export type Severity = 'FAILED' | 'OPEN' | 'NOTE';
+
+export interface FindingTraits {
+  /** The property that the finding is about. A list where each place that raises the finding says which one. */
+  readonly property: Property | readonly Property[];
+  /** A list where each place that raises the finding says which one. */
+  readonly severity: Severity | readonly Severity[];
+  /** What was found, in one sentence. */
+  readonly meaning: string;
+  /** What its reader does next. */
+  readonly advice: string;
+}
+
+/** Meaning and advice, by code. */
+type Rows = Readonly<Record<string, readonly [meaning: string, advice: string]>>;
+type Group<P, S, R> = { readonly [C in keyof R]: { property: P; severity: S; meaning: string; advice: string } };
+
+/** Rows that share what they are about and how severe they are. */
+function group<const P extends FindingTraits['property'], const S extends FindingTraits['severity'], const R extends Rows>(
+  property: P,
+  severity: S,
+  rows: R,
+): Group<P, S, R> {
+  const entries = Object.entries(rows).map(([code, [meaning, advice]]) => [code, { property, severity, meaning, advice }] as const);
+  return Object.fromEntries(entries) as Group<P, S, R>;
+}
+
+const COMPARE = 'Treat the object as altered: get it from another copy of the archive and compare.';
+const RESTORE = 'Restore the object from another copy of the archive or from a backup, and verify again.';
+const ARCHIVER = 'Compare with another copy of the archive. If both say so, find out which archiver wrote it; else, who changed it.';
+const CHAINER =
+  'Keep the archive and compare it with another copy. If both say so, a chainer broke a rule of the log, or somebody else used its key.';
+const LOG_KEY = 'Find out who signed it. If somebody else has the log key, mark the key COMPROMISED in a new policy.';
+const PRODUCER = "Ask the producer's operator; compare with the producer's spool where it still exists.";
+const WAIT = 'Nothing while the log grows. Verify again later.';
+const NOTHING = 'Nothing.';
+
+/** Every finding of the auditor. docs/findings.md shows this table to its reader, and a test compares the two. */
+export const FINDINGS = {
+  ...group('ARCHIVE', ['FAILED', 'NOTE'], {
+    UNKNOWN_OBJECT: [
+      "The object has no place in an archive. It fails the archive inside the archive's own folders, and is a note beside them.",
+      'Find out who put it there. Move it out of the archive.',
+    ],
+  }),
+  ...group(['ARCHIVE', 'POLICY'], 'FAILED', { MISSING: ['An object that the archive needs is missing or cannot be read.', RESTORE] }),
+  ...group('ARCHIVE', 'FAILED', {
+    TOO_LARGE: ['The object is larger than any object of its kind can be, so it was not read.', COMPARE],
+    ARCHIVE_JSON: ['The table of contents differs from the policy or is not in canonical form.', COMPARE],
+    SCHEMA_DIGEST: ['The schema does not have the digest that its name states.', COMPARE],
+    SCHEMA_INVALID: ['The schema cannot be compiled or is not in canonical form.', COMPARE],
+    MANIFEST_MALFORMED: ['The manifest cannot be read.', COMPARE],
+    MANIFEST_SIGNATURE: ['No log key signed the manifest, or a signature is wrong.', COMPARE],
+    MANIFEST_SUSPECT: ['Only a compromised log key signed the manifest, after the size up to which that key is believed.', LOG_KEY],
+    MANIFEST_PLACE: ['The manifest describes another segment than its name states.', ARCHIVER],
+    MANIFEST_PREVIOUS: ['The manifest does not name the manifest before it.', ARCHIVER],
+    MANIFEST_OBJECTS: ['The manifest lists other files than its segment has.', ARCHIVER],
+    MANIFEST_FIELD: ['A field of the manifest differs from what the log gives.', ARCHIVER],
+    SEGMENT_OVERLAP: ['Two manifests cover the same leaves.', ARCHIVER],
+    SEGMENT_END: ['A segment ends where the rule of the log does not end it, or goes on where the rule ends it.', ARCHIVER],
+    UNLISTED: ['No manifest lists the object.', ARCHIVER],
+    SIZE: ['The file does not have the size that its manifest states.', COMPARE],
+    SHA256: ['The file does not have the SHA-256 that its manifest states.', COMPARE],
+    CONTENT: ['The records of the file do not have the digest that its manifest states.', COMPARE],
+    CONTAINER: ['The file cannot be read as an Avro container.', COMPARE],
+    RECORD_ORDER: ['The records of the file are not in the order of their leaves.', ARCHIVER],
+    RECORD_EXTRA: ['The file has a record that belongs to no leaf of its segment.', ARCHIVER],
+    EVENT_MISSING: ['The events file has no record of a linked event.', ARCHIVER],
+    COLUMN_WRONG: ['A column of an archived event differs from what the log gives.', ARCHIVER],
+    EVIDENCE_MISSING: ['The evidence file has no record of a block.', ARCHIVER],
+    EVIDENCE_DIGEST: ['The evidence of a block does not have the digest that its seal states.', ARCHIVER],
+    EVIDENCE_FORMAT: ['The evidence of a block cannot be read.', CHAINER],
+    RETIRED_WRONG: ['The record of removed events cannot be used, so that these events count as missing.', ARCHIVER],
+    SNAPSHOT_WRONG: ['The snapshot is wrongly signed, differs from the state that the log gives, or no segment ends at its size.', COMPARE],
+    CHECKPOINT_PLACE: ['The checkpoint covers another number of leaves than its name states.', COMPARE],
+    CHECKPOINT_OLD: ['The published checkpoint is older than the segments or than another checkpoint: it was set back.', RESTORE],
+    SIGNED_OLD: ['The newest signed note is older than the published checkpoint: it was set back.', RESTORE],
+  }),
+  ...group('ARCHIVE', 'NOTE', {
+    ABSENT: ['The table of contents is missing. Nothing depends on it.', NOTHING],
+    BEYOND_CHECKPOINT: ['The object covers leaves that no checkpoint or manifest covers yet, so it was not checked.', WAIT],
+    CHECKPOINT_BEHIND: ['A note is signed that is not published yet; or the published checkpoint was set back.', WAIT],
+  }),
+  ...group(['LOG', ...PROVEN_BY_SEGMENTS], 'FAILED', {
+    LEAVES_MISSING: ['Leaves cannot be read, so that nothing is shown from there on. It fails each property that rests on them.', RESTORE],
+  }),
+  ...group('LOG', 'FAILED', {
+    NOTE_MALFORMED: ['The signed note cannot be read or is of another log.', COMPARE],
+    NOTE_SIGNATURE: ['No log key signed the note, or a signature is wrong.', COMPARE],
+    NOTE_SUSPECT: ['Only a compromised log key signed the note, after the size up to which that key is believed.', LOG_KEY],
+    ROOT_WRONG: [
+      'The leaves give another root than a signed note or manifest states.',
+      'Keep the archive and compare it with another copy: leaves were altered, or two histories of one log were signed.',
+    ],
+    TILE_WRONG: ['A stored tile or bundle differs from what the leaves give.', COMPARE],
+    BUNDLE_WRONG: ['A leaf does not have the hash that the tree has for it.', COMPARE],
+    BUNDLE_INVALID: ['A bundle of leaves cannot be read.', COMPARE],
+    LEAF_INVALID: ['A leaf is neither a link nor a seal.', CHAINER],
+    BLOCK_TOO_LARGE: ['More links follow each other without a seal than a block can hold.', CHAINER],
+    UNSEALED: ['The last leaves are links without a seal.', CHAINER],
+    SEAL_ORIGIN: ['The seal belongs to another log.', CHAINER],
+    SEAL_INDEX: ['The seal covers other leaves than the block has.', CHAINER],
+    SEAL_PREVIOUS: ['The seal does not name the seal before it.', CHAINER],
+    SEAL_ROOT: ['The seal states another root than the leaves before it give.', CHAINER],
+    AFTER_FINAL: ['A block follows the final block.', CHAINER],
+  }),
+  ...group('STREAMS', 'FAILED', {
+    STREAM_SHARD: ['The stream of the link belongs to another shard.', CHAINER],
+    STREAM_INDEX: ['The position of the link in its stream is not the next one.', CHAINER],
+    STREAM_PREVIOUS: ['The link does not name the link before it in its stream.', CHAINER],
+    LINK_SCHEMA: ['The link names another schema than its batch.', CHAINER],
+    EVENT_DIGEST: ['The archived event is not the event that was linked.', COMPARE],
+    EVENT_REMOVED: ['The content of the event was removed, and no record in the archive allows that.', RESTORE],
+    EVENT_STREAM: ['The event belongs to another stream than its link.', CHAINER],
+  }),
+  ...group('SIGNATURES', 'FAILED', {
+    CHAINER_UNKNOWN: ['The policy does not list the key that signed the seal.', CHAINER],
+    CHAINER_NOT_ACTIVE: ['The key that signed the seal is not active in the policy of the block.', CHAINER],
+    SEAL_SIGNATURE: ['The signature over the seal is wrong.', CHAINER],
+    SUSPECT: [
+      'A compromised key signed the seal or the batch, after the size up to which that key is believed.',
+      'Do not rely on what was logged under that key from there on.',
+    ],
+    LINK_WITHOUT_BATCH: ['The link names an input offset at which no batch was accepted.', CHAINER],
+    BATCH_ROOT: ['The links and receipts of a batch do not give the root that its producer signed.', CHAINER],
+  }),
+  ...group(['SIGNATURES', 'POLICY'], 'FAILED', {
+    BATCH_UNACCEPTABLE: ['A batch was accepted or repeated that had to be rejected. The message names the reason.', CHAINER],
+  }),
+  ...group(['SIGNATURES', 'STREAMS', 'POLICY'], 'FAILED', {
+    EVENT_UNACCEPTABLE: ['An event was linked that had to be rejected. The message names the reason.', CHAINER],
+  }),
+  ...group('ORDER', 'FAILED', {
+    ACCEPTED_BACK: ['A block was accepted before the block that it follows.', CHAINER],
+    APPENDED_BACK: ['An input was appended before the input that it follows.', CHAINER],
+    LINK_TIME: ['A link has another time than the seal of its block.', CHAINER],
+    LINK_ORDER: ['The links of a block are not in the order of the input.', CHAINER],
+    LANE_WRONG: ['An accepted batch repeats or forks its lane.', CHAINER],
+  }),
+  ...group('ORDER', 'NOTE', {
+    CLOCK_SKEW: ["The producer's clock ran ahead of the log's by more than the policy allows for.", "Set the producer's clock."],
+    CLOCK_OR_DELAY: [
+      'The batch is dated long before the log took it: it waited, or its producer has a slow clock.',
+      "Nothing if the producer was offline; else set the producer's clock.",
+    ],
+  }),
+  ...group('COMPLETE', 'FAILED', {
+    GAP: ['Batches or events of a lane are missing. The producer signed numbers that show which.', PRODUCER],
+    LANE_BACK: ['A batch of a lane comes after a batch with a higher number.', PRODUCER],
+    LANE_PREVIOUS: ['A batch does not name the header before it in its lane.', PRODUCER],
+    SEQUENCE: ['A batch uses sequence numbers of its lane again.', PRODUCER],
+    INPUT_HOLE: ['A block does not begin at the input offset where the block before it ended.', CHAINER],
+    INPUT_GENERATION: ['A block goes on in another generation of the input than its policy names.', CHAINER],
+    OFFSETS: ['The evidence accounts for other input offsets than the seal states.', CHAINER],
+    POSITION: ['Two links or receipts have the same position in their batch, or one has a position that the batch does not have.', CHAINER],
+    EVENTS_MISSING: ['Events of an accepted batch have neither a link nor a receipt.', CHAINER],
+  }),
+  ...group('COMPLETE', 'OPEN', {
+    SHARD_EMPTY: [
+      'The archive holds nothing of a shard. Either nothing was logged there yet, or all of it is gone.',
+      'Ask the operator whether the shard was ever used.',
+    ],
+    LANE_OPEN: ['The producer has not stated the end of a lane yet.', 'Nothing while the producer runs. Verify again after it has closed.'],
+    LANE_SHORT: ['The producer states more batches or events than the lane has. They are missing, or still on their way.', WAIT],
+    SILENCE: ['A producer was silent for longer than the policy allows, so that a whole epoch may have been dropped.', PRODUCER],
+  }),
+  ...group('COMPLETE', 'NOTE', {
+    COPIED_SPOOL: [
+      'A lane went on after its stated end: the spool was copied or set back.',
+      'Let one process use one spool, and keep spools out of backups that are restored.',
+    ],
+  }),
+  ...group(PROVEN_BY_SEGMENTS, 'OPEN', {
+    SEGMENT_OPEN: ['The newest leaves are in no closed segment yet, so that these properties are not shown for them.', WAIT],
+  }),
+  ...group('UNIQUE', 'FAILED', {
+    LINKED_TWICE: ['An event was linked twice within the dedup window.', CHAINER],
+    ORIGINAL_MISSING: ['A receipt points to a leaf that is not a link before it.', CHAINER],
+    ORIGINAL_OTHER: ['A receipt points to a link of another identity.', CHAINER],
+    RECEIPT_WRONG: ['A receipt says duplicate or conflict, and its original shows the opposite.', CHAINER],
+    REPEATED_WRONG: ['A batch is logged as repeated that was never accepted.', CHAINER],
+  }),
+  ...group('UNIQUE', 'NOTE', {
+    REPEATED_AFTER_WINDOW: [
+      'An event was linked again after the dedup window.',
+      'Nothing. A reader that counts events counts this one twice.',
+    ],
+    CONFLICT: ['The same identity came again with other content. The first content stays.', PRODUCER],
+    REPLAY: ['A batch was accepted that had been accepted before.', 'Find out who sent the batch again.'],
+  }),
+  ...group('POLICY', 'FAILED', {
+    KEY_FOREIGN: [
+      'None of the pinned keys is a root key or log key of the archive.',
+      'Compare the key with the one that the operator publishes.',
+    ],
+    POLICY_INVALID: ['A version of the policy cannot be used.', COMPARE],
+    POLICY_CHAIN: [
+      'A version of the policy does not follow from the version before it.',
+      'Find out who added it; compare with another copy.',
+    ],
+    POLICY_MISSING: ['A seal names a policy that the archive does not hold.', RESTORE],
+    POLICY_BACK: ['A seal names an earlier policy than the seal before it.', CHAINER],
+    FORMAT_LEVEL: ['The policy demands a later version of this program.', 'Verify with the newest version.'],
+    REASON_WRONG: ['A batch was rejected for a reason that its header or its lane contradicts.', CHAINER],
+    MARKS_WRONG: ['The marks of a link are not those that its lane gives.', CHAINER],
+  }),
+} as const satisfies Readonly<Record<string, FindingTraits>>;
+
+/** The closed list of codes. */
+export type FindingCode = keyof typeof FINDINGS;

@@ -1,0 +1,194 @@
+import { sha256 } from '#crypto';
+import type { HeaderCheck } from '../core/acceptance/batch-check.ts';
+import { judgeLane, type LaneOutcome } from '../core/acceptance/lane.ts';
+import { laneKey } from '../core/acceptance/log-state.ts';
+import { schemaKey } from '../core/archive/archive-keys.ts';
+import { isJudgedBefore, REASON_TRAITS, type Reason, type ReasonName, reasonName } from '../core/base/reasons.ts';
+import type { BatchHeader } from '../core/formats/batch.ts';
+import type { EvidenceInput } from '../core/formats/evidence.ts';
+import { MARKS } from '../core/formats/leaf.ts';
+import type { PolicyInForce } from '../core/policy/policy-history.ts';
+import type { Audit } from './audit.ts';
+import type { AuditedBlock } from './audited-block.ts';
+import type { ProvenEvidence } from './block-proof.ts';
+import type { LaneAudit } from './lane-audit.ts';
+import { headerOf, type ProvenBatch } from './proven-batch.ts';
+import type { ReplayedLog } from './replayed-log.ts';
+import type { UniqueAudit } from './unique-audit.ts';
+
+/** One input where it is judged. */
+interface InputInBlock {
+  readonly input: EvidenceInput;
+  readonly check: HeaderCheck | undefined;
+  readonly policy: PolicyInForce;
+  readonly place: { readonly shard: number; readonly offset: number };
+}
+
+/** Checks the inputs of each block against the state: their order, their lanes, what was accepted before, and the reasons of rejections. */
+export class InputAudit {
+  readonly #audit: Audit;
+  readonly #log: ReplayedLog;
+  readonly #lanesOfArchive: LaneAudit;
+  readonly #unique: UniqueAudit;
+  batches = 0;
+  /** Signatures of producers. */
+  signatures = 0;
+  offsets = 0;
+
+  constructor(audit: Audit, log: ReplayedLog, lanesOfArchive: LaneAudit, unique: UniqueAudit) {
+    this.#audit = audit;
+    this.#log = log;
+    this.#lanesOfArchive = lanesOfArchive;
+    this.#unique = unique;
+  }
+
+  /** Checks the block's inputs in order, moves the lanes, and gives the time at which the last input was appended. */
+  check(block: AuditedBlock, { inputs, checks, batches }: ProvenEvidence, policy: PolicyInForce): number {
+    const { seal, sealLeaf, objects } = block;
+    const { shard, findings } = this.#audit;
+    let offset = seal.inputFrom;
+    let { appendedAt } = this.#log.head;
+    for (const [i, input] of inputs.entries()) {
+      const place = { shard, offset };
+      if (input.appendedAt < appendedAt) findings.add('APPENDED_BACK', 'the input was appended before the input that it follows', place);
+      appendedAt = input.appendedAt;
+      this.#lanesOfArchive.consumed(shard, appendedAt);
+      const given = { input, check: checks[i], policy, place };
+      if (input.outcome === 'ACCEPTED') this.#checkAccepted(given, batches.get(offset), block);
+      else if (input.outcome === 'REPEATED') this.#checkRepeated(given);
+      else if (input.outcome === 'REJECTED') this.#checkRejected(given);
+      offset += input.span;
+    }
+    this.offsets += offset - seal.inputFrom;
+    if (offset !== seal.inputTo) {
+      const message = `the evidence accounts for the input up to ${offset}; the seal states ${seal.inputTo}`;
+      findings.add('OFFSETS', message, { shard, leaf: sealLeaf, object: objects.evidence });
+    }
+    return appendedAt;
+  }
+
+  /** `batch` is undefined where the header cannot be read. */
+  #checkAccepted(given: InputInBlock, batch: ProvenBatch | undefined, block: AuditedBlock): void {
+    const { input, check, policy, place } = given;
+    if (input.batch === null) return;
+    this.batches += 1;
+    this.signatures += 1;
+    if (check?.kind === 'hold') {
+      const object = schemaKey(check.schema);
+      this.#audit.findings.add('MISSING', 'the schema of the batch is not in the archive', { ...place, object }, { property: 'ARCHIVE' });
+    }
+    if (check?.kind === 'rejected') this.#unacceptable(check.reason, 'an accepted batch', place);
+    if (batch === undefined) return;
+    const { header } = batch;
+    const replay = this.#unique.accepted(input.batch.header, place.offset);
+    const at = { ...place, appendedAt: input.appendedAt };
+    this.#lanesOfArchive.accepted(header, input.batch.header, at, policy, replay);
+    if (!replay) this.#checkClock(header, given);
+    const outcome = this.#moveLane(header, given);
+    this.#checkMarks(batch, block, outcome === 'GAP' ? MARKS.gapBefore : 0);
+    this.#checkProducer(header, input.batch.keyId, place);
+  }
+
+  /** A REPEATED header was accepted before, and its producer can still sign it. */
+  #checkRepeated({ input, check, place }: InputInBlock): void {
+    if (input.batch === null) return;
+    this.signatures += 1;
+    if (check?.kind === 'rejected') this.#unacceptable(check.reason, 'a repeated batch', place);
+    if (!this.#unique.wasAccepted(input.batch.header))
+      this.#audit.findings.add('REPEATED_WRONG', 'the batch is logged as repeated and was never accepted', place);
+  }
+
+  #unacceptable(reason: Reason, what: string, place: InputInBlock['place']): void {
+    const name = reasonName(reason) as ReasonName;
+    // A header shows nothing that breaks STREAMS: these are reasons of events.
+    const property = REASON_TRAITS[name].breaks === 'SIGNATURES' ? 'SIGNATURES' : 'POLICY';
+    this.#audit.findings.add('BATCH_UNACCEPTABLE', `${what} had to be rejected: ${name}`, place, { property });
+  }
+
+  /** Reports where the clocks of producer and log differ; nothing is decided by them. Why a batch is old, only its producer knows. */
+  #checkClock(header: BatchHeader, { input, policy, place }: InputInBlock): void {
+    const aheadMs = Math.round((header.createdAt - input.appendedAt) / 1000);
+    const { clockSkewMs } = policy.policy;
+    const { findings } = this.#audit;
+    if (aheadMs > clockSkewMs) findings.add('CLOCK_SKEW', `the clock of ${header.producer} ran ${aheadMs} ms ahead of the log's`, place);
+    if (-aheadMs > clockSkewMs) {
+      const message = `${header.producer} dates the batch ${-aheadMs} ms before the log took it: its clock ran behind, or the batch waited`;
+      findings.add('CLOCK_OR_DELAY', message, place);
+    }
+  }
+
+  /** Moves the lane as acceptance does. */
+  #moveLane(header: BatchHeader, { input, policy, place }: InputInBlock): LaneOutcome {
+    const key = laneKey(header.producer, header.epoch);
+    const hash = headerHash(input);
+    const outcome = this.#judgeLane(header, input, hash, policy);
+    if (outcome === 'FORK' || outcome === 'REPEATED')
+      this.#audit.findings.add('LANE_WRONG', `the accepted batch does not follow its lane: ${outcome}`, place);
+    this.#log.moveLane(key, { number: header.number + 1, hash, appendedAt: input.appendedAt });
+    return outcome;
+  }
+
+  #judgeLane(
+    { producer, epoch, number, previous }: BatchHeader,
+    input: EvidenceInput,
+    hash: Uint8Array,
+    policy: PolicyInForce,
+  ): LaneOutcome {
+    const lane = this.#log.lanes.get(laneKey(producer, epoch));
+    return judgeLane(lane, { number, previous, hash, appendedAt: input.appendedAt }, policy.policy.laneRetentionMs * 1000);
+  }
+
+  /** The first link of a batch after a gap is marked; the marks of its other links are a matter of the block alone. */
+  #checkMarks({ firstLink }: ProvenBatch, { links }: AuditedBlock, marks: number): void {
+    const first = links[firstLink];
+    if (first === undefined || first.link.marks === marks) return;
+    const place = { shard: this.#audit.shard, leaf: first.leaf, stream: first.link.stream };
+    this.#audit.findings.add('MARKS_WRONG', `the link is marked ${first.link.marks}`, place);
+  }
+
+  #checkProducer(header: BatchHeader, keyId: Uint8Array, place: InputInBlock['place']): void {
+    const { governance, shard, findings } = this.#audit;
+    const now = governance.history.latest.producer(header.producer, keyId)?.entry;
+    if (now?.status !== 'COMPROMISED' || this.#log.head.nextIndex < (now.believed?.[shard] ?? 0)) return;
+    findings.add('SUSPECT', `the batch is signed by ${header.producer} after the size up to which its key is believed`, place);
+  }
+
+  /** Derives the reason of a rejection again, as far as the logged bytes allow: events are not logged, so a reason that only events show is believed. */
+  #checkRejected(given: InputInBlock): void {
+    const { input, check, place } = given;
+    const stated = reasonName(input.reason);
+    if (check === undefined) {
+      // Evidence has the header of every message in which one can be read.
+      if (stated === undefined || REASON_TRAITS[stated].rejects !== 'message') this.#reasonWrong(stated, 'no header was logged', place);
+      return;
+    }
+    const derived = check.kind === 'rejected' ? (reasonName(check.reason) as ReasonName) : 'NONE';
+    // Whether a header forks its lane shows without its schema.
+    const isLane = stated !== undefined && REASON_TRAITS[stated].shows === 'lane' && derived === 'NONE';
+    const header = isLane ? headerOf(input) : undefined;
+    if (header !== undefined) this.#checkFork(header, stated, given);
+    else if (stated === undefined || !rejectionFits(stated, derived)) this.#reasonWrong(stated, `its header gives ${derived}`, place);
+  }
+
+  /** A header that was rejected as a fork does not follow its lane. A header that was accepted before may be called a fork as well. */
+  #checkFork(header: BatchHeader, stated: ReasonName | undefined, { input, policy, place }: InputInBlock): void {
+    const outcome = this.#judgeLane(header, input, headerHash(input), policy);
+    if (outcome === 'NEXT' || outcome === 'GAP') this.#reasonWrong(stated, `the header follows its lane (${outcome})`, place);
+  }
+
+  #reasonWrong(stated: ReasonName | undefined, why: string, place: InputInBlock['place']): void {
+    this.#audit.findings.add('REASON_WRONG', `a batch was rejected as ${stated ?? 'unknown'}: ${why}`, place);
+  }
+}
+
+function headerHash({ batch }: EvidenceInput): Uint8Array {
+  return sha256(batch?.header ?? new Uint8Array(0));
+}
+
+/** Whether a batch can have been rejected as `stated` if its header alone gives `derived`; `NONE` if nothing is wrong with the header. */
+function rejectionFits(stated: ReasonName, derived: ReasonName): boolean {
+  const { shows } = REASON_TRAITS[stated];
+  if (stated === derived) return shows === 'header' || shows === 'header or events';
+  if (shows === 'events') return derived === 'NONE' || isJudgedBefore(stated, derived);
+  return shows === 'header or events' && derived === 'NONE';
+}

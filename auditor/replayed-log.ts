@@ -1,0 +1,73 @@
+import type { Head, Lane } from '../core/acceptance/log-state.ts';
+
+/** The part of the state that has a fixed size. A value: each block replaces it. */
+export interface ReplayedHead {
+  /** Tree index of the next leaf. */
+  readonly nextIndex: number;
+  /** Leaf hash of the last seal; zeros before the first. */
+  readonly seal: Uint8Array;
+  readonly inputGeneration: number;
+  readonly inputTo: number;
+  /** Microseconds. */
+  readonly appendedAt: number;
+  readonly acceptedAt: number;
+  /** Hex digest of the last policy that a seal named and the archive holds; null before the first. */
+  readonly policy: string | null;
+  /** Start of the dedup window, microseconds. It never goes back. */
+  readonly windowFrom: number;
+  readonly final: boolean;
+}
+
+const GENESIS: ReplayedHead = {
+  nextIndex: 0,
+  seal: new Uint8Array(32),
+  inputGeneration: 0,
+  inputTo: 0,
+  appendedAt: 0,
+  acceptedAt: 0,
+  policy: null,
+  windowFrom: 0,
+  final: false,
+};
+
+/**
+ * The state of one shard's log after the blocks that were read, built again from the archive alone. Seal, input and link audit read it. Each part has one
+ * writer: the link audit extends streams, the input audit moves lanes, the block audit ends a block.
+ */
+export class ReplayedLog {
+  #head = GENESIS;
+  readonly #streams = new Map<string, Head>();
+  /** Lanes that are held, the one that moved least recently first. */
+  readonly #lanes = new Map<string, Lane>();
+
+  get head(): ReplayedHead {
+    return this.#head;
+  }
+
+  get streams(): ReadonlyMap<string, Head> {
+    return this.#streams;
+  }
+
+  get lanes(): ReadonlyMap<string, Lane> {
+    return this.#lanes;
+  }
+
+  extendStream(name: string, end: Head): void {
+    this.#streams.set(name, end);
+  }
+
+  moveLane(key: string, lane: Lane): void {
+    // Removed first, so that the map stays in the order of moves, in which lanes are forgotten.
+    this.#lanes.delete(key);
+    this.#lanes.set(key, lane);
+  }
+
+  /** Moves to the state after a block, and forgets lanes whose last header was appended before `lanesFrom`. */
+  endBlock(head: ReplayedHead, lanesFrom: number): void {
+    this.#head = head;
+    for (const [key, { appendedAt }] of this.#lanes) {
+      if (appendedAt >= lanesFrom) break;
+      this.#lanes.delete(key);
+    }
+  }
+}

@@ -1,0 +1,109 @@
+import { logKeysOf, parseArchiveKey } from '../core/archive/archive-keys.ts';
+import { equal } from '../core/base/bytes.ts';
+import type { Checkpoint } from '../core/keys/checkpoint.ts';
+import { attestedNote } from './attestation.ts';
+import type { Audit } from './audit.ts';
+
+const NOTE_FAULTS = { MALFORMED: 'NOTE_MALFORMED', SIGNATURE: 'NOTE_SIGNATURE', SUSPECT: 'NOTE_SUSPECT' } as const;
+
+/** How far the notes of a shard go. */
+export interface NoteSizes {
+  /** Leaves that `checkpoint` covers; undefined where it cannot be used. */
+  readonly published: number | undefined;
+  /** Leaves that the largest rightly signed note covers: so many are checked. */
+  readonly size: number;
+}
+
+/** The roots that were signed for a shard's log, by size. The leaves must give all of them. */
+export class SignedRoots {
+  readonly #audit: Audit;
+  readonly #keys: ReturnType<typeof logKeysOf>;
+  readonly #roots = new Map<number, { readonly root: Uint8Array; readonly object: string }[]>();
+
+  constructor(audit: Audit) {
+    this.#audit = audit;
+    this.#keys = logKeysOf(audit.shard);
+  }
+
+  /** Reads `signed`, `checkpoint` and all of `checkpoints/`. */
+  async readNotes(): Promise<NoteSizes> {
+    const signed = await this.#readNote(this.#keys.signed);
+    const checkpoint = await this.#readNote(this.#keys.checkpoint);
+    let largest = 0;
+    for (const key of this.#audit.listed.keys()) {
+      const named = parseArchiveKey(key);
+      if (named.kind === 'checkpointAt') largest = Math.max(largest, (await this.#readPlacedNote(key, named.size)) ?? 0);
+    }
+    if (checkpoint !== undefined && largest > checkpoint.size) this.reportOld(`checkpoints/${largest} is newer`, checkpoint.size);
+    if (checkpoint !== undefined && signed !== undefined) this.#compareNotes(signed, checkpoint);
+    return { published: checkpoint?.size, size: Math.max(signed?.size ?? 0, checkpoint?.size ?? 0, largest) };
+  }
+
+  /** A root that `object` states for `size` leaves. */
+  expect(size: number, root: Uint8Array, object: string): void {
+    const stated = this.#roots.get(size);
+    if (stated === undefined) this.#roots.set(size, [{ root, object }]);
+    else stated.push({ root, object });
+  }
+
+  has(size: number): boolean {
+    return this.#roots.has(size);
+  }
+
+  /** The first root that was stated for `size` leaves. */
+  at(size: number): Uint8Array | undefined {
+    return this.#roots.get(size)?.[0]?.root;
+  }
+
+  /** Compares the root of the first `size` leaves with every root that was stated for them. */
+  check(size: number, rootOfLeaves: () => Uint8Array): void {
+    const stated = this.#roots.get(size);
+    if (stated === undefined) return;
+    const right = rootOfLeaves();
+    for (const { root, object } of stated) {
+      if (equal(root, right)) continue;
+      const message = `the object states another root than the first ${size} leaves give`;
+      this.#audit.findings.add('ROOT_WRONG', message, { shard: this.#audit.shard, object, leaf: size });
+    }
+  }
+
+  /** Reports that the published checkpoint is older than `what`. */
+  reportOld(what: string, published: number): void {
+    const message = `the checkpoint covers ${published} leaves, but ${what}: it was set back`;
+    this.#audit.findings.add('CHECKPOINT_OLD', message, { shard: this.#audit.shard, object: this.#keys.checkpoint });
+  }
+
+  async #readPlacedNote(key: string, size: number): Promise<number | undefined> {
+    const note = await this.#readNote(key);
+    if (note !== undefined && note.size !== size) {
+      const message = `the checkpoint covers ${note.size} leaves; its name states ${size}`;
+      this.#audit.findings.add('CHECKPOINT_PLACE', message, { shard: this.#audit.shard, object: key });
+    }
+    return note?.size;
+  }
+
+  #compareNotes(signed: Checkpoint, checkpoint: Checkpoint): void {
+    const { shard, findings } = this.#audit;
+    if (signed.size < checkpoint.size) {
+      const message = `the newest signed note covers ${signed.size} leaves; the published checkpoint covers ${checkpoint.size}: the note was set back`;
+      findings.add('SIGNED_OLD', message, { shard, object: this.#keys.signed });
+    } else if (signed.size > checkpoint.size) {
+      const message = `the published checkpoint covers ${checkpoint.size} leaves and ${signed.size} are signed: it was not published yet, or was set back`;
+      findings.add('CHECKPOINT_BEHIND', message, { shard, object: this.#keys.checkpoint });
+    }
+  }
+
+  async #readNote(object: string): Promise<Checkpoint | undefined> {
+    const { objects, origin, shard, governance, findings } = this.#audit;
+    const place = { shard, object };
+    const stored = await objects.get(object);
+    if (stored === undefined) {
+      findings.add('MISSING', 'the log does not have this note', place, { property: 'ARCHIVE' });
+      return undefined;
+    }
+    const { value, faults } = attestedNote(stored.bytes, `${origin}/${shard}`, shard, governance.logKeys(shard));
+    for (const { code, message } of faults) findings.add(NOTE_FAULTS[code], `the note cannot be used: ${message}`, place);
+    if (value !== undefined) this.expect(value.size, value.root, object);
+    return value;
+  }
+}

@@ -1,0 +1,9 @@
+import type { Manifest } from '../core/archive/manifest.ts';
+
+/** A manifest of the archive that can be read. */
+export interface StoredManifest {
+  readonly key: string;
+  /** Hex SHA-256 of its payload. */
+  readonly digest: string;
+  readonly manifest: Manifest;
+}

@@ -1,0 +1,46 @@
+import type { LogHead } from '../core/acceptance/log-state.ts';
+import { equal } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { frontierRoot } from '../core/tree/frontier.ts';
+
+/** Size and root of a note that the log key signed. */
+interface Attested {
+  readonly size: number;
+  readonly root: Uint8Array;
+}
+
+/** What the archive attests and the chain has not reached yet. Set by `expect` in a recovery, cleared by `check` once the chain reaches it. */
+export class AttestedRoot {
+  #attested: Attested | undefined;
+
+  /** Sets what the chain must lead to from `head` on. An older note cannot be compared: our own state was judged beyond it before. */
+  expect(attested: Attested | undefined, head: LogHead): void {
+    this.#attested = attested !== undefined && attested.size < head.size ? undefined : attested;
+    this.check(head);
+  }
+
+  /** STOP, where the chain at the attested size has another root. Notes are signed at block ends only: a chain that jumps over that size is another chain. */
+  check(head: LogHead): void {
+    if (this.#attested === undefined || head.size < this.#attested.size) return;
+    if (head.size === this.#attested.size && equal(frontierRoot(head.frontier), this.#attested.root)) {
+      this.#attested = undefined;
+      return;
+    }
+    throw new LineproofError(
+      'ARCHIVE_DIVERGED',
+      `cannot go on: at ${head.size} leaves the chain of shard ${head.shard} has another root than the archive attests`,
+      { shard: head.shard, size: head.size },
+    );
+  }
+
+  /** STOP, where the chain topic was read to its end and does not lead to what is attested. */
+  mustBeReached({ shard, size }: LogHead): void {
+    const attested = this.#attested?.size;
+    if (attested === undefined) return;
+    throw new LineproofError(
+      'LOG_BEHIND',
+      `cannot go on: the archive attests ${attested} leaves of shard ${shard}, the chain topic gives only ${size}`,
+      { shard, attested, size },
+    );
+  }
+}

@@ -1,0 +1,106 @@
+import type { AcceptedBlock } from '../core/acceptance/accept.ts';
+import { type LogView, overlay } from '../core/acceptance/log-state.ts';
+import { equal } from '../core/base/bytes.ts';
+import { TRACEPARENT, type Traceparent } from '../core/base/traceparent.ts';
+import { type Log, TOPICS } from '../core/ports/log.ts';
+import type { BlockIdentities } from './block-identities.ts';
+
+/** A block of ours, built and put to the acceptance function. */
+export interface BuiltFlight {
+  /** The framed Kafka value. */
+  readonly value: Uint8Array;
+  readonly accepted: AcceptedBlock;
+  readonly traces: readonly Traceparent[];
+  readonly identities: BlockIdentities;
+}
+
+/** What became of an append. */
+type AppendOutcome = { readonly offset: number } | { readonly error: unknown };
+
+/** A block of ours that was appended and is not judged yet. */
+export interface Flight extends BuiltFlight {
+  /** View of the log after it. */
+  readonly view: LogView;
+  /** Offset that the append answered, or what it failed with. Never rejects. */
+  readonly append: Promise<AppendOutcome>;
+  /** How often it was found neither accepted nor beaten. */
+  readonly tries: number;
+}
+
+type MutableFlight = { -readonly [K in keyof Flight]: Flight[K] };
+
+/** Our blocks in flight, oldest first. Only the methods of this class change the list and what is in it; the sequencer calls them. */
+export class Flights {
+  readonly #log: Log;
+  readonly #shard: number;
+  #inflight: MutableFlight[] = [];
+
+  constructor(log: Log, shard: number) {
+    this.#log = log;
+    this.#shard = shard;
+  }
+
+  get count(): number {
+    return this.#inflight.length;
+  }
+
+  get oldest(): Flight | undefined {
+    return this.#inflight[0];
+  }
+
+  /** The view at the end of everything appended by us; `judged` where nothing is in flight. */
+  top(judged: LogView): LogView {
+    return this.#inflight.at(-1)?.view ?? judged;
+  }
+
+  /** Identities of each block in flight, oldest first. */
+  get identities(): readonly BlockIdentities[] {
+    return this.#inflight.map(({ identities }) => identities);
+  }
+
+  /** Appends a block that follows {@link top}, without waiting for the answer. */
+  launch(built: BuiltFlight, top: LogView): void {
+    const after = this.#inflight.at(-1)?.append;
+    this.#inflight.push({ ...built, view: overlay(top, built.accepted.delta), append: this.#append(built, after), tries: 0 });
+  }
+
+  /** The oldest flight, which leaves, if it is the accepted block with this seal; else undefined, and all stay. */
+  land(seal: Uint8Array): Flight | undefined {
+    const [flight] = this.#inflight;
+    if (flight === undefined || !equal(flight.accepted.delta.head.seal, seal)) return undefined;
+    this.#inflight.shift();
+    return flight;
+  }
+
+  /** Forgets all: they follow a block that was not accepted. */
+  forget(): void {
+    this.#inflight = [];
+  }
+
+  /** Notes that the oldest was found neither accepted nor beaten; how often so far. */
+  countTry(): number {
+    const [flight] = this.#inflight;
+    return flight === undefined ? 0 : ++flight.tries;
+  }
+
+  /** Appends the same bytes of all of them again, in order: another block in their place could compete with them. */
+  appendAgain(): void {
+    let after: Promise<AppendOutcome> | undefined;
+    for (const flight of this.#inflight) {
+      flight.append = this.#append(flight, after);
+      after = flight.append;
+    }
+  }
+
+  /** Appends behind the flight before; a flight whose predecessor failed waits for the judgement instead of overtaking it. */
+  async #append({ value, traces }: BuiltFlight, after: Promise<AppendOutcome> | undefined): Promise<AppendOutcome> {
+    const before = await after;
+    if (before !== undefined && 'error' in before) return before;
+    try {
+      const headers = traces[0] === undefined ? {} : { [TRACEPARENT]: traces[0].header };
+      return await this.#log.append(TOPICS.chain, this.#shard, [{ key: null, value, headers }]);
+    } catch (error) {
+      return { error };
+    }
+  }
+}

@@ -1,0 +1,142 @@
+import type { BatchRules } from '../core/acceptance/batch-check.ts';
+import type { LogView } from '../core/acceptance/log-state.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import type { Sources } from '../core/chain/governance-source.ts';
+import type { PolicyInForce } from '../core/policy/policy-history.ts';
+import { TOPICS } from '../core/ports/log.ts';
+import { type IntakeOptions, type IntakeRead, readIntake } from './intake.ts';
+import { blockCost, type Intake } from './order.ts';
+
+/** A few blocks' worth: input that waits, judged, in memory outlives the young generation, and that costs more than reading it later. */
+const READ_BYTES = 2 * 1024 * 1024;
+
+export interface IntakeQueueOptions extends IntakeOptions {
+  readonly origin: string;
+  readonly shards: number;
+  readonly sources: Sources;
+}
+
+/** The parts of the sequencer that say where the input is to be read from. */
+export interface IntakeNeighbours {
+  /** The view at the end of everything appended by us. */
+  readonly top: () => LogView;
+  /** Judges the chain to its end as it is now. */
+  readonly tail: (signal: AbortSignal) => Promise<void>;
+}
+
+/** Where a block's input starts. */
+interface InputStart {
+  readonly inputGeneration: number;
+  readonly inputTo: number;
+  /** Of the input before. */
+  readonly appendedAt: number;
+}
+
+/**
+ * Input that was judged and is in no block yet, from the end of the last flight on. Its fields change only here: `fill` sets all three,
+ * `remove` and `drop` shorten the input, and `obtainSchema` clears what held it.
+ */
+export class IntakeQueue {
+  readonly #o: IntakeQueueOptions;
+  readonly #near: IntakeNeighbours;
+  #intakes: readonly Intake[] = [];
+  /**
+   * Policy that the input was judged by, and that its block is sealed under: a newer one may become known between any two calls,
+   * for the process's other shards look for it too. Under a newer one the input is judged again.
+   */
+  #policy: PolicyInForce | undefined;
+  /** Digest of the event schema without which the input behind cannot be judged. */
+  #held: string | undefined;
+
+  constructor(options: IntakeQueueOptions, neighbours: IntakeNeighbours) {
+    this.#o = options;
+    this.#near = neighbours;
+  }
+
+  /** The policy that the input was judged by; set once {@link fill} was called. */
+  get policy(): PolicyInForce {
+    return this.#policy as PolicyInForce;
+  }
+
+  /** Whether a missing event schema holds the input. */
+  get isHeld(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /** Where the next block's input starts: behind the last block, or where the policy says that a new generation of the topic does. */
+  get start(): InputStart {
+    const { head } = this.#near.top();
+    const { generation, firstOffsets } = this.policy.policy.inputGeneration;
+    if (generation <= head.inputGeneration) return head;
+    return { inputGeneration: generation, inputTo: firstOffsets[head.shard] ?? 0, appendedAt: head.appendedAt };
+  }
+
+  /** As much input as surely fits into `maxBytes` of a block, at least one where there is one; whole batches. It stays in the queue. */
+  next(maxBytes: number): readonly Intake[] {
+    let cost = 0;
+    let count = 0;
+    for (const intake of this.#intakes) {
+      cost += blockCost(intake);
+      if (count > 0 && cost > maxBytes) break;
+      count++;
+    }
+    return this.#intakes.slice(0, count);
+  }
+
+  /** Takes out the first `count`, which are in a block now. */
+  remove(count: number): void {
+    this.#intakes = this.#intakes.slice(count);
+  }
+
+  /** Forgets the input: another block than ours may have consumed it. */
+  drop(): void {
+    this.#intakes = [];
+  }
+
+  /** Reads on in the input log where nothing of it is left, waiting up to `waitMs` for some. STOP, where part of it is gone. */
+  async fill(waitMs: number, signal: AbortSignal): Promise<void> {
+    const policy = this.#o.sources.policies.latest;
+    if (this.#policy !== policy) this.#intakes = [];
+    this.#policy = policy;
+    if (this.#intakes.length > 0) return;
+    let read = await this.#read(waitMs, signal);
+    if (read.kind === 'trimmed') {
+      await this.#near.tail(signal);
+      read = await this.#read(waitMs, signal);
+    }
+    if (read.kind === 'trimmed') {
+      const { shard } = this.#o;
+      const { inputTo } = this.start;
+      throw new LineproofError(
+        'LOG_DIVERGED',
+        `cannot go on: shard ${shard} of ${TOPICS.events} starts at ${read.start}, messages from ${inputTo} on were trimmed before they were consumed`,
+        { shard, start: read.start, inputTo },
+      );
+    }
+    this.#intakes = read.intakes;
+    this.#held = read.held;
+  }
+
+  /** Asks for the schema that holds the input. Throws UNAVAILABLE where it is not to be had: our failure, for which nobody is rejected. */
+  async obtainSchema(): Promise<void> {
+    const { sources } = this.#o;
+    const hex = this.#held;
+    this.#held = undefined;
+    if (hex === undefined) return;
+    await sources.refreshSchemas();
+    if (sources.eventSchema(hex) !== undefined || !sources.policies.latest.schemaInForce(hex)) return;
+    throw new LineproofError(
+      'UNAVAILABLE',
+      `cannot judge the next message: the registry does not give event schema ${hex}, which is in force`,
+      { schema: hex },
+    );
+  }
+
+  #read(waitMs: number, signal: AbortSignal): Promise<IntakeRead> {
+    const { inputGeneration, inputTo, appendedAt } = this.start;
+    const consumed = inputGeneration === this.#near.top().head.inputGeneration;
+    const { origin, shard, shards, sources } = this.#o;
+    const rules: BatchRules = { origin, shard, shards, policy: this.policy, eventSchema: (hex) => sources.eventSchema(hex) };
+    return readIntake(this.#o, { offset: inputTo, consumed, appendedAt, maxBytes: READ_BYTES, waitMs }, rules, signal);
+  }
+}

@@ -1,0 +1,33 @@
+import { hasCode } from '../core/base/errors.ts';
+import { type RetryPace, retry } from '../core/base/retry.ts';
+import type { Clock } from '../core/ports/clock.ts';
+import type { Logger } from '../core/ports/logger.ts';
+
+export const RETRY_PACE: RetryPace = { firstMs: 25, maxMs: 2_000 };
+/** Failures in a row, most of a second without an answer, after which somebody should know. */
+export const ALARM_FAILURES = 6;
+
+/** Runs an action until it succeeds, or throws what no retry can help. */
+export type ShardRetry = <T>(signal: AbortSignal, action: () => Promise<T>) => Promise<T>;
+
+/** How every call of one shard is tried again: it alarms once when a failure lasts, and tells when the shard goes on. */
+export function shardRetry({ shard, clock, logger }: { shard: number; clock: Clock; logger: Logger }): ShardRetry {
+  return async (signal, action) => {
+    let failed = 0;
+    const result = await retry(
+      {
+        pace: RETRY_PACE,
+        clock,
+        signal,
+        onFailure: (error, failures) => {
+          failed = failures;
+          if (failures === (hasCode(error, 'UNAVAILABLE') ? ALARM_FAILURES : 1))
+            logger.error('shard holds', { shard, code: error.code, reason: error.message });
+        },
+      },
+      action,
+    );
+    if (failed >= ALARM_FAILURES) logger.info('shard goes on', { shard });
+    return result;
+  };
+}

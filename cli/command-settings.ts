@@ -1,0 +1,34 @@
+import { CLUSTER_SETTINGS, type ClusterSettingName } from '../settings/cluster-settings.ts';
+import type { SettingTable } from '../settings/setting.ts';
+import type { Command } from './command.ts';
+
+/** What a command needs to reach one kind of server. */
+export const SERVERS = {
+  kafka: [
+    'kafkaBrokers',
+    'kafkaTopicPrefix',
+    'kafkaTls',
+    'kafkaCa',
+    'kafkaCert',
+    'kafkaKey',
+    'kafkaSasl',
+    'kafkaUsername',
+    'kafkaPassword',
+  ],
+  redis: ['redisUrl', 'redisCa'],
+  registry: ['registryUrl', 'registryUsername', 'registryPassword', 'registryCa'],
+  s3: ['s3Bucket', 's3Prefix', 's3Endpoint', 's3Region', 's3PathStyle', 's3Ca'],
+} as const satisfies Readonly<Record<string, readonly ClusterSettingName[]>>;
+
+/** The settings of the services with these names, in the order of the table. */
+export function clusterTable(names: readonly ClusterSettingName[]): SettingTable {
+  const wanted = new Set<string>(names);
+  return Object.fromEntries(Object.entries(CLUSTER_SETTINGS).filter(([name]) => wanted.has(name)));
+}
+
+/** The settings of a command on a cluster: help lists those that it uses. It takes the others too, so that one list of flags does for all services. */
+export function clusterSettings(names: readonly ClusterSettingName[]): Pick<Command, 'settings' | 'unusedSettings'> {
+  const settings = clusterTable(names);
+  const unused = Object.entries(CLUSTER_SETTINGS).filter(([name]) => !Object.hasOwn(settings, name));
+  return { settings, unusedSettings: Object.fromEntries(unused) };
+}

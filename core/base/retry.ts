@@ -1,0 +1,35 @@
+import { LineproofError } from './errors.ts';
+
+/** How long to wait between tries: `firstMs`, then twice as long each time, up to `maxMs`. */
+export interface RetryPace {
+  readonly firstMs: number;
+  readonly maxMs: number;
+}
+
+export interface RetryOptions {
+  readonly pace: RetryPace;
+  /** A clock's `sleep`: ends early when `signal` aborts. */
+  readonly clock: { sleep(ms: number, signal?: AbortSignal): Promise<void> };
+  /** Once it has aborted, the next failure is thrown. */
+  readonly signal: AbortSignal;
+  /** Hears of each failure after which there is another try, counted from 1. */
+  readonly onFailure: (error: LineproofError, failures: number) => void;
+}
+
+/** The one retry loop: runs `action` until it succeeds. Throws what no retry can help, and everything once `signal` has aborted. */
+export async function retry<T>({ pace, clock, signal, onFailure }: RetryOptions, action: () => Promise<T>): Promise<T> {
+  for (let failures = 1; ; failures++) {
+    try {
+      return await action();
+    } catch (error) {
+      if (!(error instanceof LineproofError && error.retryable) || signal.aborted) throw error;
+      onFailure(error, failures);
+      await clock.sleep(waitAfter(failures, pace), signal);
+    }
+  }
+}
+
+/** The wait after so many failures, at least one. */
+export function waitAfter(failures: number, { firstMs, maxMs }: RetryPace): number {
+  return Math.min(firstMs * 2 ** (failures - 1), maxMs);
+}

@@ -1,0 +1,143 @@
+import type { AcceptedBlock } from '../acceptance/accept.ts';
+import { genesis, LogState } from '../acceptance/log-state.ts';
+import { growSegment, type OpenSegment, openSegment, segmentEnds } from '../acceptance/segment-rule.ts';
+import { toHex } from '../base/bytes.ts';
+import { LineproofError } from '../base/errors.ts';
+import { type Log, type LogBounds, type LogRecord, type ReadOptions, TOPICS } from '../ports/log.ts';
+import { type AcceptSources, checkAnchor, judgeRecord } from './chain-reader.ts';
+import type { RecoveryPoint } from './recovery-point.ts';
+
+export interface FollowerOptions {
+  readonly origin: string;
+  readonly shard: number;
+  readonly shards: number;
+  readonly log: Log;
+  readonly sources: AcceptSources;
+}
+
+/** A block that was just accepted: the follower's state is the one after it. */
+export interface FollowedBlock {
+  readonly accepted: AcceptedBlock;
+  readonly offset: number;
+  /** Headers of its record; undefined where the caller named the block. */
+  readonly headers: LogRecord['headers'] | undefined;
+  /** Keys of the lanes that the block made the state forget. */
+  readonly forgottenLanes: readonly string[];
+  /** Whether the block ends a segment. */
+  readonly endsSegment: boolean;
+}
+
+/**
+ * Follows the chain topic of one shard: holds the state of the log as far as it was judged, and where to read on.
+ * Chainer, archiver and resubmission each have one. Only its own methods change its fields: `resume` sets all of them,
+ * `accept` moves state, chain offset and segment together with `readPos`, and `read` moves `readPos` over what is not accepted.
+ */
+export class ChainFollower {
+  readonly #o: FollowerOptions;
+  #state: LogState;
+  #readPos = 0;
+  #chainOffset = -1;
+  #segment: OpenSegment = openSegment(0);
+
+  constructor(options: FollowerOptions) {
+    this.#o = options;
+    this.#state = this.#genesis();
+  }
+
+  /** The state of the log as judged so far; read only. */
+  get state(): LogState {
+    return this.#state;
+  }
+
+  /** First offset of the chain topic that is not judged yet. */
+  get readPos(): number {
+    return this.#readPos;
+  }
+
+  /** Offset of the block that the state ends in, −1 before the first. */
+  get chainOffset(): number {
+    return this.#chainOffset;
+  }
+
+  /** The archive's segment that the state ends in. */
+  get segment(): OpenSegment {
+    return this.#segment;
+  }
+
+  /** Goes on from a recovery point, or from the log's start. What was judged before is forgotten. */
+  resume(point: RecoveryPoint | undefined): void {
+    this.#state = point === undefined ? this.#genesis() : new LogState(point.head, point.streams, point.lanes);
+    this.#chainOffset = point?.chainOffset ?? -1;
+    this.#readPos = this.#chainOffset + 1;
+    this.#segment = point?.segment ?? openSegment(this.#state.head.size);
+  }
+
+  /** Makes sure that the log still holds the block that the state ends in; one that was trimmed is let pass. Throws LOG_BEHIND or LOG_DIVERGED. */
+  async checkAnchor(): Promise<void> {
+    if (this.#chainOffset >= 0) await checkAnchor(this.#o.log, this.#o.shard, this.#chainOffset, this.#state.head.seal);
+  }
+
+  /** Bounds of the chain topic. Throws CHAIN_TRIMMED where it starts after `readPos`. */
+  async bounds(): Promise<LogBounds> {
+    const { log, shard } = this.#o;
+    const bounds = await log.bounds(TOPICS.chain, shard);
+    if (bounds.start <= this.#readPos) return bounds;
+    throw new LineproofError(
+      'CHAIN_TRIMMED',
+      `cannot go on: shard ${shard} of ${TOPICS.chain} starts at ${bounds.start}, blocks from ${this.#readPos} on were trimmed before they were read`,
+      { shard, start: bounds.start, readPos: this.#readPos },
+    );
+  }
+
+  /** The accepted blocks from `readPos` to the end of the topic as it is now, after a look at the anchor. Throws as {@link read} and {@link checkAnchor} do. */
+  async *readToEnd(maxBytes: number, signal: AbortSignal): AsyncGenerator<FollowedBlock> {
+    await this.checkAnchor();
+    const { end } = await this.bounds();
+    while (this.#readPos < end) {
+      const before = this.#readPos;
+      yield* this.read({ maxBytes, waitMs: 0 }, signal);
+      // Up to its end the log holds nothing more.
+      if (this.#readPos === before) return;
+    }
+  }
+
+  /**
+   * The accepted blocks among the records of one read. Records that are not the next block are ignored, as every reader ignores them.
+   * Where offsets are missing, either the log never held anything there, which is fine, or it was trimmed meanwhile: CHAIN_TRIMMED.
+   * Throws FORMAT_UNKNOWN, and CLOSED where `signal` aborts while a policy or schema is missing.
+   */
+  async *read(options: ReadOptions, signal: AbortSignal): AsyncGenerator<FollowedBlock> {
+    const { log, shard, sources } = this.#o;
+    const records = await log.read(TOPICS.chain, shard, this.#readPos, options);
+    if (records.length === 0) await this.bounds();
+    for (const record of records) {
+      if (record.offset > this.#readPos) await this.bounds();
+      const accepted = await judgeRecord(this.#state, record, sources, signal);
+      if (accepted === undefined) this.#readPos = record.offset + 1;
+      else yield this.accept(accepted, record.offset, record.headers);
+    }
+  }
+
+  /** Moves over a block that acceptance took on top of this very state, and that lies at `offset`. */
+  accept(accepted: AcceptedBlock, offset: number, headers?: LogRecord['headers']): FollowedBlock {
+    const forgottenLanes = this.#state.apply(accepted.delta);
+    this.#chainOffset = offset;
+    this.#readPos = offset + 1;
+    return { accepted, offset, headers, forgottenLanes, endsSegment: this.#growSegment(accepted) };
+  }
+
+  /** Follows the archive's segments by the rule of the log alone. */
+  #growSegment({ block, seal, leafHashes, delta }: AcceptedBlock): boolean {
+    const eventBytes = block.events.reduce((sum, { length }) => sum + length, 0);
+    const grown = growSegment(this.#segment, { leaves: leafHashes.length, eventBytes, acceptedAt: seal.acceptedAt });
+    const policy = this.#o.sources.context().policies.byDigest(toHex(seal.policy));
+    const ends = policy !== undefined && segmentEnds(grown, seal.acceptedAt, policy.policy.segmentMaxAgeMs);
+    this.#segment = ends ? openSegment(delta.head.size) : grown;
+    return ends;
+  }
+
+  #genesis(): LogState {
+    const { origin, shard, shards } = this.#o;
+    return new LogState(genesis(origin, shard, shards));
+  }
+}

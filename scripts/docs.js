@@ -1,0 +1,18 @@
+// Writes the tables of docs/ that are made from the code: `npm run docs`. A test holds each of them against the code.
+import { readFileSync, writeFileSync } from 'node:fs';
+
+const { settingsTable } = await import('../dist/settings/settings-table.js');
+const { SETTINGS } = await import('../dist/settings/embedded-settings.js');
+const { CLUSTER_SETTINGS } = await import('../dist/settings/cluster-settings.js');
+
+const path = new URL('../docs/settings.md', import.meta.url);
+let text = readFileSync(path, 'utf8');
+for (const { title, table } of [
+  { title: 'Embedded system', table: SETTINGS },
+  { title: 'Cluster', table: CLUSTER_SETTINGS },
+]) {
+  const start = text.indexOf('| name |', text.indexOf(`## ${title}\n`));
+  const end = text.slice(start).search(/\n(?!\|)|$(?!\n)/);
+  text = `${text.slice(0, start)}${settingsTable(table)}${text.slice(start + end)}`;
+}
+writeFileSync(path, text);

@@ -1,0 +1,100 @@
+import { readFileSync } from 'node:fs';
+import { LineproofError } from '../core/base/errors.ts';
+import { flagOf, type Setting, type SettingTable, type ValuesOf } from './setting.ts';
+
+/** Where a value came from, for `lineproof config`. */
+export type SettingSource = 'flag' | 'environment' | 'file' | 'default';
+
+/** The effective values of a table, each with where it came from. */
+export interface LoadedSettings<T> {
+  readonly values: ValuesOf<T>;
+  readonly sources: Readonly<Record<keyof T, SettingSource>>;
+}
+
+/** Where values are looked for. */
+export interface SettingTexts {
+  /** By flag, without dashes. */
+  readonly flags: Readonly<Record<string, string | undefined>>;
+  readonly env: NodeJS.ProcessEnv;
+  /** Path of a JSON object of setting names; undefined: no file. */
+  readonly file: string | undefined;
+  /** Names that other tables have in the same file. */
+  readonly known?: readonly string[];
+}
+
+/** Effective settings of a table: flag before environment before file before default. Throws one CONFIG_INVALID that lists every problem. */
+export function loadTable<T extends SettingTable>(table: T, { flags, env, file, known = [] }: SettingTexts): LoadedSettings<T> {
+  const problems: string[] = [];
+  const stored = file === undefined ? {} : readFile(file, [...Object.keys(table), ...known], problems);
+  const values: Record<string, unknown> = {};
+  const sources: Record<string, SettingSource> = {};
+  for (const spec of Object.values(table)) {
+    const [source, given] = pick(spec, { flags, env }, stored);
+    const parsed = spec.type.parse(given);
+    if ('problem' in parsed)
+      problems.push(`${nameIn(source, spec)} ${spec.secret ? 'is not valid' : `is ${JSON.stringify(given)}`}: it ${parsed.problem}`);
+    else values[spec.name] = parsed.value;
+    sources[spec.name] = source;
+  }
+  if (problems.length > 0)
+    throw new LineproofError('CONFIG_INVALID', `cannot use the configuration:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+  return { values: values as ValuesOf<T>, sources: sources as LoadedSettings<T>['sources'] };
+}
+
+function pick(
+  spec: Setting<unknown>,
+  { flags, env }: Pick<SettingTexts, 'flags' | 'env'>,
+  stored: Readonly<Record<string, string>>,
+): [SettingSource, string] {
+  const flag = flags[flagOf(spec.name)];
+  if (flag !== undefined) return ['flag', flag];
+  const variable = env[spec.env];
+  if (variable !== undefined && variable !== '') return ['environment', variable];
+  const line = stored[spec.name];
+  return line === undefined ? ['default', spec.fallback] : ['file', line];
+}
+
+function nameIn(source: SettingSource, spec: Setting<unknown>): string {
+  if (source === 'environment') return spec.env;
+  return source === 'file' ? `"${spec.name}" in the configuration file` : `--${flagOf(spec.name)}`;
+}
+
+function readFile(path: string, known: readonly string[], problems: string[]): Record<string, string> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    problems.push(`the configuration file ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    return {};
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
+    problems.push(`the configuration file ${path} must hold one JSON object`);
+    return {};
+  }
+  const stored: Record<string, string> = {};
+  for (const [name, value] of Object.entries(parsed)) {
+    if (!known.includes(name)) problems.push(`"${name}" in the configuration file is not a setting`);
+    else if (typeof value !== 'string' && typeof value !== 'number')
+      problems.push(`"${name}" in the configuration file must be a string or a number`);
+    else stored[name] = String(value);
+  }
+  return stored;
+}
+
+/** One row of `lineproof config`. */
+export interface SettingRow {
+  readonly name: string;
+  readonly value: string | number;
+  readonly source: SettingSource;
+  readonly unit: string;
+  readonly reason: string;
+}
+
+/** One row per setting: name, value (secrets masked), source, unit and reason. */
+export function describeSettings<T extends SettingTable>(table: T, { values, sources }: LoadedSettings<T>): SettingRow[] {
+  return Object.values(table).map(({ name, secret, unit, reason }) => {
+    const value = values[name] as string | number | readonly string[];
+    const shown = Array.isArray(value) ? value.join(',') : (value as string | number);
+    return { name, value: secret && shown !== '' ? '********' : shown, source: sources[name] as SettingSource, unit, reason };
+  });
+}
