@@ -1,7 +1,7 @@
 // Makes changes of a source by rule, from its syntax tree, so that no check of a function is forgotten and a refactoring breaks none of the rules.
 import { bodyOf, childrenOf, isFunction, lineCounter, parse } from '../../scripts/syntax-tree.js';
 
-/** @typedef {'expression' | 'statement' | 'property' | 'body'} Kind What a mutant's range of the text is, and so how a switch is put around it. */
+/** @typedef {'expression' | 'statement' | 'property' | 'element' | 'body'} Kind What a mutant's range of the text is, and so how a switch is put around it. */
 /**
  * @typedef {object} Mutant One change of a source.
  * @property {string} file Path from the root of the repository.
@@ -25,9 +25,10 @@ const NOTHING = '(nothing)';
 /** Source text in one line: a name for people, equal wherever the formatter breaks lines. */
 export function oneLine(text) {
   return text
+    .replaceAll(/([([])\s*\n\s*/g, '$1')
+    .replaceAll(/,?\s*\n\s*([)\]])/g, '$1')
+    .replaceAll(/,\s*\n\s*\}/g, ' }')
     .replaceAll(/\s+/g, ' ')
-    .replaceAll(/ ?([([{]) /g, '$1')
-    .replaceAll(/,? ([)\]}])/g, '$1')
     .trim();
 }
 
@@ -57,6 +58,18 @@ function calleeOf(expression, text) {
   return call.type === 'CallExpression' ? text.slice(call.callee.from, call.callee.to) : undefined;
 }
 
+/** Whether an object literal below `parent` is a value that the function gives or keeps; others are mostly details of errors and log lines. */
+function isBuilt(parent) {
+  return ['ReturnStatement', 'VariableDeclarator', 'AssignmentExpression', 'ParenthesisExpression', 'ConditionalExpression'].includes(
+    parent?.type,
+  );
+}
+
+/** A spread element with its dots. */
+function elementOf({ spread, expression }) {
+  return { from: expression.from - (spread.end - spread.start), to: expression.to };
+}
+
 /** Changes of one node by the rules: `[node, kind, what is there then]`. */
 const RULES = {
   /** Every condition fails, loses each of its parts and moves its bounds; a check is not called. */
@@ -73,9 +86,11 @@ const RULES = {
       if (callee !== undefined && CHECKS.test(callee)) yield [node, 'statement', ''];
     }
   },
-  /** Values take a simpler one of their parts; statements that keep something are left out. */
-  *values(node, text) {
+  /** Conditions always hold, values take a simpler one of their parts or lose one, and statements that keep something are left out. */
+  *values(node, text, parent) {
     const source = (each) => text.slice(each.from, each.to);
+    if (node.type === 'IfStatement') yield [node.test, 'expression', 'true'];
+    if (node.type === 'ForOfStatement') yield [node, 'statement', ''];
     if (node.type === 'BinaryExpression' && ['??', '+', '-'].includes(node.operator)) {
       yield [node, 'expression', source(node.left)];
       if (node.operator !== '-') yield [node, 'expression', source(node.right)];
@@ -93,11 +108,9 @@ const RULES = {
       if (type === 'AssignmentExpression' || type === 'UpdateExpression' || calleeOf(node.expression, text) !== undefined)
         yield [node, 'statement', ''];
     }
-    if (node.type === 'ObjectExpression') {
-      const spread = node.properties.findIndex(({ type }) => type === 'SpreadElement');
-      for (const each of spread < 0 ? [] : node.properties.slice(spread + 1))
-        if (['KeyValueProperty', 'Identifier'].includes(each.type)) yield [each, 'property', ''];
-    }
+    if (node.type === 'ArrayExpression') for (const each of node.elements) if (each?.spread) yield [elementOf(each), 'element', ''];
+    if (node.type === 'ObjectExpression' && isBuilt(parent))
+      for (const each of node.properties) if (['KeyValueProperty', 'Identifier'].includes(each.type)) yield [each, 'property', ''];
   },
   /** Every named function or method does nothing. */
   *functions(node) {
@@ -127,13 +140,13 @@ function isType(node) {
 }
 
 /** Visits what runs, with the name of the function around it, which for an arrow function is that of the outermost constant that holds it. */
-function visit(node, name, each) {
+function visit(node, name, parent, each) {
   if (isType(node)) return;
   let inner = name;
   if (isFunction(node) && node.type !== 'ArrowFunctionExpression') inner = nameOf(node) ?? name;
   else if (node.type === 'VariableDeclarator' && name === 'module' && isFunction(node.init ?? {})) inner = nameOf(node) ?? name;
-  each(node, inner);
-  for (const child of childrenOf(node)) visit(child, inner, each);
+  each(node, inner, parent);
+  for (const child of childrenOf(node)) visit(child, inner, node, each);
 }
 
 /** All mutants of a source by these rules, without repetition. @returns {Mutant[]} */
@@ -141,9 +154,9 @@ export function mutantsOf(file, text, rules) {
   const line = lineCounter(text);
   const found = new Map();
   for (const statement of parse(text)) {
-    visit(statement, 'module', (node, name) => {
+    visit(statement, 'module', undefined, (node, name, parent) => {
       for (const rule of rules) {
-        for (const [changed, kind, then] of RULES[rule](node, text)) {
+        for (const [changed, kind, then] of RULES[rule](node, text, parent)) {
           const [from, to] = boundsOf(changed);
           const source = text.slice(from, to);
           if (normalised(source) === normalised(then)) continue;
@@ -159,7 +172,7 @@ export function mutantsOf(file, text, rules) {
 }
 
 const EXPRESSION = /Expression$|^Identifier$|Literal$/;
-const STATEMENT = /Statement$|^VariableDeclaration$/;
+const STATEMENT = /Statement$/;
 
 /** Every node of a source whose text is `source`, whatever its form; of nodes with the same bounds the outermost. @returns {Mutant[]} */
 export function mutantsAt(file, text, [name, source, then]) {
@@ -167,7 +180,7 @@ export function mutantsAt(file, text, [name, source, then]) {
   const wanted = normalised(source);
   const found = new Map();
   for (const statement of parse(text)) {
-    visit(statement, 'module', (node, around) => {
+    visit(statement, 'module', undefined, (node, around) => {
       if (node.from === undefined || around !== name || normalised(text.slice(node.from, node.to)) !== wanted) return;
       const kind = STATEMENT.test(node.type) ? 'statement' : EXPRESSION.test(node.type) ? 'expression' : undefined;
       const key = `${node.from}`;

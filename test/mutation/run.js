@@ -52,21 +52,22 @@ function filesWithin(folders) {
 
 /** A suite's mutants in one source. Each anchored change that is found counts in `places`. */
 function mutantsIn(file, suite, places) {
+  const rules = suite.files.includes(file) ? suite.rules : [];
   const text = readFileSync(join(ROOT, file), 'utf8');
   const anchored = suite.anchored.flatMap((anchor) => {
     const found = mutantsAt(file, text, anchor);
     places.set(anchor, (places.get(anchor) ?? 0) + found.length);
     return found;
   });
-  return [...mutantsOf(file, text, suite.rules), ...anchored];
+  return [...mutantsOf(file, text, rules), ...anchored];
 }
 
 /** All mutants of all suites; `id` is their index, and `suites` names the suites that a mutant belongs to. */
 function allMutants() {
   const found = new Map();
   for (const suite of SUITES) {
-    const places = new Map();
-    for (const mutant of suite.files.flatMap((file) => mutantsIn(file, suite, places))) {
+    const places = new Map(suite.anchored.map((anchor) => [anchor, 0]));
+    for (const mutant of [...suite.files, ...suite.anchoredIn].flatMap((file) => mutantsIn(file, suite, places))) {
       const key = `${mutant.file} ${mutant.from} ${mutant.to} ${mutant.kind} ${normalised(mutant.text)}`;
       if (!found.has(key)) found.set(key, { ...mutant, id: found.size, suites: new Set() });
       found.get(key).suites.add(suite.name);

@@ -7,6 +7,7 @@ function around(kind, mutants, inner) {
   // A body keeps its braces: it is left at once.
   if (kind === 'body') return `{ ${mutants.map(({ id }) => `if ($m(${id})) return;`).join(' ')} ${inner} }`;
   if (kind === 'property') return `...(${mutants.map(({ id }) => `$m(${id}) ? {} : `).join('')}{ ${inner} })`;
+  if (kind === 'element') return `...(${mutants.map(({ id }) => `$m(${id}) ? [] : `).join('')}[${inner}])`;
   return `{ ${mutants.map(({ id, text }) => `if ($m(${id})) {${text}} else `).join('')}${inner} }`;
 }
 
@@ -19,7 +20,7 @@ function groups(mutants) {
     if (group === undefined) grouped.set(key, { kind: mutant.kind, from: mutant.from, to: mutant.to, mutants: [mutant] });
     else group.mutants.push(mutant);
   }
-  const rank = { statement: 0, property: 0, body: 1, expression: 2 };
+  const rank = { statement: 0, property: 0, element: 0, body: 1, expression: 2 };
   return [...grouped.values()].toSorted((a, b) => a.from - b.from || b.to - a.to || rank[a.kind] - rank[b.kind]);
 }
 

@@ -5,7 +5,7 @@ import { ANCHORED } from './anchored.js';
 import { EQUIVALENTS } from './equivalents.js';
 
 const ACCEPTANCE = ['core/acceptance/'];
-const ARCHIVED = ['archiver/', 'core/archive/archive-anchor.ts', 'core/chain/chain-reader.ts'];
+const ARCHIVED = ['archiver/', 'core/archive/archive-anchor.ts', 'core/chain/chain-reader.ts', 'core/chain/follower.ts'];
 /** The auditor and what it rests on, beside acceptance. */
 const AUDITED = [
   'auditor/',
@@ -55,8 +55,9 @@ const SUITES = [
   },
   {
     name: 'chainer',
-    sources: ['chainer/'],
+    sources: ['chainer/', 'core/chain/follower.ts'],
     rules: ['checks', 'values'],
+    anchoredIn: ['test/support/memory-dedup-index.ts'],
     tests: [/^test\/unit\/chainer/, /^test\/fault\/(?:sequencer|own-failures)/, /^test\/embedded\/bad-input/],
   },
 ];
@@ -74,10 +75,11 @@ const TESTS = filesBelow('test', '.test.ts').map((path) => path.replace(/\.ts$/,
 
 /** Suites with their files, the test files that may notice, their changes that no rule makes, and changes that are none. */
 export function suites() {
-  return SUITES.map(({ name, sources, rules, tests, slow = [] }) => ({
+  return SUITES.map(({ name, sources, rules, tests, slow = [], anchoredIn = [] }) => ({
     name,
     rules,
     slow,
+    anchoredIn,
     files: [...new Set(sources.flatMap(filesOf))],
     tests: TESTS.filter((path) => tests.some((pattern) => pattern.test(path))),
     anchored: ANCHORED[name] ?? [],

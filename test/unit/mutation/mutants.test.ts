@@ -49,6 +49,7 @@ test('a value becomes one of its parts, and what is kept is not kept', () => {
   let c = a ?? 1;
   c = Math.max(c + 1, c - 2);
   c++;
+  for (const each of [1, ...x]) g({ each });
   return { ...x, c, d: e ? c : 2, ...y.slice(1) };
 }
 `;
@@ -62,6 +63,9 @@ test('a value becomes one of its parts, and what is kept is not kept', () => {
     'f: c + 1 -> 1',
     'f: c - 2 -> c',
     'f: c++; -> (nothing)',
+    'f: for (const each of [1, ...x]) g({ each }); -> (nothing)',
+    'f: ...x -> (nothing)',
+    'f: g({ each }); -> (nothing)',
     'f: c -> (nothing)',
     'f: d: e ? c : 2 -> (nothing)',
     'f: e ? c : 2 -> c',
@@ -87,6 +91,10 @@ const z = () => g();
 declare function h(): void;
 `;
   expect(made(text, 'functions')).toEqual(['f: f -> does nothing', 'constructor: constructor -> does nothing', '#x: #x -> does nothing']);
+});
+
+test('a condition always holds', () => {
+  expect(made('function f() {\n  if (g(1)) throw new Error();\n}\n', 'values')).toEqual(['f: g(1) -> true']);
 });
 
 test('types are left alone, and what they are put on is not', () => {

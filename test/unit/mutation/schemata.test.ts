@@ -11,7 +11,7 @@ class Box {
   readonly seen: number[] = [];
   put(size: number): this {
     if (size < limits.least || size > limits.most) throw new Error('size');
-    for (const each of [size]) this.seen.push(each);
+    for (const each of [...[size], ...this.seen.slice(9)]) this.seen.push(each);
     this.#size = size;
     return this;
   }
@@ -38,11 +38,11 @@ function evaluate(text: string, active: number): string {
 function alone({ from, to, text, kind }: (typeof mutants)[number]): string {
   const then = kind === 'statement' && text === '' ? '{}' : text;
   const rest = TEXT.slice(to);
-  return TEXT.slice(0, from) + then + (kind === 'property' ? rest.replace(/^,/, '') : rest);
+  return TEXT.slice(0, from) + then + (kind === 'property' || kind === 'element' ? rest.replace(/^,/, '') : rest);
 }
 
 test('without a mutant the source does what it did', () => {
-  expect(mutants).toHaveLength(14);
+  expect(mutants).toHaveLength(21);
   expect(evaluate(withSwitches(TEXT, mutants), -1)).toBe(evaluate(TEXT, -1));
   expect(evaluate(TEXT, -1)).toBe('{"most":4,"least":1,"seen":[3,1]}');
 });
