@@ -110,7 +110,8 @@ const RULES = {
     }
     if (node.type === 'ArrayExpression') for (const each of node.elements) if (each?.spread) yield [elementOf(each), 'element', ''];
     if (node.type === 'ObjectExpression' && isBuilt(parent))
-      for (const each of node.properties) if (['KeyValueProperty', 'Identifier'].includes(each.type)) yield [each, 'property', ''];
+      for (const each of node.properties)
+        if (['KeyValueProperty', 'Identifier'].includes(each.type) && each.value?.value !== 'undefined') yield [each, 'property', ''];
   },
   /** Every named function or method does nothing. */
   *functions(node) {

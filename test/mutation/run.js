@@ -101,9 +101,9 @@ function ask(worker, mutant, candidates, fresh) {
 async function judge(worker, mutant, { reached, all }, slow) {
   let answer = reached.length === 0 ? { verdict: 'survived' } : await ask(worker, mutant, reached, false);
   // What went wrong in a process that others have used counts only when it goes wrong in a fresh one too.
-  if (answer.verdict === 'unsure' || answer.died) answer = await ask(worker, mutant, reached, true);
-  else if (answer.verdict !== 'survived') return answer;
-  if (answer.verdict === 'survived' && all.length > 0) answer = await ask(worker, mutant, all, true);
+  const doubtful = answer.verdict === 'survived' || answer.verdict === 'unsure' || answer.died === true;
+  if (!doubtful) return answer;
+  if (all.length > 0) answer = { ...(await ask(worker, mutant, all, true)), alone: true };
   if (answer.verdict === 'survived' && all.length > 0 && slow.length > 0) return judgeByJest(world, mutant, slow);
   return answer;
 }
@@ -127,7 +127,7 @@ async function work({ suite, queue, candidates, state }) {
     const { reached, all } = candidates(mutant);
     let answer = await judge(worker, mutant, { reached: triedFirst(reached, lastBy.get(where)), all }, suite.slow);
     state.done += 1;
-    if (answer.verdict === 'noticed' && answer.by !== undefined && state.done % SAMPLE === 0) {
+    if (answer.verdict === 'noticed' && answer.alone !== true && state.done % SAMPLE === 0) {
       const again = await ask(worker, mutant, [answer.by], true);
       if (again.verdict === 'survived') {
         state.disagreed += 1;

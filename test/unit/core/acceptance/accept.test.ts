@@ -122,6 +122,17 @@ describe('a block that follows', () => {
   });
 });
 
+test('a failure that is not a rule of acceptance is no verdict: it is thrown', async () => {
+  const value = await forge(state, honest(world, state, { messages: [next] }));
+  const failing: AcceptContext = {
+    ...world.context,
+    eventSchema: () => {
+      throw new Error('the disk is gone');
+    },
+  };
+  expect(() => accept(state, value, failing)).toThrow('the disk is gone');
+});
+
 describe('bytes that cannot be read', () => {
   test.each<[string, (value: Uint8Array) => Uint8Array]>([
     ['cut', (value) => value.subarray(0, -1)],

@@ -194,6 +194,11 @@ describe('a message is refused as a whole', () => {
     expect(check(bytesOf(9))).toMatchObject({ proof: null });
   });
 
+  test('with a header that cannot be read for evidence, if it is no longer than a header may be', async () => {
+    const value = swap(await good(), { header: bytesOf(LIMITS.headerBytes) });
+    expect(check(value)).toMatchObject({ reason: REASONS.HEADER_MALFORMED, proof: { header: bytesOf(LIMITS.headerBytes) } });
+  });
+
   test('and is held, not refused, while its schema is in force and cannot be had', async () => {
     const rules: BatchRules = { ...world.rules(), eventSchema: () => undefined };
     expect(check((await good()).value, rules)).toEqual({ kind: 'hold', schema: EVENT_SCHEMA.hex });
