@@ -213,20 +213,22 @@ function isMissing({ status, json }: Answer, ...codes: readonly number[]): boole
 
 function good(act: string, { status, json, start, location }: Answer): Readonly<Record<string, unknown>> {
   if (location !== undefined && status >= 300 && status < 400)
-    throw unusable(act, `it redirects to ${location}; name that place in its URL`, true);
-  if (status !== 200) throw unusable(act, `it answers with status ${status}: ${start}`, status < 500 && status !== 429);
-  if (json === undefined) throw unusable(act, `its answer is no JSON object: ${start}`, true);
+    throw unusable(act, `it redirects to ${location}; name that place in its URL`, 'ANSWER_UNUSABLE');
+  const passing = status >= 500 || status === 429;
+  if (status !== 200) throw unusable(act, `it answers with status ${status}: ${start}`, passing ? 'UNAVAILABLE' : 'ANSWER_UNUSABLE');
+  if (json === undefined) throw unusable(act, `its answer is no JSON object: ${start}`, 'ANSWER_UNUSABLE');
   return json;
 }
 
 function integerOf(act: string, json: Readonly<Record<string, unknown>>, name: string): number {
   const value = json[name];
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw unusable(act, `its answer has no usable ${name}`, true);
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
+    throw unusable(act, `its answer has no usable ${name}`, 'ANSWER_UNUSABLE');
   return value;
 }
 
 function textOf(act: string, { schema }: Readonly<Record<string, unknown>>): string {
-  if (typeof schema !== 'string') throw unusable(act, 'its answer has no schema', true);
+  if (typeof schema !== 'string') throw unusable(act, 'its answer has no schema', 'ANSWER_UNUSABLE');
   return schema;
 }
 
@@ -285,9 +287,9 @@ function refused(act: string, { status, json, start }: Answer): LineproofError {
   return new LineproofError('SCHEMA_INVALID', `cannot ${act}: the registry refuses it (status ${status}): ${reason}`);
 }
 
-/** `answered`: it did answer, and not as a registry does, so that waiting will hardly help. */
-function unusable(act: string, fact: string, answered = false): LineproofError {
-  return new LineproofError('UNAVAILABLE', `cannot ${act}: the schema registry gives no usable answer: ${fact}`, { answered });
+/** ANSWER_UNUSABLE: it did answer, and not as a registry does, so that waiting will hardly help. */
+function unusable(act: string, fact: string, code: 'UNAVAILABLE' | 'ANSWER_UNUSABLE' = 'UNAVAILABLE'): LineproofError {
+  return new LineproofError(code, `cannot ${act}: the schema registry gives no usable answer: ${fact}`);
 }
 
 /** Foreign text as part of a message: one line, bounded, printable. */

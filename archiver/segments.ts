@@ -46,7 +46,7 @@ export class Segments {
     const manifest = await this.#open.close(objects, root, (hex) => this.#schema(hex), this.#previousManifest);
     const payload = encodeManifest(manifest);
     await putNote(objects, keys.checkpointAt(size), { origin: name, size, root }, signing);
-    await putEnvelope(objects, keys.manifest(manifest.first, size), 'manifest', payload, signing);
+    await putEnvelope(objects, keys.manifest(manifest.first, size), { type: 'manifest', payload }, signing);
     this.#previousManifest = toHex(sha256(payload));
     this.#archivedSize = size;
     this.#open = new SegmentWriter(name, shard, size);

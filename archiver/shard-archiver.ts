@@ -1,7 +1,7 @@
 import type { LogHead } from '../core/acceptance/log-state.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
-import type { MetricName } from '../core/base/metric-names.ts';
+import type { MetricOf } from '../core/base/metric-names.ts';
 import { type RetryPace, retry } from '../core/base/retry.ts';
 import { ChainFollower, type FollowedBlock } from '../core/chain/follower.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
@@ -212,11 +212,15 @@ export class ShardArchiver {
   async #retry(signal: AbortSignal, action: () => Promise<void>): Promise<void> {
     const { shard, clock, logger } = this.#o;
     const onFailure = (error: LineproofError): void =>
-      logger[hasCode(error, 'UNAVAILABLE') ? 'warn' : 'error']('archiver holds', { shard, code: error.code, reason: error.message });
+      logger[hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? 'warn' : 'error']('archiver holds', {
+        shard,
+        code: error.code,
+        reason: error.message,
+      });
     await retry({ pace: RETRY_PACE, clock, signal, onFailure }, action);
   }
 
-  #gauge(name: MetricName, value: number): void {
+  #gauge(name: Extract<MetricOf<'gauge'>, `lineproof_archiver_${string}`>, value: number): void {
     this.#o.metrics.set(name, value, this.#labels());
   }
 

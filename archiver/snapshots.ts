@@ -44,7 +44,7 @@ export class Snapshots {
       streams: [...state.streams()].map(([stream, end]) => ({ stream, ...end })),
       lanes: [...state.lanes()].map(([key, lane]) => ({ ...parseLaneKey(key), ...lane })),
     });
-    const bytes = await putEnvelope(objects, keys.snapshot(rest.size), 'snapshot', payload, signing);
+    const bytes = await putEnvelope(objects, keys.snapshot(rest.size), { type: 'snapshot', payload }, signing);
     this.#snapshotBytes = bytes.length;
     this.#segmentBytes = 0;
   }

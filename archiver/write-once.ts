@@ -43,8 +43,7 @@ function holds(check: () => boolean): boolean {
 export async function putEnvelope(
   objects: ObjectStore,
   key: string,
-  type: PayloadType,
-  payload: Uint8Array,
+  { type, payload }: { readonly type: PayloadType; readonly payload: Uint8Array },
   { signer, verifiers }: LogKeys,
 ): Promise<Uint8Array> {
   const bytes = encodeEnvelope(await signEnvelope(type, payload, [signer]));

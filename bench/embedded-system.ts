@@ -5,7 +5,7 @@ import { verifyArchive } from '../auditor/verify.ts';
 import { shardOf } from '../core/formats/shard.ts';
 import { parseVerifierKey } from '../core/keys/key.ts';
 import { EmbeddedSystem } from '../embedded/system.ts';
-import { friendlyCollector } from '../sdk/lineproof.ts';
+import { friendlyCollector } from '../sdk/friendly-collector.ts';
 import { defaultSettings, type Settings } from '../settings/embedded-settings.ts';
 import { checkedOf } from './checked.ts';
 import { ObservedMetrics } from './observed-metrics.ts';

@@ -21,7 +21,7 @@ import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import type { StateStore } from '../core/ports/state-store.ts';
 import { type EmbeddedKeys, makeEmbeddedKeys, readEmbeddedKeys } from '../embedded/keys.ts';
 import { EmbeddedPipeline } from '../embedded/pipeline.ts';
-import { friendlyCollector } from '../sdk/lineproof.ts';
+import { friendlyCollector } from '../sdk/friendly-collector.ts';
 import type { Settings } from '../settings/embedded-settings.ts';
 import { type Cost, measured } from './cost.ts';
 import { benchSettings, shownSettings, verifyFolder } from './embedded-system.ts';

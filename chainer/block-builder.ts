@@ -20,6 +20,16 @@ export interface SealRules {
   readonly final: boolean;
 }
 
+/** What every block of a shard is built with. */
+export interface BuildContext {
+  /** The chainer's key. */
+  readonly signer: Signer;
+  /** Registry id of the Block schema. */
+  readonly schemaId: number;
+  /** What the acceptance function may look at. */
+  readonly context: AcceptContext;
+}
+
 export interface BuiltBlock {
   /** The framed Kafka value. */
   readonly value: Uint8Array;
@@ -34,9 +44,7 @@ export async function buildBlock(
   view: LogView,
   ordered: Ordered,
   rules: SealRules,
-  signer: Signer,
-  schemaId: number,
-  context: AcceptContext,
+  { signer, schemaId, context }: BuildContext,
 ): Promise<BuiltBlock> {
   const { head } = view;
   const evidence = encodeEvidence(ordered.inputs);

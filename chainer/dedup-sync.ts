@@ -27,7 +27,7 @@ export interface DedupSyncOptions {
   readonly shard: number;
   readonly log: Log;
   readonly dedup: DedupIndex;
-  readonly sources: Sources;
+  readonly sources: Pick<Sources, 'policies'>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly settings: DedupSettings;

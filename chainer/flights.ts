@@ -31,11 +31,11 @@ type MutableFlight = { -readonly [K in keyof Flight]: Flight[K] };
 
 /** Our blocks in flight, oldest first. Only the methods of this class change the list and what is in it; the sequencer calls them. */
 export class Flights {
-  readonly #log: Log;
+  readonly #log: Pick<Log, 'append'>;
   readonly #shard: number;
   #inflight: MutableFlight[] = [];
 
-  constructor(log: Log, shard: number) {
+  constructor(log: Pick<Log, 'append'>, shard: number) {
     this.#log = log;
     this.#shard = shard;
   }

@@ -157,7 +157,7 @@ export class Sequencer {
         await this.#keepRejected(ordered.rejected, signal);
         // 5. The block, sealed, signed, and put to the acceptance function: a refusal is STOP.
         const rules = { ...place, policy, inputFrom: start.inputTo, final: false };
-        const { value, accepted } = await buildBlock(view, ordered, rules, signer, blockSchemaId, sources.context());
+        const { value, accepted } = await buildBlock(view, ordered, rules, { signer, schemaId: blockSchemaId, context: sources.context() });
         // 6. Its append. The log may take it now, later, twice or never; COMMIT POINT of the block is where every reader accepts it.
         this.#input.remove(intakes.length);
         const identities = acceptedIdentities(accepted, -1, ordered.keys);

@@ -21,7 +21,7 @@ export function shardRetry({ shard, clock, logger }: { shard: number; clock: Clo
         signal,
         onFailure: (error, failures) => {
           failed = failures;
-          if (failures === (hasCode(error, 'UNAVAILABLE') ? ALARM_FAILURES : 1))
+          if (failures === (hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? ALARM_FAILURES : 1))
             logger.error('shard holds', { shard, code: error.code, reason: error.message });
         },
       },

@@ -8,7 +8,7 @@ import { DRAIN_MS, openClusterCollector } from '../cluster/spooling-collector.ts
 import { hasCode, LineproofError } from '../core/base/errors.ts';
 import { EmbeddedSystem } from '../embedded/system.ts';
 import type { EventInput } from '../sdk/event-builder.ts';
-import { type Collector, friendlyCollector } from '../sdk/lineproof.ts';
+import { type Collector, friendlyCollector } from '../sdk/friendly-collector.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
 import type { Command, Invocation } from './command.ts';

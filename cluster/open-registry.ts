@@ -1,5 +1,5 @@
 import { openConfluentSchemaRegistry } from '../adapters/confluent-schema-registry.ts';
-import { LineproofError } from '../core/base/errors.ts';
+import { hasCode, LineproofError } from '../core/base/errors.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import { REQUEST_TIMEOUT_MS, tlsOf } from './connection.ts';
@@ -20,7 +20,7 @@ export async function refusingRegistry<T>(ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (error) {
-    if (!(error instanceof LineproofError) || error.details['answered'] !== true) throw error;
+    if (!(error instanceof LineproofError && hasCode(error, 'ANSWER_UNUSABLE'))) throw error;
     throw new LineproofError(
       'CONFIG_INVALID',
       `${error.message}; set registryUrl to the place of the API as Confluent has it, with its path`,

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
-import { type Collector as FriendlyCollector, friendlyCollector } from '../sdk/lineproof.ts';
+import { type Collector as FriendlyCollector, friendlyCollector } from '../sdk/friendly-collector.ts';
 import { defaultSettings, type Settings } from '../settings/embedded-settings.ts';
 import { EmbeddedSystem } from './system.ts';
 

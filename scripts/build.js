@@ -7,3 +7,4 @@ const { status } = spawnSync('node_modules/.bin/tsc', ['-p', 'tsconfig.build.jso
 if (status !== 0) process.exit(status ?? 1);
 cpSync('schemas', 'dist/schemas', { recursive: true, filter: (path) => !path.endsWith('.ts') });
 if (existsSync('dist/cli/main.js')) chmodSync('dist/cli/main.js', 0o755);
+await import('./sdk-package.js');

@@ -31,27 +31,13 @@ const GENERATED = ['schema-texts.ts'];
  */
 const KNOWN = [
   ['fileLines', 'accept.ts', 361],
-  ['fileLines', 'block-audit.ts', 631],
-  ['fileLines', 'sequencer.ts', 817],
-  ['fileLines', 'shard-archiver.ts', 471],
-  ['fileLines', 'shard-audit.ts', 424],
   ['fileLines', 'spool.ts', 472],
-  ['mutableFields', 'BlockAudit', 16],
   ['mutableFields', 'FileSpool', 11],
-  ['mutableFields', 'Sequencer', 19],
-  ['mutableFields', 'ShardArchiver', 17],
-  ['mutableFields', 'ShardAudit', 9],
-  ['parameters', 'BlockAudit.constructor', 5],
   ['parameters', 'LaneAudit.accepted', 5],
-  ['parameters', 'buildBlock', 6],
   ['parameters', 'checkBatchPath', 5],
   ['parameters', 'checkConsistency', 5],
   ['parameters', 'checkInclusion', 5],
-  ['parameters', 'putEnvelope', 5],
-  ['parameters', 'readSegment', 5],
-  ['parameters', 'retiredObjects', 5],
   ['parameters', 'sealRecord', 5],
-  ['parameters', 'snapshotFaults', 5],
 ];
 
 const DECLARATIONS = new Set(['FunctionDeclaration', 'ClassDeclaration', 'TsInterfaceDeclaration', 'TsTypeAliasDeclaration']);

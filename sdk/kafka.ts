@@ -14,7 +14,7 @@ export interface KafkaOptions {
   readonly brokers: readonly string[];
   /** Default `lineproof`. */
   readonly clientId?: string;
-  /** Stands before the names of topics, as the chainers have it; default none. */
+  /** Prefix of the names of topics, the same as the chainers'; default none. */
   readonly topicPrefix?: string;
   /** TLS with the system's authorities (true), or with those given (PEM); default none. */
   readonly tls?: boolean | { readonly ca?: string; readonly cert?: string; readonly key?: string };

@@ -1,11 +1,10 @@
 import { readKeyFile } from '../adapters/key-files.ts';
 import { systemClock } from '../adapters/system-clock.ts';
-import { openCollector, type Collector as Recorder } from '../collector/collector.ts';
-import type { CollectorStats, SpoolSettings } from '../collector/collector-options.ts';
+import { openCollector } from '../collector/collector.ts';
+import type { SpoolSettings } from '../collector/collector-options.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
 import type { EventType } from '../core/formats/event.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
-import { formatUuid } from '../core/formats/identity.ts';
 import { keySigner, parsePrivateKey } from '../core/keys/key.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Log } from '../core/ports/log.ts';
@@ -13,15 +12,18 @@ import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import type { Signer } from '../core/ports/signer.ts';
-import { buildEvent, type EventInput } from './event-builder.ts';
+import type { EventInput } from './event-builder.ts';
+import { type Collector, friendlyCollector } from './friendly-collector.ts';
 
 export type { CollectorStats, SpoolSettings } from '../collector/collector-options.ts';
 export type { ErrorCode } from '../core/base/errors.ts';
 export type { EventType, Importance } from '../core/formats/event.ts';
 export type { DataInput, EventInput, ParentInput } from './event-builder.ts';
+export type { Collector } from './friendly-collector.ts';
 export type { Clock, Log, Logger, Metrics, SchemaRegistry, Signer };
 export { hasCode, keySigner, LineproofError, parsePrivateKey, readKeyFile };
 
+/** What {@link createCollector} needs. */
 export interface CreateCollectorOptions {
   /** The log's name, as its policy has it. */
   readonly origin: string;
@@ -29,7 +31,7 @@ export interface CreateCollectorOptions {
   readonly shards: number;
   /** The producer's key: {@link readKeyFile}, or a key that never leaves its device. */
   readonly signer: Signer;
-  /** Null only spools: whoever opens the folder later sends what is in it. */
+  /** Null only spools: the process that opens the folder later sends what is in it. */
   readonly log: Log | null;
   /** Needed where there is a log. */
   readonly registry?: SchemaRegistry;
@@ -43,19 +45,6 @@ export interface CreateCollectorOptions {
 
 /** What an event of a kind needs, its type aside. */
 export type TypedInput = Omit<EventInput, 'type'>;
-
-/** Records provenance events. Ids are UUIDs as text. */
-export interface Collector {
-  /** Takes an event at once; throws EVENT_INVALID, LIMIT_EXCEEDED, SPOOL_FULL or CLOSED and never anything else. */
-  record(event: EventInput): string;
-  /** Resolves when the event is on disk. */
-  recordDurably(event: EventInput): Promise<string>;
-  /** Resolves when all that was recorded is acknowledged by the log. */
-  flush(): Promise<void>;
-  /** True when everything was acknowledged within `timeoutMs` (default 10,000); the rest stays in the spool. */
-  close(timeoutMs?: number): Promise<boolean>;
-  readonly stats: CollectorStats;
-}
 
 const silent: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => silent };
 const noRegistry: SchemaRegistry = {
@@ -86,53 +75,27 @@ function checkGiven(options: Partial<CreateCollectorOptions> | undefined): void 
     );
 }
 
-/** The friendly face of a collector that is open already. */
-export function friendlyCollector(collector: Recorder): Collector {
-  return {
-    record: (event) => taking(() => formatUuid(collector.record(buildEvent(event)))),
-    recordDurably: async (event) => {
-      const built = taking(() => buildEvent(event));
-      try {
-        return formatUuid(await collector.recordDurably(built));
-      } catch (error) {
-        throw refusal(error);
-      }
-    },
-    flush: () => collector.flush(),
-    close: (timeoutMs) => collector.close(timeoutMs),
-    get stats() {
-      return collector.stats;
-    },
-  };
-}
-
-function taking<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw refusal(error);
-  }
-}
-
-/** An event that breaks its types is an event that cannot be taken, whatever stumbled over it. */
-function refusal(error: unknown): LineproofError {
-  if (error instanceof LineproofError && error.code !== 'AVRO_INVALID') return error;
-  const fact = error instanceof Error ? error.message : String(error);
-  return new LineproofError('EVENT_INVALID', `cannot take event: ${fact.replace(/^cannot [a-z ]+: /, '')}`, {}, error);
-}
-
 const typed =
   (type: EventType) =>
   (event: TypedInput): EventInput => ({ ...event, type });
 
+/** Data came into being. */
 export const created = typed('CREATE');
+/** Data was made from other data. */
 export const transformed = typed('TRANSFORM');
+/** Data was made by combining other data. */
 export const aggregated = typed('AGGREGATE');
+/** Data was sent somewhere else. */
 export const transmitted = typed('TRANSMIT');
+/** Data arrived from somewhere else. */
 export const received = typed('RECEIVE');
+/** Data was read. */
 export const accessed = typed('ACCESS');
+/** Data was deleted. */
 export const deleted = typed('DELETE');
+/** Software was put into operation. */
 export const deployed = typed('DEPLOY');
+/** Somebody states something about data. */
 export const attested = typed('ATTEST');
 
 function nothing(): void {}

@@ -25,6 +25,7 @@ export const ERROR_TRAITS = {
   DISK_FULL: { fault: 'environment', retryable: true },
   IO_FAILED: { fault: 'environment', retryable: true },
   UNAVAILABLE: { fault: 'environment', retryable: true },
+  ANSWER_UNUSABLE: { fault: 'environment', retryable: true },
   NOT_FOUND: { fault: 'environment', retryable: false },
   SPOOL_FULL: { fault: 'environment', retryable: true },
   SPOOL_DAMAGED: { fault: 'environment', retryable: false },
@@ -59,7 +60,7 @@ export class LineproofError extends Error {
   }
 }
 
-/** Whether `error` is ours and carries `code`; works across module realms, where `instanceof` does not. */
-export function hasCode(error: unknown, code: ErrorCode): boolean {
-  return typeof error === 'object' && error !== null && 'code' in error && error.code === code && 'details' in error;
+/** Whether `error` is ours and carries one of `codes`; works across module realms, where `instanceof` does not. */
+export function hasCode(error: unknown, ...codes: readonly ErrorCode[]): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && 'details' in error && codes.some((code) => code === error.code);
 }

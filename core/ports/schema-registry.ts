@@ -1,6 +1,7 @@
 /**
  * A Confluent-compatible schema registry. Its numeric ids are local to it: they appear in Kafka framing and nowhere else.
- * Every method throws UNAVAILABLE (retryable) when the registry gives no usable answer; that is never the producer's fault.
+ * Every method throws UNAVAILABLE when the registry gives no answer, or one that leaves the outcome unknown, and ANSWER_UNUSABLE when something
+ * answers that is not a registry. Both are retryable, and never the producer's fault.
  */
 export interface SchemaRegistry {
   /** Registers `schema` (JSON text) under `subject`; the same text always gets the same id, under any subject. Throws SCHEMA_INVALID when refused. */

@@ -1,19 +1,14 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { makeRepository, ROOT, runProgram, temporaryFolder } from '../support/command.ts';
+import { brokenLinks, missingDocuments } from '../support/documents.ts';
+import { nodes } from '../support/nodes.ts';
 
 const TIMEOUT_MS = 240_000;
 const folder = temporaryFolder('package');
 const repository = join(folder.path, 'repository');
 const bin = join(folder.path, 'node_modules', 'lineproof', 'dist', 'cli', 'main.js');
-
-/** Node binaries to try: the one of the machine's PATH outside this package's scripts, and the package's own newer one. */
-async function nodes(): Promise<string[]> {
-  const outside = (process.env['PATH'] ?? '').split(':').filter((path) => !path.includes('node_modules'));
-  const found = outside.map((path) => join(path, 'node')).find((path) => existsSync(path));
-  return [...new Set([found ?? process.execPath, join(ROOT, 'node_modules', '.bin', 'node')])];
-}
 
 beforeAll(async () => {
   const packed = await runProgram('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder.path], { cwd: ROOT });
@@ -33,8 +28,8 @@ describe('the packed package, installed somewhere else', () => {
   test(
     'its command collects and verifies on every Node at hand',
     async () => {
-      for (const node of await nodes()) {
-        const data = join(folder.path, `data-${(await nodes()).indexOf(node)}`);
+      for (const node of nodes()) {
+        const data = join(folder.path, `data-${nodes().indexOf(node)}`);
         const args = [
           bin,
           'start',
@@ -63,7 +58,7 @@ describe('the packed package, installed somewhere else', () => {
   ])(
     'its library loads with %s',
     async (_, type, source) => {
-      for (const node of await nodes()) {
+      for (const node of nodes()) {
         const { stdout, stderr } = await runProgram(node, [`--input-type=${type}`, '-e', source], { cwd: folder.path });
         expect({ node, stdout: stdout.trim(), stderr }).toEqual({ node, stdout: 'function', stderr: '' });
       }
@@ -76,5 +71,13 @@ describe('the packed package, installed somewhere else', () => {
       expect(existsSync(join(folder.path, 'node_modules', 'lineproof', path))).toBe(false);
     for (const path of ['LICENSE', 'README.md', 'dist/schemas/event.avsc'])
       expect([path, existsSync(join(folder.path, 'node_modules', 'lineproof', path))]).toEqual([path, true]);
+  });
+
+  test('it has every document that its documents and messages point to, and no map of sources that are not there', () => {
+    const own = join(folder.path, 'node_modules', 'lineproof');
+    expect(brokenLinks(own)).toEqual([]);
+    expect(missingDocuments(own, 'dist')).toEqual([]);
+    const maps = readdirSync(join(own, 'dist'), { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.map'));
+    expect(maps).toEqual([]);
   });
 });

@@ -69,7 +69,7 @@ describe('a signed payload', () => {
   ])('is the same under a signature by %s', async (_, by) => {
     const stored = await envelope(PAYLOAD, by);
     objects.objects.set(KEY, stored);
-    expect(await putEnvelope(objects, KEY, 'manifest', PAYLOAD, keys)).toEqual(stored);
+    expect(await putEnvelope(objects, KEY, { type: 'manifest', payload: PAYLOAD }, keys)).toEqual(stored);
   });
 
   test.each<[string, () => Promise<Uint8Array>]>([
@@ -79,7 +79,7 @@ describe('a signed payload', () => {
     ['no envelope', async () => PAYLOAD],
   ])('is not the same as %s', async (_, make) => {
     objects.objects.set(KEY, await make());
-    await expect(putEnvelope(objects, KEY, 'manifest', PAYLOAD, keys)).rejects.toMatchObject(DIVERGED);
+    await expect(putEnvelope(objects, KEY, { type: 'manifest', payload: PAYLOAD }, keys)).rejects.toMatchObject(DIVERGED);
   });
 
   test('is given only where a log key signed it', async () => {

@@ -229,7 +229,8 @@ export class World {
       laneRetentionMicros: policy.policy.laneRetentionMs * 1000,
     });
     const rules = { policy, inputGeneration, inputFrom: options.inputFrom ?? head.inputTo, acceptedAt, final: options.final ?? false };
-    return buildBlock(view, ordered, rules, options.signer ?? this.chainer, BLOCK_SCHEMA_ID, this.context);
+    const signer = options.signer ?? this.chainer;
+    return buildBlock(view, ordered, rules, { signer, schemaId: BLOCK_SCHEMA_ID, context: this.context });
   }
 }
 

@@ -1,0 +1,64 @@
+// Makes the light package for services, dist/sdk-package/, out of the same build: what is reachable from the SDK's entries and nothing else.
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, posix } from 'node:path';
+
+const FROM = 'dist';
+const TO = 'dist/sdk-package';
+const ENTRIES = { '.': 'sdk/lineproof', './kafka': 'sdk/kafka' };
+/** What the import `#crypto` stands for: a service runs on Node. */
+const CRYPTO = 'core/crypto/node';
+/** Documents that the README and messages of the SDK point to. */
+const DOCUMENTS = ['LICENSE', 'CHANGELOG.md', 'SECURITY.md', 'docs'];
+
+/** Every specifier that a file imports, exports from, or loads later. */
+function specifiersOf(text) {
+  return [...text.matchAll(/(?:\bfrom|\bimport|\bimport\(|\brequire\()\s*['"]([^'"\n]+)['"]/g)].map(([, specifier]) => specifier);
+}
+
+/** Files of the build below the entries, and the npm packages that they load. */
+function reach() {
+  const files = new Set();
+  const packages = new Set();
+  const visit = (file) => {
+    if (files.has(file)) return;
+    files.add(file);
+    for (const specifier of specifiersOf(readFileSync(join(FROM, file), 'utf8'))) {
+      if (specifier.startsWith('.'))
+        visit(posix.join(posix.dirname(file), specifier).replace(/\.(js|ts)$/, file.endsWith('.d.ts') ? '.d.ts' : '.js'));
+      else if (specifier === '#crypto') visit(`${CRYPTO}${file.endsWith('.d.ts') ? '.d.ts' : '.js'}`);
+      else if (!specifier.startsWith('node:')) packages.add(/^(?:@[^/]+\/)?[^/]+/.exec(specifier)[0]);
+    }
+  };
+  for (const entry of Object.values(ENTRIES)) for (const ending of ['.js', '.d.ts']) visit(`${entry}${ending}`);
+  return { files, packages };
+}
+
+const { name, version, description, type, license, engines, dependencies, ...rest } = JSON.parse(readFileSync('package.json', 'utf8'));
+rmSync(TO, { recursive: true, force: true });
+const { files, packages } = reach();
+for (const file of files) {
+  mkdirSync(dirname(join(TO, file)), { recursive: true });
+  cpSync(join(FROM, file), join(TO, file));
+}
+for (const document of DOCUMENTS) cpSync(document, join(TO, document), { recursive: true });
+cpSync('sdk/README.package.md', join(TO, 'README.md'));
+const optional = Object.keys(rest.peerDependencies ?? {});
+const needed = Object.keys(dependencies).filter((each) => packages.has(each));
+const unknown = [...packages].filter((each) => !needed.includes(each) && !optional.includes(each));
+if (unknown.length > 0) throw new Error(`the SDK imports packages that package.json does not list: ${unknown.join(', ')}`);
+const manifest = {
+  name: `${name}-sdk`,
+  version,
+  description: `${description}: the SDK for services`,
+  type,
+  license,
+  engines,
+  exports: {
+    ...Object.fromEntries(Object.entries(ENTRIES).map(([path, entry]) => [path, { types: `./${entry}.d.ts`, default: `./${entry}.js` }])),
+    './package.json': './package.json',
+  },
+  imports: { '#crypto': `./${CRYPTO}.js` },
+  dependencies: Object.fromEntries(needed.map((each) => [each, dependencies[each]])),
+};
+writeFileSync(join(TO, 'package.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
+if (!existsSync(join(TO, 'sdk/lineproof.js'))) throw new Error('the SDK package has no entry');
