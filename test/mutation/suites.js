@@ -39,7 +39,7 @@ const ARCHIVES = /^test\/embedded\/archiver/;
 const STOPS = /^test\/fault\/sequencer-stops/;
 
 const SUITES = [
-  { name: 'acceptance', sources: ACCEPTANCE, rules: ['checks', 'values'], tests: [/^test\/unit\/core\/acceptance/, STOPS, ARCHIVES] },
+  { name: 'acceptance', sources: ACCEPTANCE, rules: ['checks', 'values'], tests: [/^test\/unit\/core\/acceptance/] },
   {
     name: 'functions',
     sources: [...ACCEPTANCE, ...ARCHIVED, ...AUDITED, ...FURTHER],
