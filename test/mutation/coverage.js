@@ -1,6 +1,5 @@
 // Which tests ask for which mutants: found by running each test file once, in a process of its own, without a mutant.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Worker } from './pool.js';
 
 /** How long a test may take with a mutant: what takes much longer than without does not end. */
@@ -33,9 +32,8 @@ async function coverOne(world, path, count) {
   return { ...report, ordered: true };
 }
 
-/** Reports of these test files, as {@link cover} of the worker makes them; the world keeps them. */
-export async function coverage({ world, count, paths, jobs, say }) {
-  const kept = (path) => join(world, `${path}.coverage.json`);
+/** Reports of these test files, as the worker makes them. Each is kept in the file that `kept` names. */
+export async function coverage({ world, count, paths, jobs, kept, say }) {
   const queue = paths.filter((path) => !existsSync(kept(path)));
   const work = async () => {
     for (let path = queue.shift(); path !== undefined; path = queue.shift()) {

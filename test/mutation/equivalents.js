@@ -2,6 +2,37 @@
 export const EQUIVALENTS = {
   acceptance: [
     [
+      'checkChainer',
+      'chainer !== undefined && isSealSignedBy(chainer.key, block)',
+      'isSealSignedBy(chainer.key, block)',
+      'a chainer that is not there was refused in the line before',
+    ],
+    [
+      'checkBatches',
+      "input.outcome === 'ACCEPTED' && input.batch !== null",
+      "input.outcome === 'ACCEPTED'",
+      'the evidence decodes only if each accepted input has its batch',
+    ],
+    ['openBatch', 'linked: false', '(nothing)', 'a flag that is missing is not set'],
+    [
+      'checkEvent',
+      'head === undefined || reason !== REASONS.NONE',
+      'reason !== REASONS.NONE',
+      'an event whose head cannot be read has a reason',
+    ],
+    [
+      'headWindowStart',
+      'policy === null ? undefined : policies.byDigest(policy)',
+      'policies.byDigest(policy)',
+      'no policy has the digest null',
+    ],
+    [
+      'segmentEnds',
+      'segment.firstSealAt !== undefined && sealAcceptedAt - segment.firstSealAt >= segmentMaxAgeMs * 1000',
+      'sealAcceptedAt - segment.firstSealAt >= segmentMaxAgeMs * 1000',
+      'the difference to a time that is not there reaches no bound',
+    ],
+    [
       'isSealedBody',
       'link === undefined || batch === undefined',
       'batch === undefined',

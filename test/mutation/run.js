@@ -3,7 +3,7 @@
 // Prints each change that no test notices, and exits with 1 where there is one. What a run found is kept in the temporary folder until
 // the product's sources change; `--fresh` forgets it.
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -20,6 +20,8 @@ import { makeWorld } from './world.js';
 const SAMPLE = 25;
 /** A test that is no slower is tried first on the next mutant of the function in which it noticed one. */
 const TRIED_FIRST_MS = 500;
+/** How long worlds and results are kept. */
+const KEPT_MS = 24 * 3600_000;
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -154,7 +156,7 @@ async function runSuite(suite) {
   );
   const state = { startedMs: performance.now(), done: 0, disagreed: 0 };
   if (queue.length > 0) {
-    const reports = await coverage({ world, count: mutants.length, paths: suite.tests, jobs, say });
+    const reports = await coverage({ world, count: mutants.length, paths: suite.tests, jobs, kept: keptCoverage, say });
     state.startedMs = performance.now();
     const candidates = candidatesOf(reports, mutants);
     await Promise.all(Array.from({ length: jobs }, () => work({ suite, queue, candidates, state })));
@@ -188,13 +190,17 @@ const tests = filesWithin(['test']).filter((path) => !path.startsWith('test/muta
 const folder = join(tmpdir(), 'lineproof-mutation', hashOf(['package.json']));
 const mutants = allMutants();
 const world = join(folder, hashOf([...sources, ...tests, ...tools]));
+/** What a test file asks for changes with the sources, with itself and with what is beside it; the other tests do not matter. */
+const beside = hashOf([...sources, ...tools, ...tests.filter((path) => !path.endsWith('.test.ts'))]);
+const keptCoverage = (path) => join(folder, `${beside}-${hashOf([path.replace(/\.js$/, '.ts')])}.json`);
 const kept = join(folder, `${hashOf([...sources, ...tools])}.jsonl`);
 if (options.fresh) for (const path of [world, kept]) rmSync(path, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
-// Worlds of other sources are no longer needed.
-if (parts === 1)
-  for (const name of readdirSync(folder))
-    if (!name.includes('.') && join(folder, name) !== world) rmSync(join(folder, name), { recursive: true, force: true });
+// Another run may still use a world of other sources; an old one is used by nobody.
+for (const name of readdirSync(folder)) {
+  const path = join(folder, name);
+  if (path !== world && statSync(path).mtimeMs < Date.now() - KEPT_MS) rmSync(path, { recursive: true, force: true });
+}
 say(`${mutants.length} mutants in all suites; world ${world}`);
 makeWorld(world, mutants);
 const results = new Results(kept, world);

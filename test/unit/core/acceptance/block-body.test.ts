@@ -20,7 +20,7 @@ beforeAll(async () => {
   const lane = world.lane('one');
   const first = await lane.next([...world.events(SHORT, '1', '2'), ...world.events(LONG, '1')]);
   const unknown = await world.lane('two', testSigner('example.org/log/nobody')).next(world.events('c', '1'));
-  const second = await lane.next(world.events('d', '1', '2'));
+  const second = await lane.next(world.events(SHORT, '3', '4'));
   const digest = eventDigest(world.schema.digest, first.events[1] as Uint8Array);
   let asked = 0;
   // The chainer asks for the header of a batch, then for each of its events.
@@ -60,7 +60,7 @@ describe('the body of an accepted block', () => {
 
   test.each<[string, (links: Link[], events: Uint8Array[]) => void]>([
     ['another event in the place of one', (links, events) => exchange(links, events, 0, at(world.events(SHORT, 'other'), 0))],
-    ['another event in the place of the last one', (links, events) => exchange(links, events, 3, at(world.events('d', 'other'), 0))],
+    ['another event in the place of the last one', (links, events) => exchange(links, events, 3, at(world.events(SHORT, 'other'), 0))],
     ['a link that does not name its event', (_, events) => events.splice(0, 1, at(world.events(SHORT, 'other'), 0))],
     [
       'one link less',
