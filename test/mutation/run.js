@@ -20,6 +20,8 @@ import { makeWorld } from './world.js';
 const SAMPLE = 25;
 /** A test that is no slower is tried first on the next mutant of the function in which it noticed one. */
 const TRIED_FIRST_MS = 500;
+/** Tests that together take no longer are run again in a process of the mutant's own. */
+const AGAIN_MS = 5_000;
 /** How long worlds and results are kept. */
 const KEPT_MS = 24 * 3600_000;
 
@@ -99,13 +101,23 @@ function ask(worker, mutant, candidates, fresh) {
   return worker.ask({ id: mutant.id, tests: candidates }, { limitOf, ...(fresh ? { mutant: mutant.id } : {}) });
 }
 
+/**
+ * What a process of its own has to run after the shared one noticed nothing: what only asks for the mutant from the start, and the rest once
+ * more where that is cheap, since what an earlier mutant left in a cache can hide this one.
+ */
+function alone({ reached, all }) {
+  const again = reached.reduce((sum, { ms }) => sum + ms, 0) <= AGAIN_MS ? reached : [];
+  return [...again, ...all.filter((test) => !reached.includes(test))];
+}
+
 /** The verdict on one mutant: in the shared process first, then in one of its own, then by jest. */
 async function judge(worker, mutant, { reached, all }, slow) {
-  let answer = reached.length === 0 ? { verdict: 'survived' } : await ask(worker, mutant, reached, false);
+  const first = reached.length === 0 ? { verdict: 'survived' } : await ask(worker, mutant, reached, false);
   // What went wrong in a process that others have used counts only when it goes wrong in a fresh one too.
-  const doubtful = answer.verdict === 'survived' || answer.verdict === 'unsure' || answer.died === true;
-  if (!doubtful) return answer;
-  if (all.length > 0) answer = { ...(await ask(worker, mutant, all, true)), alone: true };
+  const doubtful = first.verdict === 'unsure' || first.died === true;
+  if (!doubtful && first.verdict !== 'survived') return first;
+  const rest = doubtful ? all : alone({ reached, all });
+  const answer = rest.length === 0 ? first : { ...(await ask(worker, mutant, rest, true)), alone: true };
   if (answer.verdict === 'survived' && all.length > 0 && slow.length > 0) return judgeByJest(world, mutant, slow);
   return answer;
 }
