@@ -34,16 +34,18 @@ async function coverOne(world, path, count) {
 
 /** Reports of these test files, as the worker makes them. Each is kept in the file that `kept` names. */
 export async function coverage({ world, count, paths, jobs, kept, say }) {
-  const queue = paths.filter((path) => !existsSync(kept(path)));
+  // Named once: the test files may be worked on meanwhile.
+  const files = new Map(paths.map((path) => [path, kept(path)]));
+  const queue = paths.filter((path) => !existsSync(files.get(path)));
   const work = async () => {
     for (let path = queue.shift(); path !== undefined; path = queue.shift()) {
       const report = await coverOne(world, path, count);
-      writeFileSync(kept(path), JSON.stringify(report));
+      writeFileSync(files.get(path), JSON.stringify(report));
       say(`covered ${path}: ${report.covered.length} tests, ${report.skipped} skipped${report.ordered ? ', only in their order' : ''}`);
     }
   };
   await Promise.all(Array.from({ length: jobs }, work));
-  return paths.map((path) => JSON.parse(readFileSync(kept(path), 'utf8')));
+  return paths.map((path) => JSON.parse(readFileSync(files.get(path), 'utf8')));
 }
 
 function quickFirst(tests) {
