@@ -33,15 +33,28 @@ module.exports = {
       to: { dependencyTypes: ['npm', 'npm-dev'], pathNot: 'node_modules/@noble/' },
     },
     {
+      name: 'platform-imports-core',
+      comment: 'what the system gives needs no npm package',
+      severity: 'error',
+      from: { path: '^platform/' },
+      to: { path: '^(?!core/|platform/)', dependencyTypesNot: ['core'] },
+    },
+    {
       name: 'adapters-import-core',
       severity: 'error',
       from: { path: '^adapters/' },
-      to: { path: '^(?!core/|adapters/)', dependencyTypesNot: ['npm', 'core'] },
+      to: { path: '^(?!core/|platform/|adapters/)', dependencyTypesNot: ['npm', 'core'] },
+    },
+    {
+      name: 'collector-imports-core',
+      severity: 'error',
+      from: { path: '^collector/' },
+      to: { path: '^(?!core/|platform/|collector/)', dependencyTypesNot: ['npm', 'core'] },
     },
     {
       name: 'parts-import-core',
       severity: 'error',
-      from: { path: '^(collector|chainer|archiver|auditor)/' },
+      from: { path: '^(chainer|archiver|auditor)/' },
       to: { path: '^(?!core/)', pathNot: '^$1/', dependencyTypesNot: ['npm', 'core'] },
     },
     {
@@ -82,7 +95,7 @@ module.exports = {
       severity: 'error',
       from: { path: '^(embedded|cluster)/' },
       to: {
-        path: '^(?!core/|adapters/|collector/|chainer/|archiver/|settings/|sdk/)',
+        path: '^(?!core/|platform/|adapters/|collector/|chainer/|archiver/|settings/|sdk/)',
         pathNot: '^$1/',
         dependencyTypesNot: ['npm', 'core'],
       },

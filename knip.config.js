@@ -16,6 +16,6 @@ export default {
   ],
   project: [`{${product},test,bench}/**/*.ts`, 'infra/stack/*.js'],
   ignoreExportsUsedInFile: true,
-  ignoreBinaries: ['flock'],
+  ignoreBinaries: ['flock', 'mkfifo'],
   ignoreDependencies: ['oxlint', 'oxlint-tsgolint'],
 };

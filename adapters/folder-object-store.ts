@@ -1,12 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { constants, type Dirent } from 'node:fs';
+import { constants, type Dirent, existsSync } from 'node:fs';
 import { link, lstat, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { sha256 } from '#crypto';
 import { toHex } from '../core/base/bytes.ts';
-import { LineproofError } from '../core/base/errors.ts';
+import { hasCode, LineproofError } from '../core/base/errors.ts';
 import { checkObjectKey } from '../core/base/object-key.ts';
 import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../core/ports/object-store.ts';
+import { syncFolder, writeSynced } from '../platform/durable-file.ts';
+import { errnoOf, ioError } from '../platform/errno.ts';
+import { type FileLock, takeFileLock } from '../platform/file-lock.ts';
+import { type LifeSocket, openLifeSocket } from '../platform/life-socket.ts';
 
 /** Drafts and locks live here; no key can name it, for a part of a key never starts with a dot. */
 const PRIVATE = '.store';
@@ -14,9 +18,7 @@ const PRIVATE = '.store';
 const PLAIN_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 /** Nothing is there, or something that is no file: a link, a socket. */
 const ABSENT: readonly string[] = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'ENXIO'];
-const LOCK_TRIES = 2000;
-const LOCK_WAIT_MS = 5;
-const LOCK_STALE_MS = 30_000;
+const LOCK_PATIENCE_MS = 10_000;
 
 /** Opens the {@link ObjectStore} on a folder; made if it is missing and `create` is not false. */
 export async function openFolderObjectStore(folder: string): Promise<ObjectStore> {
@@ -29,6 +31,8 @@ export async function openFolderObjectStore(folder: string): Promise<ObjectStore
  */
 class FolderObjectStore implements ObjectStore {
   readonly #folder: string;
+  /** One for all locks: to bind a socket costs more than all else about a lock. */
+  #socket: Promise<LifeSocket> | undefined;
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -81,14 +85,17 @@ class FolderObjectStore implements ObjectStore {
     return io(`replace ${key}`, async () => {
       if (etag === undefined) return (await this.create(key, bytes)) ? tagOf(bytes) : undefined;
       const draft = await this.#draft(bytes);
-      const unlock = await this.#lock(key);
       try {
-        if ((await this.get(key))?.etag !== etag) return undefined;
-        await rename(draft, path);
-        await syncFolder(dirname(path));
-        return tagOf(bytes);
+        const lock = await this.#lock(key);
+        try {
+          if ((await this.get(key))?.etag !== etag) return undefined;
+          await rename(draft, path);
+          await syncFolder(dirname(path));
+          return tagOf(bytes);
+        } finally {
+          await lock.release();
+        }
       } finally {
-        await unlock();
         await rm(draft, { force: true });
       }
     });
@@ -108,7 +115,7 @@ class FolderObjectStore implements ObjectStore {
         return (await lstat(join(this.#folder, key))).size;
       } catch (error) {
         // A name that is no UTF-8 cannot be asked for under the name that the system gives for it; it is there nevertheless.
-        if (codeOf(error) === 'ENOENT') return key.includes('\uFFFD') ? 0 : undefined;
+        if (errnoOf(error) === 'ENOENT') return key.includes('\uFFFD') ? 0 : undefined;
         throw error;
       }
     });
@@ -145,7 +152,9 @@ class FolderObjectStore implements ObjectStore {
   }
 
   async close(): Promise<void> {
-    // Nothing is held open between calls.
+    const socket = this.#socket;
+    this.#socket = undefined;
+    await (await socket)?.close();
   }
 
   /** The file of a key; throws FORMAT_INVALID on a key that is not spelled as the port says. */
@@ -158,13 +167,7 @@ class FolderObjectStore implements ObjectStore {
   async #draft(bytes: Uint8Array): Promise<string> {
     await mkdir(join(this.#folder, PRIVATE), { recursive: true, mode: 0o700 });
     const path = join(this.#folder, PRIVATE, `${process.pid}-${randomBytes(8).toString('hex')}.draft`);
-    const file = await open(path, 'wx', 0o644);
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await writeSynced(path, bytes, 0o644);
     return path;
   }
 
@@ -173,21 +176,34 @@ class FolderObjectStore implements ObjectStore {
     if (first !== undefined) for (let each = path; each.length >= first.length; each = dirname(each)) await syncFolder(dirname(each));
   }
 
-  /** Keeps other replacers of the key out, in this process and others. A lock that its owner left behind is broken after 30 s. */
-  async #lock(key: string): Promise<() => Promise<void>> {
-    const path = join(this.#folder, PRIVATE, `${tagOf(Buffer.from(key))}.lock`);
-    for (let tries = 0; tries < LOCK_TRIES; tries++) {
-      try {
-        await (await open(path, 'wx')).close();
-        return () => rm(path, { force: true });
-      } catch (error) {
-        if (codeOf(error) !== 'EEXIST') throw error;
-      }
-      const held = await stat(path).catch(() => undefined);
-      if (held !== undefined && Date.now() - held.mtimeMs > LOCK_STALE_MS) await rm(path, { force: true });
-      await new Promise((resolve) => setTimeout(resolve, LOCK_WAIT_MS));
+  /** Keeps other replacers of the key out, in this process and others. */
+  async #lock(key: string): Promise<FileLock> {
+    const folder = join(this.#folder, PRIVATE);
+    try {
+      return await takeFileLock({
+        folder,
+        socket: await this.#lifeSocket(folder),
+        name: `${tagOf(Buffer.from(key))}.lock`,
+        subject: `object ${key} to replace it`,
+        otherwise: 'try again',
+        patienceMs: LOCK_PATIENCE_MS,
+      });
+    } catch (error) {
+      // Who replaces an object does so in a moment: whoever called tries again.
+      if (hasCode(error, 'DATA_IN_USE')) throw new LineproofError('UNAVAILABLE', (error as LineproofError).message, {}, error);
+      throw error;
     }
-    throw new LineproofError('UNAVAILABLE', `cannot replace ${key}: somebody else holds its lock`);
+  }
+
+  /** Bound again where somebody removed it, as by putting back the folder from a copy. */
+  async #lifeSocket(folder: string): Promise<LifeSocket> {
+    this.#socket ??= openLifeSocket(folder);
+    const opened = this.#socket;
+    const socket = await opened;
+    if (socket.name === '' || existsSync(join(folder, socket.name))) return socket;
+    if (this.#socket === opened) this.#socket = undefined;
+    await socket.close();
+    return this.#lifeSocket(folder);
   }
 }
 
@@ -195,16 +211,12 @@ function tagOf(bytes: Uint8Array): string {
   return toHex(sha256(bytes)).slice(0, 32);
 }
 
-function codeOf(error: unknown): string | undefined {
-  return (error as NodeJS.ErrnoException).code;
-}
-
 /** What `action` gives; undefined where there is no such file: nothing, a folder, or a path that leads through a file. */
 async function unlessMissing<T>(action: () => Promise<T>): Promise<T | undefined> {
   try {
     return await action();
   } catch (error) {
-    if (ABSENT.includes(codeOf(error) ?? '')) return undefined;
+    if (ABSENT.includes(errnoOf(error) ?? '')) return undefined;
     throw error;
   }
 }
@@ -215,17 +227,8 @@ async function linkNew(draft: string, path: string): Promise<boolean> {
     await link(draft, path);
     return true;
   } catch (error) {
-    if (codeOf(error) === 'EEXIST' && (await stat(path).catch(() => undefined))?.isDirectory() !== true) return false;
+    if (errnoOf(error) === 'EEXIST' && (await stat(path).catch(() => undefined))?.isDirectory() !== true) return false;
     throw error;
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }
 
@@ -233,10 +236,6 @@ async function io<T>(what: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action();
   } catch (error) {
-    if (error instanceof LineproofError) throw error;
-    const code = codeOf(error);
-    if (code === 'ENOSPC' || code === 'EDQUOT')
-      throw new LineproofError('DISK_FULL', `cannot ${what}: the disk is full; free some space`, {}, error);
-    throw new LineproofError('IO_FAILED', `cannot ${what}: ${error instanceof Error ? error.message : String(error)}`, {}, error);
+    throw ioError(what, error);
   }
 }

@@ -1,7 +1,10 @@
-import { chmod, open, readFile, stat } from 'node:fs/promises';
+import { chmod, readFile, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { LineproofError } from '../core/base/errors.ts';
 import { formatPrivateKey, keySigner, parsePrivateKey } from '../core/keys/key.ts';
 import type { Signer } from '../core/ports/signer.ts';
+import { syncFolder, writeSynced } from '../platform/durable-file.ts';
+import { isDiskFull, systemReason } from '../platform/errno.ts';
 
 /** The signer whose private key `path` holds (`PRIVATE+KEY+…`, Go's note format). Throws KEY_UNREADABLE, never with the content. */
 export async function readKeyFile(path: string): Promise<Signer> {
@@ -15,7 +18,7 @@ export async function readKeyFile(path: string): Promise<Signer> {
     if (error instanceof LineproofError) throw error;
     throw new LineproofError(
       'KEY_UNREADABLE',
-      `cannot read key file ${path}: ${(error as NodeJS.ErrnoException).code ?? 'unknown reason'}; restore it from its backup with mode 0600, never make a new key under the old name`,
+      `cannot read key file ${path}: ${systemReason(error)}; restore it from its backup with mode 0600, never make a new key under the old name`,
       { path },
     );
   }
@@ -39,16 +42,12 @@ export async function writeKeyFile(path: string, key: { readonly name: string; r
 
 async function writeNew(path: string, text: string, mode: number): Promise<void> {
   try {
-    const file = await open(path, 'wx', mode);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await writeSynced(path, text, mode);
     await chmod(path, mode);
+    await syncFolder(dirname(path));
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unknown reason';
-    throw new LineproofError(code === 'ENOSPC' ? 'DISK_FULL' : 'IO_FAILED', `cannot write key file ${path}: ${code}`, { path });
+    throw new LineproofError(isDiskFull(error) ? 'DISK_FULL' : 'IO_FAILED', `cannot write key file ${path}: ${systemReason(error)}`, {
+      path,
+    });
   }
 }

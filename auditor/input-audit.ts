@@ -82,8 +82,10 @@ export class InputAudit {
     const { header } = batch;
     const replay = this.#unique.accepted(input.batch.header, place.offset);
     const at = { ...place, appendedAt: input.appendedAt };
-    this.#lanesOfArchive.accepted(header, input.batch.header, at, policy, replay);
-    if (!replay) this.#checkClock(header, given);
+    if (!replay) {
+      this.#lanesOfArchive.accepted(header, input.batch.header, at, policy);
+      this.#checkClock(header, given);
+    }
     const outcome = this.#moveLane(header, given);
     this.#checkMarks(batch, block, outcome === 'GAP' ? MARKS.gapBefore : 0);
     this.#checkProducer(header, input.batch.keyId, place);

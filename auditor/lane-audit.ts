@@ -47,7 +47,6 @@ export class LaneAudit {
   readonly #spans = new Map<number, Span>();
   /** Last heartbeat of each producer. */
   readonly #beats = new Map<string, number>();
-  batches = 0;
   heartbeats = 0;
   gaps = 0;
 
@@ -73,10 +72,8 @@ export class LaneAudit {
     else span.to = Math.max(span.to, appendedAt);
   }
 
-  /** Takes an ACCEPTED header, in the order of its shard's log. A replay changes nothing. */
-  accepted(header: BatchHeader, bytes: Uint8Array, at: HeaderPlace, policy: PolicyInForce, replay: boolean): void {
-    this.batches += 1;
-    if (replay) return;
+  /** Takes an ACCEPTED header that is not a replay, in the order of its shard's log. */
+  accepted(header: BatchHeader, bytes: Uint8Array, at: HeaderPlace, policy: PolicyInForce): void {
     const key = laneName(header.producer, toHex(header.epoch), header.shard);
     const lane = this.#lanes.get(key);
     const place = { shard: at.shard, offset: at.offset, lane: key };

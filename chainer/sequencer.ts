@@ -1,4 +1,5 @@
 import type { LogState, LogView } from '../core/acceptance/log-state.ts';
+import { segmentEnds } from '../core/acceptance/segment-rule.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
 import { waitAfter } from '../core/base/retry.ts';
 import { parseTraceparent, TRACEPARENT } from '../core/base/traceparent.ts';
@@ -228,9 +229,8 @@ export class Sequencer {
 
   /** Whether the archive's open segment is so old that the next seal ends it, and no input brings one. */
   #tickDue(): boolean {
-    const { firstSealAt } = this.#chain.segment;
-    if (firstSealAt === undefined || this.#flights.count > 0) return false;
-    return this.#o.clock.nowMicros() - firstSealAt >= this.#o.sources.policies.latest.policy.segmentMaxAgeMs * 1000;
+    const { segmentMaxAgeMs } = this.#o.sources.policies.latest.policy;
+    return this.#flights.count === 0 && segmentEnds(this.#chain.segment, this.#o.clock.nowMicros(), segmentMaxAgeMs);
   }
 
   /** Where the chain was trimmed under us, a newer snapshot stands for what is gone. Where there is none, that is STOP. */

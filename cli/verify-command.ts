@@ -5,6 +5,7 @@ import { verifyArchive } from '../auditor/verify.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { parseVerifierKey, type VerifierKey } from '../core/keys/key.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
+import { systemReason } from '../platform/errno.ts';
 import { openArchive, READING_SETTINGS } from './archive-location.ts';
 import { type Command, type Invocation, stringOptions, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
@@ -76,7 +77,7 @@ function readKey(path: string): string {
   try {
     return readFileSync(path, 'utf8').trim();
   } catch (error) {
-    const fact = (error as NodeJS.ErrnoException).code ?? 'unknown reason';
+    const fact = systemReason(error);
     throw new LineproofError('KEY_UNREADABLE', `cannot read key file ${path}: ${fact}`, { path });
   }
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { LineproofError } from '../core/base/errors.ts';
+import { systemReason } from '../platform/errno.ts';
 
 /** How long one request to a server may take. */
 export const REQUEST_TIMEOUT_MS = 10_000;
@@ -10,12 +11,7 @@ export function fileOf(path: string, setting: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new LineproofError(
-      'CONFIG_INVALID',
-      `cannot use ${setting} ${path}: it cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown reason'})`,
-      {},
-      error,
-    );
+    throw new LineproofError('CONFIG_INVALID', `cannot use ${setting} ${path}: it cannot be read (${systemReason(error)})`, {}, error);
   }
 }
 

@@ -9,6 +9,7 @@ import type { Policy, ProducerEntry } from '../core/policy/policy-document.ts';
 import { extendPolicies, type PolicyHistory, type PolicyInForce } from '../core/policy/policy-history.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { Signer } from '../core/ports/signer.ts';
+import { systemReason } from '../platform/errno.ts';
 
 /** The policy that a file holds: what `policy show --json` printed, edited. Throws CONFIG_INVALID, or POLICY_INVALID where it is no policy. */
 export function readPolicyFile(path: string): Policy {
@@ -16,7 +17,7 @@ export function readPolicyFile(path: string): Policy {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unknown reason';
+    const code = systemReason(error);
     throw new LineproofError('CONFIG_INVALID', `cannot read policy ${path}: ${code}`, { path });
   }
   let value: unknown;

@@ -6,6 +6,7 @@ import { batchCost } from '../core/formats/batch.ts';
 import type { Event, EventTrace } from '../core/formats/event.ts';
 import { newEventId } from '../core/formats/identity.ts';
 import { shardOf } from '../core/formats/shard.ts';
+import type { FileLock } from '../platform/file-lock.ts';
 import { BatchPublisher } from './batch-publisher.ts';
 import {
   type CollectorOptions,
@@ -17,11 +18,14 @@ import {
   DEFAULT_MAX_BYTES,
   OVERFLOW_BYTES,
 } from './collector-options.ts';
+import { FileSpool } from './file-spool.ts';
 import { Heartbeats } from './heartbeats.ts';
 import { Lane } from './lane.ts';
 import { WaitingBytes } from './lane-queue.ts';
+import { MemorySpool } from './memory-spool.ts';
 import { BatchSender } from './sender.ts';
-import { FileSpool, MemorySpool, type Spool } from './spool.ts';
+import type { Spool } from './spool.ts';
+import { lockSpool } from './spool-lock.ts';
 import { encodeEventHead, encodeLanes } from './spool-payload.ts';
 import { RECORD } from './spool-record.ts';
 import { type TakenOver, takeOver } from './take-over.ts';
@@ -65,9 +69,8 @@ export class Collector {
   /** Callers of {@link flush} that wait: nobody lingers meanwhile. */
   #urgent = 0;
 
-  private constructor(options: CollectorOptions) {
+  private constructor(options: CollectorOptions, lock: FileLock | undefined) {
     this.#options = options;
-    checkOptions(options);
     // Every lane that sends and every caller that waits for room listens.
     setMaxListeners(0, this.#stop.signal);
     const { shards, clock, logger, signer, spool, origin, registry, log, metrics } = options;
@@ -81,10 +84,11 @@ export class Collector {
     this.#home = home;
     this.#heartbeats = new Heartbeats({ epoch: this.#epoch, lanes, home, clock, everyMs });
     this.#spool =
-      spool.folder === null
+      spool.folder === null || lock === undefined
         ? new MemorySpool()
         : new FileSpool({
             folder: spool.folder,
+            lock,
             epoch: this.#epoch,
             clock,
             logger,
@@ -110,11 +114,15 @@ export class Collector {
   }
 
   static async open(options: CollectorOptions): Promise<Collector> {
-    const collector = new Collector(options);
+    checkOptions(options);
+    const lock = options.spool.folder === null ? undefined : await lockSpool(options.spool.folder);
+    let collector: Collector | undefined;
     try {
+      collector = new Collector(options, lock);
       if (collector.#spool instanceof FileSpool) await collector.#takeOver(collector.#spool);
     } catch (error) {
-      await collector.#spool.close(false);
+      if (collector !== undefined) await collector.#spool.close(false);
+      await lock?.release();
       throw error;
     }
     const publisher = collector.#publisher;

@@ -4,9 +4,9 @@ import { LineproofError } from '../core/base/errors.ts';
 import type { EventTrace } from '../core/formats/event.ts';
 import type { EventSchema } from '../core/formats/event-schema.ts';
 import type { Logger } from '../core/ports/logger.ts';
+import type { FileSpool } from './file-spool.ts';
 import type { Lane } from './lane.ts';
 import { traceOf } from './lane-queue.ts';
-import type { FileSpool } from './spool.ts';
 import { EVENT_HEAD_BYTES, type LeftEpoch, type LeftEvent, Leftovers, LeftPlan, leftEvent, type PlannedBatch } from './spool-payload.ts';
 import { RECORD } from './spool-record.ts';
 

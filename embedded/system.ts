@@ -1,13 +1,15 @@
-import { rmSync } from 'node:fs';
+import { rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openFolderSchemaRegistry } from '../adapters/folder-schema-registry.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { type Collector, openCollector } from '../collector/collector.ts';
 import type { CollectorOptions } from '../collector/collector-options.ts';
-import { listSpools } from '../collector/spool.ts';
+import { listSpools } from '../collector/file-spool.ts';
+import { spoolHolder } from '../collector/spool-lock.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
+import { errnoOf } from '../platform/errno.ts';
 import type { Settings } from '../settings/embedded-settings.ts';
 import { type EmbeddedKeys, readEmbeddedKeys } from './keys.ts';
 import { EmbeddedPipeline } from './pipeline.ts';
@@ -70,9 +72,11 @@ export class EmbeddedSystem {
   async adoptSpools(): Promise<void> {
     for (const folder of listSpools(this.#spools)) {
       try {
+        const holder = await spoolHolder(folder);
+        if (holder?.lives === true) continue;
+        if (holder !== undefined) throw holder.error;
         const adopted = await this.#collect(folder);
-        const done = await adopted.close();
-        if (done) rmSync(folder, { recursive: true, force: true });
+        if (await adopted.close()) removeIfEmpty(folder);
       } catch (error) {
         this.#logger.warn('spool not taken up; trying again later', {
           folder,
@@ -109,6 +113,15 @@ export class EmbeddedSystem {
     await this.#endAdopting();
     await this.collector.close();
     await this.pipeline.close();
+  }
+}
+
+/** A spool that is sent leaves nothing behind; what is in the folder now belongs to somebody who has opened it since. */
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch (error) {
+    if (!['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes(errnoOf(error) ?? '')) throw error;
   }
 }
 

@@ -16,3 +16,13 @@ for (const { title, table } of [
   text = `${text.slice(0, start)}${settingsTable(table)}${text.slice(start + end)}`;
 }
 writeFileSync(path, text);
+
+const { FINDINGS } = await import('../dist/auditor/findings-table.js');
+
+const findings = new URL('../docs/findings.md', import.meta.url);
+const rows = Object.entries(FINDINGS).map(
+  ([code, { property, severity, meaning, advice }]) =>
+    `| \`${code}\` | ${[property].flat().join(', ')} | ${[severity].flat().join(', ')} | ${meaning} | ${advice} |\n`,
+);
+const before = readFileSync(findings, 'utf8').split('| `')[0];
+writeFileSync(findings, `${before}${rows.join('')}`);

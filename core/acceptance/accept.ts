@@ -12,6 +12,7 @@ import type { PolicyHistory, PolicyInForce } from '../policy/policy-history.ts';
 import { batchRoot } from '../tree/batch-tree.ts';
 import { extendFrontier, frontierRoot } from '../tree/frontier.ts';
 import { leafHash } from '../tree/hash.ts';
+import { ACCEPTANCE_RULES, type AcceptanceRule } from './acceptance-rules.ts';
 import { type BatchProof, type BatchRules, checkHeader, judgeEvent, type ProvenHeader } from './batch-check.ts';
 import { judgeLane } from './lane.ts';
 import { type Head, type Lane, type LogDelta, type LogHead, type LogView, laneKey } from './log-state.ts';
@@ -20,41 +21,6 @@ import { isSealSignedBy, isSealSignedByAny } from './seal-signature.ts';
 const ZEROS = new Uint8Array(32);
 /** The format level that this code understands (docs/formats.md §6). */
 export const FORMAT_LEVEL = 1;
-
-/** The rule of docs/formats.md §3 that a refused block broke. Refusal decides that the block is ignored, nothing more. */
-export type AcceptanceRule =
-  | 'BLOCK_FORMAT'
-  | 'SEAL_FORMAT'
-  | 'FINAL'
-  | 'ORIGIN'
-  | 'FIRST_INDEX'
-  | 'PREVIOUS_SEAL'
-  | 'POLICY'
-  | 'POLICY_FORMAT'
-  | 'CHAINER_KEY'
-  | 'CHAINER_SIGNATURE'
-  | 'INPUT_FROM'
-  | 'LINK_COUNT'
-  | 'ACCEPTED_AT'
-  | 'EVIDENCE_HASH'
-  | 'EVIDENCE_FORMAT'
-  | 'EVIDENCE_OFFSETS'
-  | 'EVIDENCE_TIME'
-  | 'BATCH'
-  | 'LANE'
-  | 'LINK_FORMAT'
-  | 'LINK_BATCH'
-  | 'LINK_ORDER'
-  | 'LINK_MARKS'
-  | 'LINK_TIME'
-  | 'LINK_STREAM'
-  | 'LINK_INDEX'
-  | 'LINK_PREVIOUS'
-  | 'EVENT_DIGEST'
-  | 'EVENT'
-  | 'POSITIONS'
-  | 'BATCH_ROOT'
-  | 'ROOT';
 
 /** Everything that acceptance may look at beside the state: the policies and the event schemas that are known. */
 export interface AcceptContext {
@@ -350,6 +316,6 @@ function extendStream(streams: Map<string, Head>, view: LogView, link: Link, nex
  * the evidence's hash and the root were found right; a seal that cannot be read is held against every chainer key that could have signed it.
  */
 function isForeign(rule: AcceptanceRule, view: LogView, block: Block, context: AcceptContext): boolean {
-  if (rule !== 'SEAL_FORMAT') return rule.endsWith('_FORMAT');
+  if (rule !== 'SEAL_FORMAT') return ACCEPTANCE_RULES[rule].maybeLaterFormat;
   return isSealSignedByAny(context.policies, view.head.policy, block);
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
+import { ACCEPTANCE_RULES } from '../../../core/acceptance/acceptance-rules.ts';
 import { parseArchiveKey } from '../../../core/archive/archive-keys.ts';
 import { parseManifest } from '../../../core/archive/manifest.ts';
 import { parseRetired } from '../../../core/archive/retired.ts';
@@ -101,6 +102,15 @@ test('limits are those of the code', () => {
 test('reasons are those of the code', () => {
   const described = table(section(3), 'number').map(([number, name = '']) => [name.replaceAll('`', ''), Number(number)]);
   expect(described).toEqual(Object.entries(REASONS));
+});
+
+test('rules of acceptance are those of the code', () => {
+  const described = table(section(3), 'rule').map(([name = '', paragraph, broken]) => [
+    name.replaceAll('`', ''),
+    Number(paragraph),
+    broken,
+  ]);
+  expect(described).toEqual(Object.entries(ACCEPTANCE_RULES).map(([name, { paragraph, broken }]) => [name, paragraph, broken]));
 });
 
 test('every object of the layout has a place in the archive, and every place is in the layout', () => {

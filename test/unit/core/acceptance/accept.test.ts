@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { sha256 } from '#crypto';
-import { type AcceptanceRule, type AcceptContext, accept } from '../../../../core/acceptance/accept.ts';
+import { type AcceptContext, accept } from '../../../../core/acceptance/accept.ts';
+import type { AcceptanceRule } from '../../../../core/acceptance/acceptance-rules.ts';
 import { genesis, LogState, laneKey, overlay } from '../../../../core/acceptance/log-state.ts';
 import { SCHEMA_TEXTS } from '../../../../core/avro/schema-texts.ts';
 import { equal, toHex } from '../../../../core/base/bytes.ts';

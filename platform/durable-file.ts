@@ -1,0 +1,22 @@
+import { open } from 'node:fs/promises';
+
+/** Writes a new file and waits until the disk has its content. Its name survives a power cut only after {@link syncFolder}. Fails with EEXIST where there is one. */
+export async function writeSynced(path: string, content: Uint8Array | string, mode: number): Promise<void> {
+  const file = await open(path, 'wx', mode);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Waits until the disk has the names in a folder: what was created, renamed or deleted in it before. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

@@ -1,0 +1,220 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LineproofError } from '../core/base/errors.ts';
+import { errnoOf, ioError } from './errno.ts';
+import { type LifeSocket, openLifeSocket } from './life-socket.ts';
+import { readLock } from './lock-file.ts';
+import { holdsOfThisThread, judgeLock, type LockState } from './lock-judgement.ts';
+import { formatOwner, type LockOwner, type LockPlace, newOwner, placeOf } from './lock-owner.ts';
+import { sweepLock } from './lock-sweep.ts';
+import { thisProcess } from './process-evidence.ts';
+
+/** A folder that this thread works on alone. */
+export interface FileLock {
+  /** Gives the folder free; a second call changes nothing. */
+  release(): Promise<void>;
+}
+
+export interface FileLockOptions {
+  /** Made (0700) if it is missing. */
+  readonly folder: string;
+  /** Of the lock file in the folder, with `lock` at its end; locks of different names know nothing of each other. */
+  readonly name: string;
+  /** What messages call the thing that is locked, and what else its user can do than stop the owner. */
+  readonly subject: string;
+  readonly otherwise: string;
+  /** How long to wait for the owner; not at all unless told. */
+  readonly patienceMs?: number;
+  /** In `folder`, of somebody who locks often and keeps it open meanwhile; otherwise each lock binds one. */
+  readonly socket?: LifeSocket;
+}
+
+/** Somebody who keeps a lock from others. */
+export interface LockHolder {
+  /** False where nobody can tell from here. */
+  readonly lives: boolean;
+  /** What {@link takeFileLock} would throw. */
+  readonly error: LineproofError;
+}
+
+/** Sockets whose owners have looked for what dead owners left. */
+const hasSwept = new WeakSet<LifeSocket>();
+
+type Held = Exclude<LockState, { readonly state: 'dead' }>;
+/** Texts of a dead owner's lock, of the heir who died while taking it over, of that one's heir, and so on. Empty: nobody has the lock. */
+type DeadLine = readonly string[];
+
+const MAX_HEIRS = 64;
+const TRIES = 64;
+const RETRY_MS = 5;
+
+/**
+ * Makes this thread the only owner of a folder, until it gives it free or its process ends in whatever way. Throws DATA_IN_USE while another owner
+ * lives, or may live: then the message says which file to delete once that is out of the question. Throws DISK_FULL and IO_FAILED.
+ *
+ * Decision 28 says why this is so. The lock is a file that is linked into place complete. A dead owner's lock is never removed, it is replaced, and
+ * only its heir may do that: who was the first to link a file named after the dead lock.
+ */
+export async function takeFileLock(options: FileLockOptions): Promise<FileLock> {
+  const file = join(resolve(options.folder), options.name);
+  const giveUpAt = performance.now() + (options.patienceMs ?? 0);
+  try {
+    for (;;) {
+      const found = await contend(file, options.socket);
+      if ('release' in found) return found;
+      if (performance.now() >= giveUpAt) throw inUse(options, file, found);
+      await sleep(RETRY_MS);
+    }
+  } catch (error) {
+    throw ioError(`open ${options.subject}`, error);
+  }
+}
+
+/** Who works on the folder, or may do so; undefined where it can be locked. Changes nothing. */
+export async function holderOf(options: FileLockOptions): Promise<LockHolder | undefined> {
+  const file = join(resolve(options.folder), options.name);
+  try {
+    if (readLock(file) === undefined) return undefined;
+    const found = await inquire(file, placeOf(options.folder));
+    return 'state' in found ? { lives: found.state === 'alive', error: inUse(options, file, found) } : undefined;
+  } catch (error) {
+    throw ioError(`read ${file}`, error);
+  }
+}
+
+async function contend(file: string, socket: LifeSocket | undefined): Promise<FileLock | Held> {
+  const folder = dirname(file);
+  for (let tries = 0; tries < TRIES; tries++) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    try {
+      const place = placeOf(folder);
+      const line = await inquire(file, place);
+      if ('state' in line) return line;
+      const lock = await claim(file, place, line, socket);
+      if (lock !== undefined) return lock;
+    } catch (error) {
+      // Who gave the folder free may remove it.
+      if (errnoOf(error) !== 'ENOENT') throw error;
+    }
+  }
+  return { state: 'unknown', owner: undefined, why: 'it changes hands all the time' };
+}
+
+/** The dead whose lock can be taken over, or the state of the one who has it. */
+async function inquire(file: string, place: LockPlace): Promise<DeadLine | Held> {
+  const line: string[] = [];
+  for (let path = file; line.length < MAX_HEIRS; path = heirOf(file, line)) {
+    const text = readLock(path);
+    if (text === undefined) return line;
+    const judged = await judgeLock(text, dirname(file), place);
+    if (judged.state !== 'dead') return judged;
+    line.push(text);
+  }
+  return { state: 'unknown', owner: undefined, why: 'too many starters have died while they took it over' };
+}
+
+/** Tries to become the owner; undefined where somebody else was faster. */
+async function claim(file: string, place: LockPlace, line: DeadLine, kept: LifeSocket | undefined): Promise<FileLock | undefined> {
+  const socket = kept ?? (await openLifeSocket(dirname(file)));
+  const owner = newOwner(place, socket);
+  holdsOfThisThread.add(owner.hold);
+  const end = async (): Promise<void> => {
+    holdsOfThisThread.delete(owner.hold);
+    if (kept === undefined) await socket.close();
+  };
+  const text = formatOwner(owner);
+  try {
+    if (link(file, text, place, line)) {
+      // What is not swept now harms nobody, and the next owner tries again.
+      if (line.length > 0 || !hasSwept.has(socket)) await sweepLock(file, owner).catch(() => undefined);
+      hasSwept.add(socket);
+      let released: Promise<void> | undefined;
+      return {
+        release: () => {
+          released ??= giveFree(file, text, end);
+          return released;
+        },
+      };
+    }
+  } catch (error) {
+    await giveFree(file, text, end);
+    throw error;
+  }
+  await end();
+  return undefined;
+}
+
+/** Gives the lock its new text in one step. Nothing in here waits, so that a thread which ends does so before it or after it. */
+function link(file: string, text: string, { folder }: LockPlace, line: DeadLine): boolean {
+  const draft = join(dirname(file), `lock-${randomBytes(8).toString('hex')}.draft`);
+  writeFileSync(draft, text, { mode: 0o600, flag: 'wx' });
+  try {
+    if (line.length === 0) linkNew(draft, file);
+    else replace(draft, file, line);
+    // A network file system can report a failure of what it has done: what counts is what is there. A folder that was made again has another
+    // identity than the lock says, so that nobody would believe it.
+    return readLock(file) === text && placeOf(dirname(file)).folder === folder;
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+/**
+ * Replaces a dead lock. Only one process can be the heir of the last of `line`, and as long as the lock is still the first of `line`, nobody of that
+ * line has replaced it and none of their files was removed. So the rename meets the dead lock and nothing else.
+ */
+function replace(draft: string, file: string, line: DeadLine): void {
+  const heir = heirOf(file, line);
+  if (!linkNew(draft, heir)) return;
+  try {
+    if (readLock(file) === line[0]) renameSync(draft, file); // commit point
+  } finally {
+    rmSync(heir, { force: true });
+  }
+}
+
+/** The file by which one process becomes the heir of the last of a line. */
+function heirOf(file: string, line: DeadLine): string {
+  const digest = createHash('sha256').update(line.at(-1) as string);
+  return `${file}.${digest.digest('hex').slice(0, 32)}-${line.length}.heir`;
+}
+
+/** False where the name is taken, or the draft was swept. */
+function linkNew(draft: string, path: string): boolean {
+  try {
+    linkSync(draft, path);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST' || errnoOf(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** The lock goes before the socket: a socket that refuses belongs to nobody's lock, or to a dead one's. */
+async function giveFree(file: string, text: string, end: () => Promise<void>): Promise<void> {
+  try {
+    // Another text is there only if somebody deleted ours by hand.
+    if (readLock(file) === text) rmSync(file, { force: true });
+  } finally {
+    await end();
+  }
+}
+
+function inUse({ folder, subject, otherwise }: FileLockOptions, file: string, held: Held): LineproofError {
+  const who = held.owner === undefined ? 'another process' : describeOwner(held.owner);
+  const message =
+    held.state === 'alive'
+      ? `it is in use by ${who}; stop that process, or ${otherwise}`
+      : `it may be in use by ${who}, and from here nobody can tell, because ${held.why}; make sure that no process works on it, then delete ${file}`;
+  return new LineproofError('DATA_IN_USE', `cannot open ${subject}: ${message}`, { folder, lock: file });
+}
+
+function describeOwner({ pid, processes, host, since }: LockOwner): string {
+  const here = thisProcess().processes;
+  const where = processes !== here && processes !== '' && here !== '' ? ' of another PID namespace' : '';
+  return `process ${pid}${where}${host === hostname() ? '' : ` on host ${host}`} (since ${since})`;
+}
