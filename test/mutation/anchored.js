@@ -3,8 +3,8 @@ export const ANCHORED = {
   acceptance: [
     ['checkChainer', 'chainer?.active === true', 'chainer !== undefined'],
     ['accept', 'error instanceof Wait', "error instanceof Wait && error.missing === 'policy'"],
-    ['isForeign', "rule.endsWith('_FORMAT')", 'false'],
-    ['isForeign', "rule.endsWith('_FORMAT')", 'true'],
+    ['isForeign', 'ACCEPTANCE_RULES[rule].maybeLaterFormat', 'false'],
+    ['isForeign', 'ACCEPTANCE_RULES[rule].maybeLaterFormat', 'true'],
     ['judgeBlock', 'extendFrontier(linked, [sealHash])', 'linked'],
     ['judgeBlock', 'appendedAt - policy.policy.laneRetentionMs * 1000', '0'],
     ['openBatch', 'rules.policy.policy.laneRetentionMs * 1000', '0'],
