@@ -1,6 +1,7 @@
 /** Changes that no test can notice, because they change nothing that may be relied on: by suite, enclosing function, node, change, reason. */
 export const EQUIVALENTS = {
   acceptance: [
+    ['rule', 'maybeLaterFormat: false', '(nothing)', 'a flag that is missing is not set'],
     [
       'checkChainer',
       'chainer !== undefined && isSealSignedBy(chainer.key, block)',

@@ -44,9 +44,10 @@ function say(text) {
   process.stderr.write(`${text}\n`);
 }
 
-function hashOf(paths) {
+function hashOf(paths, ...texts) {
   const hash = createHash('sha256');
   for (const path of paths) hash.update(`${path}\n`).update(readFileSync(join(ROOT, path)));
+  for (const text of texts) hash.update(text);
   return hash.digest('hex').slice(0, 16);
 }
 
@@ -197,15 +198,17 @@ function report(suite, { own, equivalent, unused, mine, state }) {
 }
 
 const sources = filesWithin(PRODUCT);
-const tools = filesBelow('test/mutation', '.js').filter((path) => !/\/(?:equivalents|run|jest-run|results)\.js$/.test(path));
+/** What the verdict on a mutant rests on, beside sources and tests. */
+const tools = ['harness', 'pool', 'schemata', 'switch', 'worker', 'world'].map((name) => `test/mutation/${name}.js`);
 const tests = filesWithin(['test']).filter((path) => !path.startsWith('test/mutation/'));
-const folder = join(tmpdir(), 'lineproof-mutation', hashOf(['package.json']));
+const folder = join(tmpdir(), 'lineproof-mutation', hashOf([], ROOT));
 const mutants = allMutants();
-const world = join(folder, hashOf([...sources, ...tests, ...tools]));
-/** What a test file asks for changes with the sources, with itself and with what is beside it; the other tests do not matter. */
-const beside = hashOf([...sources, ...tools, ...tests.filter((path) => !path.endsWith('.test.ts'))]);
-const keptCoverage = (path) => join(folder, `${beside}-${hashOf([path.replace(/\.js$/, '.ts')])}.json`);
+const changes = JSON.stringify(mutants.map(({ file, from, to, kind, text }) => [file, from, to, kind, text]));
+const world = join(folder, hashOf([...sources, ...tests, ...tools], changes));
 const kept = join(folder, `${hashOf([...sources, ...tools])}.jsonl`);
+/** What a test file asks for changes with the sources, with itself and with what is beside it; the other tests do not matter. */
+const beside = hashOf([...sources, ...tools, ...tests.filter((path) => !path.endsWith('.test.ts'))], changes);
+const keptCoverage = (path) => join(folder, `${beside}-${hashOf([path.replace(/\.js$/, '.ts')])}.json`);
 if (options.fresh) for (const path of [world, kept]) rmSync(path, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
 // Another run may still use a world of other sources; an old one is used by nobody.

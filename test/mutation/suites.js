@@ -39,7 +39,12 @@ const ARCHIVES = /^test\/embedded\/archiver/;
 const STOPS = /^test\/fault\/sequencer-stops/;
 
 const SUITES = [
-  { name: 'acceptance', sources: ACCEPTANCE, rules: ['checks', 'values'], tests: [/^test\/unit\/core\/acceptance/] },
+  {
+    name: 'acceptance',
+    sources: ACCEPTANCE,
+    rules: ['checks', 'values'],
+    tests: [/^test\/unit\/core\/acceptance/, /^test\/unit\/docs\/formats-doc/],
+  },
   {
     name: 'functions',
     sources: [...ACCEPTANCE, ...ARCHIVED, ...AUDITED, ...FURTHER],
