@@ -241,7 +241,7 @@ function openBatch(view: LogView, lanes: Map<string, Lane>, input: EvidenceInput
 }
 
 function place(batch: OpenBatch, position: number, digest: Uint8Array): void {
-  must('POSITIONS', position >= 0 && position < batch.digests.length && batch.digests[position] === undefined);
+  must('POSITIONS', position < batch.digests.length && batch.digests[position] === undefined);
   batch.digests[position] = digest;
 }
 

@@ -86,7 +86,7 @@ export function checkMessage(value: Uint8Array, rules: BatchRules, isBatchSchema
  * `count` is the number of events that came with it; undefined where only the evidence is at hand.
  */
 export function checkHeader(proof: BatchProof, rules: BatchRules, count?: number): HeaderCheck {
-  const header = proof.header.length > LIMITS.headerBytes ? undefined : attempt(() => decodeBatchHeader(proof.header));
+  const header = attempt(() => decodeBatchHeader(proof.header));
   if (header === undefined) return { kind: 'rejected', reason: REASONS.HEADER_MALFORMED };
   const reason = placeReason(header, rules, count);
   if (reason !== REASONS.NONE) return { kind: 'rejected', reason };
@@ -146,6 +146,5 @@ function permissionReason(bytes: Uint8Array, head: EventHead, proven: ProvenHead
 }
 
 function rejected(reason: Reason, proof: BatchProof | null = null): MessageCheck {
-  const carried = proof !== null && proof.header.length <= LIMITS.headerBytes ? proof : null;
-  return { kind: 'rejected', reason, proof: carried };
+  return { kind: 'rejected', reason, proof };
 }
