@@ -1,6 +1,7 @@
 import type { LogHead } from '../core/acceptance/log-state.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import type { MetricOf } from '../core/base/metric-names.ts';
 import { type RetryPace, retry } from '../core/base/retry.ts';
 import { ChainFollower, type FollowedBlock } from '../core/chain/follower.ts';
@@ -122,7 +123,7 @@ export class ShardArchiver {
     this.#gauge('lineproof_archiver_attested_size', this.attestedSize);
     this.#gauge('lineproof_archiver_archived_size', this.archivedSize);
     const { size } = this.#chain.state.head;
-    logger.info('shard recovered', { shard, from: start.size, size, attested: this.attestedSize });
+    logger.info(LOG.shardRecovered, { shard, from: start.size, size, attested: this.attestedSize });
   }
 
   /** A note by a key that the policy does not name would verify nowhere, and stop the next start. */
@@ -212,7 +213,7 @@ export class ShardArchiver {
   async #retry(signal: AbortSignal, action: () => Promise<void>): Promise<void> {
     const { shard, clock, logger } = this.#o;
     const onFailure = (error: LineproofError): void =>
-      logger[hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? 'warn' : 'error']('archiver holds', {
+      logger[hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? 'warn' : 'error'](LOG.archiverHolds, {
         shard,
         code: error.code,
         reason: error.message,

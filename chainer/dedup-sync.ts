@@ -2,6 +2,7 @@ import { randomBytes } from '#crypto';
 import { headWindowStart } from '../core/acceptance/dedup-window.ts';
 import { fromHex, toHex } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import { carriesSeal, chainRecordAt } from '../core/chain/chain-reader.ts';
 import { blocksAt, type WalkedBlock } from '../core/chain/chain-walk.ts';
 import type { ChainFollower } from '../core/chain/follower.ts';
@@ -204,7 +205,7 @@ export class DedupSync {
     if (!(await step(at, [], false))) return;
     this.#watermark = at;
     this.#pending = [];
-    logger.info('dedup index rebuilt', { shard, blocks, ms: Math.round(clock.monotonicMs() - started) });
+    logger.info(LOG.indexRebuilt, { shard, blocks, ms: Math.round(clock.monotonicMs() - started) });
   }
 }
 

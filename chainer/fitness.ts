@@ -1,4 +1,5 @@
 import { hasCode, LineproofError } from '../core/base/errors.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { Clock } from '../core/ports/clock.ts';
@@ -67,14 +68,14 @@ export class Fitness {
     const { version } = sources.policies.latest.policy;
     if (version === this.#toldPolicy) return;
     this.#toldPolicy = version;
-    logger.info('policy in force', { shard, version });
+    logger.info(LOG.policyInForce, { shard, version });
   }
 
   async #look(): Promise<void> {
     const { logger, shard } = this.#o;
     const problem = await this.#problem();
     if (problem !== undefined && this.#fit) logger.error(problem.message, { shard, ...problem.fields });
-    if (problem === undefined && !this.#fit) logger.info('shard goes on', { shard });
+    if (problem === undefined && !this.#fit) logger.info(LOG.shardGoesOn, { shard });
     this.#fit = problem === undefined;
   }
 

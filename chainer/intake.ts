@@ -1,5 +1,6 @@
 import { type BatchRules, checkMessage } from '../core/acceptance/batch-check.ts';
 import { unframe } from '../core/avro/framing.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import { parseTraceparent, TRACEPARENT } from '../core/base/traceparent.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import { type Log, type LogRecord, TOPICS } from '../core/ports/log.ts';
@@ -120,7 +121,7 @@ export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: 
 function alarmOfLead({ logger, shard }: IntakeOptions, records: readonly LogRecord[], latest: number): void {
   const lead = records.reduce((most, { timestampMicros }) => Math.max(most, timestampMicros - latest), 0);
   if (lead === 0) return;
-  logger.error('time of the input log lowered: it leads this clock by more than clockSkew', {
+  logger.error(LOG.inputTimeLowered, {
     shard,
     offset: records[0]?.offset,
     leadMs: Math.round(lead / 1000),

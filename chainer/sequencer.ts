@@ -1,6 +1,7 @@
 import type { LogState, LogView } from '../core/acceptance/log-state.ts';
 import { segmentEnds } from '../core/acceptance/segment-rule.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import { waitAfter } from '../core/base/retry.ts';
 import { parseTraceparent, TRACEPARENT } from '../core/base/traceparent.ts';
 import { ChainFollower, type FollowedBlock } from '../core/chain/follower.ts';
@@ -126,7 +127,7 @@ export class Sequencer {
       // A recovery that failed half-way, later too, is made again as a whole: only its end holds the log against what was attested.
       await this.#retry(signal, () => this.#orRecover(signal, () => (this.#recovered ? this.#step(signal) : this.#recover(signal))));
     }
-    if (this.state.head.final) this.#o.logger.info('shard ended: its log has a final seal', { shard: this.#o.shard });
+    if (this.state.head.final) this.#o.logger.info(LOG.shardEnded, { shard: this.#o.shard });
     await this.#drain(signal);
   }
 
@@ -240,7 +241,7 @@ export class Sequencer {
     } catch (error) {
       if (!(error instanceof LineproofError && hasCode(error, 'CHAIN_TRIMMED'))) throw error;
       if (this.#recoveredAt === this.state.head.size) throw error;
-      this.#o.logger.warn('chain trimmed before it was read: recovering', { shard: this.#o.shard, reason: error.message });
+      this.#o.logger.warn(LOG.chainTrimmed, { shard: this.#o.shard, reason: error.message });
       await this.#recover(signal);
       this.#recoveredAt = this.state.head.size;
     }
@@ -268,7 +269,7 @@ export class Sequencer {
     // A newer generation is another topic: it holds nothing of what was consumed.
     if (sources.policies.latest.policy.inputGeneration.generation === head.inputGeneration) await checkInputAnchor(log, this.#chain);
     this.#recovered = true;
-    logger.info('shard recovered', { shard, from, size: head.size, streams: this.state.streamCount });
+    logger.info(LOG.shardRecovered, { shard, from, size: head.size, streams: this.state.streamCount });
   }
 
   /** Awaits what is in flight, so that a clean stop leaves nothing undecided. */

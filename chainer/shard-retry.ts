@@ -1,4 +1,5 @@
 import { hasCode } from '../core/base/errors.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import { type RetryPace, retry } from '../core/base/retry.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Logger } from '../core/ports/logger.ts';
@@ -22,12 +23,12 @@ export function shardRetry({ shard, clock, logger }: { shard: number; clock: Clo
         onFailure: (error, failures) => {
           failed = failures;
           if (failures === (hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? ALARM_FAILURES : 1))
-            logger.error('shard holds', { shard, code: error.code, reason: error.message });
+            logger.error(LOG.shardHolds, { shard, code: error.code, reason: error.message });
         },
       },
       action,
     );
-    if (failed >= ALARM_FAILURES) logger.info('shard goes on', { shard });
+    if (failed >= ALARM_FAILURES) logger.info(LOG.shardGoesOn, { shard });
     return result;
   };
 }

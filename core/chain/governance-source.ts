@@ -1,5 +1,6 @@
 import type { AcceptContext } from '../acceptance/accept.ts';
 import { LineproofError } from '../base/errors.ts';
+import { LOG } from '../base/log-lines.ts';
 import { type RetryPace, retry } from '../base/retry.ts';
 import { compileEventSchema, type EventSchema } from '../formats/event-schema.ts';
 import { openPolicies, type PolicyHistory } from '../policy/policy-history.ts';
@@ -91,7 +92,7 @@ export class Sources implements AcceptSources {
         } catch (error) {
           const reason = error instanceof Error ? error.message : String(error);
           this.#refusal = `offset ${record.offset}: ${reason}`;
-          logger.warn('policy ignored: it is no valid next version', { offset: record.offset, reason });
+          logger.warn(LOG.policyIgnored, { offset: record.offset, reason });
         }
       }
     }
@@ -117,7 +118,7 @@ export class Sources implements AcceptSources {
         const schema = compileEventSchema(text);
         this.#schemas.set(schema.hex, schema);
       } catch (error) {
-        this.#options.logger.warn('schema ignored: it is no Event schema', {
+        this.#options.logger.warn(LOG.schemaIgnored, {
           subject: EVENT_SUBJECT,
           reason: error instanceof Error ? error.message : String(error),
         });
