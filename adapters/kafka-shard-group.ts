@@ -2,6 +2,7 @@ import { AssignerProtocol, type Consumer, type Kafka, type PartitionAssigner } f
 import { sha256 } from '#crypto';
 import { toHex, utf8, utf8Text } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ShardGroup } from '../core/ports/shard-group.ts';
 import { askCoordinator, type KafkaSettings, kafkaClient, kafkaError } from './kafka-client.ts';
@@ -109,7 +110,7 @@ class KafkaShardGroup implements ShardGroup {
       heard();
       // Here, each time: after a crash, also in the first attempt to join, kafkajs makes a new membership, which is not paused.
       consumer.pause([{ topic }]);
-      logger.info('joined the group', { groupId, topic });
+      logger.info(LOG.groupJoined, { groupId, topic });
       const partitions = payload.memberAssignment[topic] ?? [];
       void this.#assign(new Set(partitions.filter((partition) => partition < shards)), changed);
     });

@@ -6,7 +6,7 @@ import { decodeEnvelope } from '../core/keys/dsse.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import { putOnce } from './write-once.ts';
 
-/** The archive's objects that leaves name, policies and event schemas, and its table of contents. Remembers what it stored, so that it is stored once. */
+/** The archive's objects that leaves name, policies and event schemas, and its table of contents. Remembers the objects that it stored, so that each is stored once. */
 export class NamedObjects {
   readonly #objects: ObjectStore;
   readonly #sources: Sources;

@@ -1,7 +1,7 @@
 /** Requests that one shard has under way at the store: enough that none waits for another's sync, few enough for any store. */
 const REQUESTS = 8;
 
-/** Does `work` on every item, some at a time. Resolves when all is done; after a failure starts nothing more, waits for what is under way, and throws the first. */
+/** Does `work` on every item, some at a time. Resolves when all is done; after a failure it starts no more work, waits for the work under way, and throws the first error. */
 export async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   let next = 0;
   const failures: unknown[] = [];

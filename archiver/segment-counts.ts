@@ -4,7 +4,7 @@ import type { Manifest, TimeRange } from '../core/archive/manifest.ts';
 import { toHex } from '../core/base/bytes.ts';
 import type { EvidenceInput } from '../core/formats/evidence.ts';
 
-/** What a manifest says about a segment's leaves and evidence, gathered block by block. */
+/** The counts of a manifest about a segment's leaves and evidence, gathered block by block. */
 export class SegmentCounts {
   readonly #counts = { links: 0, seals: 0, duplicates: 0, conflicts: 0, repeated: 0, rejected: 0, empty: 0 };
   readonly #perProducer = new Map<string, number>();

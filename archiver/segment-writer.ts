@@ -108,7 +108,7 @@ export class SegmentWriter {
 
 /**
  * Stores a container file, or takes over the one that is there if it holds the same records: compressed bytes differ between zlib builds.
- * What is described is what was read back. Throws ARCHIVE_DIVERGED where something else is there.
+ * The manifest describes the bytes that were read back. Throws ARCHIVE_DIVERGED if other content is there.
  */
 async function putContainer(
   objects: ObjectStore,

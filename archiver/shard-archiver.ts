@@ -1,6 +1,7 @@
 import type { LogHead } from '../core/acceptance/log-state.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import type { MetricOf } from '../core/base/metric-names.ts';
 import { type RetryPace, retry } from '../core/base/retry.ts';
 import { ChainFollower, type FollowedBlock } from '../core/chain/follower.ts';
@@ -49,7 +50,7 @@ export interface ShardArchiverOptions {
 
 /**
  * The archiver of one shard: checks the chain again, stores it, and only then attests it. Shares no decision with the chainer.
- * What may be on its way is held by the part that writes it (tree, segment, snapshot, note, trim); the fields of this class say when to publish.
+ * Each part that writes (tree, segment, snapshot, note, trim) holds its unfinished work; the fields of this class say when to publish.
  */
 export class ShardArchiver {
   readonly #o: ShardArchiverOptions;
@@ -122,7 +123,7 @@ export class ShardArchiver {
     this.#gauge('lineproof_archiver_attested_size', this.attestedSize);
     this.#gauge('lineproof_archiver_archived_size', this.archivedSize);
     const { size } = this.#chain.state.head;
-    logger.info('shard recovered', { shard, from: start.size, size, attested: this.attestedSize });
+    logger.info(LOG.shardRecovered, { shard, from: start.size, size, attested: this.attestedSize });
   }
 
   /** A note by a key that the policy does not name would verify nowhere, and stop the next start. */
@@ -132,12 +133,12 @@ export class ShardArchiver {
     if (sources.policies.latest.logs(shard).some(({ entry, active }) => active && entry.key === verifierKey)) return;
     throw new LineproofError(
       'CONFIG_INVALID',
-      `cannot attest ${this.#log.name}: ${verifierKey} is no ACTIVE log key of it in the newest policy`,
+      `cannot attest ${this.#log.name}: ${verifierKey} is not an ACTIVE log key of it in the newest policy`,
       { shard },
     );
   }
 
-  /** Reads the chain until it reaches what was attested before: the note must lie on it. */
+  /** Reads the chain until it reaches the size that was attested before: the note must be on it. */
   async #catchUp(signal: AbortSignal): Promise<void> {
     const { end } = await this.#chain.bounds();
     const isBehind = (): boolean => this.#chain.state.head.size < this.attestedSize;
@@ -203,7 +204,7 @@ export class ShardArchiver {
     this.#gauge('lineproof_archiver_archived_size', head.size);
   }
 
-  /** Writes the state at the segment's end, then gives the log what is no longer needed before it. */
+  /** Writes the state at the segment's end, then trims the topics up to the records that are still needed. */
   async #writeSnapshot(): Promise<void> {
     await this.#snapshots.write(this.#chain.state, this.#chain.chainOffset);
     await this.#trim.behind(this.#chain.state.head);
@@ -212,7 +213,7 @@ export class ShardArchiver {
   async #retry(signal: AbortSignal, action: () => Promise<void>): Promise<void> {
     const { shard, clock, logger } = this.#o;
     const onFailure = (error: LineproofError): void =>
-      logger[hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? 'warn' : 'error']('archiver holds', {
+      logger[hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? 'warn' : 'error'](LOG.archiverHolds, {
         shard,
         code: error.code,
         reason: error.message,

@@ -34,7 +34,7 @@ function checkBundle(tree: StoredTree, { size, tiles, bundle }: TreeTail): void 
 }
 
 /**
- * Reads the leaves from `from` on back from their bundles, builds the tree again and compares every tile with what is stored.
+ * Reads the leaves from `from` on back from their bundles, builds the tree again, and compares every tile with the stored one.
  * Throws ARCHIVE_DIVERGED where the store does not hold, at `size`, the tree with this root.
  */
 export async function readBack(tree: StoredTree, from: TreeTail, size: number, root: Uint8Array): Promise<void> {
@@ -61,7 +61,7 @@ async function readStored(tree: StoredTree, path: string): Promise<Uint8Array> {
   return stored.bytes;
 }
 
-/** What `read` makes of stored bytes. */
+/** The value that `read` makes of stored bytes. */
 function readable<T>(tree: StoredTree, what: string, read: () => T): T {
   try {
     return read();

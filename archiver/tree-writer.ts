@@ -51,7 +51,7 @@ export class TreeWriter {
     return grown.tail;
   }
 
-  /** The note that covers what {@link store} wrote is signed. */
+  /** Called when the note is signed that covers the leaves of {@link store}. */
   settle(tail: TreeTail): void {
     this.#tail = tail;
     this.#leaves = [];

@@ -12,7 +12,7 @@ interface Place {
   readonly appendedAt: number;
 }
 
-/** Gives the topics what is no longer needed of them, behind the archive. `note` adds to the places, `behind` drops old ones, `reset` drops all. */
+/** Trims the topics: removes records that the archive covers and nobody needs. `note` adds to the places, `behind` drops old ones, `reset` drops all. */
 export class TopicTrim {
   readonly #archived: ArchivedLog;
   readonly #topics: Log;
@@ -46,7 +46,7 @@ export class TopicTrim {
     while (this.#places.length > 1 && (this.#places[1] as Place).appendedAt < cutoff) this.#places.shift();
     const oldest = this.#places[0];
     if (oldest !== undefined && oldest.appendedAt < cutoff) await this.#topics.trim(TOPICS.chain, shard, oldest.offset);
-    // A topic that was made anew has other offsets than the one that was consumed.
+    // A recreated topic has other offsets than the topic that was consumed.
     if (inputGeneration.generation === head.inputGeneration) await this.#topics.trim(TOPICS.events, shard, Math.max(0, head.inputTo - 1));
   }
 

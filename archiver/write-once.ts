@@ -8,7 +8,7 @@ import { signNote } from '../core/keys/note.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { Signer } from '../core/ports/signer.ts';
 
-/** The log key that signs, and all that may verify: after a change of keys the same content can stand under another signature. */
+/** The log key that signs, and all keys that may verify: after a change of keys the same content can have another signature. */
 export interface LogKeys {
   readonly signer: Signer;
   readonly verifiers: readonly VerifierKey[];
@@ -62,7 +62,7 @@ export function signedPayload(bytes: Uint8Array, type: PayloadType, keys: readon
   }
 }
 
-/** {@link putOnce} of a note: the same tree head, signed by a log key, is the same content, whoever else signed it. */
+/** {@link putOnce} of a note: the same tree head, signed by a log key, is the same content, whatever other signatures it has. */
 export async function putNote(objects: ObjectStore, key: string, checkpoint: Checkpoint, { signer, verifiers }: LogKeys): Promise<void> {
   const note = await signNote(formatCheckpoint(checkpoint), signer);
   await putOnce(objects, key, utf8(note), (stored) => {

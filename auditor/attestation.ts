@@ -6,7 +6,7 @@ import type { VerifierKey } from '../core/keys/key.ts';
 import { openNote, readNote } from '../core/keys/note.ts';
 import type { KeyInForce } from '../core/policy/policy-history.ts';
 
-/** What a log key signed, decoded, with what is wrong with it. */
+/** A decoded statement that a log key signed, with its fault. */
 export interface Attestation<T> {
   /** Undefined where it cannot be read, or must not be used. */
   readonly value: T | undefined;

@@ -2,7 +2,7 @@ import type { ArchiveReader } from './archive-reader.ts';
 import type { Findings } from './findings.ts';
 import type { Governance } from './governance.ts';
 
-/** The audit of one shard: what it reads, what it judges by, and where it reports. */
+/** The audit of one shard: its sources, its rules, and where it reports. */
 export interface Audit {
   readonly objects: ArchiveReader;
   /** Every object of the shard's log with its size. */

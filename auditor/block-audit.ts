@@ -11,7 +11,7 @@ import { ReplayedLog } from './replayed-log.ts';
 import { checkSeal } from './seal-audit.ts';
 import { UniqueAudit } from './unique-audit.ts';
 
-/** What was looked at in the blocks of a shard. */
+/** The items in a shard's blocks that were checked. */
 export interface BlockCounts {
   readonly links: number;
   readonly blocks: number;
@@ -27,7 +27,7 @@ export interface BlockCounts {
   readonly replays: number;
 }
 
-/** Folds the blocks of one shard, in order: each is proven alone, then held against the state that the blocks before it give. */
+/** Folds the blocks of one shard, in order: each is proven alone, then compared with the state that the blocks before it give. */
 export class BlockAudit {
   readonly #audit: Audit;
   readonly #unique: UniqueAudit;
@@ -45,7 +45,7 @@ export class BlockAudit {
     this.#links = new LinkAudit(audit, this.log, this.#unique);
   }
 
-  /** Checks the next block and reports what is wrong with it. Gives what its evidence proves. */
+  /** Checks the next block and reports its faults. Gives the facts that its evidence proves. */
   check(block: AuditedBlock): ProvenEvidence | undefined {
     const { head } = this.log;
     const { history } = this.#audit.governance;

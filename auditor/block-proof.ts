@@ -12,7 +12,7 @@ import { proveLinks } from './link-proof.ts';
 import { type BlockInProof, openBatch, type ProofContext, type ProvenBatch, proveRoot } from './proven-batch.ts';
 import type { Finding } from './verdict.ts';
 
-/** What the block's evidence proves by itself. */
+/** The facts that the block's evidence proves by itself. */
 export interface ProvenEvidence {
   readonly inputs: readonly EvidenceInput[];
   /** The check of each input's header; undefined where an input has none. */
@@ -27,7 +27,7 @@ export interface ProvenEvidence {
   readonly retired: number;
 }
 
-/** What a block proves without the blocks before it. */
+/** The facts that a block proves without the blocks before it. */
 export interface BlockProof {
   readonly findings: readonly Finding[];
   /** Undefined where the evidence is missing or cannot be read. */
@@ -73,7 +73,7 @@ function chainerFindings(block: AuditedBlock, { shard, governance }: ProofContex
   return findings;
 }
 
-/** The inputs of the block's evidence; undefined where it is missing, is not what the seal names, or cannot be read. */
+/** The inputs of the block's evidence; undefined if it is missing, is not the evidence that the seal names, or cannot be read. */
 function readInputs(
   { evidence, seal, sealLeaf, objects }: AuditedBlock,
   { shard }: ProofContext,

@@ -8,9 +8,9 @@ export interface FindingTraits {
   readonly property: Property | readonly Property[];
   /** A list where each place that raises the finding says which one. */
   readonly severity: Severity | readonly Severity[];
-  /** What was found, in one sentence. */
+  /** The fact that was found, in one sentence. */
   readonly meaning: string;
-  /** What its reader does next. */
+  /** The reader's next step. */
   readonly advice: string;
 }
 
@@ -18,7 +18,7 @@ export interface FindingTraits {
 type Rows = Readonly<Record<string, readonly [meaning: string, advice: string]>>;
 type Group<P, S, R> = { readonly [C in keyof R]: { property: P; severity: S; meaning: string; advice: string } };
 
-/** Rows that share what they are about and how severe they are. */
+/** Rows with the same property and severity. */
 function group<const P extends FindingTraits['property'], const S extends FindingTraits['severity'], const R extends Rows>(
   property: P,
   severity: S,

@@ -6,7 +6,7 @@ const KEPT_PER_CODE = 100;
 
 type Row<C extends FindingCode> = (typeof FINDINGS)[C];
 type Chosen<Name extends string, T> = T extends readonly (infer One)[] ? { readonly [N in Name]: One } : unknown;
-/** What the table leaves open for a code: nothing for most. */
+/** The traits that the table leaves open for a code: none for most codes. */
 type Choice<C extends FindingCode> = Chosen<'property', Row<C>['property']> & Chosen<'severity', Row<C>['severity']>;
 type ChoiceArguments<C extends FindingCode> = unknown extends Choice<C> ? [] : [choice: Choice<C>];
 

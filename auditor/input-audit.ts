@@ -24,7 +24,7 @@ interface InputInBlock {
   readonly place: { readonly shard: number; readonly offset: number };
 }
 
-/** Checks the inputs of each block against the state: their order, their lanes, what was accepted before, and the reasons of rejections. */
+/** Checks the inputs of each block against the state: their order, their lanes, earlier acceptance of the same batch, and the reasons of rejections. */
 export class InputAudit {
   readonly #audit: Audit;
   readonly #log: ReplayedLog;

@@ -7,7 +7,7 @@ import type { Findings } from './findings.ts';
 
 interface LaneEnd {
   readonly shard: number;
-  /** What follows the highest header and the highest event. */
+  /** The numbers after the highest header and the highest event. */
   number: number;
   seq: number;
   hash: Uint8Array;

@@ -9,7 +9,7 @@ import { finding } from './findings.ts';
 import { type BlockInProof, type ProvenBatch, placeDigest } from './proven-batch.ts';
 import type { Place } from './verdict.ts';
 
-/** What the links of a block prove. */
+/** The facts that the links of a block prove. */
 export interface ProvenLinks {
   /** Leading fields of each link's event; undefined where the event is missing or wrong. */
   readonly heads: readonly (EventHead | undefined)[];
@@ -140,7 +140,7 @@ function follows(link: Link, before: Link): boolean {
   return before.inputOffset < link.inputOffset || (before.inputOffset === link.inputOffset && before.position < link.position);
 }
 
-/** Whether the columns of a row are what the link and its batch give. */
+/** Whether the columns of a row agree with the link and its batch. */
 function isRowOf({ link, hash }: AuditedLink, { columns }: AuditedRow, { header }: ProvenBatch): boolean {
   return (
     columns.streamIndex === link.index &&

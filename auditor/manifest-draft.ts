@@ -74,7 +74,7 @@ export class ManifestDraft {
     return hex;
   }
 
-  /** The fields in which the signed manifest differs from what the log gives. */
+  /** The fields in which the signed manifest differs from the log. */
   differences(signed: Manifest, root: Uint8Array, end: number): string[] {
     const derived: Partial<Manifest> = {
       end,

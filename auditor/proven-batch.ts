@@ -9,7 +9,7 @@ import type { AuditedBlock } from './audited-block.ts';
 import { finding } from './findings.ts';
 import type { Finding } from './verdict.ts';
 
-/** What a block is judged by: the audit without the place where it reports. */
+/** The inputs that judge a block: the audit without the place where it reports. */
 export type ProofContext = Pick<Audit, 'origin' | 'shard' | 'shards' | 'governance'>;
 
 /** A block while it is proven. */

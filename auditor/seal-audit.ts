@@ -30,7 +30,7 @@ function checkPlace({ origin, shard, findings }: Audit, block: AuditedBlock, hea
   if (head.final) findings.add('AFTER_FINAL', 'the block follows the final block', place);
 }
 
-/** What a seal is checked by, and where it is. */
+/** The inputs of a seal's check, and the seal's place. */
 interface SealPlace {
   readonly policy: PolicyInForce | undefined;
   readonly place: Place;

@@ -24,7 +24,7 @@ import type { StoredManifest } from './stored-manifest.ts';
 const MAX_ROW_BYTES = LIMITS.segmentEventBytes + LIMITS.blockBytes + 1024 * (LIMITS.segmentLeaves + LIMITS.blockBytes / 100);
 const MAX_EVIDENCE_BYTES = 512 * 1024 * 1024;
 
-/** A segment of the archive: its signed manifest and what its files hold. */
+/** A segment of the archive: its signed manifest and the content of its files. */
 export interface AuditedSegment extends StoredManifest {
   /** By tree index of the seal. The audit removes the records that it has used. */
   readonly evidence: Map<number, BlockEvidence>;
@@ -150,7 +150,7 @@ function readEvidence(audit: Audit, listing: ManifestObject, sync: Uint8Array, e
   });
 }
 
-/** What a file must be, and how many decompressed bytes are left to it. */
+/** The manifest's entry of a file, and how many decompressed bytes are left for it. */
 interface Container {
   readonly schema: string;
   readonly sync: Uint8Array;

@@ -14,7 +14,7 @@ export class SegmentFold {
   readonly #manifests: readonly StoredManifest[];
   /** Keys of manifests whose segments end where a block does. */
   readonly #closed = new Set<string>();
-  /** The segment that is at hand, with what is left of its files. */
+  /** The current segment, with the unread rest of its files. */
   #segment: AuditedSegment | undefined;
   #draft = new ManifestDraft();
   #boundary = openSegment(0);

@@ -14,7 +14,7 @@ import { snapshotFaults } from './snapshot-audit.ts';
 import type { StoredManifest } from './stored-manifest.ts';
 import { type LeafRun, TreeAudit } from './tree-audit.ts';
 
-/** What was looked at in one shard. */
+/** The items of one shard that were checked. */
 export interface ShardCounts extends BlockCounts {
   readonly size: number;
   readonly tiles: number;
@@ -120,7 +120,7 @@ class ShardAudit {
     this.#index = run.first + run.hashes.length;
   }
 
-  /** From here on leaves are missing: what rests on them is not shown, and so it fails. */
+  /** From here on leaves are missing: properties that rest on them are not shown, and so they fail. */
   #goBlind(leaf: number): void {
     if (this.#blindFrom !== undefined) return;
     this.#blindFrom = leaf;

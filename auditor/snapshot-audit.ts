@@ -7,7 +7,7 @@ import { attestedPayload } from './attestation.ts';
 import type { Audit } from './audit.ts';
 import type { ReplayedLog } from './replayed-log.ts';
 
-/** What is wrong with a stored snapshot, compared with the state that the leaves give: one sentence for each fault. */
+/** The faults of a stored snapshot, compared with the state that the leaves give: one sentence for each fault. */
 export function snapshotFaults(bytes: Uint8Array, { shard, governance }: Audit, log: ReplayedLog, frontier: Frontier): string[] {
   const { value, faults } = attestedPayload(bytes, 'snapshot', {
     shard,

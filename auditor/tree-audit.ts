@@ -138,7 +138,7 @@ export class TreeAudit {
     return { ...own, hashes: split(tile) };
   }
 
-  /** Whether the tree above was made of the stored tile, and not of what the leaves give. */
+  /** Whether the tree above was made of the stored tile instead of the leaves. */
   async #tileIsRight(n: number, tile: Uint8Array, hashes: readonly Uint8Array[], root: Uint8Array | undefined): Promise<boolean> {
     if (root !== undefined && equal(root, frontierRoot(extendFrontier(this.#tiles.frontier(), split(tile))))) return true;
     if (hashes.length < TILE_WIDTH) return false;
@@ -229,7 +229,7 @@ export class TreeAudit {
     }
   }
 
-  /** After a crash an object of a size that was never published may remain. It must begin with what is published. */
+  /** After a crash an object of a size that was never published may remain. It must begin with the published bytes. */
   async #compareLonger(object: string, expected: Uint8Array): Promise<void> {
     const stored = await this.#audit.objects.get(object);
     if (stored !== undefined && equal(stored.bytes.subarray(0, expected.length), expected)) this.#beyond(object);

@@ -28,9 +28,9 @@ export interface Finding {
 
 export interface PropertyVerdict {
   readonly result: Result;
-  /** The pinned key that the result rests on, or what would be needed. */
+  /** The pinned key that the result rests on, or the key that it would need. */
   readonly trust: string;
-  /** What was looked at, counted. */
+  /** Counts of the checked items. */
   readonly counts: Readonly<Record<string, number>>;
 }
 

@@ -18,7 +18,7 @@ export interface VerifyOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Verifies an archive: reads and hashes every byte of it again. Writes nothing, and never throws for what an archive holds. */
+/** Verifies an archive: reads and hashes every byte of it again. Writes nothing, and never throws because of an archive's content. */
 export async function verifyArchive(store: ObjectStore, options: VerifyOptions): Promise<Verdict> {
   const findings = new Findings();
   const { objects, listed } = await openArchive(store, findings);
@@ -74,7 +74,7 @@ function totalLeaves(listed: ReadonlyMap<string, number>): number {
   return bundles * 256;
 }
 
-/** The table of contents is a convenience. It may be missing; if it exists, it must say what the policy says. */
+/** The table of contents is a convenience. It may be missing; if it exists, it must agree with the policy. */
 async function checkArchiveJson(
   objects: ArchiveReader,
   listed: ReadonlyMap<string, number>,
@@ -107,7 +107,7 @@ function text(bytes: Uint8Array): string {
 
 // --- the verdict
 
-/** The pinned key that a property rests on. A root key proves every property. Log keys of all shards prove what they attested, not who produced it. */
+/** The pinned key that a property rests on. A root key proves every property. Log keys of all shards prove the attested leaves, not who produced the events. */
 function trustOf(
   property: Property,
   { root, pinnedLogs, history }: Governance,

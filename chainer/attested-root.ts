@@ -9,11 +9,11 @@ interface Attested {
   readonly root: Uint8Array;
 }
 
-/** What the archive attests and the chain has not reached yet. Set by `expect` in a recovery, cleared by `check` once the chain reaches it. */
+/** The attested size and root that the chain has not reached yet. `expect` sets it in a recovery; `check` clears it once the chain reaches it. */
 export class AttestedRoot {
   #attested: Attested | undefined;
 
-  /** Sets what the chain must lead to from `head` on. An older note cannot be compared: our own state was judged beyond it before. */
+  /** Sets the size and root that the chain must reach from `head` on. An older note cannot be compared: our own state was judged beyond it before. */
   expect(attested: Attested | undefined, head: LogHead): void {
     this.#attested = attested !== undefined && attested.size < head.size ? undefined : attested;
     this.check(head);
@@ -33,7 +33,7 @@ export class AttestedRoot {
     );
   }
 
-  /** STOP, where the chain topic was read to its end and does not lead to what is attested. */
+  /** STOP if the chain topic was read to its end and does not reach the attested size. */
   mustBeReached({ shard, size }: LogHead): void {
     const attested = this.#attested?.size;
     if (attested === undefined) return;

@@ -20,13 +20,13 @@ export interface SealRules {
   readonly final: boolean;
 }
 
-/** What every block of a shard is built with. */
+/** The inputs that all blocks of a shard share. */
 export interface BuildContext {
   /** The chainer's key. */
   readonly signer: Signer;
   /** Registry id of the Block schema. */
   readonly schemaId: number;
-  /** What the acceptance function may look at. */
+  /** The policies and schemas that the acceptance function may use. */
   readonly context: AcceptContext;
 }
 

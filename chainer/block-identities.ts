@@ -18,7 +18,7 @@ export function firstSlot(windowStart: number): number {
   return Math.floor(windowStart / SLOT_MICROS);
 }
 
-/** What one accepted block adds to the index. */
+/** The entries that one accepted block adds to the index. */
 export interface BlockIdentities {
   /** The watermark once they are written. */
   readonly watermark: Watermark;

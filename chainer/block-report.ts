@@ -1,4 +1,5 @@
 import type { AcceptedBlock } from '../core/acceptance/accept.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import { REASONS, reasonName } from '../core/base/reasons.ts';
 import type { Traceparent } from '../core/base/traceparent.ts';
 import type { Logger } from '../core/ports/logger.ts';
@@ -11,7 +12,7 @@ export interface ReportOptions {
   readonly metrics: Metrics;
 }
 
-/** Tells operators what becomes of one shard's blocks: metrics, and lines of the log with the traces that the blocks carry. */
+/** Tells operators the outcome of one shard's blocks: metrics, and log lines with the traces that the blocks carry. */
 export class BlockReport {
   readonly #o: ReportOptions;
   readonly #labels: { readonly shard: string };
@@ -38,7 +39,7 @@ export class BlockReport {
 
   /** Nobody knows whether the append took effect. */
   unconfirmed({ traces }: Flight, error: unknown): void {
-    this.#o.logger.warn('append not confirmed: reading the chain to see what became of it', {
+    this.#o.logger.warn(LOG.appendUnconfirmed, {
       shard: this.#o.shard,
       reason: String(error),
       trace_id: traces[0]?.traceId,
@@ -47,7 +48,7 @@ export class BlockReport {
 
   /** The same block was appended again and again, and the log does not show it. */
   stuck({ traces }: Flight): void {
-    this.#o.logger.error('shard holds', {
+    this.#o.logger.error(LOG.shardHolds, {
       shard: this.#o.shard,
       reason: 'the chain topic does not take the next block',
       trace_id: traces[0]?.traceId,
@@ -75,11 +76,10 @@ export class BlockReport {
   #countRefused(reason: number, offset: number): void {
     const { shard, logger, metrics } = this.#o;
     metrics.add('lineproof_chainer_refused_total', 1, { ...this.#labels, reason: reasonName(reason) ?? String(reason) });
-    if (reason === REASONS.LANE_FORK)
-      logger.error('lane forked: a replay, or two processes on one spool; the batch is refused and its bytes are kept', { shard, offset });
+    if (reason === REASONS.LANE_FORK) logger.error(LOG.laneForked, { shard, offset });
   }
 
-  /** A line for each trace that the block carries, so that whoever holds a trace id finds its block. */
+  /** A line for each trace that the block carries, so that a reader with a trace id finds its block. */
   #tell({ seal, links, delta }: AcceptedBlock, offset: number, traces: readonly (Traceparent | undefined)[]): void {
     const { firstIndex, inputFrom, inputTo } = seal;
     const block = { shard: this.#o.shard, offset, firstIndex, size: delta.head.size, links: links.length, inputFrom, inputTo };

@@ -43,7 +43,7 @@ export class Chainer {
     this.#ids = new BatchSchemaIds(options.registry, isBatchSchema, options.clock);
   }
 
-  /** Gets from the registry what every shard needs, so that none waits for it later. Throws UNAVAILABLE or CONFIG_INVALID. */
+  /** Reads from the registry the schemas that every shard needs, so that none waits for them later. Throws UNAVAILABLE or CONFIG_INVALID. */
   async prepare(): Promise<number> {
     this.#blockSchemaId ??= await this.#options.registry.register('lineproof.v1.Block', SCHEMA_TEXTS.Block);
     return this.#blockSchemaId;

@@ -2,6 +2,7 @@ import { randomBytes } from '#crypto';
 import { headWindowStart } from '../core/acceptance/dedup-window.ts';
 import { fromHex, toHex } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import { carriesSeal, chainRecordAt } from '../core/chain/chain-reader.ts';
 import { blocksAt, type WalkedBlock } from '../core/chain/chain-walk.ts';
 import type { ChainFollower } from '../core/chain/follower.ts';
@@ -53,7 +54,7 @@ export class DedupSync {
   readonly #near: DedupNeighbours;
   /** Accepted blocks whose identities are not confirmed in the index, oldest first. */
   #pending: BlockIdentities[] = [];
-  /** Where we believe the index stands; undefined after a recovery. */
+  /** The watermark that we expect the index to have; undefined after a recovery. */
   #watermark: Watermark | undefined;
   #confirmedMs = 0;
 
@@ -62,7 +63,7 @@ export class DedupSync {
     this.#near = neighbours;
   }
 
-  /** Forgets what was pending and where the index stands: the next look-up compares it with the chain. */
+  /** Forgets the pending blocks and the index's watermark: the next look-up compares the index with the chain. */
   reset(): void {
     this.#pending = [];
     this.#watermark = undefined;
@@ -166,7 +167,7 @@ export class DedupSync {
     if (record === undefined || carriesSeal(record, fromHex(stored.seal))) return;
     throw new LineproofError(
       'LOG_DIVERGED',
-      `cannot go on: the dedup index of shard ${shard} stands at a block that is not on the chain; was the log set back?`,
+      `cannot go on: the dedup index of shard ${shard} is at a block that is not on the chain; find out whether the log was set back`,
       { shard, chainOffset: stored.chainOffset },
     );
   }
@@ -204,11 +205,11 @@ export class DedupSync {
     if (!(await step(at, [], false))) return;
     this.#watermark = at;
     this.#pending = [];
-    logger.info('dedup index rebuilt', { shard, blocks, ms: Math.round(clock.monotonicMs() - started) });
+    logger.info(LOG.indexRebuilt, { shard, blocks, ms: Math.round(clock.monotonicMs() - started) });
   }
 }
 
-/** What is known of a key: in memory first, by blocks that the index does not have yet, as far as they are inside the window; else by the index. */
+/** The entry of a key: first from memory, for blocks inside the window that the index does not have yet; else from the index. */
 function known(
   keys: readonly Uint8Array[],
   hits: readonly (DedupHit | undefined)[],

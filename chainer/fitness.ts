@@ -1,4 +1,5 @@
 import { hasCode, LineproofError } from '../core/base/errors.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { Clock } from '../core/ports/clock.ts';
@@ -56,29 +57,29 @@ export class Fitness {
     if (policy.chainer(signer.name, signer.keyId)?.active === true) return;
     throw new LineproofError(
       'CONFIG_INVALID',
-      `cannot order shard ${shard}: ${signer.verifierKey} is no ACTIVE chainer key in the newest policy`,
+      `cannot order shard ${shard}: ${signer.verifierKey} is not an ACTIVE chainer key in the newest policy`,
       { shard },
     );
   }
 
-  /** Names the policy that input is judged by from now on: whoever publishes a policy waits for this line. */
+  /** Logs the policy that judges input from now on: an operator who publishes a policy waits for this line. */
   #tellPolicy(): void {
     const { logger, shard, sources } = this.#o;
     const { version } = sources.policies.latest.policy;
     if (version === this.#toldPolicy) return;
     this.#toldPolicy = version;
-    logger.info('policy in force', { shard, version });
+    logger.info(LOG.policyInForce, { shard, version });
   }
 
   async #look(): Promise<void> {
     const { logger, shard } = this.#o;
     const problem = await this.#problem();
     if (problem !== undefined && this.#fit) logger.error(problem.message, { shard, ...problem.fields });
-    if (problem === undefined && !this.#fit) logger.info('shard goes on', { shard });
+    if (problem === undefined && !this.#fit) logger.info(LOG.shardGoesOn, { shard });
     this.#fit = problem === undefined;
   }
 
-  /** What is wrong with clock or index. If the two clocks differ by more than the policy allows, at least one of them is wrong. */
+  /** The fault of clock or index. If the two clocks differ by more than the policy allows, at least one of them is wrong. */
   async #problem(): Promise<{ readonly message: string; readonly fields: Readonly<Record<string, unknown>> } | undefined> {
     const { clock, dedup, sources } = this.#o;
     const before = clock.nowMicros();

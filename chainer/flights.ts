@@ -14,14 +14,14 @@ export interface BuiltFlight {
   readonly identities: BlockIdentities;
 }
 
-/** What became of an append. */
+/** The outcome of an append. */
 type AppendOutcome = { readonly offset: number } | { readonly error: unknown };
 
 /** A block of ours that was appended and is not judged yet. */
 export interface Flight extends BuiltFlight {
   /** View of the log after it. */
   readonly view: LogView;
-  /** Offset that the append answered, or what it failed with. Never rejects. */
+  /** Offset that the append answered, or its error. Never rejects. */
   readonly append: Promise<AppendOutcome>;
   /** How often it was found neither accepted nor beaten. */
   readonly tries: number;
@@ -29,7 +29,7 @@ export interface Flight extends BuiltFlight {
 
 type MutableFlight = { -readonly [K in keyof Flight]: Flight[K] };
 
-/** Our blocks in flight, oldest first. Only the methods of this class change the list and what is in it; the sequencer calls them. */
+/** Our blocks in flight, oldest first. Only the methods of this class change the list and its items; the sequencer calls them. */
 export class Flights {
   readonly #log: Pick<Log, 'append'>;
   readonly #shard: number;

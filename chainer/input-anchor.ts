@@ -10,7 +10,7 @@ import { type Log, TOPICS } from '../core/ports/log.ts';
 
 /**
  * Makes sure that the input log still holds, before the place that the chain has consumed it to, the message that the last block consumed there:
- * an input topic that was made anew without a new generation is not read on. Throws LOG_BEHIND or LOG_DIVERGED.
+ * an input topic that was recreated without a new generation is not read. Throws LOG_BEHIND or LOG_DIVERGED.
  */
 export async function checkInputAnchor(log: Log, chain: ChainFollower): Promise<void> {
   const { shard, inputTo } = chain.state.head;
@@ -22,12 +22,12 @@ export async function checkInputAnchor(log: Log, chain: ChainFollower): Promise<
   if (record?.offset === inputTo - 1 && isThatInput(record.value, last)) return;
   throw new LineproofError(
     'LOG_DIVERGED',
-    `cannot go on: shard ${shard} of ${TOPICS.events} holds another message at offset ${inputTo - 1} than the one that was consumed; name a new input generation in the policy if the topic was made anew`,
+    `cannot go on: shard ${shard} of ${TOPICS.events} holds another message at offset ${inputTo - 1} than the one that was consumed; name a new input generation in the policy if the topic was recreated on purpose`,
     { shard, offset: inputTo - 1 },
   );
 }
 
-/** Throws LOG_BEHIND where the input log ends before what was consumed. */
+/** Throws LOG_BEHIND if the input log ends before the consumed offset. */
 export function mustReach(shard: number, end: number, inputTo: number): void {
   if (inputTo <= end) return;
   throw new LineproofError(

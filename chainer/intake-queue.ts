@@ -34,7 +34,7 @@ interface InputStart {
 
 /**
  * Input that was judged and is in no block yet, from the end of the last flight on. Its fields change only here: `fill` sets all three,
- * `remove` and `drop` shorten the input, and `obtainSchema` clears what held it.
+ * `remove` and `drop` shorten the input, and `obtainSchema` clears the missing schema that held it.
  */
 export class IntakeQueue {
   readonly #o: IntakeQueueOptions;
@@ -117,7 +117,7 @@ export class IntakeQueue {
     this.#held = read.held;
   }
 
-  /** Asks for the schema that holds the input. Throws UNAVAILABLE where it is not to be had: our failure, for which nobody is rejected. */
+  /** Asks for the schema that holds the input. Throws UNAVAILABLE if it cannot be read: this is our failure, so no producer's batch is rejected for it. */
   async obtainSchema(): Promise<void> {
     const { sources } = this.#o;
     const hex = this.#held;

@@ -1,5 +1,6 @@
 import { type BatchRules, checkMessage } from '../core/acceptance/batch-check.ts';
 import { unframe } from '../core/avro/framing.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import { parseTraceparent, TRACEPARENT } from '../core/base/traceparent.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import { type Log, type LogRecord, TOPICS } from '../core/ports/log.ts';
@@ -9,16 +10,16 @@ import { mustReach } from './input-anchor.ts';
 import type { Intake } from './order.ts';
 
 const KNOWN_IDS = 4096;
-/** How long an id that stands for nothing is not asked about again. */
+/** How long the registry is not asked again about an id that it does not know. */
 const UNKNOWN_MS = 5_000;
 
-/** Tells whether a registry id stands for the SignedBatch schema; remembers what it was told, within a bound that hostile ids cannot outgrow. */
+/** Tells whether a registry id means the SignedBatch schema. It remembers answers, within a bound that hostile ids cannot exceed. */
 export class BatchSchemaIds {
   readonly #registry: SchemaRegistry;
   readonly #isBatchSchema: (text: string) => boolean;
   readonly #clock: Clock;
   readonly #good = new Set<number>();
-  /** Ids that stand for nothing (yet) or for another schema, by the time at which they were asked about: a schema may be registered later. */
+  /** Ids that are unknown or mean another schema, with the time of the question: a schema may be registered later. */
   readonly #bad = new Map<number, number>();
 
   constructor(registry: SchemaRegistry, isBatchSchema: (text: string) => boolean, clock: Clock) {
@@ -76,7 +77,7 @@ export interface ReadFrom {
   readonly waitMs: number;
 }
 
-/** What a read of the input gave: judged stretches from the wanted offset on, or the news that the log no longer holds it. */
+/** Result of a read of the input: judged stretches from the wanted offset on, or the fact that the log no longer holds that offset. */
 export type IntakeRead =
   | {
       readonly kind: 'read';
@@ -88,7 +89,7 @@ export type IntakeRead =
 
 /**
  * Reads on in the input log and judges each message by itself. `appendedAt` never falls and never leads the clock by more than the skew.
- * Throws LOG_BEHIND where the log ends before what was consumed.
+ * Throws LOG_BEHIND if the log ends before the consumed offset.
  */
 export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: BatchRules, signal: AbortSignal): Promise<IntakeRead> {
   const { log, shard, ids } = options;
@@ -120,7 +121,7 @@ export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: 
 function alarmOfLead({ logger, shard }: IntakeOptions, records: readonly LogRecord[], latest: number): void {
   const lead = records.reduce((most, { timestampMicros }) => Math.max(most, timestampMicros - latest), 0);
   if (lead === 0) return;
-  logger.error('time of the input log lowered: it leads this clock by more than clockSkew', {
+  logger.error(LOG.inputTimeLowered, {
     shard,
     offset: records[0]?.offset,
     leadMs: Math.round(lead / 1000),

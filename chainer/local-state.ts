@@ -18,7 +18,7 @@ export class LocalState {
     this.#prefix = `chainer/${shard}/`;
   }
 
-  /** What was written last; undefined where nothing was, or by a version that wrote it differently. What was only noted is given up. */
+  /** The state that was written last; undefined if there is none, or if a version with another format wrote it. Changes that were only noted are given up. */
   async load(): Promise<RecoveryPoint | undefined> {
     this.#streams.clear();
     this.#lanes.clear();
@@ -37,7 +37,7 @@ export class LocalState {
     return { ...parsed, streams, lanes };
   }
 
-  /** Remembers what a block changed, for the next {@link write}. */
+  /** Remembers the changes of a block, for the next {@link write}. */
   note(delta: LogDelta, forgottenLanes: readonly string[]): void {
     for (const [name, head] of delta.streams) this.#streams.set(name, head);
     for (const [key, lane] of delta.lanes) this.#lanes.set(key, lane);

@@ -23,7 +23,7 @@ export type Intake =
       readonly appendedAt: number;
       readonly value: Uint8Array;
       readonly check: Exclude<MessageCheck, { kind: 'hold' }>;
-      /** That of a proven batch; what others write there is not handed on. */
+      /** Only of a proven batch: a value from anybody else is not passed on. */
       readonly traceparent?: Traceparent | undefined;
     }
   | { readonly kind: 'empty'; readonly offset: number; readonly span: number; readonly appendedAt: number };

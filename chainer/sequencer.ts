@@ -1,6 +1,7 @@
 import type { LogState, LogView } from '../core/acceptance/log-state.ts';
 import { segmentEnds } from '../core/acceptance/segment-rule.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import { waitAfter } from '../core/base/retry.ts';
 import { parseTraceparent, TRACEPARENT } from '../core/base/traceparent.ts';
 import { ChainFollower, type FollowedBlock } from '../core/chain/follower.ts';
@@ -27,13 +28,13 @@ import type { LocalState } from './local-state.ts';
 import { lookupKeys, order } from './order.ts';
 import { ALARM_FAILURES, RETRY_PACE, type ShardRetry, shardRetry } from './shard-retry.ts';
 
-/** Below the limit of a block by what a seal, its signature and the framing need. */
+/** The limit of a block, less the bytes of a seal, its signature and the framing. */
 const BLOCK_BUDGET = 950_000;
 /** Of one read of the chain: a few blocks. */
 const READ_BYTES = 2 * 1024 * 1024;
-/** Of refused records in one append: a log bounds what it takes at once. */
+/** Bytes of refused records in one append: a log bounds the size of an append. */
 const REJECTED_BYTES = 900_000;
-/** Rounds in which a clean stop waits for what is in flight. */
+/** Rounds in which a clean stop waits for blocks in flight. */
 const DRAIN_ROUNDS = 10;
 
 export interface SequencerSettings extends DedupSettings {
@@ -93,7 +94,7 @@ export class Sequencer {
   readonly #report: BlockReport;
   readonly #retry: ShardRetry;
   #recovered = false;
-  /** Size of the log after the chain was trimmed under us and we recovered: trimmed at the same size again, and there is no way on. */
+  /** Size of the log after the chain was trimmed before we read it and we recovered. If it is trimmed again at the same size, we STOP. */
   #recoveredAt: number | undefined;
   #stateWrittenMs = 0;
 
@@ -123,10 +124,10 @@ export class Sequencer {
   async run(signal: AbortSignal): Promise<void> {
     await this.#retry(signal, () => this.#orRecover(signal, () => this.#recover(signal)));
     while (!signal.aborted && !(this.#recovered && this.#top().head.final)) {
-      // A recovery that failed half-way, later too, is made again as a whole: only its end holds the log against what was attested.
+      // A recovery that failed half-way, later too, is repeated as a whole: only its end compares the log with the attested root.
       await this.#retry(signal, () => this.#orRecover(signal, () => (this.#recovered ? this.#step(signal) : this.#recover(signal))));
     }
-    if (this.state.head.final) this.#o.logger.info('shard ended: its log has a final seal', { shard: this.#o.shard });
+    if (this.state.head.final) this.#o.logger.info(LOG.shardEnded, { shard: this.#o.shard });
     await this.#drain(signal);
   }
 
@@ -144,7 +145,7 @@ export class Sequencer {
       await this.#input.fill(this.#flights.count > 0 || this.#tickDue() ? 0 : settings.pollMs, signal);
       const intakes = this.#input.next(BLOCK_BUDGET);
       if (intakes.length > 0 || this.#tickDue()) {
-        // 2. What of it was linked before. COMMIT POINT of the identities of earlier, accepted blocks; none of this block is written.
+        // 2. Look up which of it was linked before. COMMIT POINT of the identities of earlier, accepted blocks; none of this block is written.
         const known = await this.#dedup.lookup(intakes.flatMap(lookupKeys), signal);
         const view = this.#top();
         if (known === undefined || view.head.final) return;
@@ -167,14 +168,14 @@ export class Sequencer {
         return;
       }
     }
-    // 7. What became of the oldest block on its way: ADVANCE where it counts.
+    // 7. Read the outcome of the oldest block in flight: ADVANCE if it counts.
     if (this.#flights.count > 0) await this.#settle(signal);
     else if (works && this.#input.isHeld) await this.#input.obtainSchema();
     else if (!works) await clock.sleep(settings.pollMs, signal);
     await this.#writeState(false);
   }
 
-  /** What refused bytes there are goes to `provenance.rejected`, in few appends. */
+  /** Sends all refused bytes to `provenance.rejected`, in few appends. */
   async #keepRejected(rejected: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
     for (const values of grouped(rejected, REJECTED_BYTES)) {
       const records = values.map((value) => ({ key: null, value }));
@@ -200,7 +201,7 @@ export class Sequencer {
     this.#flights.appendAgain();
   }
 
-  /** TAIL: judges everything from where we stand to the end of the log as it is now. */
+  /** TAIL: judges every record from the read position to the present end of the log. */
   async #tail(signal: AbortSignal): Promise<void> {
     for await (const block of this.#chain.readToEnd(READ_BYTES, signal)) this.#advance(block);
   }
@@ -215,7 +216,7 @@ export class Sequencer {
     this.#report.accepted(accepted, offset, own?.traces ?? [parseTraceparent(headers?.[TRACEPARENT])]);
   }
 
-  /** Somebody else's block is accepted: what we built, and the input read to go on with, belongs to a chain that does not exist. */
+  /** Another process's block is accepted: our blocks in flight, and the input that we read, belong to a chain that does not exist. */
   #forgetWork(): void {
     if (this.#flights.count > 0) this.#report.lostRace();
     this.#flights.forget();
@@ -233,20 +234,20 @@ export class Sequencer {
     return this.#flights.count === 0 && segmentEnds(this.#chain.segment, this.#o.clock.nowMicros(), segmentMaxAgeMs);
   }
 
-  /** Where the chain was trimmed under us, a newer snapshot stands for what is gone. Where there is none, that is STOP. */
+  /** TRIMMED: a newer snapshot replaces the blocks that were trimmed before we read them. If there is none, STOP. */
   async #orRecover(signal: AbortSignal, action: () => Promise<void>): Promise<void> {
     try {
       await action();
     } catch (error) {
       if (!(error instanceof LineproofError && hasCode(error, 'CHAIN_TRIMMED'))) throw error;
       if (this.#recoveredAt === this.state.head.size) throw error;
-      this.#o.logger.warn('chain trimmed before it was read: recovering', { shard: this.#o.shard, reason: error.message });
+      this.#o.logger.warn(LOG.chainTrimmed, { shard: this.#o.shard, reason: error.message });
       await this.#recover(signal);
       this.#recoveredAt = this.state.head.size;
     }
   }
 
-  /** RECOVER: goes on from the newer of local state and snapshot, and holds the log against what the archive attests. */
+  /** RECOVER: goes on from the newer of local state and snapshot, and compares the log with the root that the archive attests. */
   async #recover(signal: AbortSignal): Promise<void> {
     const { shard, log, anchor, local, sources, logger } = this.#o;
     this.#recovered = false;
@@ -265,13 +266,13 @@ export class Sequencer {
     await this.#tail(signal);
     const { head } = this.state;
     this.#attested.mustBeReached(head);
-    // A newer generation is another topic: it holds nothing of what was consumed.
+    // A newer generation is another topic: it holds none of the consumed input.
     if (sources.policies.latest.policy.inputGeneration.generation === head.inputGeneration) await checkInputAnchor(log, this.#chain);
     this.#recovered = true;
-    logger.info('shard recovered', { shard, from, size: head.size, streams: this.state.streamCount });
+    logger.info(LOG.shardRecovered, { shard, from, size: head.size, streams: this.state.streamCount });
   }
 
-  /** Awaits what is in flight, so that a clean stop leaves nothing undecided. */
+  /** Awaits the blocks in flight, so that a clean stop leaves nothing undecided. */
   async #drain(signal: AbortSignal): Promise<void> {
     for (let round = 0; this.#flights.count > 0 && round < DRAIN_ROUNDS; round++) await this.#settle(signal);
     await this.#writeState(true);

@@ -1,13 +1,14 @@
 import { hasCode } from '../core/base/errors.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import { type RetryPace, retry } from '../core/base/retry.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Logger } from '../core/ports/logger.ts';
 
 export const RETRY_PACE: RetryPace = { firstMs: 25, maxMs: 2_000 };
-/** Failures in a row, most of a second without an answer, after which somebody should know. */
+/** Failures in a row, most of a second without an answer, after which an operator should know. */
 export const ALARM_FAILURES = 6;
 
-/** Runs an action until it succeeds, or throws what no retry can help. */
+/** Runs an action until it succeeds; throws an error that no retry can help. */
 export type ShardRetry = <T>(signal: AbortSignal, action: () => Promise<T>) => Promise<T>;
 
 /** How every call of one shard is tried again: it alarms once when a failure lasts, and tells when the shard goes on. */
@@ -22,12 +23,12 @@ export function shardRetry({ shard, clock, logger }: { shard: number; clock: Clo
         onFailure: (error, failures) => {
           failed = failures;
           if (failures === (hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? ALARM_FAILURES : 1))
-            logger.error('shard holds', { shard, code: error.code, reason: error.message });
+            logger.error(LOG.shardHolds, { shard, code: error.code, reason: error.message });
         },
       },
       action,
     );
-    if (failed >= ALARM_FAILURES) logger.info('shard goes on', { shard });
+    if (failed >= ALARM_FAILURES) logger.info(LOG.shardGoesOn, { shard });
     return result;
   };
 }

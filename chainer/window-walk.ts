@@ -8,7 +8,7 @@ import type { PolicyHistory } from '../core/policy/policy-history.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import { lastAppendedAt } from './block-identities.ts';
 
-/** The blocks of the dedup window, from the head back. Throws CHAIN_TRIMMED where one is missing: the topic lost what it must keep. */
+/** The blocks of the dedup window, from the head back. Throws CHAIN_TRIMMED if one is missing: the topic lost a block that it must keep. */
 export async function* windowBlocks(chain: ChainFollower, log: Log, policies: PolicyHistory): AsyncGenerator<WalkedBlock> {
   const { head } = chain.state;
   let from = headWindowStart(head, policies);

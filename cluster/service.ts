@@ -1,5 +1,6 @@
 import type { PrometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { systemClock } from '../adapters/system-clock.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ShardGroup } from '../core/ports/shard-group.ts';
@@ -47,7 +48,7 @@ export async function runService(service: ShardService, settings: ClusterSetting
     return stalled.length === 0 ? undefined : `no progress on shards ${stalled.map(([shard]) => shard).join(' ')}`;
   };
   const server = await openHealthServer({ host: settings.httpHost, port: settings.httpPort }, metrics, { alive, ready });
-  logger.info('serving metrics and health', { host: settings.httpHost, port: server.port });
+  logger.info(LOG.serving, { host: settings.httpHost, port: server.port });
   const over = new AbortController();
   const watching = watch(service, () => owned ?? new Set(), progress, over.signal);
   try {

@@ -1,4 +1,5 @@
 import { LineproofError } from '../core/base/errors.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ShardGroup } from '../core/ports/shard-group.ts';
 
@@ -26,7 +27,7 @@ export async function workOnShards(work: ShardWork, signal: AbortSignal): Promis
     const done = work.run(shard, AbortSignal.any([stop.signal, failed.signal])).catch((error: unknown) => {
       failures.push(error);
       const code = error instanceof LineproofError ? error.code : 'INTERNAL';
-      work.logger.error('shard stopped', { shard, code, reason: error instanceof Error ? error.message : String(error) });
+      work.logger.error(LOG.shardStopped, { shard, code, reason: error instanceof Error ? error.message : String(error) });
       failed.abort();
     });
     running.set(shard, { stop, done });
@@ -38,7 +39,7 @@ export async function workOnShards(work: ShardWork, signal: AbortSignal): Promis
     await Promise.all(leaving.map(([, { done }]) => done));
     for (const [shard] of leaving) running.delete(shard);
     if (!failed.signal.aborted && !signal.aborted) for (const shard of came) start(shard);
-    if (leaving.length > 0 || came.length > 0) work.logger.info('shards changed', { shards: [...running.keys()].join(' ') });
+    if (leaving.length > 0 || came.length > 0) work.logger.info(LOG.shardsChanged, { shards: [...running.keys()].join(' ') });
     work.owned(new Set(running.keys()));
   };
   let turn: Promise<void> = Promise.resolve();

@@ -1,3 +1,4 @@
+import { LOG } from '../core/base/log-lines.ts';
 import { encodeBatchHeader, encodeSignedBatch, type HeartbeatLane, type SignedBatch } from '../core/formats/batch.ts';
 import { eventDigests } from '../core/formats/event.ts';
 import { preAuthentication } from '../core/keys/dsse.ts';
@@ -151,7 +152,7 @@ export class BatchPublisher {
       try {
         return await collector.signer.sign(preAuthentication('batch', header));
       } catch (error) {
-        collector.logger.error('cannot sign a batch; trying again', { error: String(error) });
+        collector.logger.error(LOG.signingFailed, { error: String(error) });
         await collector.clock.sleep(1000, stop);
         if (stop.aborted) throw error;
       }

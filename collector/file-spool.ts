@@ -3,6 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromHex } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import { ioError } from '../platform/errno.ts';
@@ -89,12 +90,7 @@ export class FileSpool implements Spool {
           continue;
         }
         damaged();
-        logger.error('a stretch of the spool is damaged; the records after it are kept', {
-          code: 'SPOOL_DAMAGED',
-          segment: name,
-          from,
-          to,
-        });
+        logger.error(LOG.spoolDamaged, { code: 'SPOOL_DAMAGED', segment: name, from, to });
       }
       this.#segments.push(segment);
       this.#onDisk += bytes.length;
@@ -210,7 +206,7 @@ export class FileSpool implements Spool {
     try {
       await this.durable();
     } catch (error) {
-      this.#options.logger.error('the spool closes with records that the disk did not take', { error: String(error) });
+      this.#options.logger.error(LOG.spoolNotTaken, { error: String(error) });
     }
     this.#stop.abort();
     await this.#writing;

@@ -2,6 +2,7 @@ import { frame } from '../core/avro/framing.ts';
 import { SCHEMA_TEXTS } from '../core/avro/schema-texts.ts';
 import { utf8 } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import { TRACEPARENT } from '../core/base/traceparent.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
@@ -72,7 +73,7 @@ export class BatchSender {
         if (arrived) break;
         if (signal.aborted) continue;
         metrics.add('lineproof_collector_retries_total', 1);
-        logger.warn('the log did not acknowledge a batch; sending it again', { shard, error: String(failure) });
+        logger.warn(LOG.batchSentAgain, { shard, error: String(failure) });
         wait = new AbortController();
         await clock.sleep(backoffMs * (0.5 + Math.random()), wait.signal);
         if (arrived) break;

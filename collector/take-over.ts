@@ -1,6 +1,7 @@
 import { sha256 } from '#crypto';
 import { toHex } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import type { EventTrace } from '../core/formats/event.ts';
 import type { EventSchema } from '../core/formats/event-schema.ts';
 import type { Logger } from '../core/ports/logger.ts';
@@ -74,7 +75,7 @@ function adoptEpoch(plan: LeftPlan, options: TakeOverOptions): number {
   for (const { header } of plan.broken) {
     options.damaged();
     const fields = { code: 'SPOOL_DAMAGED', shard: header.shard, number: header.number };
-    logger.error('a batch of the spool lacks events and is given up; those that are left go under a new epoch', fields);
+    logger.error(LOG.spoolBatchGivenUp, fields);
   }
   const { batches } = plan;
   for (const planned of batches) adopt(planned, options);

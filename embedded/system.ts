@@ -6,6 +6,7 @@ import { type Collector, openCollector } from '../collector/collector.ts';
 import type { CollectorOptions } from '../collector/collector-options.ts';
 import { listSpools } from '../collector/file-spool.ts';
 import { spoolHolder } from '../collector/spool-lock.ts';
+import { LOG } from '../core/base/log-lines.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
@@ -78,7 +79,7 @@ export class EmbeddedSystem {
         const adopted = await this.#collect(folder);
         if (await adopted.close()) removeIfEmpty(folder);
       } catch (error) {
-        this.#logger.warn('spool not taken up; trying again later', {
+        this.#logger.warn(LOG.spoolNotAdopted, {
           folder,
           reason: error instanceof Error ? error.message : String(error),
         });

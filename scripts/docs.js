@@ -26,3 +26,9 @@ const rows = Object.entries(FINDINGS).map(
 );
 const before = readFileSync(findings, 'utf8').split('| `')[0];
 writeFileSync(findings, `${before}${rows.join('')}`);
+
+const { LOG_LINES } = await import('../dist/core/base/log-lines.js');
+
+const logs = new URL('../docs/logs.md', import.meta.url);
+const lines = Object.values(LOG_LINES).map((line) => `| \`${line.text}\` | ${line.level} | ${line.by} | ${line.meaning} |\n`);
+writeFileSync(logs, `${readFileSync(logs, 'utf8').split('| `')[0]}${lines.join('')}`);

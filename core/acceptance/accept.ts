@@ -28,7 +28,7 @@ export interface AcceptContext {
   eventSchema(hex: string): EventSchema | undefined;
 }
 
-/** An accepted block, taken apart once for whoever works on with it. */
+/** An accepted block, decoded once for all later work. */
 export interface AcceptedBlock {
   readonly kind: 'accepted';
   readonly block: Block;
@@ -112,7 +112,7 @@ function judgeBlock(view: LogView, block: Block, context: AcceptContext): Accept
   const { batches, lanes } = checkBatches(view, seal, inputs, rules);
   const hashes = block.links.map(leafHash);
   const linked = extendFrontier(head.frontier, hashes);
-  // Before any link is decoded: what nobody signed must not pass for a format that this reader does not know.
+  // Before any link is decoded: an unsigned block must not pass for a format that this reader does not know.
   must('ROOT', equal(frontierRoot(linked), seal.root));
   const { links, heads, streams } = checkLinks(view, block, hashes, seal, batches, rules);
   for (const batch of batches.values()) checkBatchRoot(batch);
@@ -200,7 +200,7 @@ function checkOffsets(head: LogHead, seal: Seal, inputs: readonly EvidenceInput[
 /** An ACCEPTED batch while its links and receipts are put back into their positions. */
 interface OpenBatch extends ProvenHeader {
   readonly digests: (Uint8Array | undefined)[];
-  /** What the batch's first link is marked with. */
+  /** The marks of the batch's first link. */
   readonly marks: number;
   linked: boolean;
 }
@@ -241,7 +241,7 @@ function openBatch(view: LogView, lanes: Map<string, Lane>, input: EvidenceInput
 }
 
 function place(batch: OpenBatch, position: number, digest: Uint8Array): void {
-  must('POSITIONS', position >= 0 && position < batch.digests.length && batch.digests[position] === undefined);
+  must('POSITIONS', position < batch.digests.length && batch.digests[position] === undefined);
   batch.digests[position] = digest;
 }
 
@@ -295,7 +295,7 @@ function decodeLink(bytes: Uint8Array): Link {
   return leaf;
 }
 
-/** The event is canonical, is what the link says, stands under the link's stream, and its producer may publish it. */
+/** The event is canonical, has the link's digest, belongs to the link's stream, and its producer may publish it. */
 function checkEvent(link: Link, bytes: Uint8Array, batch: OpenBatch, rules: BatchRules): EventHead {
   must('EVENT_DIGEST', equal(link.schema, batch.header.schema) && isEventDigest(link.event, link.schema, bytes));
   const { head, reason } = judgeEvent(bytes, link.event, batch, rules);

@@ -13,7 +13,7 @@ import { missingField } from '../policy/policy-check.ts';
 import type { PolicyInForce, ProducerInForce } from '../policy/policy-history.ts';
 import { batchRoot } from '../tree/batch-tree.ts';
 
-/** What a message is judged by. */
+/** The rules that judge a message. */
 export interface BatchRules {
   readonly origin: string;
   readonly shard: number;
@@ -86,7 +86,7 @@ export function checkMessage(value: Uint8Array, rules: BatchRules, isBatchSchema
  * `count` is the number of events that came with it; undefined where only the evidence is at hand.
  */
 export function checkHeader(proof: BatchProof, rules: BatchRules, count?: number): HeaderCheck {
-  const header = proof.header.length > LIMITS.headerBytes ? undefined : attempt(() => decodeBatchHeader(proof.header));
+  const header = attempt(() => decodeBatchHeader(proof.header));
   if (header === undefined) return { kind: 'rejected', reason: REASONS.HEADER_MALFORMED };
   const reason = placeReason(header, rules, count);
   if (reason !== REASONS.NONE) return { kind: 'rejected', reason };
@@ -101,7 +101,7 @@ export function checkHeader(proof: BatchProof, rules: BatchRules, count?: number
   return schema === undefined ? { kind: 'hold', schema: digest } : { kind: 'proven', proven: { header, producer, schema } };
 }
 
-/** Whether the header stands where it says: origin, shard, counts, heartbeats on their home lane. */
+/** Whether the header is in its right place: origin, shard, counts, heartbeats on their home lane. */
 function placeReason(header: BatchHeader, rules: BatchRules, count: number | undefined): Reason {
   if (header.origin !== rules.origin) return REASONS.ORIGIN_WRONG;
   if (header.shard !== rules.shard) return REASONS.SHARD_WRONG;
@@ -146,6 +146,5 @@ function permissionReason(bytes: Uint8Array, head: EventHead, proven: ProvenHead
 }
 
 function rejected(reason: Reason, proof: BatchProof | null = null): MessageCheck {
-  const carried = proof !== null && proof.header.length <= LIMITS.headerBytes ? proof : null;
-  return { kind: 'rejected', reason, proof: carried };
+  return { kind: 'rejected', reason, proof };
 }

@@ -1,4 +1,4 @@
-/** Whose fault an error is: who has to act so that it goes away. */
+/** Whose fault an error is: this party must act to end it. */
 type Fault = 'input' | 'operator' | 'environment' | 'bug' | 'evidence';
 
 interface Traits {

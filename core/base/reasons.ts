@@ -10,7 +10,7 @@ interface ReasonTraits {
   readonly breaks: 'SIGNATURES' | 'STREAMS' | 'POLICY';
   /**
    * Where a batch shows the reason. `header`: in its header alone. `events`: in its events alone. `header or events`: in either; in the events only once
-   * all else holds. `lane`: in its header, held against its lane. `nowhere`: not a batch's reason.
+   * all else holds. `lane`: in its header together with its lane. `nowhere`: not a batch's reason.
    */
   readonly shows: 'header' | 'events' | 'header or events' | 'lane' | 'nowhere';
   /** False where the reason alone forbids that what was rejected is sent again by another producer. */

@@ -12,9 +12,9 @@ import type { RecoveryPoint } from './recovery-point.ts';
 
 const READ_BYTES = 8 * 1024 * 1024;
 
-/** Who is shown what a shard's log holds, in no order. */
+/** A visitor of the content of a shard's log; the calls come in no order. */
 export interface PastVisitor {
-  /** What became of one input message, or of several offsets without one. */
+  /** The outcome of one input message, or of several offsets without one. */
   input(generation: number, offset: number, input: EvidenceInput): void;
   /** `head` is undefined where the event's schema is not known. */
   link(digest: Uint8Array, head: EventHead | undefined): void;
@@ -72,7 +72,7 @@ async function showForwards(chain: ChainFollower, shard: number, visitor: PastVi
   mustGoOn(signal, shard);
 }
 
-/** Throws CLOSED once somebody said stop: a history takes long to look at, and what would follow from it must not be done any more. */
+/** Throws CLOSED once the signal aborts: reading a history takes long, and the work that depends on it must not start any more. */
 export function mustGoOn(signal: AbortSignal, shard: number): void {
   if (signal.aborted) throw new LineproofError('CLOSED', `stopped while looking at the history of shard ${shard}`, { shard });
 }

@@ -7,7 +7,7 @@ import { decodeBlock } from '../formats/block.ts';
 import { type Log, type LogRecord, TOPICS } from '../ports/log.ts';
 import { leafHash } from '../tree/hash.ts';
 
-/** Where acceptance gets policies and schemas from, and asks again for one that it misses. */
+/** The source of policies and schemas for acceptance, which asks again for a missing one. */
 export interface AcceptSources {
   context(): AcceptContext;
   /** Resolves when the missing thing is known; waits as long as it takes, raising an alarm. Throws CLOSED when `signal` aborts. */

@@ -30,7 +30,7 @@ export interface FollowedBlock {
 /**
  * Follows the chain topic of one shard: holds the state of the log as far as it was judged, and where to read on.
  * Chainer, archiver and resubmission each have one. Only its own methods change its fields: `resume` sets all of them,
- * `accept` moves state, chain offset and segment together with `readPos`, and `read` moves `readPos` over what is not accepted.
+ * `accept` moves state, chain offset and segment together with `readPos`, and `read` moves `readPos` over records that are not accepted.
  */
 export class ChainFollower {
   readonly #o: FollowerOptions;
@@ -64,7 +64,7 @@ export class ChainFollower {
     return this.#segment;
   }
 
-  /** Goes on from a recovery point, or from the log's start. What was judged before is forgotten. */
+  /** Goes on from a recovery point, or from the log's start. Forgets all earlier judgements. */
   resume(point: RecoveryPoint | undefined): void {
     this.#state = point === undefined ? this.#genesis() : new LogState(point.head, point.streams, point.lanes);
     this.#chainOffset = point?.chainOffset ?? -1;

@@ -1,5 +1,6 @@
 import type { AcceptContext } from '../acceptance/accept.ts';
 import { LineproofError } from '../base/errors.ts';
+import { LOG } from '../base/log-lines.ts';
 import { type RetryPace, retry } from '../base/retry.ts';
 import { compileEventSchema, type EventSchema } from '../formats/event-schema.ts';
 import { openPolicies, type PolicyHistory } from '../policy/policy-history.ts';
@@ -65,9 +66,9 @@ export class Sources implements AcceptSources {
     return this.#schemas.get(hex);
   }
 
-  /** Reads what is new on `provenance.control`; what is no valid next version is ignored and named in the log. True when a version was added. */
+  /** Reads new records on `provenance.control`. A record that is not a valid next version is ignored and logged. True when a version was added. */
   refreshPolicies(): Promise<boolean> {
-    // Shards of one process share what they know: the same record must not be judged twice.
+    // Shards of one process share their policies and schemas: the same record must not be judged twice.
     this.#refreshing ??= this.#readPolicies().finally(() => {
       this.#refreshing = undefined;
     });
@@ -91,7 +92,7 @@ export class Sources implements AcceptSources {
         } catch (error) {
           const reason = error instanceof Error ? error.message : String(error);
           this.#refusal = `offset ${record.offset}: ${reason}`;
-          logger.warn('policy ignored: it is no valid next version', { offset: record.offset, reason });
+          logger.warn(LOG.policyIgnored, { offset: record.offset, reason });
         }
       }
     }
@@ -117,7 +118,7 @@ export class Sources implements AcceptSources {
         const schema = compileEventSchema(text);
         this.#schemas.set(schema.hex, schema);
       } catch (error) {
-        this.#options.logger.warn('schema ignored: it is no Event schema', {
+        this.#options.logger.warn(LOG.schemaIgnored, {
           subject: EVENT_SUBJECT,
           reason: error instanceof Error ? error.message : String(error),
         });
@@ -138,7 +139,7 @@ export class Sources implements AcceptSources {
     });
   }
 
-  /** Asks once for what is missing. A failure is named in the log: the caller looks whether it is known now, and asks again. */
+  /** Asks once for the missing policies and schemas. A failure is logged; the caller looks whether they are known now, and asks again. */
   async #ask(missing: 'policy' | 'schema', digest: string): Promise<void> {
     try {
       if (missing === 'policy') await this.refreshPolicies();

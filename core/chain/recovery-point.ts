@@ -1,7 +1,7 @@
 import type { Head, Lane, LogHead } from '../acceptance/log-state.ts';
 import type { OpenSegment } from '../acceptance/segment-rule.ts';
 
-/** A state from which a shard can be read on: what a snapshot, or a process's own memory, holds. */
+/** A state from which a reader of a shard can go on, from a snapshot or from a process's memory. */
 export interface RecoveryPoint {
   readonly head: LogHead;
   readonly streams: Iterable<readonly [string, Head]>;
@@ -12,7 +12,7 @@ export interface RecoveryPoint {
   readonly segment?: OpenSegment | undefined;
 }
 
-/** What a chainer asks the archive before it goes on: the archive has the last word on what was attested. */
+/** The archive as a chainer asks it before it goes on: the archive decides what is attested. */
 export interface ArchiveAnchor {
   /** Size and root of the newest note that the log key signed, verified; undefined where none was. Throws UNAVAILABLE; ARCHIVE_DIVERGED for a note that does not verify. */
   signed(shard: number): Promise<{ readonly size: number; readonly root: Uint8Array } | undefined>;

@@ -14,7 +14,7 @@ import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
 import { decodeEnvelope } from '../../core/keys/dsse.ts';
 import { TOPICS } from '../../core/ports/log.ts';
 import type { Signer } from '../../core/ports/signer.ts';
-import { archiveChain, makeChain, noteOf, type TestChain } from '../support/archive.ts';
+import { type ArchiveRun, archiveChain, makeChain, noteOf, type TestChain } from '../support/archive.ts';
 import { forge, honest } from '../support/forged-block.ts';
 import { MemoryObjectStore } from '../support/memory.ts';
 import { testSigner } from '../support/producer.ts';
@@ -75,15 +75,16 @@ function log(given: TestChain): Signer {
 
 let chain: TestChain;
 let store: MemoryObjectStore;
+let metrics: ArchiveRun['metrics'];
 
 beforeAll(async () => {
   chain = await makeChain(14);
   store = new MemoryObjectStore();
+  ({ metrics } = await archiveChain(chain, store));
 });
 
 describe('an archive of a chain', () => {
   test('holds a complete tree whose root the log key signed, and its leaves are the chain', async () => {
-    const { metrics } = await archiveChain(chain, store);
     const leaves = checkTree(store, FOLDER, `${FOLDER}/checkpoint`, log(chain));
     expect(leaves).toEqual(chain.blocks.flatMap(({ block }) => [...block.links, block.seal]));
     expect(store.objects.get(`${FOLDER}/signed`)).toEqual(store.objects.get(`${FOLDER}/checkpoint`));
@@ -220,15 +221,18 @@ describe('an archive of a chain', () => {
   });
 
   test('is gone on with at the next start, from the snapshot', async () => {
-    const before = new Map(store.objects);
-    for (let i = 0; i < 6; i++) await chain.grow([`more ${i}`]);
-    await archiveChain(chain, store);
-    const leaves = checkTree(store, FOLDER, `${FOLDER}/checkpoint`, log(chain));
-    expect(leaves).toHaveLength(chain.state.head.size);
+    const given = await makeChain(14);
+    const objects = new MemoryObjectStore();
+    await archiveChain(given, objects);
+    const before = new Map(objects.objects);
+    for (let i = 0; i < 6; i++) await given.grow([`more ${i}`]);
+    await archiveChain(given, objects);
+    const leaves = checkTree(objects, FOLDER, `${FOLDER}/checkpoint`, log(given));
+    expect(leaves).toHaveLength(given.state.head.size);
     for (const [key, bytes] of before)
-      if (!['signed', 'checkpoint'].includes(parseArchiveKey(key).kind)) expect(store.objects.get(key)).toBe(bytes);
-    expect(manifests(store).map(({ first, end }) => [first, end])).toEqual(
-      manifests(store).map(({ end }, i) => [i === 0 ? 0 : manifests(store)[i - 1]?.end, end]),
+      if (!['signed', 'checkpoint'].includes(parseArchiveKey(key).kind)) expect(objects.objects.get(key)).toBe(bytes);
+    expect(manifests(objects).map(({ first, end }) => [first, end])).toEqual(
+      manifests(objects).map(({ end }, i) => [i === 0 ? 0 : manifests(objects)[i - 1]?.end, end]),
     );
   });
 });

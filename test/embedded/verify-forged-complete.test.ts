@@ -188,6 +188,17 @@ describe('completeness', () => {
     expect([codes(verdict), verdict.properties.COMPLETE.counts['sampledOut']]).toEqual([[], 7]);
   });
 
+  test('of what a lane states to have dropped, the most is counted, even if a later header states less', async () => {
+    const scene = await makeScene();
+    const lane = scene.world.lane('first');
+    await scene.block([
+      await lane.next(scene.world.events('a', 'x'), { sampledOut: 3 }),
+      await lane.next(scene.world.events('a', 'y'), { sampledOut: 2 }),
+    ]);
+    const verdict = await scene.end();
+    expect([codes(verdict), verdict.properties.COMPLETE.counts['sampledOut']]).toEqual([[], 3]);
+  });
+
   test('an end that was stated stays stated, whatever is said of the lane later', async () => {
     const scene = await makeScene();
     const [ended, other] = [scene.world.lane('ended'), scene.world.lane('other')];

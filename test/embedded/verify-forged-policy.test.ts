@@ -71,6 +71,11 @@ describe('what was decided', () => {
       }),
     ),
     {
+      name: 'a batch is rejected as too large, which its header does not contradict',
+      failed: ['COMPLETE GAP'],
+      spoil: (forgery, _, given) => refuse(forgery, firstOf(given), { outcome: 'REJECTED', reason: REASONS.BATCH_TOO_LARGE }),
+    },
+    {
       name: 'a bad signature is called a wrong root',
       failed: ['COMPLETE GAP', 'POLICY REASON_WRONG'],
       messages: async (scene) => [forgedSignature(await scene.say('x'))],

@@ -118,6 +118,22 @@ describe('uniqueness', () => {
     expect([codes(verdict), codes(verdict, 'NOTE')]).toEqual([failed, notes]);
   });
 
+  test.each([
+    ['as long ago as the window is', 61 * SECOND, ['UNIQUE LINKED_TWICE'], []],
+    ['a microsecond longer ago', 61 * SECOND + 1, [], ['UNIQUE REPEATED_AFTER_WINDOW']],
+  ])('an event that is linked again %s counts from its own batch, not from the first of its block', async (_, ago, failed, notes) => {
+    const scene = await makeScene();
+    await scene.block([await scene.say('again')]);
+    const time = scene.time + ago;
+    scene.archive.forget();
+    const batches = [await scene.say('x'), await scene.say('again')];
+    await scene.block(batches, (forgery) => changeInput(forgery, 1, { appendedAt: time }), { acceptedAt: time });
+    await scene.archive.close();
+    scene.time = time;
+    const verdict = await scene.end();
+    expect([codes(verdict), codes(verdict, 'NOTE').filter((code) => code.startsWith('UNIQUE'))]).toEqual([failed, notes]);
+  });
+
   test('an event that is linked again after the window, and a batch that is replayed after its lane was forgotten, are reports', async () => {
     const scene = await makeScene();
     const first = await scene.world.lane('replayed').next(scene.world.events('a', 'replayed'));
@@ -135,7 +151,7 @@ describe('uniqueness', () => {
 });
 
 describe('a policy that makes the dedup window longer', () => {
-  async function linkedAgain(afterMs: number): Promise<Scene> {
+  async function linkedAgain(afterMs: number, blocksBefore = 0): Promise<Scene> {
     const scene = await makeScene();
     await scene.block([await scene.say('again')]);
     scene.time += afterMs * 1000;
@@ -143,12 +159,18 @@ describe('a policy that makes the dedup window longer', () => {
     await scene.archive.close();
     await scene.world.nextPolicy((policy) => ({ ...policy, dedupWindowMs: 3 * policy.dedupWindowMs }));
     scene.archive.forget();
+    for (let i = 0; i < blocksBefore; i++) await scene.block([await scene.say(`under the longer window ${i}`)]);
     await scene.block([await scene.say('again')]);
     return scene;
   }
 
   test('does not bring back what had left it before', async () => {
     const verdict = await (await linkedAgain(70_000)).end();
+    expect([codes(verdict), codes(verdict, 'NOTE')]).toEqual([[], ['UNIQUE REPEATED_AFTER_WINDOW']]);
+  });
+
+  test('does not bring it back after its first block either', async () => {
+    const verdict = await (await linkedAgain(70_000, 1)).end();
     expect([codes(verdict), codes(verdict, 'NOTE')]).toEqual([[], ['UNIQUE REPEATED_AFTER_WINDOW']]);
   });
 

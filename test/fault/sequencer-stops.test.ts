@@ -184,7 +184,7 @@ describe('a chainer stops', () => {
     await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
     await restart(sim, 'lost');
     expect(await stop(sim)).toBe(
-      'LOG_DIVERGED: cannot go on: the dedup index of shard 0 stands at a block that is not on the chain; was the log set back?',
+      'LOG_DIVERGED: cannot go on: the dedup index of shard 0 is at a block that is not on the chain; find out whether the log was set back',
     );
   });
 
@@ -336,7 +336,7 @@ describe('a chainer stops', () => {
     await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
     await restart(sim, 'kept');
     expect(await stop(sim)).toBe(
-      'LOG_DIVERGED: cannot go on: shard 0 of provenance.events holds another message at offset 3 than the one that was consumed; name a new input generation in the policy if the topic was made anew',
+      'LOG_DIVERGED: cannot go on: shard 0 of provenance.events holds another message at offset 3 than the one that was consumed; name a new input generation in the policy if the topic was recreated on purpose',
     );
   });
 
@@ -390,7 +390,7 @@ describe('a chainer stops', () => {
     await sim.publishPolicies(2);
     await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
     expect(await stop(sim)).toBe(
-      `CONFIG_INVALID: cannot order shard 0: ${given.chainer.verifierKey} is no ACTIVE chainer key in the newest policy`,
+      `CONFIG_INVALID: cannot order shard 0: ${given.chainer.verifierKey} is not an ACTIVE chainer key in the newest policy`,
     );
   });
 });

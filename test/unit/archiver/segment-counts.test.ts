@@ -67,6 +67,20 @@ test('a segment counts what its blocks say, each thing by itself', async () => {
   });
 });
 
+test('of what a lane states to have left out, the most counts, even if a later header states less', async () => {
+  const world = await makeWorld();
+  const [first, second] = [world.lane('one'), world.lane('two')];
+  const counts = new SegmentCounts();
+  await step(world, world.state(), counts, {
+    messages: [
+      await first.next(world.events('a', '1'), { sampledOut: 7 }),
+      await second.next(world.events('a', '2'), { sampledOut: 2 }),
+      await first.next(world.events('a', '3'), { sampledOut: 5 }),
+    ],
+  });
+  expect(counts.summary().counts.sampledOut).toBe(9);
+});
+
 /** The index of a chainer that linked these events, by their words on stream `a`, in its first block. */
 function knownOf(world: World, events: Readonly<Record<string, Uint8Array>>): (key: Uint8Array) => DedupHit | undefined {
   const hits = new Map(

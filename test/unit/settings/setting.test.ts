@@ -48,6 +48,16 @@ describe('settings of a table', () => {
       expect(problems).toContain(part);
   });
 
+  test('a whole number lies between its bounds, both included, and is written in digits', () => {
+    const port = (value: string) =>
+      loadTable(CLUSTER_SETTINGS, { flags: { 'http-port': value }, env: {}, file: undefined }).values.httpPort;
+    expect([port('0'), port('65535')]).toEqual([0, 65_535]);
+    for (const wrong of ['65536', '-1', '1.5', '1e3', '', ' 1', '99999999999999999'])
+      expect(problemsOf({ 'http-port': wrong })).toContain(
+        `--http-port is ${JSON.stringify(wrong)}: it must be a whole number from 0 to 65535`,
+      );
+  });
+
   test('of the other table in the same file are no problem', () => {
     const config = file('both.json', JSON.stringify({ spoolWhenFull: 'refuse', s3Bucket: 'b' }));
     expect(problemsOf({}, {}, config)).toBe('');

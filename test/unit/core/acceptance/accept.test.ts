@@ -7,7 +7,7 @@ import { SCHEMA_TEXTS } from '../../../../core/avro/schema-texts.ts';
 import { equal, toHex } from '../../../../core/base/bytes.ts';
 import { eventDigest } from '../../../../core/formats/event.ts';
 import { compileEventSchema, EVENT_SCHEMA } from '../../../../core/formats/event-schema.ts';
-import { encodeLink, type Link } from '../../../../core/formats/leaf.ts';
+import { encodeLink, type Link, MARKS } from '../../../../core/formats/leaf.ts';
 import { extendFrontier, frontierRoot } from '../../../../core/tree/frontier.ts';
 import { leafHash } from '../../../../core/tree/hash.ts';
 import { type Forgery, forge, honest, rechain } from '../../../support/forged-block.ts';
@@ -106,6 +106,22 @@ describe('a block that follows', () => {
     expect(inputs.map(({ outcome }) => outcome)).toEqual(['EMPTY', 'ACCEPTED', 'ACCEPTED']);
   });
 
+  test('may be sealed at the same time as the one before', async () => {
+    expect(await spoilt(() => undefined, { messages: [next], acceptedAt: state.head.acceptedAt })).toBe('accepted');
+  });
+
+  test('goes on with a lane that was silent for the whole retention, and with one that is forgotten marks a gap', async () => {
+    const { laneRetentionMs } = world.policy.policy;
+    const last = state.lane(laneKey(world.producer.name, lane.epoch))?.appendedAt ?? 0;
+    for (const [late, marks] of [
+      [0, 0],
+      [1, MARKS.gapBefore],
+    ] as const) {
+      const { accepted } = await world.block(state, { messages: [next], appendedAt: last + laneRetentionMs * 1000 + late });
+      expect(accepted.links.map((link) => link.marks)).toEqual([marks, 0, 0]);
+    }
+  });
+
   test('may be a tick that consumes nothing', async () => {
     expect(await spoilt(() => undefined, { messages: [] })).toBe('accepted');
   });
@@ -121,6 +137,17 @@ describe('a block that follows', () => {
     );
     expect(outcome).toBe('accepted');
   });
+});
+
+test('a failure that is not a rule of acceptance is no verdict: it is thrown', async () => {
+  const value = await forge(state, honest(world, state, { messages: [next] }));
+  const failing: AcceptContext = {
+    ...world.context,
+    eventSchema: () => {
+      throw new Error('the disk is gone');
+    },
+  };
+  expect(() => accept(state, value, failing)).toThrow('the disk is gone');
 });
 
 describe('bytes that cannot be read', () => {
@@ -407,6 +434,21 @@ describe('batches in evidence', () => {
     const messages = [await p.next(world.events('a', 'p0')), await q.next(world.events('a', 'q0')), await p.next(world.events('a', 'p1'))];
     const { accepted } = await world.block(state, { messages });
     expect([...accepted.delta.lanes.values()].map(({ number }) => number)).toEqual([1, 2]);
+  });
+
+  test('LINK_ORDER: links of two batches stand in turn', async () => {
+    const other = await world.lane('two').next(world.events('c', '1'));
+    const outcome = await spoilt(
+      (forgery) => {
+        forgery.links = rechain(
+          state,
+          [0, 3, 1, 2].map((i) => at(forgery.links, i)),
+        );
+        forgery.events = [0, 3, 1, 2].map((i) => at(forgery.events, i));
+      },
+      { messages: [next, other] },
+    );
+    expect(outcome).toBe('refused LINK_ORDER');
   });
 
   test.each(['EVENT_MALFORMED', 'STREAM_NOT_PERMITTED'])('may not have an event linked that deserves a receipt: %s', async (reason) => {

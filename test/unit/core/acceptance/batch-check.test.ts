@@ -158,10 +158,10 @@ async function tooMany(): Promise<Uint8Array> {
 }
 
 /** A batch whose events cost exactly the limit and `extra` bytes. */
-async function tooLarge(extra: number): Promise<Uint8Array> {
+async function tooLarge(extra: number, unreadable: readonly Uint8Array[] = []): Promise<Uint8Array> {
   const overhead = LIMITS.batchEventOverheadBytes + utf8(here).length;
   const sizes = Array.from({ length: 4 }, () => LIMITS.batchBytes / 4 - overhead);
-  const events = sizes.map((size, i) => eventOfSize(size + (i === 0 ? extra : 0), String(i)));
+  const events = [...unreadable, ...sizes.map((size, i) => eventOfSize(size + (i === 0 ? extra : 0), String(i)))];
   return (await world.batch(events, { epoch: EPOCH })).value;
 }
 
@@ -192,6 +192,18 @@ describe('a message is refused as a whole', () => {
     expect(check(await tooLarge(1))).toMatchObject({ proof: { header: expect.anything() } });
     expect(events).toHaveLength(2);
     expect(check(bytesOf(9))).toMatchObject({ proof: null });
+  });
+
+  test('with a header that cannot be read for evidence, if it is no longer than a header may be', async () => {
+    const value = swap(await good(), { header: bytesOf(LIMITS.headerBytes) });
+    expect(check(value)).toMatchObject({ reason: REASONS.HEADER_MALFORMED, proof: { header: bytesOf(LIMITS.headerBytes) } });
+  });
+
+  test('if its events cost too much, whether or not each of them can be read', async () => {
+    const unreadable = bytesOf(100);
+    const extra = -unreadable.length - LIMITS.batchEventOverheadBytes;
+    expect(reasonOf(await tooLarge(extra, [unreadable]))).toBe('proven');
+    expect(reasonOf(await tooLarge(extra + 1, [unreadable]))).toBe('BATCH_TOO_LARGE');
   });
 
   test('and is held, not refused, while its schema is in force and cannot be had', async () => {
@@ -286,7 +298,7 @@ describe('an event of a proven batch is refused by itself', () => {
     if (verdict.kind !== 'proven') throw new Error(`${verdict.kind} ${verdict.kind === 'rejected' ? reasonName(verdict.reason) : ''}`);
     const own = shards === 0 ? 'NONE' : 'STREAM_WRONG_SHARD';
     expect(verdict.events.map((event) => reasonName(event.reason))).toEqual([own, reason, own]);
-    expect(verdict.events[1]?.bytes).toEqual(bytes);
+    expect(verdict.events[1]).toMatchObject({ bytes, digest: eventDigest(EVENT_SCHEMA.digest, bytes) });
   });
 
   test('for every reason that there is', () => {

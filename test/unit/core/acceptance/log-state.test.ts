@@ -100,6 +100,7 @@ describe('an overlay', () => {
       [
         ['old', lane(10)],
         ['moved', lane(11)],
+        ['edge', lane(20)],
         ['kept', lane(25)],
       ],
     ] as const;
@@ -108,18 +109,18 @@ describe('an overlay', () => {
     const after = overlay(state, change);
     const shown = () => [
       ['s', 'kept', 'none'].map((name) => after.stream(name)),
-      ['old', 'moved', 'kept', 'none'].map((key) => after.lane(key)),
+      ['old', 'moved', 'edge', 'kept', 'none'].map((key) => after.lane(key)),
     ];
     const before = shown();
     expect(before).toEqual([
       [end(2), end(4), undefined],
-      [undefined, lane(30), lane(25), undefined],
+      [undefined, lane(30), lane(20), lane(25), undefined],
     ]);
     expect([state.head, state.stream('s'), state.lane('old')]).toEqual([head, end(1), lane(10)]);
     state.apply(change);
     expect([
       ['s', 'kept', 'none'].map((name) => state.stream(name)),
-      ['old', 'moved', 'kept', 'none'].map((key) => state.lane(key)),
+      ['old', 'moved', 'edge', 'kept', 'none'].map((key) => state.lane(key)),
     ]).toEqual(before);
     expect(after.head).toBe(state.head);
   });

@@ -14,6 +14,15 @@ describe('where a segment ends', () => {
   const grown = (...steps: readonly Partial<typeof one>[]) =>
     steps.reduce((segment, step) => growSegment(segment, { ...one, ...step }), openSegment(7));
 
+  test('is decided by all that was added to it since its first leaf', () => {
+    expect(grown()).toEqual({ first: 7, leaves: 0, eventBytes: 0, firstSealAt: undefined });
+    const steps = [
+      { leaves: 3, eventBytes: 5, acceptedAt: 1000 },
+      { leaves: 2, eventBytes: 4, acceptedAt: 2000 },
+    ];
+    expect(grown(...steps)).toEqual({ first: 7, leaves: 5, eventBytes: 9, firstSealAt: 1000 });
+  });
+
   test('at the first seal at or after 65,536 leaves', () => {
     expect(LIMITS.segmentLeaves).toBe(65_536);
     expect(segmentEnds(grown({ leaves: 65_535 }), 1000, HOUR_MS)).toBe(false);

@@ -1,0 +1,160 @@
+interface LogLine {
+  readonly text: string;
+  readonly level: string;
+  /** Who writes it. */
+  readonly by: string;
+  readonly meaning: string;
+}
+
+/** Log lines that operators look for. Their texts are kept from version to version; docs/logs.md is made from this table. */
+export const LOG_LINES = {
+  shardRecovered: {
+    text: 'shard recovered',
+    level: 'info',
+    by: 'chainer, archiver',
+    meaning: 'The shard is worked on again, from the place that the line names.',
+  },
+  shardEnded: {
+    text: 'shard ended: its log has a final seal',
+    level: 'info',
+    by: 'chainer',
+    meaning: 'The log is closed for good; nothing more is appended to it.',
+  },
+  shardHolds: {
+    text: 'shard holds',
+    level: 'error',
+    by: 'chainer',
+    meaning: 'The shard waits and tries again; `reason` says for what.',
+  },
+  shardGoesOn: {
+    text: 'shard goes on',
+    level: 'info',
+    by: 'chainer',
+    meaning: 'The reason for the wait is gone.',
+  },
+  shardStopped: {
+    text: 'shard stopped',
+    level: 'error',
+    by: 'chain, archive',
+    meaning: 'Work on the shard ended with an error that waiting does not help; `code` is one of errors.md.',
+  },
+  shardsChanged: {
+    text: 'shards changed',
+    level: 'info',
+    by: 'chain, archive',
+    meaning: 'The group gave this process other shards.',
+  },
+  archiverHolds: {
+    text: 'archiver holds',
+    level: 'warn, error',
+    by: 'archiver',
+    meaning: 'The shard is not archived for now; `reason` says why. The level is `error` if the reason is not an unreachable server.',
+  },
+  policyInForce: {
+    text: 'policy in force',
+    level: 'info',
+    by: 'chainer',
+    meaning: 'The shard judges its input by this version of the policy from now on.',
+  },
+  policyIgnored: {
+    text: 'policy ignored: it is not a valid next version',
+    level: 'warn',
+    by: 'all that read policies',
+    meaning: 'The control topic holds a record that does not continue the policy.',
+  },
+  schemaIgnored: {
+    text: 'schema ignored: it is not an Event schema',
+    level: 'warn',
+    by: 'all that read schemas',
+    meaning: 'The registry holds a schema that no event can have.',
+  },
+  chainTrimmed: {
+    text: 'chain trimmed before it was read: recovering',
+    level: 'warn',
+    by: 'chainer',
+    meaning: 'The chainer stalled for so long that the archiver trimmed blocks that it had not read. It starts from a newer snapshot.',
+  },
+  indexRebuilt: {
+    text: 'dedup index rebuilt',
+    level: 'info',
+    by: 'chainer',
+    meaning: 'The dedup index was empty or behind, and is filled again from the chain.',
+  },
+  appendUnconfirmed: {
+    text: 'append not confirmed: reading the chain to see what became of it',
+    level: 'warn',
+    by: 'chainer',
+    meaning: 'The log did not answer, or answered with another place than expected.',
+  },
+  laneForked: {
+    text: 'lane forked: a replay, or two processes on one spool; the batch is refused and its bytes are kept',
+    level: 'error',
+    by: 'chainer',
+    meaning: 'Two different batches have one number in one lane. Look for a copied spool.',
+  },
+  inputTimeLowered: {
+    text: 'time of the input log lowered: it leads this clock by more than clockSkew',
+    level: 'error',
+    by: 'chainer',
+    meaning: 'The clocks of the brokers and of this process differ too much.',
+  },
+  groupJoined: {
+    text: 'joined the group',
+    level: 'info',
+    by: 'chain, archive',
+    meaning: 'This process is a member of its consumer group.',
+  },
+  serving: {
+    text: 'serving metrics and health',
+    level: 'info',
+    by: 'chain, archive',
+    meaning: '/metrics, /healthz, and /readyz answer on this host and port.',
+  },
+  batchSentAgain: {
+    text: 'the log did not acknowledge a batch; sending it again',
+    level: 'warn',
+    by: 'collector',
+    meaning: 'The same bytes are sent until the log has acknowledged them. Nothing is lost.',
+  },
+  signingFailed: {
+    text: 'cannot sign a batch; trying again',
+    level: 'error',
+    by: 'collector',
+    meaning: 'The signer does not answer. Events stay in the spool.',
+  },
+  laneFailed: {
+    text: 'a lane failed and goes on',
+    level: 'error',
+    by: 'collector',
+    meaning: 'Sending to one shard failed for another reason than the log; it is tried again.',
+  },
+  spoolDamaged: {
+    text: 'a stretch of the spool is damaged; what follows it is kept',
+    level: 'error',
+    by: 'collector',
+    meaning: 'A file of the spool was altered. The records in the stretch are lost.',
+  },
+  spoolBatchGivenUp: {
+    text: 'a batch of the spool lacks events and is given up; those that are left go under a new epoch',
+    level: 'error',
+    by: 'collector',
+    meaning: 'Events of a batch are missing from the spool, so that its signature cannot be used.',
+  },
+  spoolNotTaken: {
+    text: 'the spool closes with records that the disk did not take',
+    level: 'error',
+    by: 'collector',
+    meaning: 'The process ended while the disk refused writes: records that were not acknowledged as durable are lost.',
+  },
+  spoolNotAdopted: {
+    text: 'spool not taken up; trying again later',
+    level: 'warn',
+    by: 'start',
+    meaning: 'The spool of another process cannot be opened now.',
+  },
+} as const satisfies Readonly<Record<string, LogLine>>;
+
+/** The text of each line, by its name. */
+export const LOG: { readonly [N in keyof typeof LOG_LINES]: string } = Object.fromEntries(
+  Object.entries(LOG_LINES).map(([name, { text }]) => [name, text]),
+) as { readonly [N in keyof typeof LOG_LINES]: string };

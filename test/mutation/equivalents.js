@@ -1,0 +1,61 @@
+/** Changes that no test can notice, because they change nothing that may be relied on: by suite, enclosing function, node, change, reason. */
+export const EQUIVALENTS = {
+  acceptance: [
+    ['rule', 'maybeLaterFormat: false', '(nothing)', 'a flag that is missing is not set'],
+    [
+      'checkChainer',
+      'chainer !== undefined && isSealSignedBy(chainer.key, block)',
+      'isSealSignedBy(chainer.key, block)',
+      'a chainer that is not there was refused in the line before',
+    ],
+    [
+      'checkBatches',
+      "input.outcome === 'ACCEPTED' && input.batch !== null",
+      "input.outcome === 'ACCEPTED'",
+      'the evidence decodes only if each accepted input has its batch',
+    ],
+    ['openBatch', 'linked: false', '(nothing)', 'a flag that is missing is not set'],
+    [
+      'checkEvent',
+      'head === undefined || reason !== REASONS.NONE',
+      'reason !== REASONS.NONE',
+      'an event whose head cannot be read has a reason',
+    ],
+    [
+      'headWindowStart',
+      'policy === null ? undefined : policies.byDigest(policy)',
+      'policies.byDigest(policy)',
+      'no policy has the digest null',
+    ],
+    [
+      'segmentEnds',
+      'segment.firstSealAt !== undefined && sealAcceptedAt - segment.firstSealAt >= segmentMaxAgeMs * 1000',
+      'sealAcceptedAt - segment.firstSealAt >= segmentMaxAgeMs * 1000',
+      'the difference to a time that is not there reaches no bound',
+    ],
+    [
+      'isSealedBody',
+      'link === undefined || batch === undefined',
+      'batch === undefined',
+      'without a link there is no offset to find a batch at',
+    ],
+    [
+      'acceptedBatches',
+      "outcome === 'ACCEPTED' && batch !== null",
+      "outcome === 'ACCEPTED'",
+      'the evidence decodes only if each accepted input has its batch',
+    ],
+    [
+      'linkOf',
+      "link.kind === 'link' && isEventDigest(link.event, link.schema, event)",
+      'isEventDigest(link.event, link.schema, event)',
+      'a seal has no event, and what fails here is not a link either',
+    ],
+    [
+      'follows',
+      'before.position < link.position',
+      'before.position <= link.position',
+      'a place that is taken twice leaves another one empty, and the root shows it',
+    ],
+  ],
+};
