@@ -167,7 +167,7 @@ function clientOf({ host, auth }: RegistryPlace, agent: HttpAgent): RegistryApi 
   return api;
 }
 
-/** An agent that tells `broken` when its connection closes, or goes on after what an answer may have. */
+/** An agent that tells `broken` when its connection closes, or sends more bytes than an answer may have. */
 function watchedAgent({ secure, tls }: RegistryPlace, broken: (error: Error) => void): HttpAgent {
   const agent = secure ? new HttpsAgent({ keepAlive: false, ...tls }) : new HttpAgent({ keepAlive: false });
   const connect = agent.createConnection.bind(agent);

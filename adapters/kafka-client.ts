@@ -12,7 +12,7 @@ export interface KafkaSettings {
   /** TLS with the system's authorities, or with those given (PEM). */
   readonly tls: false | { readonly ca?: string; readonly cert?: string; readonly key?: string };
   readonly sasl?: { readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; readonly username: string; readonly password: string };
-  /** Stands before the names of topics, where several systems share a cluster. */
+  /** Prefix of the names of topics, for several systems on one cluster. */
   readonly topicPrefix: string;
   /** A request without an answer for so long has failed, ms. */
   readonly requestTimeoutMs: number;

@@ -17,7 +17,7 @@ import { ensureKafkaTopic } from './kafka-topics.ts';
 const READ_UNCOMMITTED = 0;
 const EARLIEST = -2;
 const LATEST = -1;
-/** The broker's limit of a message is one of a record batch: what one request carries stays below it. */
+/** The broker's limit of a message applies to a record batch: the records of one request stay below it. */
 const REQUEST_BYTES = 900_000;
 /** A long fetch is asked for in pieces, so that an abort is not waited for. */
 const MAX_WAIT_MS = 500;

@@ -32,7 +32,7 @@ class LmdbDedupIndex implements DedupIndex {
 
   async window(call: WindowCall): Promise<WindowAnswer> {
     this.#environment.mustBeOpen('read the dedup index');
-    // What only looks up needs no transaction: nothing comes between reads of one turn.
+    // A call that only looks up needs no transaction: nothing comes between reads of one turn.
     if (!call.wipe && same(call.next, call.expect)) return this.#answer(call);
     return this.#environment.write('write the dedup index', () => this.#step(call));
   }

@@ -29,7 +29,7 @@ export function prometheusMetrics(): PrometheusMetrics {
   return { ...metrics, text: () => registry.metrics() };
 }
 
-/** Metrics never stop the work: what prom-client refuses (a label that is not declared, a counter that falls) is not counted. */
+/** Metrics never stop the work: a value that prom-client refuses (a label that is not declared, a counter that falls) is not counted. */
 function unharmed(call: () => void): void {
   try {
     call();

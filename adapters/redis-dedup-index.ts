@@ -60,7 +60,7 @@ class RedisDedupIndex implements DedupIndex {
     });
   }
 
-  /** Connects and checks that this Redis keeps what it is given. */
+  /** Connects and checks that this Redis does not evict. */
   async open(): Promise<void> {
     await this.#ask('open the dedup index', async () => {
       await this.#redis.connect();
@@ -212,7 +212,7 @@ function evicts(policy: string): string {
   return `its maxmemory-policy is ${policy.slice(0, 40)}, which may forget identities; set maxmemory-policy ${KEEPS}`;
 }
 
-/** What INFO answers, by name. */
+/** The values of INFO, by name. */
 function infoFacts(info: string): ReadonlyMap<string, string> {
   return new Map(info.split('\r\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)] as const));
 }

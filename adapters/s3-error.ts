@@ -29,7 +29,7 @@ const OPERATOR_NAMES: Readonly<Record<string, string>> = {
     'the bucket has no object lock, which can only be turned on when a bucket is made; make another bucket, or configure no lock',
 };
 
-/** What became of a request that failed. */
+/** The outcome of a request that failed. */
 export type S3Outcome = 'missing' | 'refused' | 'conflict' | 'unsatisfiable' | 'unknown' | 'failed';
 
 /**

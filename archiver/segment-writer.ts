@@ -81,7 +81,7 @@ export class SegmentWriter {
     return file;
   }
 
-  /** Writes the segment's files where they are not there yet, reads them back, and gives the manifest that describes what is stored. Can be called again. */
+  /** Writes the segment's files that are not there yet, reads them back, and gives the manifest that describes the stored files. Can be called again. */
   async close(objects: ObjectStore, root: Uint8Array, schemas: (hex: string) => EventSchema, previous: string | null): Promise<Manifest> {
     const [first, end] = [this.#first, this.#end];
     const keys = logKeysOf(this.#shard);

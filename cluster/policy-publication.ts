@@ -11,7 +11,7 @@ import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import { systemReason } from '../platform/errno.ts';
 
-/** The policy that a file holds: what `policy show --json` printed, edited. Throws CONFIG_INVALID, or POLICY_INVALID if it is not a policy. */
+/** The policy in a file: the edited output of `policy show --json`. Throws CONFIG_INVALID, or POLICY_INVALID if it is not a policy. */
 export function readPolicyFile(path: string): Policy {
   let text: string;
   try {

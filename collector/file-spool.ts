@@ -74,7 +74,7 @@ export class FileSpool implements Spool {
     });
   }
 
-  /** Reads what earlier starts left, segment by segment, oldest first; `found` says how many of a segment's records are live by setting {@link Segment.live}. */
+  /** Reads the records of earlier starts, segment by segment, oldest first; `found` says how many of a segment's records are live by setting {@link Segment.live}. */
   recover(found: (segment: Segment, records: readonly SpoolRecord[]) => void): void {
     const { folder, logger, damaged } = this.#options;
     for (const name of readdirSync(folder).toSorted()) {

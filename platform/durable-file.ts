@@ -11,7 +11,7 @@ export async function writeSynced(path: string, content: Uint8Array | string, mo
   }
 }
 
-/** Waits until the disk has the names in a folder: what was created, renamed or deleted in it before. */
+/** Waits until the disk has the names in a folder: all earlier creations, renames and deletions in it. */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {

@@ -37,7 +37,7 @@ export interface FileLockOptions {
 export interface LockHolder {
   /** False if this process cannot tell. */
   readonly lives: boolean;
-  /** What {@link takeFileLock} would throw. */
+  /** The error that {@link takeFileLock} would throw. */
   readonly error: LineproofError;
 }
 

@@ -89,7 +89,7 @@ export function parseOwner(text: string): LockOwner | undefined {
     texts.every((name) => typeof owner[name] === 'string') &&
     /^[0-9a-f]{32}$/.test(hold as string) &&
     (socket === '' || LIFE_SOCKET.test(socket as string)) &&
-    // What goes into a message.
+    // These go into a message.
     [host, since].every((word) => /^[\x21-\x7e]{0,255}$/.test(word as string));
   return isWhole ? (owner as unknown as LockOwner) : undefined;
 }

@@ -56,7 +56,7 @@ export function buildEvent(input: EventInput): Event {
     return eventOf(input);
   } catch (error) {
     if (error instanceof LineproofError) throw error;
-    // Callers without types can leave out or mistake what is needed.
+    // Callers without types can leave out a field or give it a wrong type.
     throw new LineproofError(
       'EVENT_INVALID',
       `cannot take event: it lacks a field, or has one of another type (${String(error)})`,

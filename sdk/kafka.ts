@@ -24,7 +24,7 @@ export interface KafkaOptions {
     readonly auth?: { readonly username: string; readonly password: string };
     readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
   };
-  /** What the connections have to say; default nothing. */
+  /** Takes the messages of the connections; default none. */
   readonly logger?: Logger;
 }
 

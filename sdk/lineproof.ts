@@ -23,7 +23,7 @@ export type { Collector } from './friendly-collector.ts';
 export type { Clock, Log, Logger, Metrics, SchemaRegistry, Signer };
 export { hasCode, keySigner, LineproofError, parsePrivateKey, readKeyFile };
 
-/** What {@link createCollector} needs. */
+/** Options of {@link createCollector}. */
 export interface CreateCollectorOptions {
   /** The log's name, as its policy has it. */
   readonly origin: string;
@@ -31,7 +31,7 @@ export interface CreateCollectorOptions {
   readonly shards: number;
   /** The producer's key: {@link readKeyFile}, or a key that never leaves its device. */
   readonly signer: Signer;
-  /** Null only spools: the process that opens the folder later sends what is in it. */
+  /** Null: the collector only spools, and the process that opens the folder later sends the events in it. */
   readonly log: Log | null;
   /** Needed where there is a log. */
   readonly registry?: SchemaRegistry;
@@ -43,7 +43,7 @@ export interface CreateCollectorOptions {
   readonly heartbeatMs?: number;
 }
 
-/** What an event of a kind needs, its type aside. */
+/** The fields that an event of a kind needs, without its type. */
 export type TypedInput = Omit<EventInput, 'type'>;
 
 const silent: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => silent };
@@ -63,7 +63,7 @@ export async function createCollector(options: CreateCollectorOptions): Promise<
   return friendlyCollector(await openCollector({ ...defaults, ...given }));
 }
 
-/** For callers without types: what is missing, all of it at once. */
+/** For callers without types: names all missing options at once. */
 function checkGiven(options: Partial<CreateCollectorOptions> | undefined): void {
   const { origin, shards, signer, log, registry, spool } = options ?? {};
   const needed = { origin, shards, signer, log, spool, ...(log === null ? {} : { registry }) };

@@ -78,7 +78,7 @@ export function setting<T>(name: string, fallback: string, spec: SettingSpec<T>)
   return { ...spec, name, env: name === 'data' ? 'LINEPROOF_HOME' : env, fallback, secret: false };
 }
 
-/** Declares a setting that is never shown. `file:PATH` takes what a file holds, `command:COMMAND` what a command prints. */
+/** Declares a setting that is never shown. `file:PATH` takes the content of a file, `command:COMMAND` the output of a command. */
 export function secretSetting(name: string, fallback: string, reason: string): Setting<string> {
   return { ...setting(name, fallback, { type: secretText, unit: 'secret', reason }), secret: true };
 }

@@ -70,7 +70,7 @@ class Wait {
 }
 
 /**
- * The acceptance function: whether the Kafka value `value` is the block that follows `view`, and what it changes.
+ * The acceptance function: whether the Kafka value `value` is the block that follows `view`, and which changes it makes.
  * A pure function of state and block: every reader of the chain decides the same way (docs/formats.md §3).
  */
 export function accept(view: LogView, value: Uint8Array, context: AcceptContext): Acceptance {

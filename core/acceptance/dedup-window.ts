@@ -5,7 +5,7 @@ import type { LogHead } from './log-state.ts';
 /**
  * Where the dedup window starts after input that was appended at `appendedAt`, under the policy of the block that consumes it:
  * `dedupWindow` and `clockSkew` before it, and never earlier than `before`, the start after the block before
- * (docs/decisions/0012-the-window-never-grows-backwards.md: what left the window does not come back when a policy makes it longer). Microseconds since 1970.
+ * (docs/decisions/0012-the-window-never-grows-backwards.md: identities that left the window do not come back when a policy makes it longer). Microseconds since 1970.
  * Chainer, archiver and auditor all ask here.
  */
 export function dedupWindowStart(

@@ -50,7 +50,7 @@ export interface LogView {
   lane(key: string): Lane | undefined;
 }
 
-/** What one accepted block changes. */
+/** The changes of one accepted block. */
 export interface LogDelta {
   readonly head: LogHead;
   readonly streams: ReadonlyMap<string, Head>;

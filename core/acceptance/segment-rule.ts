@@ -17,7 +17,7 @@ export function openSegment(first: number): OpenSegment {
   return { first, leaves: 0, eventBytes: 0, firstSealAt: undefined };
 }
 
-/** What one block adds to its segment. */
+/** The counts that one block adds to its segment. */
 export interface SegmentStep {
   /** Leaves of the block, its seal included. */
   readonly leaves: number;

@@ -55,7 +55,7 @@ export function policyKey(hex: string): string {
   return `policies/${hex}.json`;
 }
 
-/** What an object's key says that it is; `rest` of tiles is their path inside the log. */
+/** The kind and place of an object, from its key; `rest` of tiles is their path inside the log. */
 export type ArchiveKey =
   | { readonly kind: 'archive' }
   | { readonly kind: 'schema' | 'policy'; readonly hex: string }

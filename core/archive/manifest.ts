@@ -81,7 +81,7 @@ const COUNTS = object({
   sampledOut: count,
   perProducer: list(object({ producer: text, links: count })),
 });
-/** The form of one entry of `objects`; also what retired.json lists. */
+/** The form of one entry of `objects`, here and in retired.json. */
 export const MANIFEST_OBJECT = object({ name: text, size: count, sha256: digest, content: digest });
 const MANIFEST = object({
   origin: text,

@@ -3,7 +3,7 @@ import { canonicalJson } from '../base/jcs.ts';
 import { count, digest, list, object, readShape, text } from '../base/json-shape.ts';
 import { MANIFEST_OBJECT, type ManifestObject } from './manifest.ts';
 
-/** What retention removed from a segment (docs/formats.md §5): without it, a missing events file is MISSING. */
+/** The statement of the files that retention removed from a segment (docs/formats.md §5): without it, a missing events file is MISSING. */
 export interface Retired {
   /** `<origin>/<shard>`. */
   readonly origin: string;

@@ -33,7 +33,7 @@ export interface Snapshot {
 
 const snapshots = compileSchema<Snapshot>(JSON.parse(SCHEMA_TEXTS.Snapshot));
 
-/** Sorts streams and lanes; throws what {@link decodeSnapshot} would throw on the bytes. */
+/** Sorts streams and lanes; throws the error that {@link decodeSnapshot} would throw on the bytes. */
 export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
   const streams = snapshot.streams.toSorted((a, b) => compare(utf8(a.stream), utf8(b.stream)));
   const lanes = snapshot.lanes.toSorted(compareLanes);

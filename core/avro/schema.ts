@@ -38,7 +38,7 @@ interface Scope {
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
-/** Compiles an Avro schema (parsed JSON); throws SCHEMA_INVALID for what released schemas must not use: maps, floats, recursion, unknown types. */
+/** Compiles an Avro schema (parsed JSON); throws SCHEMA_INVALID for features that released schemas must not use: maps, floats, recursion, unknown types. */
 export function compileSchema<T>(schema: unknown): Codec<T> {
   return codecOf(compile(schema, rootScope(), 'value'));
 }

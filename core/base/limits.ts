@@ -11,7 +11,7 @@ export const LIMITS = {
   /** Sum over a batch's events of event bytes + stream bytes + {@link LIMITS.batchEventOverheadBytes}. */
   batchBytes: 768 * 1024,
   batchEventOverheadBytes: 160,
-  /** An encoded BatchHeader; bounds what one refused message can add to the evidence. */
+  /** An encoded BatchHeader; bounds the bytes that one refused message can add to the evidence. */
   headerBytes: 64 * 1024,
   /** Lanes that one heartbeat can state. */
   heartbeatLanes: 1024,

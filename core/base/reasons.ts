@@ -2,18 +2,18 @@ interface ReasonTraits {
   /** Its number in evidence. Numbers never change their meaning. */
   readonly number: number;
   /**
-   * What the reason rejects. `message`: a whole message of which no header can be read. `batch`: a whole message whose header goes into the evidence.
+   * The thing that the reason rejects. `message`: a whole message of which no header can be read. `batch`: a whole message whose header goes into the evidence.
    * `event`: one event of a batch whose root is proven. `nothing`: the reason of everything that was not rejected.
    */
   readonly rejects: 'nothing' | 'message' | 'batch' | 'event';
-  /** The property of a verdict that is broken where this was accepted all the same: who signed, what a stream is made of, or what the policy demands. */
+  /** The property of a verdict that is broken if this was accepted all the same: who signed, the content of a stream, or the demands of the policy. */
   readonly breaks: 'SIGNATURES' | 'STREAMS' | 'POLICY';
   /**
    * Where a batch shows the reason. `header`: in its header alone. `events`: in its events alone. `header or events`: in either; in the events only once
    * all else holds. `lane`: in its header together with its lane. `nowhere`: not a batch's reason.
    */
   readonly shows: 'header' | 'events' | 'header or events' | 'lane' | 'nowhere';
-  /** False where the reason alone forbids that what was rejected is sent again by another producer. */
+  /** False if the reason alone forbids that another producer sends the rejected events again. */
   readonly resubmittable: boolean;
 }
 

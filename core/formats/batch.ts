@@ -42,7 +42,7 @@ export interface SignedBatch {
 const headers = compileSchema<BatchHeader>(JSON.parse(SCHEMA_TEXTS.BatchHeader));
 const batches = compileSchema<SignedBatch>(JSON.parse(SCHEMA_TEXTS.SignedBatch));
 
-/** Throws FORMAT_INVALID, AVRO_INVALID or LIMIT_EXCEEDED for what {@link decodeBatchHeader} would refuse. */
+/** Throws FORMAT_INVALID, AVRO_INVALID or LIMIT_EXCEEDED for a header that {@link decodeBatchHeader} would refuse. */
 export function encodeBatchHeader(header: BatchHeader): Uint8Array {
   checkHeader(header);
   const bytes = headers.encode(header);
@@ -72,7 +72,7 @@ export function decodeSignedBatch(bytes: Uint8Array): SignedBatch {
   return batch;
 }
 
-/** What one event adds to a batch towards {@link LIMITS.batchBytes}. */
+/** Bytes by which one event counts towards {@link LIMITS.batchBytes}. */
 export function batchCost(eventBytes: number, streamBytes: number): number {
   return eventBytes + streamBytes + LIMITS.batchEventOverheadBytes;
 }

@@ -14,7 +14,7 @@ export interface BlockEvidence {
 
 const records = compileSchema<BlockEvidence>(JSON.parse(SCHEMA_TEXTS.BlockEvidence));
 
-/** Throws what {@link decodeBlockEvidence} would throw on the bytes. */
+/** Throws the error that {@link decodeBlockEvidence} would throw on the bytes. */
 export function encodeBlockEvidence(record: BlockEvidence): Uint8Array {
   checkRecord(record);
   return records.encode(record);

@@ -16,7 +16,7 @@ export interface Block {
 
 const blocks = compileSchema<Block>(JSON.parse(SCHEMA_TEXTS.Block));
 
-/** The block without framing; throws what {@link decodeBlock} would throw on the bytes. */
+/** The block without framing; throws the error that {@link decodeBlock} would throw on the bytes. */
 export function encodeBlock(block: Block): Uint8Array {
   checkBlock(block);
   return fitting(blocks.encode(block));

@@ -15,7 +15,7 @@ export interface Receipt {
   readonly original: number | null;
 }
 
-/** What became of one input message, or of `span` offsets without one (docs/formats.md §3). */
+/** The outcome of one input message, or of `span` offsets without one (docs/formats.md §3). */
 export interface EvidenceInput {
   readonly outcome: 'ACCEPTED' | 'REPEATED' | 'REJECTED' | 'EMPTY';
   readonly span: number;
@@ -29,7 +29,7 @@ export interface EvidenceInput {
 
 const evidence = compileSchema<{ readonly inputs: readonly EvidenceInput[] }>(JSON.parse(SCHEMA_TEXTS.Evidence));
 
-/** Throws what {@link decodeEvidence} would throw on the bytes. */
+/** Throws the error that {@link decodeEvidence} would throw on the bytes. */
 export function encodeEvidence(inputs: readonly EvidenceInput[]): Uint8Array {
   for (const input of inputs) checkInput(input);
   const bytes = evidence.encode({ inputs });

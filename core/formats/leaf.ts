@@ -43,13 +43,13 @@ type Branch =
   | { readonly branch: 'Seal'; readonly value: Omit<Seal, 'kind'> };
 const leaves = compileSchema<Branch>(JSON.parse(SCHEMA_TEXTS.Leaf));
 
-/** Throws what {@link decodeLeaf} would throw on the bytes. */
+/** Throws the error that {@link decodeLeaf} would throw on the bytes. */
 export function encodeLink(link: Link): Uint8Array {
   checkLink(link);
   return fitting(leaves.encode({ branch: 'Link', value: link }));
 }
 
-/** Throws what {@link decodeLeaf} would throw on the bytes. */
+/** Throws the error that {@link decodeLeaf} would throw on the bytes. */
 export function encodeSeal(seal: Seal): Uint8Array {
   checkSeal(seal);
   return fitting(leaves.encode({ branch: 'Seal', value: seal }));

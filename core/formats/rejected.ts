@@ -23,7 +23,7 @@ export interface Rejected {
 
 const records = compileSchema<Rejected>(JSON.parse(SCHEMA_TEXTS.Rejected));
 
-/** Throws what {@link decodeRejected} would throw on the bytes. */
+/** Throws the error that {@link decodeRejected} would throw on the bytes. */
 export function encodeRejected(record: Rejected): Uint8Array {
   checkRejected(record);
   return records.encode(record);

@@ -77,7 +77,7 @@ export function formatPrivateKey(name: string, seed: Uint8Array): string {
   return `${PRIVATE}${name}+${toHex(keyId(name, KEY_TYPE.ed25519, publicKey))}+${toBase64(concat(Uint8Array.of(KEY_TYPE.ed25519), seed))}`;
 }
 
-/** Reads what {@link formatPrivateKey} writes. Errors never repeat the text. */
+/** Reads the text that {@link formatPrivateKey} writes. Errors never repeat the text. */
 export function parsePrivateKey(text: string): { readonly name: string; readonly id: Uint8Array; readonly seed: Uint8Array } {
   if (!text.startsWith(PRIVATE)) throw invalid('it is not a private key (PRIVATE+KEY+…)');
   const [name, id, material] = splitKey(text.slice(PRIVATE.length));

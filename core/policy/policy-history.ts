@@ -197,7 +197,7 @@ function checkGeneration(policy: Policy, old: Policy['inputGeneration']): void {
     throw refused(policy, 'first offsets change only with the input generation');
 }
 
-/** Keys are never removed; their status goes forward only; what COMPROMISED believes is said once. */
+/** Keys are never removed; their status only moves forward; the sizes up to which a COMPROMISED key is believed are set once. */
 function checkKeys(policy: Policy, old: readonly KeyEntry[], next: readonly KeyEntry[]): void {
   const kept = new Map(next.map((entry) => [entry.key, entry]));
   for (const { key, status, believed } of old) {

@@ -59,7 +59,7 @@ export interface Log {
   append(topic: string, partition: number, records: readonly NewRecord[]): Promise<Appended>;
   /**
    * Records from the first at or after `from`, in offset order; empty at the end of the log.
-   * The first offset may be higher than `from`: the offsets between hold nothing (any more); the caller judges what that means.
+   * The first offset may be higher than `from`: the offsets between hold nothing (any more); the caller judges the meaning.
    */
   read(topic: string, partition: number, from: number, options: ReadOptions): Promise<readonly LogRecord[]>;
   /** Reads the bounds now; an unused partition has {0, 0}. */

@@ -23,7 +23,7 @@ export interface Metrics {
   forget(name: Unlabelled<MetricOf<'gauge'>>): void;
 }
 
-/** The same for code whose names come from a list, such as an implementation: what {@link Metrics} rules out, it does not count. */
+/** The same for code whose names come from a list, such as an implementation: it does not count a name or label that {@link Metrics} rules out. */
 export interface AnyMetrics {
   add(name: MetricName, by: number, labels?: Labels): void;
   set(name: MetricName, value: number, labels?: Labels): void;

@@ -17,8 +17,8 @@ export interface ByteRange {
 }
 
 /**
- * A bucket. Keys are `/`-separated relative paths of at most 512 bytes; each part has 1 to 200 of A–Z a–z 0–9 `.` `-` `_` and starts with no `.`.
- * Any other key throws FORMAT_INVALID. Whoever names objects never puts one below another's key: a folder could not hold both.
+ * A bucket. Keys are `/`-separated relative paths of at most 512 bytes; each part has 1 to 200 of A–Z a–z 0–9 `.` `-` `_` and does not start with `.`.
+ * Any other key throws FORMAT_INVALID. A caller must not put an object below another object's key: a folder could not hold both.
  * Durable when resolved; throws UNAVAILABLE (retryable) when the outcome is unknown.
  */
 export interface ObjectStore {

@@ -11,9 +11,9 @@ const STILL_MS = 30_000;
  * @typedef {object} Artefact
  * @property {string} name
  * @property {string} version
- * @property {string} about what is done, for the one who waits
- * @property {readonly string[]} recipe files of this folder that decide what comes out; other bytes there are another entry of the cache
- * @property {() => Promise<readonly string[]>} missing what the machine lacks to make it, each with how to get it
+ * @property {string} about a description of the work, for the user who waits
+ * @property {readonly string[]} recipe files of this folder that decide the result; other bytes in them make another entry of the cache
+ * @property {() => Promise<readonly string[]>} missing programs that the machine lacks to make it, each with how to get it
  * @property {(folder: string) => Promise<void>} make fills an empty folder, and throws where a checksum differs
  */
 

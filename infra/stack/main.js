@@ -30,7 +30,7 @@ Options:
   --json              print data for programs on stdout
   -h, --help          print this text
 
-Data goes to stdout, talk to stderr. Exit codes: 0 ok, 1 not all runs, 2 usage, 75 could not be done, 70 bug.
+Results go to stdout, messages to stderr. Exit codes: 0 ok, 1 not all runs, 2 usage, 75 could not be done, 70 bug.
 `;
 
 /** @type {import('node:util').ParseArgsConfig['options']} */
