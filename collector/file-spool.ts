@@ -8,10 +8,10 @@ import type { Clock } from '../core/ports/clock.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import { ioError } from '../platform/errno.ts';
 import type { FileLock } from '../platform/file-lock.ts';
-import { SegmentWriter } from './segment-writer.ts';
 import type { Place, Segment, Spool } from './spool.ts';
 import { type Chunk, makeRoom, newAttempt, newChunk } from './spool-chunk.ts';
 import { RECORD_HEADER_BYTES, readRecords, type SpoolRecord } from './spool-record.ts';
+import { SpoolWriter } from './spool-writer.ts';
 
 const NAME = /^([0-9a-f]{32})-(\d{8})-([0-9a-f]{16})\.spool$/;
 const FIRST_RETRY_MS = 20;
@@ -51,7 +51,7 @@ export function listSpools(parent: string): string[] {
 export class FileSpool implements Spool {
   readonly #options: FileSpoolOptions;
   readonly #segments: Segment[] = [];
-  readonly #writer: SegmentWriter;
+  readonly #writer: SpoolWriter;
   #chunk: Chunk | undefined;
   /** Taken by the writer, not yet on disk. */
   #inFlight: Chunk | undefined;
@@ -65,7 +65,7 @@ export class FileSpool implements Spool {
 
   constructor(options: FileSpoolOptions) {
     this.#options = options;
-    this.#writer = new SegmentWriter({
+    this.#writer = new SpoolWriter({
       ...options,
       started: (segment) => {
         this.#segments.push(segment);

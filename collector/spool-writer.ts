@@ -14,7 +14,7 @@ const MIN_SEGMENT_BYTES = 64 * 1024;
 const SEGMENTS_OF_A_SPOOL = 8;
 
 /** Where the segments of this start go. */
-export interface SegmentWriterOptions {
+export interface SpoolWriterOptions {
   readonly folder: string;
   /** The epoch that starts, 16 bytes. */
   readonly epoch: Uint8Array;
@@ -28,15 +28,15 @@ export interface SegmentWriterOptions {
 }
 
 /** Writes chunks to the files of this start, one at a time. It never writes to a file of an earlier start. */
-export class SegmentWriter {
-  readonly #options: SegmentWriterOptions;
+export class SpoolWriter {
+  readonly #options: SpoolWriterOptions;
   readonly #segmentBytes: number;
   #file: FileHandle | undefined;
   #current: Segment | undefined;
   #position = 0;
   #sequence = 0;
 
-  constructor(options: SegmentWriterOptions) {
+  constructor(options: SpoolWriterOptions) {
     this.#options = options;
     this.#segmentBytes = Math.min(MAX_SEGMENT_BYTES, Math.max(MIN_SEGMENT_BYTES, Math.floor(options.maxBytes / SEGMENTS_OF_A_SPOOL)));
   }
