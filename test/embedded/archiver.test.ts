@@ -237,6 +237,16 @@ describe('an archive of a chain', () => {
   });
 });
 
+test('every metric of an archiver names its shard', async () => {
+  const seen = new Map<string, unknown>();
+  const note = (name: string, _: number, labels?: object): void => void seen.set(name, labels);
+  await archiveChain(await makeChain(9), new MemoryObjectStore(), {
+    metrics: { add: note, set: note, observe: note, forget: (name: string) => void seen.delete(name) },
+  });
+  expect(seen.size).toBeGreaterThan(3);
+  for (const [name, labels] of seen) expect([name, labels]).toEqual([name, { shard: '0' }]);
+});
+
 test('an archive that says everything already is not written to', async () => {
   const given = await makeChain(9);
   const objects = new MemoryObjectStore();

@@ -4,7 +4,7 @@ import { Worker } from './pool.js';
 
 /** How long a test may take with a mutant: what takes much longer than without does not end. */
 const LEAST_MS = 5_000;
-const SLOWER = 10;
+const SLOWER = 5;
 
 async function coverOnce(world, message) {
   const worker = new Worker(world);

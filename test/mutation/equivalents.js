@@ -1,5 +1,14 @@
-/** Changes that no test can notice, because they change nothing that may be relied on: by suite, enclosing function, node, change, reason. */
+/**
+ * Changes that no test can notice, because they change nothing that may be relied on: by suite:
+ * enclosing function, node, change, reason, and the file's name where the same is in several files.
+ */
 export const EQUIVALENTS = {
+  functions: [
+    ['reset', 'reset', 'does nothing', 'a block that a second try notes again leaves the list with its first mention', 'trim.ts'],
+    ['#askAhead', '#askAhead', 'does nothing', 'what is asked for early is asked for later: it saves time'],
+    ['#forget', '#forget', 'does nothing', 'it saves memory', 'tree-audit.ts'],
+    ['isAscii', 'isAscii', 'does nothing', 'a shortcut to what the longer way gives'],
+  ],
   acceptance: [
     ['rule', 'maybeLaterFormat: false', '(nothing)', 'a flag that is missing is not set'],
     [

@@ -83,11 +83,25 @@ function allMutants() {
   return [...found.values()];
 }
 
-function equivalenceOf({ name, node, change }, { equivalents }) {
+function equivalenceOf({ file, name, node, change }, { equivalents }) {
   return equivalents.find(
-    ([inFunction, source, changed]) =>
-      inFunction === name && normalised(source) === normalised(node) && normalised(changed) === normalised(change),
+    ([inFunction, source, changed, , inFile]) =>
+      inFunction === name &&
+      normalised(source) === normalised(node) &&
+      normalised(changed) === normalised(change) &&
+      (inFile === undefined || isNamed(file, [inFile])),
   );
+}
+
+/** Throws where an equivalent speaks of several files: the reason was given for one of them. */
+function mustBeOfOneFile(equivalent, suite) {
+  const files = new Map();
+  for (const mutant of equivalent) {
+    const each = equivalenceOf(mutant, suite);
+    if (files.has(each) && files.get(each) !== mutant.file)
+      throw new Error(`suite ${suite.name}: ${each.slice(0, 3).join(' | ')} is in ${files.get(each)} and ${mutant.file}; name its file`);
+    files.set(each, mutant.file);
+  }
 }
 
 /** The test that noticed last in this function likely notices again. */
@@ -127,6 +141,7 @@ async function judge(worker, mutant, { reached, all }, slow) {
 function shareOf(suite) {
   const own = mutants.filter((mutant) => mutant.suites.has(suite.name) && isNamed(mutant.file, wantedFiles));
   const equivalent = own.filter((mutant) => equivalenceOf(mutant, suite) !== undefined);
+  mustBeOfOneFile(equivalent, suite);
   const used = new Set(equivalent.map((mutant) => equivalenceOf(mutant, suite)));
   const unused = wantedFiles.length > 0 ? [] : suite.equivalents.filter((each) => !used.has(each));
   const mine = own.filter((mutant) => equivalenceOf(mutant, suite) === undefined).filter((_, i) => i % parts === part - 1);
