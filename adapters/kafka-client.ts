@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Kafka, type KafkaConfig, type LogEntry, logLevel, type SASLOptions } from 'kafkajs';
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js';
-import { LineproofError } from '../core/base/errors.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
 import type { Logger } from '../core/ports/logger.ts';
 
 /** How a Kafka cluster is reached, as Kafka's own clients name it. */
@@ -164,7 +164,7 @@ export function kafkaError(act: string, error: unknown): LineproofError {
   if (operator !== undefined) return new LineproofError('CONFIG_INVALID', `cannot ${act}: ${operator}`, {}, error);
   if (failure.name === 'KafkaJSSASLAuthenticationError')
     return new LineproofError('CONFIG_INVALID', `cannot ${act}: the broker refuses user name or password`, {}, error);
-  return new LineproofError('UNAVAILABLE', `cannot ${act}: ${error instanceof Error ? error.message : String(error)}`, {}, error);
+  return new LineproofError('UNAVAILABLE', `cannot ${act}: ${messageOf(error)}`, {}, error);
 }
 
 const COORDINATOR_TRIES = 60;

@@ -1,7 +1,7 @@
 import { AssignerProtocol, type Consumer, type Kafka, type PartitionAssigner } from 'kafkajs';
 import { sha256 } from '#crypto';
 import { toHex, utf8, utf8Text } from '../core/base/bytes.ts';
-import { LineproofError } from '../core/base/errors.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ShardGroup } from '../core/ports/shard-group.ts';
@@ -127,7 +127,7 @@ class KafkaShardGroup implements ShardGroup {
     try {
       await changed(shards);
     } catch (error) {
-      this.#options.logger.error('work on shards could not be changed', { reason: error instanceof Error ? error.message : String(error) });
+      this.#options.logger.error('work on shards could not be changed', { reason: messageOf(error) });
     }
   }
 
@@ -152,7 +152,7 @@ class KafkaShardGroup implements ShardGroup {
     try {
       await consumer.commitOffsets(offsets);
     } catch (error) {
-      logger.debug('offsets not committed', { reason: error instanceof Error ? error.message : String(error) });
+      logger.debug('offsets not committed', { reason: messageOf(error) });
     }
   }
 }

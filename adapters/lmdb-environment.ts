@@ -1,6 +1,6 @@
 import { mkdirSync, statfsSync } from 'node:fs';
 import { open, type RootDatabase } from 'lmdb';
-import { LineproofError } from '../core/base/errors.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
 
 const MAX_VALUE_LISTS = 16;
 /** With less than this a disk counts as full: lmdb ends the process where it cannot make its files, and calls a write that was cut short an I/O error. */
@@ -64,7 +64,7 @@ export class Environment {
   /** An error of LMDB or of the file system in our words. */
   #translated(error: unknown, what: string): unknown {
     if (error instanceof LineproofError) return error;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     if (/ENOSPC|No space left|MDB_MAP_FULL/.test(message) || isFull(this.#folder))
       return new LineproofError('DISK_FULL', `cannot ${what}: the disk is full`, {}, error);
     return new LineproofError('IO_FAILED', `cannot ${what}: ${message}`, {}, error);

@@ -1,5 +1,5 @@
 import { equal, utf8Text } from '../core/base/bytes.ts';
-import { hasCode } from '../core/base/errors.ts';
+import { hasCode, messageOf } from '../core/base/errors.ts';
 import { type Checkpoint, parseCheckpoint } from '../core/keys/checkpoint.ts';
 import { decodeEnvelope, envelopeSigners, type PayloadType } from '../core/keys/dsse.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
@@ -78,5 +78,5 @@ function verifiers(keys: readonly KeyInForce[]): VerifierKey[] {
 
 function refused<T>(error: unknown): Attestation<T> {
   const code = hasCode(error, 'SIGNATURE_INVALID') ? 'SIGNATURE' : 'MALFORMED';
-  return { value: undefined, faults: [{ code, message: error instanceof Error ? error.message : String(error) }] };
+  return { value: undefined, faults: [{ code, message: messageOf(error) }] };
 }

@@ -2,6 +2,7 @@ import { sha256 } from '#crypto';
 import { policyKey, schemaKey } from '../core/archive/archive-keys.ts';
 import { parseManifest } from '../core/archive/manifest.ts';
 import { toHex, utf8Text } from '../core/base/bytes.ts';
+import { messageOf } from '../core/base/errors.ts';
 import { compileEventSchema, type EventSchema } from '../core/formats/event-schema.ts';
 import { decodeEnvelope, envelopeSigners } from '../core/keys/dsse.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
@@ -149,5 +150,5 @@ async function readSchemas(
 
 /** The message of an error, on one line. */
 export function errorText(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, ' ').slice(0, 300);
+  return messageOf(error).replaceAll(/\s+/g, ' ').slice(0, 300);
 }

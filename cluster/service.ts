@@ -1,5 +1,6 @@
 import type { PrometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { systemClock } from '../adapters/system-clock.ts';
+import { messageOf } from '../core/base/errors.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
@@ -83,7 +84,7 @@ async function measured(logger: Logger, what: string, measure: () => Promise<voi
   try {
     await measure();
   } catch (error) {
-    logger.debug(`${what} not measured`, { reason: error instanceof Error ? error.message : String(error) });
+    logger.debug(`${what} not measured`, { reason: messageOf(error) });
   }
 }
 

@@ -1,4 +1,4 @@
-import { LineproofError } from '../core/base/errors.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ShardGroup } from '../core/ports/shard-group.ts';
@@ -27,7 +27,7 @@ export async function workOnShards(work: ShardWork, signal: AbortSignal): Promis
     const done = work.run(shard, AbortSignal.any([stop.signal, failed.signal])).catch((error: unknown) => {
       failures.push(error);
       const code = error instanceof LineproofError ? error.code : 'INTERNAL';
-      work.logger.error(LOG.shardStopped, { shard, code, reason: error instanceof Error ? error.message : String(error) });
+      work.logger.error(LOG.shardStopped, { shard, code, reason: messageOf(error) });
       failed.abort();
     });
     running.set(shard, { stop, done });

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { randomBytes } from '#crypto';
 import { utf8 } from '../core/base/bytes.ts';
-import { LineproofError } from '../core/base/errors.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { batchCost } from '../core/formats/batch.ts';
 import type { Event, EventTrace } from '../core/formats/event.ts';
@@ -303,7 +303,7 @@ export class Collector {
         await lane.pause(beats?.waitMs ?? 3_600_000, hasWork, clock, this.#stop.signal);
       } catch (error) {
         if (this.#stop.signal.aborted) return;
-        logger.error(LOG.laneFailed, { shard: lane.shard, error: error instanceof Error ? error.message : String(error) });
+        logger.error(LOG.laneFailed, { shard: lane.shard, error: messageOf(error) });
         await clock.sleep(1000, this.#stop.signal);
       }
     }

@@ -6,6 +6,7 @@ import { type Collector, openCollector } from '../collector/collector.ts';
 import type { CollectorOptions } from '../collector/collector-options.ts';
 import { listSpools } from '../collector/file-spool.ts';
 import { spoolHolder } from '../collector/spool-lock.ts';
+import { messageOf } from '../core/base/errors.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
 import type { Logger } from '../core/ports/logger.ts';
@@ -81,7 +82,7 @@ export class EmbeddedSystem {
       } catch (error) {
         this.#logger.warn(LOG.spoolNotAdopted, {
           folder,
-          reason: error instanceof Error ? error.message : String(error),
+          reason: messageOf(error),
         });
       }
     }

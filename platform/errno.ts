@@ -1,4 +1,4 @@
-import { LineproofError } from '../core/base/errors.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
 
 const FULL: readonly string[] = ['ENOSPC', 'EDQUOT'];
 
@@ -22,5 +22,5 @@ export function isDiskFull(error: unknown): boolean {
 export function ioError(act: string, error: unknown, whenFull = 'free some space'): LineproofError {
   if (error instanceof LineproofError) return error;
   if (isDiskFull(error)) return new LineproofError('DISK_FULL', `cannot ${act}: the disk is full; ${whenFull}`, {}, error);
-  return new LineproofError('IO_FAILED', `cannot ${act}: ${error instanceof Error ? error.message : String(error)}`, {}, error);
+  return new LineproofError('IO_FAILED', `cannot ${act}: ${messageOf(error)}`, {}, error);
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from '#crypto';
 import { compareCodePoints, fromHex } from '../core/base/bytes.ts';
-import { LineproofError } from '../core/base/errors.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
 import type { Activity, Actor, DataRef, Event, EventRef, EventType, Importance } from '../core/formats/event.ts';
 import { idFromKey, newEventId, parseUuid } from '../core/formats/identity.ts';
 import { activeTrace } from './trace-context.ts';
@@ -162,7 +162,7 @@ function field<T>(name: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    throw invalid(name, error instanceof Error ? error.message : String(error), error);
+    throw invalid(name, messageOf(error), error);
   }
 }
 

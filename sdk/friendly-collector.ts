@@ -1,6 +1,6 @@
 import type { Collector as Recorder } from '../collector/collector.ts';
 import type { CollectorStats } from '../collector/collector-options.ts';
-import { LineproofError } from '../core/base/errors.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { formatUuid } from '../core/formats/identity.ts';
 import { buildEvent, type EventInput } from './event-builder.ts';
 
@@ -48,6 +48,6 @@ function taking<T>(work: () => T): T {
 /** An event that breaks its types is an event that cannot be taken, whatever stumbled over it. */
 function refusal(error: unknown): LineproofError {
   if (error instanceof LineproofError && error.code !== 'AVRO_INVALID') return error;
-  const fact = error instanceof Error ? error.message : String(error);
+  const fact = messageOf(error);
   return new LineproofError('EVENT_INVALID', `cannot take event: ${fact.replace(/^cannot [a-z ]+: /, '')}`, {}, error);
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { LineproofError } from '../core/base/errors.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { flagOf, type Setting, type SettingTable, type ValuesOf } from './setting.ts';
 
 /** Where a value came from, for `lineproof config`. */
@@ -64,7 +64,7 @@ function readFile(path: string, known: readonly string[], problems: string[]): R
   try {
     parsed = JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
-    problems.push(`the configuration file ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    problems.push(`the configuration file ${path} cannot be read: ${messageOf(error)}`);
     return {};
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
@@ -90,11 +90,17 @@ export interface SettingRow {
   readonly reason: string;
 }
 
-/** One row per setting: name, value (secrets masked), source, unit and reason. */
+/** One row per setting: name, value (a secret that somebody set is masked), source, unit and reason. */
 export function describeSettings<T extends SettingTable>(table: T, { values, sources }: LoadedSettings<T>): SettingRow[] {
   return Object.values(table).map(({ name, secret, unit, reason }) => {
     const value = values[name] as string | number | readonly string[];
     const shown = Array.isArray(value) ? value.join(',') : (value as string | number);
-    return { name, value: secret && shown !== '' ? '********' : shown, source: sources[name] as SettingSource, unit, reason };
+    return {
+      name,
+      value: secret && shown !== '' && sources[name] !== 'default' ? '********' : shown,
+      source: sources[name] as SettingSource,
+      unit,
+      reason,
+    };
   });
 }

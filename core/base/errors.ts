@@ -64,3 +64,10 @@ export class LineproofError extends Error {
 export function hasCode(error: unknown, ...codes: readonly ErrorCode[]): boolean {
   return typeof error === 'object' && error !== null && 'code' in error && 'details' in error && codes.some((code) => code === error.code);
 }
+
+/** What a thrown value says; works for errors of another module realm and for values that are not errors. */
+export function messageOf(error: unknown): string {
+  if (error instanceof Error) return error.message;
+  const said = typeof error === 'object' && error !== null && 'message' in error ? error.message : undefined;
+  return typeof said === 'string' ? said : String(error);
+}

@@ -16,7 +16,7 @@ export interface RetryOptions {
   readonly onFailure: (error: LineproofError, failures: number) => void;
 }
 
-/** The one retry loop: runs `action` until it succeeds. Throws an error that no retry can help, and every error once `signal` has aborted. */
+/** The retry loop for work that waits for a server without end, such as a shard's: runs `action` until it succeeds. Throws an error that no retry can help, and every error once `signal` has aborted. */
 export async function retry<T>({ pace, clock, signal, onFailure }: RetryOptions, action: () => Promise<T>): Promise<T> {
   for (let failures = 1; ; failures++) {
     try {

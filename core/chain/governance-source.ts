@@ -1,5 +1,5 @@
 import type { AcceptContext } from '../acceptance/accept.ts';
-import { LineproofError } from '../base/errors.ts';
+import { LineproofError, messageOf } from '../base/errors.ts';
 import { LOG } from '../base/log-lines.ts';
 import { type RetryPace, retry } from '../base/retry.ts';
 import { compileEventSchema, type EventSchema } from '../formats/event-schema.ts';
@@ -90,7 +90,7 @@ export class Sources implements AcceptSources {
           this.#envelopes.push(record.value);
           added = true;
         } catch (error) {
-          const reason = error instanceof Error ? error.message : String(error);
+          const reason = messageOf(error);
           this.#refusal = `offset ${record.offset}: ${reason}`;
           logger.warn(LOG.policyIgnored, { offset: record.offset, reason });
         }
@@ -120,7 +120,7 @@ export class Sources implements AcceptSources {
       } catch (error) {
         this.#options.logger.warn(LOG.schemaIgnored, {
           subject: EVENT_SUBJECT,
-          reason: error instanceof Error ? error.message : String(error),
+          reason: messageOf(error),
         });
       }
     }
@@ -145,7 +145,7 @@ export class Sources implements AcceptSources {
       if (missing === 'policy') await this.refreshPolicies();
       else await this.#loadSchemas();
     } catch (error) {
-      this.#options.logger.warn(`${missing} not obtained`, { digest, reason: error instanceof Error ? error.message : String(error) });
+      this.#options.logger.warn(`${missing} not obtained`, { digest, reason: messageOf(error) });
     }
   }
 }

@@ -82,12 +82,13 @@ describe('a secret', () => {
     expect(load('command:echo from a command').values.kafkaPassword).toBe('from a command');
   });
 
-  test('is never shown, and an empty one is shown as empty', () => {
+  test('is never shown once it is set; an empty one is shown as empty, and a default as help shows it', () => {
     const shown = describeSettings(CLUSTER_SETTINGS, load('hunter2')).filter(({ name }) => name === 'kafkaPassword');
     expect(JSON.stringify(shown)).not.toContain('hunter2');
     expect(shown[0]?.value).toBe('********');
     const unset = describeSettings(CLUSTER_SETTINGS, loadTable(CLUSTER_SETTINGS, { flags: {}, env: {}, file: undefined }));
     expect(unset.find(({ name }) => name === 'registryPassword')?.value).toBe('');
+    expect(unset.find(({ name }) => name === 'redisUrl')?.value).toBe('redis://localhost:6379');
   });
 
   test.each([
