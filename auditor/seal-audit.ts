@@ -1,14 +1,12 @@
 import { policyKey } from '../core/archive/archive-keys.ts';
 import { equal, toHex } from '../core/base/bytes.ts';
 import type { Seal } from '../core/formats/leaf.ts';
+import { FORMAT_LEVEL } from '../core/policy/format-level.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { Audit } from './audit.ts';
 import type { AuditedBlock } from './audited-block.ts';
 import type { ReplayedHead } from './replayed-log.ts';
 import type { Place } from './verdict.ts';
-
-/** The format level that this code understands (docs/formats.md §6). */
-const FORMAT_LEVEL = 1;
 
 /** Checks a seal against the state before its block. `policy` is the one that it names; undefined where the archive does not hold it. */
 export function checkSeal(audit: Audit, block: AuditedBlock, head: ReplayedHead, policy: PolicyInForce | undefined): void {

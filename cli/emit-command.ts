@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
@@ -42,12 +42,26 @@ export const emitCommand: Command = {
   run: async (invocation: Invocation): Promise<number> => {
     if (invocation.operands.length > 1) throw new LineproofError('USAGE', 'emit takes one file at most');
     const [file] = invocation.operands;
-    const input = file === undefined || file === '-' ? process.stdin : createReadStream(file);
+    const input = file === undefined || file === '-' ? process.stdin : await openLines(file);
     return invocation.options['cluster'] === true
       ? emitToCluster(invocation, loadClusterSettings(invocation).values, input)
       : emitEmbedded(invocation, input);
   },
 };
+
+/** Opens a file of lines before anything else is opened. Throws IO_FAILED. */
+async function openLines(file: string): Promise<NodeJS.ReadableStream> {
+  const cannot = (fact: string): LineproofError => new LineproofError('IO_FAILED', `cannot read ${file}: ${fact}`);
+  let handle: FileHandle;
+  try {
+    handle = await open(file);
+  } catch (error) {
+    throw cannot((error as NodeJS.ErrnoException).code ?? 'unknown reason');
+  }
+  if (!(await handle.stat()).isDirectory()) return handle.createReadStream();
+  await handle.close();
+  throw cannot('it is a folder');
+}
 
 async function emitEmbedded(invocation: Invocation, input: NodeJS.ReadableStream): Promise<number> {
   const { values } = loadInvocationSettings(invocation);

@@ -39,6 +39,7 @@ export const startCommand: Command = {
   notes: [
     'The first start makes keys and a policy below the data folder. Protect keys/root.key: its holder can change the policy.',
     'Without --until-idle it runs until SIGINT or SIGTERM.',
+    'Exit code 74: with --until-idle, it was interrupted before everything was archived; nothing was verified.',
   ],
   run: start,
 };
@@ -80,17 +81,25 @@ async function start(invocation: Invocation): Promise<number> {
   if (wanted !== undefined && !existsSync(folder)) throw new LineproofError('USAGE', `cannot collect ${folder}: there is no such folder`);
   const json = invocation.options['json'] === true;
   const say = (text: string): void => void (json ? terminal.stderr : terminal.stdout).write(`${text}\n`);
-  const outcome = await work(values, wanted === undefined ? undefined : folder, invocation.options['until-idle'] === true, terminal, say);
+  const untilIdle = invocation.options['until-idle'] === true;
+  const outcome = await work(values, wanted === undefined ? undefined : folder, untilIdle, terminal, say);
+  const interrupted = untilIdle && terminal.signal.aborted;
   const verdict = invocation.options['verify'] === true && !terminal.signal.aborted ? await verifyOwn(values, terminal) : undefined;
   const seconds = (performance.now() - begun) / 1000;
   if (json)
-    terminal.stdout.write(`${JSON.stringify({ ...outcome, seconds, ...(verdict === undefined ? {} : { verdict }) }, undefined, 2)}\n`);
+    terminal.stdout.write(
+      `${JSON.stringify({ ...outcome, interrupted, seconds, ...(verdict === undefined ? {} : { verdict }) }, undefined, 2)}\n`,
+    );
   else if (verdict !== undefined) {
     say(`\n${verdictText(verdict).trimEnd()}`);
     say(`Pinned   ${outcome.rootKey}`);
     say(
       `Took     ${seconds.toFixed(1)} s. Verify again: lineproof verify ${join(values.data, 'archive')} --key ${join(values.data, 'keys', 'root.pub')}`,
     );
+  }
+  if (interrupted) {
+    terminal.stderr.write('lineproof: interrupted: not everything is archived, and nothing was verified; the next start goes on\n');
+    return EXIT.io;
   }
   return verdict === undefined || verdict.ok ? EXIT.ok : EXIT.findings;
 }
@@ -168,7 +177,7 @@ async function finish(system: EmbeddedSystem, terminal: Terminal, say: (text: st
   progress.update('archiving', 0, 0);
   await system.finish(terminal.signal);
   progress.clear();
-  say(`Archived ${system.pipeline.describeSizes()}`);
+  if (!terminal.signal.aborted) say(`Archived ${system.pipeline.describeSizes()}`);
 }
 
 async function runOn(system: EmbeddedSystem, terminal: Terminal, say: (text: string) => void): Promise<void> {

@@ -19,7 +19,8 @@ interface StoreKind {
 }
 
 /**
- * The kinds of object stores, by the scheme of their URL. A new one is an adapter, a line here, and a run of the port's contract suite.
+ * The kinds of object stores, by the scheme of their URL. A new one is an adapter, a row here, its settings, and a run of the port's contract
+ * suite; with the second kind, {@link SERVICES} becomes a setting.
  * Each is loaded when it is needed: clients of servers take long to load.
  */
 const KINDS = {
@@ -31,16 +32,19 @@ const KINDS = {
 
 type Scheme = keyof typeof KINDS;
 
+/** The kind that the services write to. */
+const SERVICES: Scheme = 's3';
+
 const URL_FORM = /^([a-z0-9]+):\/\/([^/]+)(?:\/(.*))?$/;
 
 /** Opens the store that the settings name, to write and to read. */
 export function openObjectStore(settings: ClusterSettings, lock: Policy['objectLock'] = null): Promise<ObjectStore> {
-  return KINDS.s3.open({ bucket: settings.s3Bucket, prefix: settings.s3Prefix }, settings, lock);
+  return KINDS[SERVICES].open({ bucket: settings.s3Bucket, prefix: settings.s3Prefix }, settings, lock);
 }
 
 /** Refuses the store that the settings name where write-once would not hold. Throws CONFIG_INVALID or UNAVAILABLE. */
 export function checkObjectStore(settings: ClusterSettings, lock: Policy['objectLock']): Promise<void> {
-  return KINDS.s3.check({ bucket: settings.s3Bucket, prefix: settings.s3Prefix }, settings, lock);
+  return KINDS[SERVICES].check({ bucket: settings.s3Bucket, prefix: settings.s3Prefix }, settings, lock);
 }
 
 /** Opens the store at a URL; undefined where `text` is not the URL of a store that this version knows. */

@@ -226,7 +226,7 @@ export class Collector {
   #admitsMore({ importance, stream }: Event): boolean {
     const { whenFull } = this.#options.spool;
     if (whenFull === 'drop-auxiliary' && importance === 'AUXILIARY') {
-      (this.#lanes[this.#streamOf(stream).shard] as Lane).sampledOut++;
+      (this.#lanes[this.#streamOf(stream).shard] as Lane).drop(1);
       this.#counts.dropped++;
       this.#options.metrics.add('lineproof_collector_dropped_total', 1);
       return false;

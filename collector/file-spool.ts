@@ -74,7 +74,10 @@ export class FileSpool implements Spool {
     });
   }
 
-  /** Reads the records of earlier starts, segment by segment, oldest first; `found` says how many of a segment's records are live by setting {@link Segment.live}. */
+  /**
+   * Reads what earlier starts left, segment by segment, oldest first. A segment is deleted once nothing holds it ({@link Segment.live}): the
+   * caller raises that count for the records that it keeps, before anything is released.
+   */
   recover(found: (segment: Segment, records: readonly SpoolRecord[]) => void): void {
     const { folder, logger, damaged } = this.#options;
     for (const name of readdirSync(folder).toSorted()) {

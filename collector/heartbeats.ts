@@ -80,7 +80,7 @@ export class Heartbeats {
   /** Moves drops that no batch of their lane will count soon to the home lane. */
   foldSampledOut(): void {
     const { home, lanes } = this.#options;
-    for (const lane of lanes) if (lane !== home) home.sampledOut += lane.takeUncounted();
+    for (const lane of lanes) if (lane !== home) home.drop(lane.takeUncounted());
   }
 
   /** Takes note that the log acknowledged the statements about `earlier`; `wasFinal`: of a final heartbeat. */

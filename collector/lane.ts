@@ -27,12 +27,11 @@ export class Lane {
   readonly queue = new LaneQueue();
   /** Batches of earlier epochs, which are sent before anything of this one. */
   readonly left: PlannedBatch[] = [];
-  /** AUXILIARY events that a full spool dropped, counted in a header of this lane or soon to be. */
-  sampledOut = 0;
   #head: LaneHead = { number: 0, seq: 0, previous: new Uint8Array(32), sampledOut: 0 };
   #recordedSeq = 0;
   #acknowledgedSeq = 0;
   #takenAt: number | undefined;
+  #sampledOut = 0;
   #wake = IDLE;
 
   constructor(shard: number) {
@@ -41,6 +40,16 @@ export class Lane {
 
   get head(): LaneHead {
     return this.#head;
+  }
+
+  /** AUXILIARY events that a full spool dropped, counted in a header of this lane or soon to be. */
+  get sampledOut(): number {
+    return this.#sampledOut;
+  }
+
+  /** Counts `events` dropped events. */
+  drop(events: number): void {
+    this.#sampledOut += events;
   }
 
   /** Next sequence number to be given to an event. */
@@ -100,8 +109,8 @@ export class Lane {
   /** Takes from this lane the dropped events that no header counts, if no batch of the lane will count them soon. */
   takeUncounted(): number {
     if (this.waitingSince !== undefined) return 0;
-    const uncounted = this.sampledOut - this.#head.sampledOut;
-    this.sampledOut = this.#head.sampledOut;
+    const uncounted = this.#sampledOut - this.#head.sampledOut;
+    this.#sampledOut = this.#head.sampledOut;
     return uncounted;
   }
 

@@ -13,7 +13,7 @@ import type { Metrics } from '../core/ports/metrics.ts';
 import type { Settings } from '../settings/embedded-settings.ts';
 import { makeKeysOnce, mustBeFirstStart, publishFirstPolicy } from './first-start.ts';
 import { type EmbeddedKeys, readEmbeddedKeys } from './keys.ts';
-import { openStores, type Stores } from './stores.ts';
+import { closeStores, openStores, type Stores } from './stores.ts';
 
 const IDLE_POLL_MS = 10;
 /** The parts of a pipeline. */
@@ -79,10 +79,15 @@ export class EmbeddedPipeline {
       const made = await makeKeysOnce(settings);
       const keys = { ...(await readEmbeddedKeys(join(settings.data, 'keys'), settings.shards)), made };
       const stores = await openStores(settings.data);
-      const pipeline = new EmbeddedPipeline({ folder, keys, stores, shards: settings.shards, logger, metrics });
-      await pipeline.#prepare(settings);
-      pipeline.#start();
-      return pipeline;
+      try {
+        const pipeline = new EmbeddedPipeline({ folder, keys, stores, shards: settings.shards, logger, metrics });
+        await pipeline.#prepare(settings);
+        pipeline.#start();
+        return pipeline;
+      } catch (error) {
+        await closeStores(stores).catch(() => undefined);
+        throw error;
+      }
     } catch (error) {
       await folder.close();
       throw error;
@@ -130,9 +135,10 @@ export class EmbeddedPipeline {
 
   /** Resolves when `signal` aborts; throws the error that ended a part. */
   async failedOr(signal: AbortSignal): Promise<void> {
+    const over = AbortSignal.any([signal, this.#stop.signal]);
     while (!signal.aborted) {
       this.check();
-      await systemClock.sleep(200, AbortSignal.any([signal, this.#stop.signal]));
+      await systemClock.sleep(200, over);
     }
   }
 
@@ -171,9 +177,11 @@ export class EmbeddedPipeline {
   async close(): Promise<void> {
     this.#stop.abort();
     await Promise.all(this.#work);
-    const { log, dedup, state, objects, registry } = this.stores;
-    for (const store of [log, dedup, state, objects, registry]) await store.close();
-    await this.#folder.close();
+    try {
+      await closeStores(this.stores);
+    } finally {
+      await this.#folder.close();
+    }
     this.check();
   }
 }

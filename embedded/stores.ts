@@ -22,18 +22,43 @@ export interface Stores {
   readonly registry: SchemaRegistry;
 }
 
-/** Opens the stores of a data folder, each in a folder below it. Throws IO_FAILED for one that is damaged. */
+/** Opens the stores of a data folder, each in a folder below it; if one cannot be opened, closes the others. Throws IO_FAILED for one that is damaged. */
 export async function openStores(data: string): Promise<Stores> {
   const path = (name: string): string => {
     mkdirSync(join(data, name), { recursive: true, mode: 0o700 });
     return join(data, name);
   };
   checkEnvironments(['log', 'dedup', 'state'].map(path));
-  return {
-    log: await openLmdbLog(path('log'), { clock: systemClock }),
-    dedup: await openLmdbDedupIndex(path('dedup')),
-    state: await openLmdbStateStore(path('state')),
-    objects: await openFolderObjectStore(path('archive')),
-    registry: await openFolderSchemaRegistry(path('registry')),
+  const opened: Closable[] = [];
+  const keep = <T extends Closable>(store: T): T => {
+    opened.push(store);
+    return store;
   };
+  try {
+    return {
+      log: keep(await openLmdbLog(path('log'), { clock: systemClock })),
+      dedup: keep(await openLmdbDedupIndex(path('dedup'))),
+      state: keep(await openLmdbStateStore(path('state'))),
+      objects: keep(await openFolderObjectStore(path('archive'))),
+      registry: keep(await openFolderSchemaRegistry(path('registry'))),
+    };
+  } catch (error) {
+    await closeAll(opened).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Closes every store, also after one of them failed; then throws the first failure. */
+export async function closeStores({ log, dedup, state, objects, registry }: Stores): Promise<void> {
+  await closeAll([log, dedup, state, objects, registry]);
+}
+
+interface Closable {
+  close(): Promise<void>;
+}
+
+async function closeAll(stores: readonly Closable[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const store of stores) await store.close().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }

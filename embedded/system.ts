@@ -154,7 +154,7 @@ export async function openSpoolOnly(settings: Settings, name: string, logger: Lo
     ...collectorOptions(settings, keys, logger, metrics),
     registry,
     log: null,
-    spool: { folder: join(settings.data, SPOOLS, name) },
+    spool: { folder: join(settings.data, SPOOLS, name), maxBytes: settings.spoolMaxBytes, whenFull: settings.spoolWhenFull },
   });
 }
 

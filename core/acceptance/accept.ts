@@ -8,6 +8,7 @@ import { isEventDigest } from '../formats/event.ts';
 import type { EventHead, EventSchema } from '../formats/event-schema.ts';
 import { decodeEvidence, type EvidenceInput } from '../formats/evidence.ts';
 import { decodeLeaf, type Link, MARKS, type Seal } from '../formats/leaf.ts';
+import { FORMAT_LEVEL } from '../policy/format-level.ts';
 import type { PolicyHistory, PolicyInForce } from '../policy/policy-history.ts';
 import { batchRoot } from '../tree/batch-tree.ts';
 import { extendFrontier, frontierRoot } from '../tree/frontier.ts';
@@ -19,8 +20,6 @@ import { type Head, type Lane, type LogDelta, type LogHead, type LogView, laneKe
 import { isSealSignedBy, isSealSignedByAny } from './seal-signature.ts';
 
 const ZEROS = new Uint8Array(32);
-/** The format level that this code understands (docs/formats.md §6). */
-export const FORMAT_LEVEL = 1;
 
 /** Everything that acceptance may look at beside the state: the policies and the event schemas that are known. */
 export interface AcceptContext {

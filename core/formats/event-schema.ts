@@ -20,7 +20,7 @@ import { LineproofError } from '../base/errors.ts';
 import { mustFit, streamFault } from '../base/format-checks.ts';
 import { canonicalJson } from '../base/jcs.ts';
 import { LIMITS } from '../base/limits.ts';
-import { EVENT_TYPES, type Event, type EventType, IMPORTANCES, type Importance } from './event.ts';
+import { EVENT_TYPES, EVENT_TYPES_OF_VERSION_1, type Event, type EventType, IMPORTANCES, type Importance } from './event.ts';
 
 /** The fields of an event that the chainer needs. */
 export interface EventHead {
@@ -100,7 +100,7 @@ function checkShape(schema: Parsed, fields: readonly AvroField[]): readonly stri
       throw new LineproofError('SCHEMA_INVALID', `cannot compile schema: field ${name} has another type`);
   }
   const symbols = (fields[2]?.type as { readonly symbols?: unknown } | undefined)?.symbols;
-  if (!Array.isArray(symbols) || EVENT_TYPES.some((type, i) => symbols[i] !== type))
+  if (!Array.isArray(symbols) || EVENT_TYPES_OF_VERSION_1.some((type, i) => symbols[i] !== type))
     throw new LineproofError('SCHEMA_INVALID', 'cannot compile schema: field type lacks symbols of version 1');
   return symbols as string[];
 }

@@ -16,6 +16,20 @@ export const EVENT_TYPES = [
   'OTHER',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
+/** The kinds of the released version 1 of the schema, frozen: every later version has them first and in this order, and appends its own behind OTHER. */
+export const EVENT_TYPES_OF_VERSION_1: readonly EventType[] = [
+  'CREATE',
+  'TRANSFORM',
+  'AGGREGATE',
+  'TRANSMIT',
+  'RECEIVE',
+  'ACCESS',
+  'DELETE',
+  'DEPLOY',
+  'ATTEST',
+  'CONFIGURE',
+  'OTHER',
+];
 export const IMPORTANCES = ['ESSENTIAL', 'AUXILIARY'] as const;
 export type Importance = (typeof IMPORTANCES)[number];
 

@@ -25,10 +25,11 @@ interface Algorithm {
   readonly signsMessages: boolean;
   /** Throws KEY_INVALID for a public key that must not be registered. */
   readonly check: (publicKey: Uint8Array) => void;
+  readonly import: (publicKey: Uint8Array) => PublicKey;
   readonly verify: (key: PublicKey, message: Uint8Array, signature: Uint8Array) => boolean;
 }
 
-const ED25519 = { check: checkPublicKey, verify: verifyEd25519 };
+const ED25519 = { check: checkPublicKey, import: importPublicKey, verify: verifyEd25519 };
 const ALGORITHMS: ReadonlyMap<number, Algorithm> = new Map([
   [KEY_TYPE.ed25519, { name: 'Ed25519', signsMessages: true, ...ED25519 }],
   [KEY_TYPE.cosignature, { name: 'Ed25519 cosignature', signsMessages: false, ...ED25519 }],
@@ -49,7 +50,7 @@ export function checkKeyMaterial({ type, publicKey }: PublicKeyOfType): void {
 
 /** Imports a key. */
 export function importKey({ type, publicKey }: PublicKeyOfType): ImportedKey {
-  return { type, imported: ALGORITHMS.has(type) ? importPublicKey(publicKey) : undefined };
+  return { type, imported: ALGORITHMS.get(type)?.import(publicKey) };
 }
 
 /** Whether `key` signed the message. False for a key that does not sign messages as they are, and for an unknown type. Never throws. */
