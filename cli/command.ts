@@ -142,6 +142,25 @@ export function commandHelp(command: Command): string {
   return `${wrapped(command.summary).join('\n')}\n\n${usage}\n\nOptions:\n${lines.join('\n')}\n${notes}`;
 }
 
+const EXIT_CODES = 'Exit codes: 0 ok, 1 findings, 2 usage, 70 bug, 74 input/output, 78 configuration.';
+
+/** The text of `lineproof --help`, in lines of 80 columns. */
+export function overviewHelp(commands: readonly Pick<Command, 'name' | 'summary'>[]): string {
+  const width = Math.max(...commands.map(({ name }) => name.length));
+  const rows = commands.flatMap(({ name, summary }) => optionLines(name, summary, width));
+  return `Lineproof: provenance that a stranger can check.
+
+Usage: lineproof COMMAND [OPTIONS]
+
+Commands:
+${rows.join('\n')}
+
+lineproof COMMAND --help lists the options of a command.
+Results go to stdout, messages to stderr.
+${wrapped(EXIT_CODES, 'Exit codes: '.length).join('\n')}
+`;
+}
+
 /** A string option's value. */
 export function stringOption(invocation: Invocation, name: string): string | undefined {
   const value = invocation.options[name];

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module';
 import { LineproofError } from '../core/base/errors.ts';
-import { type Command, commandHelp, parseInvocation, type Terminal } from './command.ts';
+import { type Command, commandHelp, overviewHelp, parseInvocation, type Terminal } from './command.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 
 /** Each command is loaded when it is called: clients of servers take longer to load than most commands to run. */
@@ -34,19 +34,7 @@ function version(): string {
 }
 
 async function overview(): Promise<string> {
-  const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
-  const rows = commands.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`);
-  return `Lineproof: provenance that a stranger can check.
-
-Usage: lineproof COMMAND [OPTIONS]
-
-Commands:
-${rows.join('\n')}
-
-lineproof COMMAND --help lists the options of a command.
-Results go to stdout, messages to stderr.
-Exit codes: 0 ok, 1 findings, 2 usage, 70 bug, 74 input/output, 78 configuration.
-`;
+  return overviewHelp(await Promise.all(Object.values(COMMANDS).map((load) => load())));
 }
 
 async function main(argv: readonly string[], terminal: Terminal): Promise<number> {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { archiveCommand } from '../../../cli/archive-command.ts';
 import { chainCommand } from '../../../cli/chain-command.ts';
-import { type Command, commandHelp, parseInvocation, type Terminal } from '../../../cli/command.ts';
+import { type Command, commandHelp, overviewHelp, parseInvocation, type Terminal } from '../../../cli/command.ts';
 import { configCommand } from '../../../cli/config-command.ts';
 import { emitCommand } from '../../../cli/emit-command.ts';
 import { policyCommand } from '../../../cli/policy-command.ts';
@@ -51,6 +51,16 @@ describe.each(COMMANDS.map((command) => [command.name, command] as const))('help
       expect(parseInvocation(command, [`--${flagOf(name)}=${fallback}`], TERMINAL).options[flagOf(name)]).toBe(fallback);
     }
   });
+});
+
+test('the overview names every command once, with its whole summary, in 80 columns', () => {
+  const lines = overviewHelp(COMMANDS).split('\n');
+  expect(lines.filter((line) => line.length > 80)).toEqual([]);
+  const text = lines.join(' ').replaceAll(/ +/g, ' ');
+  for (const { name, summary } of COMMANDS) {
+    expect([name, lines.filter((line) => line.startsWith(`  ${name} `)).length]).toEqual([name, 1]);
+    expect(text).toContain(` ${name} ${summary} `);
+  }
 });
 
 test('archive does not list Redis, topics lists neither Redis nor S3', () => {

@@ -45,8 +45,13 @@ test('the table of floors is in the order that the rules enforce', () => {
 test('every folder of core is a floor, and says in a README what lives there', () => {
   const root = new URL('../../../', import.meta.url);
   const found = readdirSync(new URL('core/', root), { withFileTypes: true });
-  expect(found.map(({ name }) => `core/${name}/`).toSorted()).toEqual(floors.toSorted());
+  const paths = found.map((entry) => `core/${entry.name}${entry.isDirectory() ? '/' : ''}`);
+  expect(paths.toSorted()).toEqual(['core/README.md', ...floors].toSorted());
   for (const floor of floors) expect(existsSync(new URL(`${floor}README.md`, root))).toBe(true);
+});
+
+test.each([...folders, 'docs/', 'scripts/'])('%s says in a README what lives there', (folder) => {
+  expect(existsSync(new URL(`../../../${folder}README.md`, import.meta.url))).toBe(true);
 });
 
 test('docs/architecture.md names every import rule', () => {
