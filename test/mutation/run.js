@@ -128,8 +128,8 @@ function alone({ reached, all }) {
 /** The verdict on one mutant: in the shared process first, then in one of its own, then by jest. */
 async function judge(worker, mutant, { reached, all }, slow) {
   const first = reached.length === 0 ? { verdict: 'survived' } : await ask(worker, mutant, reached, false);
-  // What went wrong in a process that others have used counts only when it goes wrong in a fresh one too.
-  const doubtful = first.verdict === 'unsure' || first.died === true;
+  // What took too long or went wrong in a process that others have used counts only when it does so in a fresh one too.
+  const doubtful = first.verdict === 'unsure' || first.verdict === 'endless' || first.died === true;
   if (!doubtful && first.verdict !== 'survived') return first;
   const rest = doubtful ? all : alone({ reached, all });
   const answer = rest.length === 0 ? first : { ...(await ask(worker, mutant, rest, true)), alone: true };
