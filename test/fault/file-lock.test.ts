@@ -119,7 +119,7 @@ describe('a lock', () => {
   });
 
   describe('without a socket', () => {
-    const env = { TMPDIR: '/nonexistent' };
+    const env = { TMPDIR: join(root, 'nowhere') };
     const folderOf = (name: string): string => join(root, name.padEnd(200, '-'));
 
     test('is judged by the process table in one PID namespace', async () => {
