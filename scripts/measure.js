@@ -19,15 +19,16 @@ export const LIMITS = {
   /** Parameters of what another file can call: exported functions, and methods and constructors of exported classes that are not private. */
   parameters: 4,
   /** Share of exported names whose declaration follows a docstring, rounded down: it may only rise. */
-  documented: 0.863,
+  documented: 0.893,
 };
 
 /** Texts that a script writes: their lines are not counted. */
 const GENERATED = ['schema-texts.ts'];
 
 /**
- * Violations that are known, with the value that they may not exceed: by measure and name, where the name is a file's last part, a class
- * or a function. An entry that is no longer needed fails the check, so that the list can only become shorter.
+ * Exceptions, with the value that they may not exceed: by measure and name, where the name is a file's last part, a class or a function.
+ * The checks of proofs take what RFC 9162 §2.1.3 and §2.1.4 list; sealRecord writes into a buffer on the hot path, where an options object
+ * would be one allocation for each record. An entry that is no longer needed fails the check.
  */
 const KNOWN = [
   ['parameters', 'checkBatchPath', 5],
