@@ -67,4 +67,30 @@ export const EQUIVALENTS = {
       'a place that is taken twice leaves another one empty, and the root shows it',
     ],
   ],
+  archiver: [
+    ['attest', 'Math.min(size, this.size)', 'size', 'after the loop the stored note covers at least what was to be attested'],
+    [
+      '#checkOnChain',
+      'size > readTo',
+      'false',
+      'both callers have dealt with a note beyond what was read: one throws LOG_BEHIND, the other takes the note over',
+    ],
+    ['inParallel', 'Math.min(REQUESTS, items.length)', 'REQUESTS', 'a worker that finds no item ends at once'],
+    [
+      'add',
+      "headers.get(inputOffset)?.producer ?? ''",
+      'headers.get(inputOffset)?.producer',
+      'a link whose batch is not in the block was refused before it is counted',
+      'segment-counts.ts',
+    ],
+    ['summary', 'a < b', 'a <= b', 'each producer is there once'],
+    ['module', 'level: 1', '(nothing)', 'it saves time: the same content, compressed otherwise, and the manifest describes what is stored'],
+    [
+      '#fileOf',
+      'this.#latest !== undefined && equal(this.#latest.schema, schema)',
+      'false',
+      'a shortcut to the file that the longer way finds',
+    ],
+    ['#showCheckpoint', 'note === undefined', 'false', 'it is called only after a note was signed or taken over'],
+  ],
 };
