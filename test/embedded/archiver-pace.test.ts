@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
+import { ARCHIVER_DEFAULTS } from '../../archiver/shard-archiver.ts';
 import { logKeysOf, parseArchiveKey, schemaKey } from '../../core/archive/archive-keys.ts';
 import { type ErrorCode, LineproofError } from '../../core/base/errors.ts';
 import { Sources } from '../../core/chain/governance-source.ts';
@@ -86,6 +87,21 @@ describe('a note is signed', () => {
       { clock, settings: { publishIntervalMs: 3_600_000, publishLeaves } },
     );
     expect(signed).toEqual([2, 4]);
+  });
+
+  test('each second where the settings do not tell, and there is a bound for leaves and polls too', async () => {
+    const given = await closeChain(6);
+    const objects = new MemoryObjectStore();
+    let read = 0;
+    const signed = signings(objects, () => read);
+    const ticking = slowly(given, ({ from }) => {
+      read = from + 1;
+      ms += SECOND_MS / 2;
+    });
+    await archiveChain(ticking, objects, { clock, settings: {} });
+    expect(signed).toEqual([3, 6]);
+    const { publishIntervalMs, publishLeaves, pollMs } = ARCHIVER_DEFAULTS;
+    for (const each of [publishIntervalMs, publishLeaves, pollMs]) expect(each).toBeGreaterThan(0);
   });
 
   test('and tells how long its oldest leaf waited', async () => {
