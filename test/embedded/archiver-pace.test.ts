@@ -168,6 +168,25 @@ describe('a start', () => {
     expect(readNote(objects, KEYS.signed, second)?.size).toBe(given.state.head.size);
   });
 
+  test('is refused with a log key that is not active any more', async () => {
+    const second = testSigner('example.org/log/0', 'second');
+    const world = await makeWorld({
+      policy: (policy) => {
+        const [own] = policy.logs as [(typeof policy.logs)[0]];
+        return {
+          ...policy,
+          logs: [
+            { ...own, status: 'RETIRED' },
+            { ...own, key: second.verifierKey },
+          ],
+        };
+      },
+    });
+    const objects = new MemoryObjectStore();
+    await expect(archiveChain(await makeChain(1, world), objects)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    expect(objects.objects.size).toBe(0);
+  });
+
   test('fetches the schemas in force, so that the archive has those too that no event uses yet', async () => {
     const world = await makeWorld({ schemas: [EVENT_SCHEMA, EVENT_SCHEMA_V2] });
     const given = await makeChain(2, world);
