@@ -57,6 +57,11 @@ describe('a note of the log', () => {
   });
 });
 
+test('the signed note of an archive without one is undefined', async () => {
+  const anchor = archiveAnchor(new MemoryObjectStore(), chain.sources, chain.world.origin, 1);
+  expect(await anchor.signed(0)).toBeUndefined();
+});
+
 describe('the newest snapshot', () => {
   let store: MemoryObjectStore;
 
@@ -79,6 +84,18 @@ describe('the newest snapshot', () => {
   test('is the one to start from as long as nothing was changed', async () => {
     await put((snapshot) => snapshot);
     expect(await found()).toBe(newest);
+  });
+
+  test('gives the whole state that it holds, with the policy in force, if there is one', async () => {
+    const { sources, world, blocks } = chain;
+    const point = await archiveAnchor(store, sources, world.origin, 1).snapshot(0);
+    const block = blocks.find(({ delta }) => delta.head.size === newest);
+    expect(point?.head).toEqual(block?.delta.head);
+    expect(point?.chainOffset).toBe(blocks.indexOf(block as (typeof blocks)[0]));
+    for (const [stream, end] of block?.delta.streams ?? []) expect([...(point?.streams ?? [])]).toContainEqual([stream, end]);
+    for (const [key, lane] of block?.delta.lanes ?? []) expect([...(point?.lanes ?? [])]).toContainEqual([key, lane]);
+    await put((snapshot) => ({ ...snapshot, policy: null }));
+    expect((await archiveAnchor(store, sources, world.origin, 1).snapshot(0))?.head).toEqual({ ...block?.delta.head, policy: null });
   });
 
   test('is passed over where a key signed it that is not the log’s', async () => {

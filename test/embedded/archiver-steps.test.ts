@@ -146,6 +146,21 @@ describe('a start', () => {
     expect(readNote(objects, KEYS.signed, log(given))?.size).toBe(given.state.head.size);
   });
 
+  test('that is stopped while it catches up reads no further', async () => {
+    const given = await makeChain(5);
+    const objects = new MemoryObjectStore();
+    await archiveChain(await again(given), objects);
+    for (const size of ends(objects, 'snapshot')) objects.objects.delete(KEYS.snapshot(size));
+    const stop = new AbortController();
+    const reads: number[] = [];
+    const stopped = slowly(await again(given), (from) => {
+      reads.push(from);
+      if (from === 1) stop.abort();
+    });
+    await archiverOf(stopped, objects).runShard(0, stop.signal);
+    expect(reads).toEqual([0, 1]);
+  });
+
   test('that finds nothing new knows what is archived and attested', async () => {
     const given = await makeChain(7);
     const objects = new MemoryObjectStore();
@@ -275,6 +290,26 @@ describe('what a note covers', () => {
     const { size } = given.state.head;
     expect(ends(objects, 'snapshot')).toEqual([size]);
     expect(await told(given, objects)).toEqual([size, given.blocks.length, size]);
+  });
+
+  test('is not told after a start for blocks that still wait for a note', async () => {
+    const given = await makeChain(2);
+    const objects = new MemoryObjectStore();
+    await archiveChain(given, objects);
+    await given.grow(['later'], 1);
+    const stop = new AbortController();
+    const answers: unknown[] = [];
+    const store = watched(objects, async (key) => {
+      if (key === KEYS.signed) answers.push(archiver.attestedTo(0));
+    });
+    const idle = slowly(given);
+    idle.log.read = async (topic, partition, from) => {
+      if (topic === TOPICS.chain && from === given.blocks.length) stop.abort();
+      return given.log.read(topic, partition, from);
+    };
+    const archiver = archiverOf(idle, store);
+    await archiver.runShard(0, stop.signal);
+    expect(answers).toEqual([undefined]);
   });
 
   test('is everything that was read, when the run ends before the next note is due', async () => {

@@ -17,7 +17,7 @@ import type { Signer } from '../../core/ports/signer.ts';
 import { type ArchiveRun, archiveChain, makeChain, noteOf, type TestChain } from '../support/archive.ts';
 import { forge, honest } from '../support/forged-block.ts';
 import { MemoryObjectStore } from '../support/memory.ts';
-import { testSigner } from '../support/producer.ts';
+import { makeWorld, testSigner } from '../support/producer.ts';
 import { checkTree, readNote } from '../support/tree-check.ts';
 
 const FOLDER = 'logs/0';
@@ -439,6 +439,32 @@ describe('what is there already', () => {
     const [taken] = manifests(objects) as [Manifest];
     expect(objects.objects.get(`${FOLDER}/segments/${name}`)).toBe(other);
     expect(taken.objects[0]).toEqual({ name, size: other.length, sha256: toHex(sha256(other)), content: first.objects[0]?.content });
+  });
+
+  test('is taken over where another log key of the policy signed it', async () => {
+    const second = testSigner('example.org/log/0', 'second');
+    const world = await makeWorld({
+      policy: (policy) => ({
+        ...policy,
+        segmentMaxAgeMs: 60_000,
+        logs: [...policy.logs, { ...policy.logs[0], key: second.verifierKey } as (typeof policy.logs)[0]],
+      }),
+    });
+    const given = await makeChain(9, world);
+    const [whole, objects] = [new MemoryObjectStore(), new MemoryObjectStore()];
+    await archiveChain(given, whole, { signers: [second] });
+    const fresh = await makeChain(0, world);
+    await fresh.log.append(
+      TOPICS.chain,
+      0,
+      given.values.map((value) => ({ key: null, value })),
+    );
+    const signed = ['manifest', 'checkpointAt'].flatMap((kind) => keysOf(whole, kind));
+    expect(signed.length).toBeGreaterThanOrEqual(4);
+    for (const key of signed) objects.objects.set(key, whole.objects.get(key) as Uint8Array);
+    await archiveChain(fresh, objects);
+    for (const key of signed) expect([key, objects.objects.get(key)]).toEqual([key, whole.objects.get(key)]);
+    expect(readNote(objects, `${FOLDER}/signed`, log(given))?.size).toBe(given.state.head.size);
   });
 
   test('a snapshot that is damaged or foreign is passed over for an older one, or the start of the log', async () => {

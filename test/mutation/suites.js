@@ -36,6 +36,7 @@ const UNIT = /^test\/unit\/(?:core|auditor|archiver|chainer|schemas|sdk|resubmit
 const PROPERTY = /^test\/property\/(?:keys|tree)/;
 const VERIFIED = /^test\/embedded\/(?:verify-(?!altered-wide)|query)/;
 const ARCHIVES = /^test\/embedded\/archiver/;
+const FOLLOWS = /^test\/unit\/core\/chain/;
 const STOPS = /^test\/fault\/sequencer-stops/;
 
 const SUITES = [
@@ -56,14 +57,14 @@ const SUITES = [
     name: 'archiver',
     sources: ARCHIVED,
     rules: ['checks', 'values'],
-    tests: [/^test\/unit\/archiver/, ARCHIVES, /^test\/fault\/archiver/],
+    tests: [/^test\/unit\/archiver/, FOLLOWS, ARCHIVES, /^test\/fault\/archiver/],
   },
   {
     name: 'chainer',
     sources: ['chainer/', 'core/chain/follower.ts'],
     rules: ['checks', 'values'],
     anchoredIn: ['test/support/memory-dedup-index.ts'],
-    tests: [/^test\/unit\/chainer/, /^test\/fault\/(?:sequencer|own-failures)/, /^test\/embedded\/bad-input/],
+    tests: [/^test\/unit\/chainer/, FOLLOWS, /^test\/fault\/(?:sequencer|own-failures)/, /^test\/embedded\/bad-input/],
   },
 ];
 

@@ -67,6 +67,62 @@ test('a segment counts what its blocks say, each thing by itself', async () => {
   });
 });
 
+test('without a block there is no time at which one was accepted, nor anything else', () => {
+  expect(new SegmentCounts().summary()).toMatchObject({
+    counts: { links: 0, seals: 0, sampledOut: 0, perProducer: [] },
+    occurred: null,
+    accepted: { from: 0, to: 0 },
+    policies: [],
+    offsets: [],
+  });
+});
+
+test('a conflict is no rejection, and producers come in the order of their names', async () => {
+  const other = testSigner('example.org/log/a-producer');
+  const world = await makeWorld({
+    policy: (policy) => ({
+      ...policy,
+      producers: [...policy.producers, { ...policy.producers[0], key: other.verifierKey } as (typeof policy.producers)[0]],
+    }),
+  });
+  const state = world.state();
+  const counts = new SegmentCounts();
+  const lane = world.lane('one');
+  const [one, two] = world.events('a', 'one', 'two') as [Uint8Array, Uint8Array];
+  await step(world, state, counts, {
+    messages: [await world.lane('first', other).next(world.events('b', 'first')), await lane.next([one, two])],
+  });
+  const changed = ['one', 'two'].map((word) => world.schema.encode(world.event('a', word, { occurredAt: START_MICROS + SECOND })));
+  await step(world, state, counts, { messages: [await lane.next(changed)], known: knownOf(world, { one, two }) });
+  expect(counts.summary().counts).toMatchObject({
+    links: 3,
+    conflicts: 2,
+    rejected: 0,
+    perProducer: [
+      { producer: other.name, links: 1 },
+      { producer: world.producer.name, links: 2 },
+    ],
+  });
+});
+
+test('times reach from the earliest, wherever it comes, and policies are in the order of their digests', async () => {
+  const world = await makeWorld();
+  const state = world.state();
+  const counts = new SegmentCounts();
+  const lane = world.lane('one');
+  const times = [3, 1, 2, 5].map((seconds) => START_MICROS + seconds * SECOND);
+  for (const [i, occurredAt] of times.entries()) {
+    if (i > 0) await world.nextPolicy();
+    await step(world, state, counts, { messages: [await lane.next([world.schema.encode(world.event('a', `${i}`, { occurredAt }))])] });
+  }
+  const inForce = world.policies.versions.map(({ hex }) => hex);
+  expect(inForce).not.toEqual(inForce.toSorted());
+  expect(counts.summary()).toMatchObject({
+    occurred: { from: START_MICROS + SECOND, to: START_MICROS + 5 * SECOND },
+    policies: inForce.toSorted(),
+  });
+});
+
 test('of what a lane states to have left out, the most counts, even if a later header states less', async () => {
   const world = await makeWorld();
   const [first, second] = [world.lane('one'), world.lane('two')];
