@@ -1,8 +1,8 @@
 import { sha256, sha256Into } from '#crypto';
 import { equal } from '../base/bytes.ts';
 
-/** Kinds of events, in the order of the schema; OTHER is any kind that this version does not know. */
-export const EVENT_TYPES = [
+/** Kinds of events of the released version 1 of the schema, in its order. Frozen: stored schemas of version 1 are read by it. */
+export const EVENT_TYPES_OF_VERSION_1 = [
   'CREATE',
   'TRANSFORM',
   'AGGREGATE',
@@ -15,21 +15,9 @@ export const EVENT_TYPES = [
   'CONFIGURE',
   'OTHER',
 ] as const;
+/** Kinds of events, in the order of the schema; a new kind goes behind those of version 1. OTHER is any kind that this version does not know. */
+export const EVENT_TYPES = [...EVENT_TYPES_OF_VERSION_1] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
-/** The kinds of the released version 1 of the schema, frozen: every later version has them first and in this order, and appends its own behind OTHER. */
-export const EVENT_TYPES_OF_VERSION_1: readonly EventType[] = [
-  'CREATE',
-  'TRANSFORM',
-  'AGGREGATE',
-  'TRANSMIT',
-  'RECEIVE',
-  'ACCESS',
-  'DELETE',
-  'DEPLOY',
-  'ATTEST',
-  'CONFIGURE',
-  'OTHER',
-];
 export const IMPORTANCES = ['ESSENTIAL', 'AUXILIARY'] as const;
 export type Importance = (typeof IMPORTANCES)[number];
 
