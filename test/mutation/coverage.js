@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { Worker } from './pool.js';
 
 /** How long a test may take with a mutant: what takes much longer than without does not end. */
-const LEAST_MS = 5_000;
+const LEAST_MS = 3_000;
 const SLOWER = 5;
 
 async function coverOnce(world, message) {
