@@ -10,6 +10,7 @@ import { canonicalJson } from '../core/base/jcs.ts';
 import { LIMITS } from '../core/base/limits.ts';
 import { archivedEventSchema, decodeArchivedEvent } from '../core/formats/archived-event.ts';
 import { type BlockEvidence, decodeBlockEvidence } from '../core/formats/block-evidence.ts';
+import { decodeBlockRefused } from '../core/formats/block-refused.ts';
 import { attestedPayload } from './attestation.ts';
 import type { Audit } from './audit.ts';
 import type { AuditedRow } from './audited-block.ts';
@@ -18,11 +19,12 @@ import { retiredObjects } from './retirement.ts';
 import type { StoredManifest } from './stored-manifest.ts';
 
 /**
- * Bounds of the decompressed records of a segment. It ends with the block that reaches 65,536 leaves or 64 MiB of events, and a row adds less than
- * 1 KiB to its event. Nothing but age bounds its evidence; files with more than 512 MiB are not believed.
+ * Bounds of the decompressed records of a segment. It ends with the block that reaches 65,536 leaves or 64 MiB of events, of refused events or of
+ * evidence. A row adds less than 1 KiB to its event, a record of evidence less than 256 bytes, one of refused events less than 16.
  */
 const MAX_ROW_BYTES = LIMITS.segmentEventBytes + LIMITS.blockBytes + 1024 * (LIMITS.segmentLeaves + LIMITS.blockBytes / 100);
-const MAX_EVIDENCE_BYTES = 512 * 1024 * 1024;
+const MAX_EVIDENCE_BYTES = LIMITS.segmentEvidenceBytes + LIMITS.blockBytes + 256 * LIMITS.segmentLeaves;
+const MAX_REFUSED_BYTES = LIMITS.segmentRefusedBytes + LIMITS.blockBytes + 16 * LIMITS.segmentLeaves;
 
 /** A segment of the archive: its signed manifest and the content of its files. */
 export interface AuditedSegment extends StoredManifest {
@@ -30,6 +32,10 @@ export interface AuditedSegment extends StoredManifest {
   readonly evidence: Map<number, BlockEvidence>;
   /** By tree index of the link. The audit removes the records that it has used. */
   readonly rows: Map<number, AuditedRow>;
+  /** Refused events by tree index of their block's seal. The audit removes the records that it has used. */
+  readonly refused: Map<number, readonly Uint8Array[]>;
+  /** True where retention removed the refused events. */
+  readonly refusedRetired: boolean;
   /** False where a file could not be read to its end. That was reported, so that its missing records are not. */
   readonly whole: boolean;
   /** Hex digests of the schemas whose events retention removed. */
@@ -91,30 +97,47 @@ async function readManifest(
  */
 export async function readSegment(audit: Audit, stored: StoredManifest, archivedUntil: number): Promise<AuditedSegment> {
   const { manifest } = stored;
-  const { segments, events, evidence: evidenceKey } = logKeysOf(audit.shard);
+  const { segments, events, evidence: evidenceKey, refused: refusedKey } = logKeysOf(audit.shard);
   const sync = segmentSyncMarker(manifest.origin, manifest.first, manifest.end, fromHex(manifest.root));
   const schemas = new Map(manifest.schemas.map((hex) => [events(manifest.first, manifest.end, hex).slice(segments.length), hex]));
   const evidenceName = evidenceKey(manifest.first, manifest.end).slice(segments.length);
-  checkObjectNames(audit, stored, [...schemas.keys(), evidenceName]);
+  const refusedName = refusedKey(manifest.first, manifest.end).slice(segments.length);
+  checkObjectNames(audit, stored, [...schemas.keys(), evidenceName], refusedName);
   const removable = await retiredObjects(audit, stored, archivedUntil);
   const evidence = new Map<number, BlockEvidence>();
   const rows = new Map<number, AuditedRow>();
+  const refused = new Map<number, readonly Uint8Array[]>();
   const retired = new Set<string>();
+  let refusedRetired = false;
   let whole = true;
   // All events files of a segment share one bound.
   const container = { sync, left: { bytes: MAX_ROW_BYTES } };
   // Each name once: a forged manifest may list one twice.
   for (const listing of new Map(manifest.objects.map((object) => [object.name, object] as const)).values()) {
     const hex = schemas.get(listing.name);
-    if (hex !== undefined && removable.has(listing.name) && !audit.listed.has(`${segments}${listing.name}`)) retired.add(hex);
+    const isGone = removable.has(listing.name) && !audit.listed.has(`${segments}${listing.name}`);
+    if (hex !== undefined && isGone) retired.add(hex);
     else if (hex !== undefined) whole = (await readRows(audit, listing, { ...container, hex }, rows)) && whole;
     else if (listing.name === evidenceName) whole = (await readEvidence(audit, listing, sync, evidence)) && whole;
+    else if (listing.name === refusedName && isGone) refusedRetired = true;
+    else if (listing.name === refusedName) whole = (await readRefused(audit, listing, sync, refused)) && whole;
   }
-  return { ...stored, evidence, rows, whole, retired };
+  if (refusedRetired) {
+    const message = 'retention removed the refused events of the segment: why they were refused is not shown again';
+    audit.findings.add('REFUSED_RETIRED', message, { shard: audit.shard, object: `${segments}${refusedName}`, leaf: manifest.first });
+  }
+  return { ...stored, evidence, rows, refused, refusedRetired, whole, retired };
 }
 
-function checkObjectNames({ shard, findings }: Audit, { manifest, key }: StoredManifest, expected: readonly string[]): void {
-  const names = manifest.objects.map(({ name }) => name);
+/** Whether a segment has a file of refused events, its blocks show: {@link AuditedBlock.refused} is compared with their evidence. */
+function checkObjectNames(
+  { shard, findings }: Audit,
+  { manifest, key }: StoredManifest,
+  expected: readonly string[],
+  optional: string,
+): void {
+  const all = manifest.objects.map(({ name }) => name);
+  const names = all.filter((name, i) => name !== optional || all.indexOf(name) !== i);
   if (canonicalJson(names.toSorted()) === canonicalJson(expected.toSorted())) return;
   findings.add('MANIFEST_OBJECTS', 'the manifest lists other files than its segment has', { shard, object: key });
 }
@@ -147,6 +170,20 @@ function readEvidence(audit: Audit, listing: ManifestObject, sync: Uint8Array, e
     const decoded = decodeBlockEvidence(record);
     evidence.set(decoded.sealIndex, decoded);
     return decoded.sealIndex;
+  });
+}
+
+function readRefused(
+  audit: Audit,
+  listing: ManifestObject,
+  sync: Uint8Array,
+  refused: Map<number, readonly Uint8Array[]>,
+): Promise<boolean> {
+  const container = { schema: SCHEMA_TEXTS.BlockRefused, sync, left: { bytes: MAX_REFUSED_BYTES } };
+  return eachRecord(audit, listing, container, (record) => {
+    const { sealIndex, events } = decodeBlockRefused(record);
+    refused.set(sealIndex, events);
+    return sealIndex;
   });
 }
 
@@ -223,7 +260,7 @@ export function checkSegmentListing({ shard, listed, findings }: Audit, manifest
   for (const key of listed.keys()) {
     if (!key.startsWith(keys.segments) || known.has(key)) continue;
     const named = parseArchiveKey(key);
-    if (named.kind !== 'events' && named.kind !== 'evidence' && named.kind !== 'retired') continue;
+    if (named.kind !== 'events' && named.kind !== 'evidence' && named.kind !== 'refused' && named.kind !== 'retired') continue;
     const at = { shard, object: key };
     if (named.kind === 'retired' && manifests.some(({ manifest }) => manifest.first === named.first && manifest.end === named.end))
       continue;

@@ -36,6 +36,8 @@ export interface Ordered {
   readonly inputs: readonly EvidenceInput[];
   readonly links: readonly Uint8Array[];
   readonly events: readonly Uint8Array[];
+  /** Events of REJECTED and CONFLICT receipts. */
+  readonly refused: readonly Uint8Array[];
   readonly hashes: readonly Uint8Array[];
   /** Keys of the linked events in the dedup index. */
   readonly keys: readonly Uint8Array[];
@@ -101,6 +103,7 @@ class Draft implements Ordered {
   readonly inputs: EvidenceInput[] = [];
   readonly links: Uint8Array[] = [];
   readonly events: Uint8Array[] = [];
+  readonly refused: Uint8Array[] = [];
   readonly hashes: Uint8Array[] = [];
   readonly keys: Uint8Array[] = [];
   readonly rejected: Uint8Array[] = [];
@@ -162,13 +165,17 @@ class Draft implements Ordered {
   #receipt(position: number, event: JudgedEvent, key: Uint8Array, offset: number): Receipt | undefined {
     const { bytes, digest, head, reason } = event;
     if (reason !== REASONS.NONE || head === undefined) {
+      this.refused.push(bytes);
       this.#keepBytes({ inputOffset: offset, position, outcome: 'REJECTED', reason, digest, bytes });
       return { position, digest, id: head?.id ?? null, outcome: 'REJECTED', reason, original: null };
     }
     const hit = this.#find(key);
     if (hit === undefined) return undefined;
     const outcome = equal(hit.digest, digest.subarray(0, 16)) ? 'DUPLICATE' : 'CONFLICT';
-    if (outcome === 'CONFLICT') this.#keepBytes({ inputOffset: offset, position, outcome, reason: REASONS.NONE, digest, bytes });
+    if (outcome === 'CONFLICT') {
+      this.refused.push(bytes);
+      this.#keepBytes({ inputOffset: offset, position, outcome, reason: REASONS.NONE, digest, bytes });
+    }
     return { position, digest, id: head.id, outcome, reason: REASONS.NONE, original: hit.logIndex };
   }
 

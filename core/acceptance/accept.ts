@@ -6,7 +6,7 @@ import type { BatchHeader } from '../formats/batch.ts';
 import { type Block, decodeBlock } from '../formats/block.ts';
 import { isEventDigest } from '../formats/event.ts';
 import type { EventHead, EventSchema } from '../formats/event-schema.ts';
-import { decodeEvidence, type EvidenceInput } from '../formats/evidence.ts';
+import { decodeEvidence, type EvidenceInput, type Receipt } from '../formats/evidence.ts';
 import { decodeLeaf, type Link, MARKS, type Seal } from '../formats/leaf.ts';
 import { FORMAT_LEVEL } from '../policy/format-level.ts';
 import type { PolicyHistory, PolicyInForce } from '../policy/policy-history.ts';
@@ -14,7 +14,7 @@ import { batchRoot } from '../tree/batch-tree.ts';
 import { extendFrontier, frontierRoot } from '../tree/frontier.ts';
 import { leafHash } from '../tree/hash.ts';
 import { ACCEPTANCE_RULES, type AcceptanceRule } from './acceptance-rules.ts';
-import { type BatchProof, type BatchRules, checkHeader, judgeEvent, type ProvenHeader } from './batch-check.ts';
+import { type BatchProof, type BatchRules, checkHeader, isReceiptOf, judgeEvent, type ProvenHeader } from './batch-check.ts';
 import { judgeLane } from './lane.ts';
 import { type Head, type Lane, type LogDelta, type LogHead, type LogView, laneKey } from './log-state.ts';
 import { isSealSignedBy, isSealSignedByAny } from './seal-signature.ts';
@@ -109,6 +109,7 @@ function judgeBlock(view: LogView, block: Block, context: AcceptContext): Accept
     eventSchema: (hex) => context.eventSchema(hex),
   };
   const { batches, lanes } = checkBatches(view, seal, inputs, rules);
+  checkRefused(block, batches, rules);
   const hashes = block.links.map(leafHash);
   const linked = extendFrontier(head.frontier, hashes);
   // Before any link is decoded: an unsigned block must not pass for a format that this reader does not know.
@@ -198,6 +199,7 @@ function checkOffsets(head: LogHead, seal: Seal, inputs: readonly EvidenceInput[
 
 /** An ACCEPTED batch while its links and receipts are put back into their positions. */
 interface OpenBatch extends ProvenHeader {
+  readonly receipts: readonly Receipt[];
   readonly digests: (Uint8Array | undefined)[];
   /** The marks of the batch's first link. */
   readonly marks: number;
@@ -234,7 +236,13 @@ function openBatch(view: LogView, lanes: Map<string, Lane>, input: EvidenceInput
   lanes.delete(key);
   lanes.set(key, { number: header.number + 1, hash: step.hash, appendedAt: input.appendedAt });
   const digests = Array.from<Uint8Array | undefined>({ length: header.count });
-  const batch: OpenBatch = { ...check.proven, digests, marks: outcome === 'GAP' ? MARKS.gapBefore : 0, linked: false };
+  const batch: OpenBatch = {
+    ...check.proven,
+    receipts: input.receipts,
+    digests,
+    marks: outcome === 'GAP' ? MARKS.gapBefore : 0,
+    linked: false,
+  };
   for (const receipt of input.receipts) place(batch, receipt.position, receipt.digest);
   return batch;
 }
@@ -242,6 +250,21 @@ function openBatch(view: LogView, lanes: Map<string, Lane>, input: EvidenceInput
 function place(batch: OpenBatch, position: number, digest: Uint8Array): void {
   must('POSITIONS', position < batch.digests.length && batch.digests[position] === undefined);
   batch.digests[position] = digest;
+}
+
+/** Judges the events of REJECTED and CONFLICT receipts again: nobody has to believe a chainer why it left an event out. */
+function checkRefused({ refused }: Block, batches: ReadonlyMap<number, OpenBatch>, rules: BatchRules): void {
+  let next = 0;
+  for (const batch of batches.values()) {
+    for (const receipt of batch.receipts) {
+      if (receipt.outcome === 'DUPLICATE') continue;
+      const bytes = refused[next++];
+      if (bytes === undefined) throw new Refusal('REFUSED_COUNT');
+      must('RECEIPT_DIGEST', isEventDigest(receipt.digest, batch.header.schema, bytes));
+      must('RECEIPT', isReceiptOf(receipt, judgeEvent(bytes, receipt.digest, batch, rules)));
+    }
+  }
+  must('REFUSED_COUNT', next === refused.length);
 }
 
 function checkBatchRoot(batch: OpenBatch): void {

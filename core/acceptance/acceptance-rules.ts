@@ -50,6 +50,9 @@ export const ACCEPTANCE_RULES = {
   EVENT: rule(9, 'an event must not be linked'),
   POSITIONS: rule(10, 'links and receipts do not fill the positions of a batch, each once'),
   BATCH_ROOT: rule(10, 'links and receipts do not give the root of a batch'),
+  REFUSED_COUNT: rule(11, 'the block does not carry exactly one event for each REJECTED or CONFLICT receipt'),
+  RECEIPT_DIGEST: rule(11, 'a refused event does not have the digest that its receipt states'),
+  RECEIPT: rule(11, 'a receipt states another reason or identity than its event gives'),
   ROOT: rule(8, 'the seal states another root than the leaves before it give'),
 } as const satisfies Readonly<Record<string, RuleTraits>>;
 

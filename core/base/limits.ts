@@ -29,6 +29,10 @@ export const LIMITS = {
   segmentLeaves: 65_536,
   /** Event bytes after which a segment ends at the next seal. */
   segmentEventBytes: 64 * 1024 * 1024,
+  /** Bytes of refused events after which a segment ends at the next seal. */
+  segmentRefusedBytes: 64 * 1024 * 1024,
+  /** Bytes of evidence after which a segment ends at the next seal. */
+  segmentEvidenceBytes: 64 * 1024 * 1024,
   /** Signatures that a note may carry. */
   noteSignatures: 100,
   /** A note, text and signatures: room for 16 post-quantum signatures of 5 kB. */

@@ -82,7 +82,7 @@ describe('what retention removed', () => {
   const DAY_MS = 86_400_000;
   const LAST_MS = 20_000;
   const keeping = (eventsKeepMs: number | null): Promise<World> =>
-    makeWorld({ policy: (policy): Policy => ({ ...policy, segmentMaxAgeMs: 10_000, retention: { eventsKeepMs } }) });
+    makeWorld({ policy: (policy): Policy => ({ ...policy, segmentMaxAgeMs: 10_000, retention: { eventsKeepMs, refusedKeepMs: null } }) });
 
   /** Removes the first segment's events when the archive goes on for `afterMs` more, with a record of it. */
   async function removed(world: World, change: ChangeRecord = () => ({}), afterMs = 2 * DAY_MS): Promise<Verdict> {
@@ -103,13 +103,13 @@ describe('what retention removed', () => {
 
   type ChangeRecord = (retired: Retired, manifest: Manifest) => Partial<Retired>;
 
-  /** Removes the events of a segment, with a record of it. */
-  async function retire({ archive, world }: Scene, key: string, change: ChangeRecord = () => ({})): Promise<void> {
+  /** Removes the events of a segment, or its files of another kind, with a record of it. */
+  async function retire({ archive, world }: Scene, key: string, change: ChangeRecord = () => ({}), kind = '.events.avro'): Promise<void> {
     const { map } = archive.objects;
     const { payload } = decodeEnvelope(required(map.get(key)), 'manifest');
     const manifest = parseManifest(payload);
     const { origin, first, end } = manifest;
-    const objects = manifest.objects.filter(({ name }) => name.endsWith('.events.avro'));
+    const objects = manifest.objects.filter(({ name }) => name.endsWith(kind));
     for (const { name } of objects) map.delete(`${KEYS.segments}${name}`);
     const retired: Retired = { origin, first, end, manifest: toHex(sha256(payload)), policy: world.policy.hex, objects };
     const record = encodeRetired({ ...retired, ...change(retired, manifest) });
@@ -120,6 +120,29 @@ describe('what retention removed', () => {
     const verdict = await removed(await keeping(DAY_MS));
     expect([codes(verdict), verdict.ok]).toEqual([[], true]);
     expect(verdict.properties.STREAMS.counts['retired']).toBe(12);
+  });
+
+  test('of refused events goes by a time of its own', async () => {
+    const verdictOf = async (eventsKeepMs: number | null, refusedKeepMs: number | null): Promise<Verdict> => {
+      const world = await makeWorld({
+        policy: (policy): Policy => ({
+          ...policy,
+          segmentMaxAgeMs: 10_000,
+          retention: { eventsKeepMs, refusedKeepMs },
+          producers: policy.producers.map((each) => ({ ...each, streams: ['a'] })),
+        }),
+      });
+      const scene = await makeScene(world);
+      await scene.block([await scene.lane.next(world.events('b', 'not permitted'))]);
+      await scene.end();
+      await goOn(scene, 2 * DAY_MS);
+      const key = required([...scene.archive.objects.map.keys()].filter((each) => each.endsWith('.manifest.json'))[1]);
+      await retire(scene, key, undefined, '.refused.avro');
+      return scene.verify();
+    };
+    const allowed = await verdictOf(null, DAY_MS);
+    expect([codes(allowed), codes(allowed, 'NOTE')]).toEqual([[], ['COMPLETE REFUSED_RETIRED']]);
+    expect(codes(await verdictOf(DAY_MS, null))).toEqual(['ARCHIVE MISSING', 'ARCHIVE RETIRED_WRONG']);
   });
 
   const wrong = ['ARCHIVE MISSING', 'ARCHIVE RETIRED_WRONG'];

@@ -16,6 +16,8 @@ export interface Forgery {
   inputs: EvidenceInput[];
   links: Link[];
   events: Uint8Array[];
+  /** Events of REJECTED and CONFLICT receipts. */
+  refused: Uint8Array[];
   /** Stands for the links' bytes. */
   linkBytes?: Uint8Array[];
   /** Stands for the evidence's bytes. */
@@ -43,6 +45,7 @@ export function honest(world: World, view: LogView, options: BlockOptions): Forg
     inputs: [...ordered.inputs],
     links: ordered.links.map((bytes) => decodeLeaf(bytes) as Link),
     events: [...ordered.events],
+    refused: [...ordered.refused],
     seal: {
       acceptedAt,
       policy: policy.digest,
@@ -68,7 +71,7 @@ export function rechain(view: LogView, links: readonly Link[]): Link[] {
 /** Seals and signs a forgery as the block that would follow `view`. */
 export async function forge(view: LogView, forgery: Forgery): Promise<Uint8Array> {
   const { head } = view;
-  const { signer } = forgery;
+  const { signer, events, refused } = forgery;
   const evidence = forgery.evidence ?? encodeEvidence(forgery.inputs);
   const links = forgery.linkBytes ?? forgery.links.map(encodeLink);
   const inputFrom = forgery.seal.inputFrom ?? head.inputTo;
@@ -92,8 +95,5 @@ export async function forge(view: LogView, forgery: Forgery): Promise<Uint8Array
       ...forgery.seal,
     });
   const signature = forgery.signature ?? (await signer.sign(preAuthentication('block', seal)));
-  return frame(
-    BLOCK_SCHEMA_ID,
-    encodeBlock({ seal, keyId: forgery.keyId ?? signer.keyId, signature, links, events: forgery.events, evidence }),
-  );
+  return frame(BLOCK_SCHEMA_ID, encodeBlock({ seal, keyId: forgery.keyId ?? signer.keyId, signature, links, events, refused, evidence }));
 }

@@ -464,6 +464,7 @@ describe('batches in evidence', () => {
     expect(judge(view, await forge(view, forgery), narrow.context)).toBe('accepted');
     forgery.inputs = forgery.inputs.map((input) => ({ ...input, receipts: [] }));
     forgery.events = [bad];
+    forgery.refused = [];
     forgery.links = [
       {
         kind: 'link',
