@@ -124,7 +124,7 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
     sim.eventSchemas = [EVENT_SCHEMA.text];
     sim.start();
     await turns(shard, 300);
-    expect(sim.living.map(({ logger }) => logger.lines)).toEqual([['error shard holds: a schema that it needs cannot be had']]);
+    expect(sim.living.map(({ logger }) => logger.lines)).toEqual([['error shard holds: a schema that it needs is not available']]);
     sim.eventSchemas = world.schemas.map(({ text }) => text);
     await goesOn(shard);
   });
@@ -137,7 +137,7 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
     await sim.log.append(TOPICS.chain, 0, [{ key: null, value }]);
     sim.start();
     await turns(shard, 300);
-    expect(sim.living.map(({ logger }) => logger.lines)).toEqual([['error shard holds: a policy that it needs cannot be had']]);
+    expect(sim.living.map(({ logger }) => logger.lines)).toEqual([['error shard holds: a policy that it needs is not available']]);
     await sim.publishPolicies(2);
     await goesOn(shard);
   });

@@ -379,7 +379,7 @@ describe('a chainer stops', () => {
     await sim.log.append(TOPICS.chain, 0, [{ key: null, value }]);
     await restart(sim, 'kept');
     expect(await stop(sim)).toBe(
-      'FORMAT_UNKNOWN: cannot read the chain on: the block at offset 4 is signed by a chainer key in a format that this version does not know; upgrade this process',
+      'FORMAT_UNKNOWN: cannot go on: the block at offset 4 is signed by a chainer key in a format that this version does not know; upgrade this process',
     );
   });
 
