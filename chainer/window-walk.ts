@@ -28,7 +28,7 @@ export async function* windowBlocks(chain: ChainFollower, log: Log, policies: Po
   );
 }
 
-/** The window's start after a walked block, for the blocks before it. A policy that is not known leaves it: it must not shorten the window. */
+/** The start of the window for the blocks before a walked block. A policy that is not known does not move it, as it must not shorten the window. */
 function startAfter(seal: Seal, appendedAt: number, before: number, policies: PolicyHistory): number {
   const policy = policies.byDigest(toHex(seal.policy));
   return policy === undefined ? before : dedupWindowStart(appendedAt, policy.policy, before);
