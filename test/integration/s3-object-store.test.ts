@@ -284,7 +284,7 @@ describeOnStack('S3', () => {
       expect(await refusal({ credentials: { accessKeyId: 'nobody', secretAccessKey: 'x' } })).toMatch(
         /^CONFIG_INVALID .*does not know this access key/,
       );
-      expect(await refusal({ bucket: 'lineproof-no-such-bucket' })).toMatch(/^CONFIG_INVALID .*bucket is not there; create it/);
+      expect(await refusal({ bucket: 'lineproof-no-such-bucket' })).toMatch(/^CONFIG_INVALID .*bucket does not exist; create it/);
       expect(await refusal({ objectLock: { mode: 'GOVERNANCE', days: 1 } })).toMatch(/^CONFIG_INVALID .*has no object lock/);
       const error = await checkObjectStore({ ...server, bucket, credentials: wrong }).catch((each: unknown) => each);
       expect(inspect(error, { depth: 10 })).not.toContain('wr0ng-secret');
