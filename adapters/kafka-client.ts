@@ -127,7 +127,7 @@ function logTo(logger: Logger, { level, namespace, log }: LogEntry): void {
 
 /**
  * Separate connections, for requests that kafkajs makes only inside its consumer and producer: a fetch from an offset, and a produce request that is
- * sent once. The library has no public way to them; the version is pinned, and the contract suite of the log holds this against real servers.
+ * sent once. The library has no public way to them; the version is pinned, and the contract suite of the log tests this on real servers.
  */
 export function kafkaCluster(kafka: Kafka): KafkaCluster {
   const symbol = Object.getOwnPropertySymbols(kafka).find(({ description }) => description === CREATE_CLUSTER);
@@ -206,7 +206,7 @@ export async function askLeader<T>(
   } catch (error) {
     const { host, port, type } = error as KafkaFailure;
     if (type === 'UNKNOWN_TOPIC_OR_PARTITION') throw noPartition(act, place, error);
-    // A cluster that was told to disconnect would connect again.
+    // After `close`, a refresh would connect the cluster again.
     if (!place.closing.aborted) {
       if (host !== undefined && port !== undefined) cluster.removeBroker({ host, port });
       await cluster.refreshMetadata().catch(() => undefined);

@@ -177,7 +177,7 @@ class KafkaLog implements Log {
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
-    // A cluster that is told to disconnect while it connects stays connected.
+    // A call of `disconnect` while the cluster connects has no effect.
     await Promise.allSettled(this.#requests);
     await Promise.all([this.#cluster, ...[...this.#readers.values()].map(({ cluster }) => cluster)].map((cluster) => cluster.disconnect()));
   }

@@ -34,7 +34,7 @@ export type S3Outcome = 'missing' | 'refused' | 'conflict' | 'unsatisfiable' | '
 
 /**
  * `missing`: there is no such object; `refused`: its condition does not hold; `conflict`: another write to the key was under way, nothing was done;
- * `unsatisfiable`: the range lies outside the object; `unknown`: it may have taken effect, or may still; `failed`: nothing was done.
+ * `unsatisfiable`: the range is outside the object; `unknown`: it may have taken effect, or may still; `failed`: nothing was done.
  */
 export function s3Outcome(error: unknown): S3Outcome {
   const { status, name } = factsOf(error);

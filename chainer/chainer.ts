@@ -49,7 +49,7 @@ export class Chainer {
     return this.#blockSchemaId;
   }
 
-  /** Works on one shard until `signal` aborts. `owns` tells whether the shard is still ours. Throws if a rule says STOP. */
+  /** Works on one shard until `signal` aborts. `owns` says whether the shard is still ours. Throws if a rule says STOP. */
   async runShard(shard: number, signal: AbortSignal, owns: () => boolean = () => true): Promise<void> {
     const { store, settings, ...rest } = this.#options;
     const blockSchemaId = await this.prepare();

@@ -21,7 +21,7 @@ export interface FitnessOptions {
 }
 
 /**
- * Whether this process is fit to order the shard: its clock dates blocks, and the index tells which events were linked. If one of the two is wrong,
+ * Whether this process is fit to order the shard: its clock dates blocks, and the index says which events were linked. If one of the two is wrong,
  * the process behaves as if it did not own the shard, until that is put right. Its fields change in `lookAround` only.
  */
 export class Fitness {

@@ -23,7 +23,7 @@ export async function* windowBlocks(chain: ChainFollower, log: Log, policies: Po
   if (first === 0 || chain.chainOffset < 0) return;
   throw new LineproofError(
     'CHAIN_TRIMMED',
-    `cannot rebuild the dedup index: shard ${head.shard} of ${TOPICS.chain} lost blocks below leaf ${first}, which lie inside the dedup window`,
+    `cannot rebuild the dedup index: shard ${head.shard} of ${TOPICS.chain} lost blocks below leaf ${first}, which are inside the dedup window`,
     { shard: head.shard, first },
   );
 }

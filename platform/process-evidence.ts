@@ -11,7 +11,7 @@ const START_TICKS = 19;
 /** Facts that identify a process. A text is empty if the system does not tell. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Start in clock ticks after the boot: tells a process from a later one with the same number. */
+  /** Start in clock ticks after the boot: distinguishes a process from a later one with the same number. */
   readonly started: string;
   /** The PID and time namespaces in which `pid` and `started` mean something. */
   readonly processes: string;

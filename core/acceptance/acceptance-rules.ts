@@ -3,7 +3,7 @@ interface RuleTraits {
   readonly paragraph: number;
   /** The fact about a block that breaks the rule. */
   readonly broken: string;
-  /** True where a chainer may have followed a later format, so that a reader stops instead of ignoring the block. */
+  /** True if a chainer may have followed a later format, so that a reader stops instead of ignoring the block. */
   readonly maybeLaterFormat: boolean;
 }
 

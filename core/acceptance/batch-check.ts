@@ -53,7 +53,7 @@ export type HeaderCheck =
   | { readonly kind: 'rejected'; readonly reason: Reason }
   | { readonly kind: 'hold'; readonly schema: string };
 
-/** The value that `decode` makes, or undefined where it throws: the line at which hostile bytes become a reason. */
+/** The value that `decode` makes, or undefined if it throws. At this line hostile bytes become a reason. */
 function attempt<T>(decode: () => T): T | undefined {
   try {
     return decode();
@@ -66,7 +66,7 @@ function attempt<T>(decode: () => T): T | undefined {
  * Judges one value of `provenance.events` up to the point where its root is proven, then each event by itself.
  * The checks run in the order of the reasons' numbers, except that of the batch's exact size, so that every reader finds the same reason
  * (docs/formats.md §3).
- * `isBatchSchema` tells whether the framing's registry id is SignedBatch's.
+ * `isBatchSchema` says whether a registry id of the framing is that of SignedBatch.
  */
 export function checkMessage(value: Uint8Array, rules: BatchRules, isBatchSchema: (id: number) => boolean): MessageCheck {
   if (value.length > LIMITS.messageBytes) return rejected(REASONS.MESSAGE_TOO_LARGE);

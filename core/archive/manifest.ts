@@ -47,7 +47,7 @@ export interface Manifest {
   readonly root: string;
   readonly objects: readonly ManifestObject[];
   readonly counts: ManifestCounts;
-  /** Null where the segment holds no links. */
+  /** Null if the segment holds no links. */
   readonly occurred: TimeRange | null;
   readonly accepted: TimeRange;
   /** Hex digests, sorted. */

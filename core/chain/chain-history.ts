@@ -16,7 +16,7 @@ const READ_BYTES = 8 * 1024 * 1024;
 export interface PastVisitor {
   /** The outcome of one input message, or of several offsets without one. */
   input(generation: number, offset: number, input: EvidenceInput): void;
-  /** `head` is undefined where the event's schema is not known. */
+  /** `head` is undefined if the event's schema is not known. */
   link(digest: Uint8Array, head: EventHead | undefined): void;
 }
 

@@ -22,7 +22,7 @@ export interface ByteRange {
  * Durable when resolved; throws UNAVAILABLE (retryable) when the outcome is unknown.
  */
 export interface ObjectStore {
-  /** The object, or the part of it that lies in `range`; undefined when there is none. Only the tag of a whole object can be used to replace it. */
+  /** The object, or the part of it that is in `range`; undefined when there is none. Only the tag of a whole object can be used to replace it. */
   get(key: string, range?: ByteRange): Promise<StoredObject | undefined>;
   /** Writes `bytes` unless `key` exists (`If-None-Match: *`): true when written, false when an object exists, which is left unchanged. */
   create(key: string, bytes: Uint8Array): Promise<boolean>;

@@ -82,7 +82,7 @@ export interface Archivable {
   readonly sources: Sources;
 }
 
-/** Archives shard 0 of the chain until there is nothing more to read; `options` stand over the usual ones. */
+/** Archives shard 0 of the chain until there is nothing more to read; `options` override the defaults. */
 export async function archiveChain(chain: Archivable, objects: ObjectStore, options: Partial<ArchiverOptions> = {}): Promise<ArchiveRun> {
   const { world, log, sources } = chain;
   const [metrics, logger, stop] = [new TestMetrics(), new TestLogger(), new AbortController()];

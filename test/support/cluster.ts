@@ -163,7 +163,7 @@ function sealOf(value: Uint8Array): { readonly seal: Seal; readonly hash: Uint8A
   }
 }
 
-/** Follows the chain topic as it grows: what stands in it, the beaten blocks apart. */
+/** Follows the chain topic as it grows, and keeps its blocks but those that lost a race. */
 export class ChainTail {
   readonly #log: Log;
   readonly #at: { offset: number; size: number; seal: Uint8Array }[];

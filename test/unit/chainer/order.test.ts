@@ -96,7 +96,7 @@ function hashOf(bytes: Uint8Array): string {
 }
 
 describe('an event of an accepted batch', () => {
-  test('is linked where its identity is nowhere', async () => {
+  test('is linked if its identity is not known', async () => {
     const outcome = await orderAfter('nowhere', [], [await world.lane('one').next([allowed('x')])]);
     expect([lastInput(outcome), linked(outcome), kept(outcome)]).toEqual([{ outcome: 'ACCEPTED', reason: 0, receipts: [] }, [[0, 0]], []]);
   });
@@ -219,7 +219,7 @@ describe('a batch whose header continues its lane', () => {
   });
 });
 
-describe('a message that is no batch', () => {
+describe('a message that is not a batch', () => {
   test('is refused for its reason, and its bytes are kept', async () => {
     const outcome = await orderAfter('nowhere', [], [MALFORMED]);
     expect(lastInput(outcome)).toEqual({ outcome: 'REJECTED', reason: REASONS.FRAMING_INVALID, receipts: [] });

@@ -108,8 +108,8 @@ describe('an event schema', () => {
   });
 
   test.each<[string, string]>([
-    ['is no JSON', '{'],
-    ['is no record', '"string"'],
+    ['is not JSON', '{'],
+    ['is not a record', '"string"'],
     ['has another name', changed((schema) => Object.assign(schema, { name: 'Happening' }))],
     ['has another namespace', changed((schema) => Object.assign(schema, { namespace: 'other' }))],
     ['lacks a field of version 1', changed(({ fields }) => fields.splice(12, 1))],

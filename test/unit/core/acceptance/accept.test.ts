@@ -409,7 +409,7 @@ describe('batches in evidence', () => {
     expect(await spoilt((forgery) => relink(forgery, 1, { marks: 1 }), { messages: [ahead] })).toBe('refused LINK_MARKS');
   });
 
-  test('stand beside inputs that were repeated or refused with a header, which decide nothing', async () => {
+  test('may be beside inputs that were repeated or refused with a header, which decide nothing', async () => {
     const fork = await world.batch(next.events, { epoch: lane.epoch, number: 0 });
     const heartbeat = await world.lane('two').next([]);
     const options = { messages: [next, heartbeat, heartbeat, fork] };
@@ -436,7 +436,7 @@ describe('batches in evidence', () => {
     expect([...accepted.delta.lanes.values()].map(({ number }) => number)).toEqual([1, 2]);
   });
 
-  test('LINK_ORDER: links of two batches stand in turn', async () => {
+  test('LINK_ORDER: links of two batches alternate', async () => {
     const other = await world.lane('two').next(world.events('c', '1'));
     const outcome = await spoilt(
       (forgery) => {
@@ -481,13 +481,13 @@ describe('batches in evidence', () => {
     expect(judge(view, await forge(view, forgery), narrow.context)).toBe('refused EVENT');
   });
 
-  test('of a schema that is in force and cannot be had make the reader wait for it', async () => {
+  test('of a schema that is in force and not available make the reader wait for it', async () => {
     const value = await forge(state, honest(world, state, { messages: [next] }));
     const verdict = accept(state, value, { policies: world.policies, eventSchema: () => undefined });
     expect(verdict).toEqual({ kind: 'wait', missing: 'schema', digest: EVENT_SCHEMA.hex });
   });
 
-  test('of two schemas may stand in one block', async () => {
+  test('of two schemas may be in one block', async () => {
     const text = JSON.parse(SCHEMA_TEXTS.Event) as { fields: object[] };
     text.fields.push({ name: 'note', type: ['null', 'string'], default: null });
     const later = compileEventSchema(JSON.stringify(text));
@@ -520,7 +520,7 @@ describe('policies', () => {
     expect(judge(view, await forge(view, honest(other, view, { messages: [], policy: after })), other.context)).toBe('accepted');
   });
 
-  test('of another origin or number of shards are no policies of this log', async () => {
+  test('of another origin or number of shards are not policies of this log', async () => {
     const view = new LogState(genesis('example.org/other', 0, 1));
     expect(judge(view, await forge(view, honest(world, view, { messages: [] })))).toBe('refused POLICY');
     const wide = new LogState(genesis(world.origin, 0, 2));

@@ -206,7 +206,7 @@ describe('a message is refused as a whole', () => {
     expect(reasonOf(await tooLarge(extra + 1, [unreadable]))).toBe('BATCH_TOO_LARGE');
   });
 
-  test('and is held, not refused, while its schema is in force and cannot be had', async () => {
+  test('and is held, not refused, while its schema is in force and not available', async () => {
     const rules: BatchRules = { ...world.rules(), eventSchema: () => undefined };
     expect(check((await good()).value, rules)).toEqual({ kind: 'hold', schema: EVENT_SCHEMA.hex });
   });

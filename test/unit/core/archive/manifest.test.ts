@@ -86,7 +86,7 @@ describe.each([
   });
 });
 
-test('null stands where nothing came before, and where nothing occurred', () => {
+test('null means that nothing came before, or that nothing occurred', () => {
   const other = { ...MANIFEST, occurred: null, previous: hex };
   expect(parseManifest(encodeManifest(other))).toEqual(other);
   expect(codeOf(() => parseManifest(utf8(canonicalJson({ ...MANIFEST, accepted: null }))))).toBe('FORMAT_INVALID');

@@ -71,7 +71,7 @@ function pointOf({ state, chainOffset, segment }: ChainFollower): RecoveryPoint 
 }
 
 describe('a follower of the chain', () => {
-  test('accepts block after block and ignores what is none', async () => {
+  test('accepts block after block and ignores other records', async () => {
     await append(JUNK, values[1] as Uint8Array);
     const chain = follow(world, log);
     expect(await readAll(chain)).toEqual(sizes);
@@ -106,7 +106,7 @@ describe('a follower of the chain', () => {
     expect(await readAll(chain)).toEqual(sizes);
   });
 
-  test('goes over a block that its caller appended itself', async () => {
+  test('moves over a block that its caller appended itself', async () => {
     const chain = await readSome(4);
     const { accepted } = await world.block((await readSome(4)).state, { messages: [] });
     const block = chain.accept(accepted, 7);
