@@ -9,7 +9,7 @@ interface Shelf {
 /** The dedup index in memory, with copies of it to be set back to. */
 export class MemoryDedupIndex implements DedupIndex {
   #shelves = new Map<number, Shelf>();
-  /** How far the index's clock is ahead of everybody else's, microseconds; undefined: it has none of its own. */
+  /** How far the index's clock is ahead of everybody else's, microseconds; undefined: it has no clock. */
   differ: number | undefined;
   /** Acts as a server that is configured to evict. */
   forgets = false;

@@ -19,7 +19,7 @@ export interface ArchiveSays {
   readonly links: ReadonlyMap<string, number>;
 }
 
-/** Chainer and archiver on real stores in a folder, without a collector of their own. */
+/** Chainer and archiver on real stores in a folder, without a collector. */
 export interface TestPipeline {
   readonly pipeline: EmbeddedPipeline;
   /** A collector of the pipeline's producer; `options` override the defaults. */

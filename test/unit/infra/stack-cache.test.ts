@@ -76,7 +76,7 @@ test('a lock keeps the second out until the first is done', async () => {
   const order: string[] = [];
   let second: Promise<void> | undefined;
   await withFileLock(file, silent, async () => {
-    // Waited for outside; its own waiting shows that it stands at the lock.
+    // The wait shows that the second process has come to the lock.
     await new Promise<void>((waits) => {
       second = withFileLock(file, waits, async () => {
         order.push('second');

@@ -58,7 +58,7 @@ function batch(events: readonly Uint8Array[], signer = world.producer): Promise<
   return world.batch(events, { epoch: testId('epoch') }, signer);
 }
 
-/** A whole message as it lies on `provenance.rejected`. */
+/** A whole message as a record on `provenance.rejected`. */
 function whole(value: Uint8Array, more: Partial<Rejected> = {}): Rejected {
   return {
     origin: world.origin,

@@ -64,7 +64,7 @@ describe('an event of a later schema', () => {
     expect(() => EVENT_SCHEMA_V2.readHead(EVENT_SCHEMA.encode(EVENT))).toThrow(expect.objectContaining({ code: 'AVRO_INVALID' }));
   });
 
-  test('is archived under a schema of its own, its bytes as they are', () => {
+  test('is archived under another schema, its bytes unchanged', () => {
     const row = {
       logIndex: 1,
       streamIndex: 0,

@@ -41,7 +41,7 @@ function places(value: unknown, path: readonly (string | number)[] = []): [path:
   return [[path, value], ...inner];
 }
 
-/** `value` with what stands at `path` replaced. */
+/** `value` with the part at `path` replaced. */
 function put(value: unknown, [step, ...rest]: readonly (string | number)[], replacement: unknown): unknown {
   if (step === undefined) return replacement;
   const copy = structuredClone(value) as Record<string | number, unknown>;

@@ -170,7 +170,7 @@ describe('the block that a follower goes on from', () => {
     ['LOG_BEHIND', 'the topic ends before it', () => log.setBack(TOPICS.chain, 0, 2)],
     [
       'LOG_DIVERGED',
-      'another record lies in its place',
+      'another record is in its place',
       async () => {
         log.setBack(TOPICS.chain, 0, 2);
         await append(JUNK);
@@ -178,7 +178,7 @@ describe('the block that a follower goes on from', () => {
     ],
     [
       'LOG_DIVERGED',
-      'another block lies in its place',
+      'another block is in its place',
       async () => {
         log.setBack(TOPICS.chain, 0, 2);
         await append(values[4] as Uint8Array);
@@ -186,7 +186,7 @@ describe('the block that a follower goes on from', () => {
     ],
     [
       'LOG_DIVERGED',
-      'nothing lies in its place',
+      'nothing is in its place',
       async () => {
         log.setBack(TOPICS.chain, 0, 2);
         log.skip(TOPICS.chain, 0, 1);
