@@ -1,11 +1,11 @@
-// Makes the light package for services, dist/sdk-package/, out of the same build: what is reachable from the SDK's entries and nothing else.
+// Makes the light package for services, dist/sdk-package/, from the same build: exactly the files that the SDK's entries reach.
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 
 const FROM = 'dist';
 const TO = 'dist/sdk-package';
 const ENTRIES = { '.': 'sdk/lineproof', './kafka': 'sdk/kafka' };
-/** What the import `#crypto` stands for: a service runs on Node. */
+/** The file behind the import `#crypto`: a service runs on Node. */
 const CRYPTO = 'core/crypto/node';
 /**
  * A library of which the SDK loads a few CommonJS files: they go into the package, with its licence, in place of the library and the packages
