@@ -1,0 +1,155 @@
+"""Inputs of a block: batches, lanes, receipts (docs/formats.md §2 and the rules 6, 7, 10 and 11 of §3)."""
+from hashing import H
+from judge import contradicts, event_digest, judge_event, judge_header, receipt_id, digests_root
+from strict_avro import Wrong
+
+PROPERTY_OF_BATCH = {5: "SIGNATURES", 6: "POLICY", 7: "POLICY", 8: "POLICY", 10: "POLICY", 11: "SIGNATURES", 12: "SIGNATURES"}
+PROPERTY_OF_BATCH |= {13: "SIGNATURES", 14: "POLICY"}
+LANE_FORK = 16
+
+
+class Held:
+    """A lane of the state: the expected number, the hash of the last header, and when that came."""
+
+    def __init__(self, number, hash_, appended_at):
+        self.number = number
+        self.hash = hash_
+        self.appended_at = appended_at
+
+
+class Header:
+    """The header of an ACCEPTED batch, with what came of it."""
+
+    def __init__(self, value, batch, item, gap):
+        self.value = value
+        self.key_id = batch["keyId"]
+        self.item = item
+        self.gap = gap
+        self.appended_at = item["appendedAt"]
+
+
+def judge_inputs(replay, block, policy):
+    """All inputs in order; then the positions and roots of the accepted batches."""
+    seal, state, report = block.seal, replay.state, replay.report
+    offset = seal["inputFrom"]
+    refused = list(block.refused)
+    wanted = sum(receipt["outcome"] != "DUPLICATE" for item in block.inputs for receipt in item["receipts"])
+    if block.refused_retired:
+        report.note("COMPLETE", "refused events were removed", replay.place(block))
+    elif wanted != len(refused):
+        report.failed("ARCHIVE", "number of refused events", replay.place(block))
+        refused = []
+    for item in block.inputs:
+        if item["appendedAt"] < state.appended_at:
+            report.failed("ORDER", "input is before the one before it", replay.place(block, f"offset {offset}"))
+        state.appended_at = item["appendedAt"]
+        report.count("inputs", item["span"])
+        _input(replay, block, policy, item, offset, refused)
+        offset += item["span"]
+    if offset != seal["inputTo"]:
+        report.failed("COMPLETE", "evidence covers other offsets", replay.place(block))
+    for offset, header in block.headers.items():
+        _positions(replay, block, offset, header)
+
+
+def _input(replay, block, policy, item, offset, refused):
+    place, report = replay.place(block, f"offset {offset}"), replay.report
+    if item["batch"] is None:
+        return
+    shown, value = judge_header(item["batch"], policy, replay.log)
+    report.count("signatures")
+    if item["outcome"] == "REJECTED":
+        lane = lane_outcome(replay, value, item["batch"]) if shown == 0 else None
+        wrong = lane != "FORK" if item["reason"] == LANE_FORK and shown == 0 else contradicts(item["reason"], shown)
+        if wrong:
+            report.failed("POLICY", f"batch was rejected for {item['reason']} and its header shows {shown}", place)
+        return
+    if shown:
+        report.failed(PROPERTY_OF_BATCH[shown], f"batch had to be rejected for {shown}", place)
+    if value is None:
+        return
+    _suspect(replay, block, value, item["batch"], place)
+    hash_ = H(item["batch"]["header"])
+    if item["outcome"] == "REPEATED":
+        if hash_ not in replay.accepted_headers:
+            report.failed("UNIQUE", "batch is called repeated that was not accepted", place)
+        report.count("repeated")
+        return
+    outcome = lane_outcome(replay, value, item["batch"])
+    if outcome in ("FORK", "REPEATED"):
+        report.failed("ORDER", "batch does not follow its lane", place)
+    if hash_ in replay.accepted_headers:
+        report.note("UNIQUE", "batch was accepted before", place)
+    replay.accepted_headers.add(hash_)
+    header = Header(value, item["batch"], item, outcome == "GAP")
+    block.headers[offset] = header
+    if outcome not in ("FORK", "REPEATED"):
+        lane = (value["producer"], value["epoch"])
+        replay.state.lanes[lane] = Held(value["number"] + 1, hash_, item["appendedAt"])
+    replay.shared.lanes.header(replay, value, hash_, item["appendedAt"], place)
+    report.count("batches")
+    _receipts(replay, block, policy, header, offset, refused)
+
+
+def _suspect(replay, block, value, batch, place):
+    holder = replay.chain.newest.producer(value["producer"], batch["keyId"])
+    if holder is not None and holder.suspect(replay.log.shard, block.seal_index):
+        replay.report.failed("SIGNATURES", "signed by a compromised producer", place)
+
+
+def lane_outcome(replay, value, batch):
+    """The table of §2, as far as the state knows; only the dedup index knows older headers."""
+    held = replay.state.lanes.get((value["producer"], value["epoch"]))
+    if held is None:
+        return "NEXT" if value["number"] == 0 else "GAP"
+    if H(batch["header"]) == held.hash:
+        return "REPEATED"
+    if value["number"] < held.number or (value["number"] == held.number and value["previous"] != held.hash):
+        return "FORK"
+    return "NEXT" if value["number"] == held.number else "GAP"
+
+
+def _receipts(replay, block, policy, header, offset, refused):
+    for receipt in header.item["receipts"]:
+        place = replay.place(block, f"offset {offset} position {receipt['position']}")
+        if receipt["outcome"] == "DUPLICATE":
+            replay.report.count("duplicates")
+            replay.shared.unique.receipt(replay, block, header, receipt, None, place)
+            continue
+        data = refused.pop(0) if refused else None
+        if data is not None:
+            _refused(replay, policy, header, receipt, data, place)
+        if receipt["outcome"] == "CONFLICT":
+            replay.report.count("conflicts")
+            replay.shared.unique.receipt(replay, block, header, receipt, data, place)
+
+
+def _refused(replay, policy, header, receipt, data, place):
+    """Rule 11."""
+    if event_digest(header.value["schema"], data) != receipt["digest"]:
+        replay.report.failed("ARCHIVE", "refused event is another", place)
+        return
+    try:
+        reason, _ = judge_event(data, header.value, header.key_id, policy, replay.log)
+    except Wrong as error:
+        replay.report.failed("ARCHIVE", "refused event cannot be judged", f"{place}: {error}")
+        return
+    id_ = receipt_id(data, replay.log.schemas[header.value["schema"]])
+    if reason != receipt["reason"] or id_ != receipt["id"]:
+        replay.report.failed("COMPLETE", f"event was refused for {receipt['reason']} and gives {reason}", place)
+
+
+def _positions(replay, block, offset, header):
+    """Rule 10: links and receipts fill the positions and build the root."""
+    digests, count, place = {}, header.value["count"], replay.place(block, f"offset {offset}")
+    found = [(link["position"], link["event"]) for link in block.links if link["inputOffset"] == offset]
+    found += [(receipt["position"], receipt["digest"]) for receipt in header.item["receipts"]]
+    for position, digest in found:
+        if position in digests or not 0 <= position < count:
+            replay.report.failed("COMPLETE", "position in a batch", place)
+        digests[position] = digest
+    if any(position not in digests for position in range(count)):
+        replay.report.failed("COMPLETE", "events of a batch are missing", place)
+        return
+    if digests_root([digests[position] for position in range(count)]) != header.value["root"]:
+        replay.report.failed("SIGNATURES", "root of a batch", place)

@@ -1,0 +1,124 @@
+"""What goes over blocks and shards: lanes with their ends, and identities (docs/formats.md §2, §3; SECURITY.md)."""
+from strict_avro import Wrong
+
+
+class Lane:
+    def __init__(self):
+        self.number = 0
+        self.seq = 0
+        self.hash = bytes(32)
+        self.final = False
+        self.stated = (0, 0)
+        self.sampled_out = 0
+
+
+class Lanes:
+    """Every lane of every shard, from its first header to its last."""
+
+    def __init__(self, report):
+        self.report = report
+        self.lanes = {}
+        self.last_heard = {}
+
+    def lane(self, producer, epoch, shard):
+        return self.lanes.setdefault((producer, epoch, shard), Lane())
+
+    def header(self, replay, value, hash_, appended_at, place):
+        """An accepted header."""
+        failed = self.report.failed
+        lane = self.lane(value["producer"], value["epoch"], replay.log.shard)
+        if value["number"] > lane.number or value["firstSeq"] > lane.seq:
+            failed("COMPLETE", "gap in a lane", place)
+        elif value["number"] < lane.number:
+            failed("COMPLETE", "batch after one with a higher number", place)
+        elif value["previous"] != lane.hash:
+            failed("COMPLETE", "batch does not name the header before it", place)
+        if value["firstSeq"] < lane.seq:
+            failed("COMPLETE", "sequence numbers twice", place)
+        lane.number = max(lane.number, value["number"] + 1)
+        lane.seq = max(lane.seq, value["firstSeq"] + value["count"])
+        lane.hash = hash_
+        for stated in value["lanes"]:
+            other = self.lane(value["producer"], stated["epoch"], stated["shard"])
+            other.stated = max(other.stated, (stated["number"], stated["seq"]))
+            other.final = other.final or stated["final"]
+        if value["count"] == 0:
+            self.report.count("heartbeats")
+
+    def finish(self):
+        """Lanes that are not closed, and lanes that are shorter than stated."""
+        for (producer, epoch, shard), lane in sorted(self.lanes.items()):
+            place = f"lane {producer} {epoch.hex()} {shard}"
+            self.report.count("lanes")
+            if lane.number < lane.stated[0] or lane.seq < lane.stated[1]:
+                self.report.open("COMPLETE", "lane is shorter than stated", place)
+            elif not lane.final:
+                self.report.open("COMPLETE", "lane is open", place)
+            elif (lane.number, lane.seq) > lane.stated:
+                self.report.note("COMPLETE", "lane went on after its end", place)
+
+
+class Unique:
+    """Identities of links, and originals of receipts. An identity lives in one shard, as its stream does."""
+
+    def __init__(self, report):
+        self.report = report
+        self.last = {}
+        self.of = {}
+
+    def link(self, replay, block, index, link, header, id_):
+        identity = (link["stream"], id_)
+        before = self.last.get(identity)
+        place = replay.place(block, f"leaf {index}")
+        if before is not None:
+            start = replay.state.window
+            if start is None or before[1] >= start:
+                self.report.failed("UNIQUE", "identity is linked twice", place)
+            else:
+                self.report.note("UNIQUE", "identity is linked again after the window", place)
+        self.last[identity] = (index, header.appended_at)
+        self.of[(replay.log.shard, index)] = identity
+
+    def receipt(self, replay, block, header, receipt, data, place):
+        """`original` is a link before the receipt with the same identity: the same event for a DUPLICATE, another for a CONFLICT."""
+        original = receipt["original"]
+        target = replay.links.get(original)
+        before = target is not None and (target["inputOffset"], target["position"]) < (
+            self._offset(block, header),
+            receipt["position"],
+        )
+        if target is None or (original >= block.first and not before):
+            self.report.failed("UNIQUE", "original is no link before the receipt", place)
+            return
+        same = target["event"] == receipt["digest"]
+        if same != (receipt["outcome"] == "DUPLICATE"):
+            self.report.failed("UNIQUE", "original shows the opposite", place)
+        self._pending(replay, original, receipt, data, header, place)
+
+    def _offset(self, block, header):
+        return next(offset for offset, each in block.headers.items() if each is header)
+
+    def _pending(self, replay, original, receipt, data, header, place):
+        """The identity of the original: its id, and for a CONFLICT also the stream of the refused event."""
+        replay.later.append((original, receipt, data, header, place))
+
+    def check_later(self, replay):
+        for original, receipt, data, header, place in replay.later:
+            identity = self.of.get((replay.log.shard, original))
+            if identity is None:
+                continue
+            if receipt["id"] is not None and identity[1] != receipt["id"]:
+                self.report.failed("UNIQUE", "original has another identity", place)
+            elif data is not None:
+                try:
+                    event = replay.log.schemas[header.value["schema"]].decode(data)
+                except (Wrong, KeyError):
+                    continue
+                if event["stream"] != identity[0]:
+                    self.report.failed("UNIQUE", "original has another identity", place)
+
+
+class Shared:
+    def __init__(self, report):
+        self.lanes = Lanes(report)
+        self.unique = Unique(report)

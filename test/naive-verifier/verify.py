@@ -1,0 +1,179 @@
+"""Verifies an archive from docs/formats.md alone: verify.py ARCHIVE KEY… (each a verifier key, or a file that holds one)."""
+import json
+import os
+import sys
+
+import archive
+import derived
+from judge import Log
+from keys import Key
+from policy import Holder, load_chain
+from replay import Replay, split_blocks
+from report import Report
+from segments import Segments
+from shared import Shared
+from strict_avro import Wrong
+
+
+class Pin:
+    """A pinned log key is believed, whatever a policy says."""
+
+    def __init__(self, key):
+        self.key = key
+        self.status = "ACTIVE"
+        self.believed = None
+
+
+def trust_of(chain, pinned, report):
+    """root, logs or none; and the log keys that may sign."""
+    newest = chain.newest
+    if chain.signed_by(pinned):
+        return "root", newest.logs
+    texts = {holder.key.text for holder in newest.logs}
+    pins = [key for key in pinned if key.text in texts]
+    if pinned and not pins:
+        report.failed("POLICY", "no pinned key is a root or log key of the archive", pinned[0].label)
+    if {key.name for key in pins} == {holder.key.name for holder in newest.logs}:
+        return "logs", [Pin(key) for key in pins]
+    return "none", newest.logs
+
+
+def verify(folder, pinned):
+    report = Report()
+    objects = archive.Objects(folder)
+    chain = load_chain(objects, report)
+    schemas = archive.load_schemas(objects, report)
+    if chain.newest is None:
+        report.failed("POLICY", "there is no usable policy", "policies/")
+        return report, "none"
+    trust, holders = trust_of(chain, pinned, report)
+    newest = chain.newest
+    archive.check_names(objects, newest.shards, report)
+    archive.check_contents(objects, newest, report)
+    for digest in {digest for policy in chain.versions for digest in policy.json["schemas"]}:
+        if f"schemas/{digest}.avsc" not in objects.names:
+            report.failed("ARCHIVE", "schema is missing", digest)
+    shared = Shared(report)
+    for shard in range(newest.shards):
+        verify_shard(objects, Log(newest.origin, shard, newest.shards, schemas), chain, holders, shared, report)
+    shared.lanes.finish()
+    return report, trust
+
+
+def published(objects, log, roots, report):
+    """The size to verify: that of the published note, or where it cannot be used, of another."""
+    folder = f"logs/{log.shard}/"
+    if not any(name.startswith(folder) for name in objects.names):
+        report.open("COMPLETE", "nothing of the shard is there", log.name)
+        return None, []
+    found = [(path, roots.read(path)) for path in (folder + "checkpoint", folder + "signed")]
+    for match in objects.of(rf"{folder}checkpoints/([0-9]+)"):
+        head = roots.read(match[0])
+        if head is not None and head[0] != int(match[1]):
+            report.failed("ARCHIVE", "note of another size", match[0])
+        found.append((match[0], head))
+    (_, checkpoint), (_, signed) = found[:2]
+    named = [head[0] for _, head in found[2:] if head]
+    if checkpoint and signed and signed[0] < checkpoint[0]:
+        report.failed("ARCHIVE", "signed note was set back", folder + "signed")
+    if checkpoint and signed and signed[0] > checkpoint[0]:
+        report.note("ARCHIVE", "signed note is not published yet", folder + "signed")
+    if checkpoint and max(named, default=0) > checkpoint[0]:
+        report.failed("ARCHIVE", "published note was set back", folder + "checkpoint")
+    heads = [(path, head) for path, head in found if head]
+    size = checkpoint[0] if checkpoint else max((head[0] for _, head in heads), default=None)
+    return size, heads
+
+
+def check_roots(tree, heads, report):
+    for path, (size, root) in heads:
+        if size < len(tree.roots) and tree.roots[size] != root:
+            report.failed("LOG", "root of a note", path)
+
+
+def verify_shard(objects, log, chain, holders, shared, report):
+    roots = archive.SignedRoots(objects, log.name, holders, log.shard, report)
+    size, heads = published(objects, log, roots, report)
+    if size is None:
+        return
+    tree = archive.ShardTree(objects, log.shard, report)
+    tree.load(size)
+    tree.check_tiles()
+    check_roots(tree, heads, report)
+    report.count("leaves", len(tree.leaves))
+    if len(tree.leaves) < size:
+        for name in ("LOG", "STREAMS", "SIGNATURES", "ORDER", "COMPLETE", "UNIQUE"):
+            report.failed(name, "leaves cannot be read", f"{log.name} from {len(tree.leaves)}")
+    segments = Segments(objects, log, tree, chain, holders, report)
+    replay = Replay(log, tree, chain, shared, report)
+    replay.snapshots, replay.size = set(), 0
+    replay_shard(objects, replay, segments, holders, report)
+    for match in objects.of(rf"logs/{log.shard}/checkpoints/([0-9]+)"):
+        if int(match[1]) not in {segment.end for segment in segments.list}:
+            report.note("ARCHIVE", "note at no segment's end", match[0])
+    derived.unused_snapshots(objects, replay, size, report)
+
+
+def replay_shard(objects, replay, segments, holders, report):
+    blocks = split_blocks(replay.tree, replay.log, report)
+    holders = [holder for holder in holders if holder.key.name == replay.log.name]
+    for segment in segments.load():
+        own = [block for block in blocks if segment.first <= block.first and block.seal_index < segment.end]
+        while blocks and own and blocks[0].first < own[0].first:
+            replay.seal_only(blocks.pop(0))
+        for block in own:
+            attach(block, segment, replay, report)
+            replay.block(block)
+            blocks.remove(block)
+        if not own or own[-1].seal_index + 1 != segment.end:
+            continue
+        replay.size = segment.end
+        if f"logs/{replay.log.shard}/checkpoints/{segment.end}" not in objects.names:
+            report.failed("ARCHIVE", "note of a segment is missing", segment.name)
+        derived.check_end(replay, segment, own, report)
+        derived.check_manifest(replay, segment, own, report)
+        derived.check_columns(replay, segment, own, report)
+        derived.check_snapshot(objects, replay, holders, report)
+    for block in blocks:
+        replay.seal_only(block)
+    if blocks:
+        for name in ("STREAMS", "SIGNATURES", "ORDER", "COMPLETE", "UNIQUE"):
+            report.open(name, "newest leaves are in no closed segment", f"{replay.log.name} from {blocks[0].first}")
+    replay.shared.unique.check_later(replay)
+
+
+def attach(block, segment, replay, report):
+    """Gives a block what the segment's files hold of it."""
+    block.record = segment.evidence.get(block.seal_index)
+    if block.record is None:
+        report.failed("ARCHIVE", "evidence is missing", replay.place(block))
+    refused = segment.refused.get(block.seal_index)
+    block.refused = refused["events"] if refused else []
+    block.refused_retired = segment.refused_retired
+    block.events = {index: row["event"] for index, row in segment.rows.items() if block.first <= index < block.seal_index}
+
+
+def read_key(text):
+    if os.path.isfile(text):
+        with open(text, encoding="utf-8") as file:
+            text = file.read().strip()
+    return Key(text)
+
+
+def main(arguments):
+    if not arguments or not os.path.isdir(arguments[0]):
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        pinned = [read_key(text) for text in arguments[1:]]
+    except Wrong as error:
+        print(f"a pinned key cannot be used: {error}", file=sys.stderr)
+        return 2
+    report, trust = verify(arguments[0], pinned)
+    results = report.results(trust)
+    print(json.dumps({"trust": trust, "properties": results, "counts": report.counts, "findings": report.findings}, indent=1))
+    return 1 if "FAILED" in results.values() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
