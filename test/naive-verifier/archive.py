@@ -95,7 +95,7 @@ def load_schemas(objects, report):
             if H(data).hex() != match[1]:
                 raise Wrong("its name is not its digest")
             parse(data)
-            found[H(data)] = Schema(data.decode("utf-8"))
+            found[H(data)] = Schema(data.decode("utf-8"), negative=True)
         except (Wrong, KeyError, TypeError) as error:
             report.failed("ARCHIVE", "schema cannot be used", f"{match[0]}: {error!r}")
     return found
@@ -242,7 +242,7 @@ class ShardTree:
         hashes = self.levels[level] if level < len(self.levels) else []
         if end > len(hashes):
             return
-        if self.objects.read(path, 8192 + 1) != b"".join(hashes[number * 256 : end]):
+        if self.objects.read(path) != b"".join(hashes[number * 256 : end]):
             self.report.failed("LOG", "tile differs", path)
 
 

@@ -53,7 +53,7 @@ def rule_ends(blocks, policy, sizes):
 
 
 def check_end(replay, segment, blocks, report):
-    """A segment ends at the first seal at which the rule holds, or at the final one."""
+    """A segment ends at the first seal at which the rule holds. A final seal is like any other."""
     if segment.events_retired or segment.refused_retired or any(block.record is None for block in blocks):
         return
     sizes = [0, 0, 0]
@@ -61,13 +61,20 @@ def check_end(replay, segment, blocks, report):
         sizes[0] += sum(len(block.events[index] or b"") for index in block.events)
         sizes[1] += sum(len(data) for data in block.refused)
         sizes[2] += len(block.record["evidence"])
-        policy = replay.chain.by_digest.get(block.seal["policy"])
-        if policy is None:
-            return
-        ends = block.seal["final"] or rule_ends(blocks[: at + 1], policy, sizes)
+        policy = block.policy
+        ends = rule_ends(blocks[: at + 1], policy, sizes)
         if ends != (at + 1 == len(blocks)):
             report.failed("ARCHIVE", "end of a segment", f"{segment.name} at leaf {block.seal_index}")
             return
+
+
+def check_tail(replay, blocks, report):
+    """Leaves that no manifest covers: where leaves and times alone end a segment, its manifest is missing."""
+    first = 0
+    for at, block in enumerate(blocks):
+        if rule_ends(blocks[first : at + 1], block.policy, [0]):
+            report.failed("ARCHIVE", "segment has no manifest", f"{replay.log.name} leaves {blocks[first].first} to {block.seal_index}")
+            first = at + 1
 
 
 def manifest_of(replay, segment, blocks):
@@ -131,7 +138,9 @@ def offsets_of(blocks):
 
 def check_manifest(replay, segment, blocks, report):
     """Every field derived again. `previous` is compared where the manifests are read."""
-    if any(block.record is None or not block.judged for block in blocks):
+    if any(link["inputOffset"] not in block.headers or not block.judged for block in blocks for link in block.links):
+        return
+    if not all(block.judged for block in blocks):
         return
     derived = manifest_of(replay, segment, blocks)
     for name, value in derived.items():

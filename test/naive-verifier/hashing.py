@@ -1,5 +1,6 @@
 """Hashes of docs/formats.md: leaves, trees, events, identities, shards."""
 import hashlib
+import re
 import struct
 
 
@@ -87,8 +88,8 @@ def murmur2(data):
 
 
 def shard_of(stream, shards):
-    """The shard of a stream; a stream lineproof/<topic>/<shard> names it."""
-    parts = stream.split("/")
-    if len(parts) == 3 and parts[0] == "lineproof" and parts[2].isdigit() and str(int(parts[2])) == parts[2]:
-        return int(parts[2])
+    """The shard of a stream; lineproof/<topic>/<shard> names it, where there is such a shard."""
+    match = re.fullmatch("lineproof/[^/]+/(0|[1-9][0-9]{0,3})", stream)
+    if match and int(match[1]) < shards:
+        return int(match[1])
     return (murmur2(stream.encode("utf-8")) & 0x7FFFFFFF) % shards

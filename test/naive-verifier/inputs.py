@@ -55,11 +55,13 @@ def judge_inputs(replay, block, policy):
 def _input(replay, block, policy, item, offset, refused):
     place, report = replay.place(block, f"offset {offset}"), replay.report
     if item["batch"] is None:
+        if item["outcome"] == "REJECTED" and item["reason"] > 5:
+            report.failed("POLICY", f"batch was rejected for {item['reason']} and its header is not there", place)
         return
     shown, value = judge_header(item["batch"], policy, replay.log)
     report.count("signatures")
     if item["outcome"] == "REJECTED":
-        lane = lane_outcome(replay, value, item["batch"]) if shown == 0 else None
+        lane = lane_outcome(replay, policy, value, item) if shown == 0 else None
         wrong = lane != "FORK" if item["reason"] == LANE_FORK and shown == 0 else contradicts(item["reason"], shown)
         if wrong:
             report.failed("POLICY", f"batch was rejected for {item['reason']} and its header shows {shown}", place)
@@ -75,10 +77,11 @@ def _input(replay, block, policy, item, offset, refused):
             report.failed("UNIQUE", "batch is called repeated that was not accepted", place)
         report.count("repeated")
         return
-    outcome = lane_outcome(replay, value, item["batch"])
+    outcome = lane_outcome(replay, policy, value, item)
     if outcome in ("FORK", "REPEATED"):
         report.failed("ORDER", "batch does not follow its lane", place)
-    if hash_ in replay.accepted_headers:
+    again = hash_ in replay.accepted_headers
+    if again:
         report.note("UNIQUE", "batch was accepted before", place)
     replay.accepted_headers.add(hash_)
     header = Header(value, item["batch"], item, outcome == "GAP")
@@ -86,23 +89,24 @@ def _input(replay, block, policy, item, offset, refused):
     if outcome not in ("FORK", "REPEATED"):
         lane = (value["producer"], value["epoch"])
         replay.state.lanes[lane] = Held(value["number"] + 1, hash_, item["appendedAt"])
-    replay.shared.lanes.header(replay, value, hash_, item["appendedAt"], place)
+    if not again:
+        replay.shared.lanes.header(replay, value, hash_, item["appendedAt"], place)
     report.count("batches")
     _receipts(replay, block, policy, header, offset, refused)
 
 
 def _suspect(replay, block, value, batch, place):
     holder = replay.chain.newest.producer(value["producer"], batch["keyId"])
-    if holder is not None and holder.suspect(replay.log.shard, block.seal_index):
+    if holder is not None and holder.suspect(replay.log.shard, block.first):
         replay.report.failed("SIGNATURES", "signed by a compromised producer", place)
 
 
-def lane_outcome(replay, value, batch):
+def lane_outcome(replay, policy, value, item):
     """The table of §2, as far as the state knows; only the dedup index knows older headers."""
     held = replay.state.lanes.get((value["producer"], value["epoch"]))
-    if held is None:
+    if held is None or item["appendedAt"] - held.appended_at > policy.millis("laneRetentionMs") * 1000:
         return "NEXT" if value["number"] == 0 else "GAP"
-    if H(batch["header"]) == held.hash:
+    if H(item["batch"]["header"]) == held.hash:
         return "REPEATED"
     if value["number"] < held.number or (value["number"] == held.number and value["previous"] != held.hash):
         return "FORK"

@@ -21,7 +21,7 @@ class State:
         self.input_to = 0
         self.appended_at = 0
         self.accepted_at = 0
-        self.window = None
+        self.window = -(2**62)
         self.policy = None
         self.final = False
 
@@ -35,6 +35,7 @@ class Block:
         self.seal = seal
         self.seal_index = seal_index
         self.record = None
+        self.policy = None
         self.events = {}
         self.refused = []
         self.refused_retired = False
@@ -50,6 +51,8 @@ def split_blocks(tree, log, report):
     for index, leaf in enumerate(tree.leaves):
         try:
             kind, value = LEAF.decode(leaf)
+            if kind == "Link" and value["marks"] > GAP_BEFORE:
+                raise Wrong("unknown marks")
         except Wrong as error:
             report.failed("LOG", "leaf is neither link nor seal", f"{log.name} leaf {index}: {error}")
             return blocks
@@ -80,8 +83,8 @@ class Replay:
     def place(self, block, more=""):
         return f"{self.log.name} block {block.first}-{block.seal_index} {more}".strip()
 
-    def seal_only(self, block):
-        """What leaves alone show: also for blocks that no segment covers yet."""
+    def _seal(self, block):
+        """What leaves alone show."""
         seal, state, failed = block.seal, self.state, self.report.failed
         if state.final:
             failed("LOG", "block after the final one", self.place(block))
@@ -113,10 +116,11 @@ class Replay:
                 self.report.failed("ORDER", "time of a link", self.place(block, f"leaf {index}"))
 
     def block(self, block):
-        """One block with its evidence and events."""
-        self.seal_only(block)
-        policy = self._policy(block)
+        """One block, with its evidence and events where the archive has them."""
+        self._seal(block)
+        policy = block.policy = self._policy(block)
         new_policy = self.state.policy is not policy
+        self.state.policy = policy
         self._input_place(block, policy)
         if block.seal["acceptedAt"] < self.state.accepted_at and not new_policy:
             self.report.failed("ORDER", "block is before the one before it", self.place(block))
@@ -126,6 +130,7 @@ class Replay:
                 judge_inputs(self, block, policy)
                 self._links(block, policy)
                 block.judged = True
+        self.shared.silence.block(self, block, policy)
         self._advance(block, policy)
 
     def _policy(self, block):
@@ -140,16 +145,9 @@ class Replay:
 
     def _input_place(self, block, policy):
         seal, state = block.seal, self.state
-        if seal["inputGeneration"] == state.generation:
-            if seal["inputFrom"] != state.input_to:
-                first = policy.first_offsets[self.log.shard]
-                starts = state.seal == ZEROS and policy.generation == seal["inputGeneration"] and seal["inputFrom"] == first
-                if not starts:
-                    self.report.failed("COMPLETE", "hole in the input", self.place(block))
-            return
-        if seal["inputGeneration"] != policy.generation or seal["inputGeneration"] != state.generation + 1:
-            self.report.failed("COMPLETE", "generation of the input", self.place(block))
-        if seal["inputFrom"] != policy.first_offsets[self.log.shard]:
+        goes_on = seal["inputGeneration"] == state.generation and seal["inputFrom"] == state.input_to
+        starts = policy.generation > state.generation and seal["inputGeneration"] == policy.generation and seal["inputFrom"] == policy.first_offsets[self.log.shard]
+        if not goes_on and not starts:
             self.report.failed("COMPLETE", "hole in the input", self.place(block))
 
     def _signature(self, block, policy):
@@ -219,10 +217,15 @@ class Replay:
         if event is not None:
             if event["stream"] != link["stream"]:
                 self.report.failed("STREAMS", "event of another stream", place)
-            self.shared.unique.link(self, block, index, link, header, event["id"])
+            self.shared.unique.link(self, index, link, header, event["id"], place)
         if event is not None:
             block.times.append(event["occurredAt"])
         self.report.count("events")
+
+    def window_at(self, appended_at):
+        """Start of the dedup window for an input, by the policy of its block."""
+        length = (self.state.policy.millis("dedupWindowMs") + self.state.policy.millis("clockSkewMs")) * 1000
+        return max(self.state.window, appended_at - length)
 
     def _advance(self, block, policy):
         state, seal = self.state, block.seal
@@ -230,12 +233,10 @@ class Replay:
         state.generation = seal["inputGeneration"]
         state.input_to = seal["inputTo"]
         state.accepted_at = seal["acceptedAt"]
-        state.policy = policy
         state.final = seal["final"]
         keep = policy.millis("laneRetentionMs") * 1000
         state.lanes = {lane: held for lane, held in state.lanes.items() if state.appended_at - held.appended_at <= keep}
-        start = state.appended_at - (policy.millis("dedupWindowMs") + policy.millis("clockSkewMs")) * 1000
-        state.window = start if state.window is None else max(state.window, start)
+        state.window = self.window_at(state.appended_at)
         self.report.count("blocks")
 
 

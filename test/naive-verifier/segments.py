@@ -7,14 +7,13 @@ import fastavro
 
 from archive import RANGE, believed_signers
 from canonical_json import canonical, parse
+from forms import MANIFEST, RETIRED
 from hashing import H, sync_marker
 from keys import envelope, pae
 from strict_avro import SCHEMAS, Cursor, Wrong, container, schema
 
 COLUMNS = "logIndex streamIndex acceptedAt producer epoch seq inputOffset position marks leafHash".split()
 RECORDS = {"evidence": schema("block-evidence"), "refused": schema("block-refused")}
-FIELDS = "origin first end root objects counts occurred accepted schemas policies offsets previous"
-RETIRED_FIELDS = "origin first end manifest policy objects"
 
 
 class Segment:
@@ -78,24 +77,26 @@ class Segments:
             self.report.failed("ARCHIVE", "no manifest lists the object", name)
 
     def _signed(self, name, kind, size):
+        """The payload, and what is wrong with its signatures."""
         payload, claims = envelope(self.objects.read(name, 64 << 20), kind)
-        believed_signers(self.holders, claims, pae(kind, payload), self.log.shard, size)
-        return payload
+        try:
+            believed_signers(self.holders, claims, pae(kind, payload), self.log.shard, size)
+        except Wrong as error:
+            return payload, error
+        return payload, None
 
     def _manifest(self, name, first, end):
         try:
-            payload = self._signed(name, "manifest", end)
+            payload, unsigned = self._signed(name, "manifest", end)
             value = parse(payload)
-            if not isinstance(value, dict) or set(value) != set(FIELDS.split()):
-                raise Wrong("fields of the manifest")
+            MANIFEST(value)
             if value["origin"] != self.log.name or value["first"] != first or value["end"] != end or first >= end:
                 raise Wrong("the manifest is of another segment")
-            for entry in value["objects"]:
-                if set(entry) != {"name", "size", "sha256", "content"}:
-                    raise Wrong("objects of the manifest")
-        except (Wrong, TypeError) as error:
+        except Wrong as error:
             self.report.failed("ARCHIVE", "manifest cannot be used", f"{name}: {error}")
             return None
+        if unsigned is not None:
+            self.report.failed("ARCHIVE", "signature of a manifest", f"{name}: {unsigned}")
         if end > self.tree.expected:
             self.report.note("ARCHIVE", "beyond the checkpoint", name)
         elif end < len(self.tree.roots) and value["root"] != self.tree.roots[end].hex():
@@ -128,20 +129,20 @@ class Segments:
 
     def _file(self, segment, kind, path, entry):
         data = self.objects.read(path)
-        if len(data) != entry["size"]:
-            raise Wrong("size")
-        if H(data).hex() != entry["sha256"]:
-            raise Wrong("SHA-256")
-        text, sync, blocks = container(data)
+        if len(data) != entry["size"] or H(data).hex() != entry["sha256"]:
+            self.report.failed("ARCHIVE", "size or SHA-256 of a file", path)
+        text, sync, blocks, fault = container(data)
         if H(b"".join(block for _, block in blocks)).hex() != entry["content"]:
-            raise Wrong("content")
+            self.report.failed("ARCHIVE", "content of a file", path)
         if segment.end < len(self.tree.roots):
             if sync != sync_marker(self.log.name, segment.first, segment.end, self.tree.roots[segment.end]):
-                raise Wrong("sync marker")
+                self.report.failed("ARCHIVE", "sync marker of a file", path)
         if kind == "events":
             self._rows(segment, path, text, blocks)
         else:
             self._records(segment, kind, text, blocks)
+        if fault is not None:
+            raise fault
         self._oracle(path, data, sum(count for count, _ in blocks))
 
     def _oracle(self, path, data, count):
@@ -203,16 +204,18 @@ class Segments:
         if name not in self.objects.names:
             return [], {segment.name}
         try:
-            value = parse(self._signed(name, "retired", segment.end))
-            if not isinstance(value, dict) or set(value) != set(RETIRED_FIELDS.split()):
-                raise Wrong("fields of the statement")
+            payload, unsigned = self._signed(name, "retired", segment.end)
+            if unsigned is not None:
+                raise unsigned
+            value = parse(payload)
+            RETIRED(value)
             if value["origin"] != self.log.name or value["first"] != segment.first or value["end"] != segment.end:
                 raise Wrong("statement about another segment")
             if value["manifest"] != H(segment.payload).hex():
                 raise Wrong("statement about another manifest")
             self._allowed(segment, value)
             return value["objects"], {segment.name, name}
-        except (Wrong, TypeError) as error:
+        except Wrong as error:
             self.report.failed("ARCHIVE", "statement of what was removed", f"{name}: {error}")
             return [], {segment.name, name}
 

@@ -1,4 +1,5 @@
 """What goes over blocks and shards: lanes with their ends, and identities (docs/formats.md §2, §3; SECURITY.md)."""
+from hashing import shard_of
 from strict_avro import Wrong
 
 
@@ -7,9 +8,9 @@ class Lane:
         self.number = 0
         self.seq = 0
         self.hash = bytes(32)
-        self.final = False
+        self.final = None
+        self.due = None
         self.stated = (0, 0)
-        self.sampled_out = 0
 
 
 class Lanes:
@@ -18,7 +19,7 @@ class Lanes:
     def __init__(self, report):
         self.report = report
         self.lanes = {}
-        self.last_heard = {}
+        self.ends = {}
 
     def lane(self, producer, epoch, shard):
         return self.lanes.setdefault((producer, epoch, shard), Lane())
@@ -40,22 +41,69 @@ class Lanes:
         lane.hash = hash_
         for stated in value["lanes"]:
             other = self.lane(value["producer"], stated["epoch"], stated["shard"])
-            other.stated = max(other.stated, (stated["number"], stated["seq"]))
-            other.final = other.final or stated["final"]
+            said = (stated["number"], stated["seq"])
+            other.stated = max(other.stated, said)
+            if stated["final"] and said >= (other.final or said):
+                other.final, other.due = said, self._due(replay, stated["shard"], appended_at)
         if value["count"] == 0:
             self.report.count("heartbeats")
+
+    def _due(self, replay, shard, appended_at):
+        """From when on a batch that was stated as sent can no more be on its way: at once within one log."""
+        if shard == replay.log.shard:
+            return -1
+        return appended_at + replay.state.policy.millis("clockSkewMs") * 1000
 
     def finish(self):
         """Lanes that are not closed, and lanes that are shorter than stated."""
         for (producer, epoch, shard), lane in sorted(self.lanes.items()):
             place = f"lane {producer} {epoch.hex()} {shard}"
             self.report.count("lanes")
-            if lane.number < lane.stated[0] or lane.seq < lane.stated[1]:
+            short = lane.final and (lane.number < lane.final[0] or lane.seq < lane.final[1])
+            if short and self.ends.get(shard, -1) > lane.due:
+                self.report.failed("COMPLETE", "gap at the end of a lane", place)
+            elif lane.number < lane.stated[0] or lane.seq < lane.stated[1]:
                 self.report.open("COMPLETE", "lane is shorter than stated", place)
-            elif not lane.final:
+            elif lane.final is None and lane.number > 0:
                 self.report.open("COMPLETE", "lane is open", place)
-            elif (lane.number, lane.seq) > lane.stated:
+            elif lane.final and (lane.number, lane.seq) > lane.final:
                 self.report.note("COMPLETE", "lane went on after its end", place)
+
+
+class Silence:
+    """Producers that must be heard: by accepted headers in the log of their home shard, measured in `appendedAt`."""
+
+    def __init__(self, report):
+        self.report = report
+        self.heard = {}
+        self.start = {}
+
+    def block(self, replay, block, policy):
+        shard = replay.log.shard
+        for item in block.inputs:
+            self.start.setdefault(shard, item["appendedAt"])
+            break
+        for header in block.headers.values():
+            name = header.value["producer"]
+            self._judge(replay, policy, name, header.appended_at)
+            self.heard[shard, name] = header.appended_at
+
+    def finish(self, replay):
+        """At the end of the log, by its last policy."""
+        policy = replay.state.policy
+        if policy is not None:
+            for name in {holder.key.name for holder in policy.producers}:
+                self._judge(replay, policy, name, replay.state.appended_at)
+
+    def _judge(self, replay, policy, name, now):
+        shard = replay.log.shard
+        demands = [each.value["heartbeatMs"] for each in policy.producers if each.key.name == name and each.status == "ACTIVE"]
+        demands = [each for each in demands if each is not None]
+        if not demands or shard_of(name, replay.log.shards) != shard or shard not in self.start:
+            return
+        since = self.heard.get((shard, name), self.start[shard])
+        if now - since > (min(demands) + policy.millis("clockSkewMs")) * 1000:
+            self.report.open("COMPLETE", "producer was silent", f"{replay.log.name} {name} until {now}")
 
 
 class Unique:
@@ -66,13 +114,12 @@ class Unique:
         self.last = {}
         self.of = {}
 
-    def link(self, replay, block, index, link, header, id_):
+    def link(self, replay, index, link, header, id_, place):
+        """The window runs on `appendedAt`, by the policy of the block, and its start never goes back."""
         identity = (link["stream"], id_)
         before = self.last.get(identity)
-        place = replay.place(block, f"leaf {index}")
         if before is not None:
-            start = replay.state.window
-            if start is None or before[1] >= start:
+            if before[1] >= replay.window_at(header.appended_at):
                 self.report.failed("UNIQUE", "identity is linked twice", place)
             else:
                 self.report.note("UNIQUE", "identity is linked again after the window", place)
@@ -107,7 +154,7 @@ class Unique:
             identity = self.of.get((replay.log.shard, original))
             if identity is None:
                 continue
-            if receipt["id"] is not None and identity[1] != receipt["id"]:
+            if identity[1] != receipt["id"]:
                 self.report.failed("UNIQUE", "original has another identity", place)
             elif data is not None:
                 try:
@@ -121,4 +168,5 @@ class Unique:
 class Shared:
     def __init__(self, report):
         self.lanes = Lanes(report)
+        self.silence = Silence(report)
         self.unique = Unique(report)

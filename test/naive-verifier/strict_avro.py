@@ -4,6 +4,7 @@ import pathlib
 import zlib
 
 MAX_LONG = 2**53 - 1
+MOST_UNPACKED = 16 << 20
 SCHEMAS = pathlib.Path(__file__).resolve().parents[2] / "schemas"
 
 
@@ -56,9 +57,10 @@ class Cursor:
 
 
 class Schema:
-    """A schema with its named types."""
+    """A schema with its named types. Only in events may numbers be negative."""
 
-    def __init__(self, text):
+    def __init__(self, text, negative=False):
+        self.negative = negative
         self.json = json.loads(text)
         self.named = {}
         self._collect(self.json)
@@ -91,7 +93,10 @@ class Schema:
         if isinstance(type_, str):
             if type_ in self.named:
                 return self.read(cursor, self.named[type_])
-            return primitive(cursor, type_)
+            value = primitive(cursor, type_)
+            if type_ in ("int", "long") and value < 0 and not self.negative:
+                raise Wrong("number is negative")
+            return value
         kind = type_["type"]
         if kind == "record":
             value = {}
@@ -104,8 +109,6 @@ class Schema:
             return cursor.take(type_["size"])
         if kind == "array":
             return self._array(cursor, type_["items"])
-        if kind == "long" and type_.get("logicalType") == "timestamp-micros":
-            return cursor.long()
         return self.read(cursor, kind)
 
     def _union(self, cursor, branches):
@@ -179,7 +182,8 @@ def plain_map(cursor):
 
 
 def container(data):
-    """Reads an object container file: schema text, sync marker, and the decompressed blocks as (count, bytes)."""
+    """Reads an object container file: schema text, sync marker, the decompressed blocks as (count, bytes) until the first
+    that is wrong, and what is wrong with it."""
     cursor = Cursor(data)
     if cursor.take(4) != b"Obj\x01":
         raise Wrong("not an Avro container")
@@ -187,20 +191,27 @@ def container(data):
     if set(meta) != {"avro.codec", "avro.schema"} or meta["avro.codec"] != b"deflate":
         raise Wrong("metadata of the container")
     sync = cursor.take(16)
-    blocks = []
-    while cursor.left() > 0:
-        count = cursor.long()
-        packed = cursor.bytes()
-        unpack = zlib.decompressobj(-15)
-        try:
-            block = unpack.decompress(packed)
-        except zlib.error as error:
-            raise Wrong("block cannot be decompressed") from error
-        if not unpack.eof or unpack.unused_data:
-            raise Wrong("compressed data does not end with its block")
-        if cursor.take(16) != sync:
-            raise Wrong("sync marker")
-        if count < 1:
-            raise Wrong("block without records")
-        blocks.append((count, block))
-    return meta["avro.schema"].decode("utf-8"), sync, blocks
+    blocks, fault = [], None
+    try:
+        while cursor.left() > 0:
+            blocks.append(container_block(cursor, sync))
+    except Wrong as error:
+        fault = error
+    return meta["avro.schema"].decode("utf-8"), sync, blocks, fault
+
+
+def container_block(cursor, sync):
+    count = cursor.long()
+    packed = cursor.bytes()
+    unpack = zlib.decompressobj(-15)
+    try:
+        block = unpack.decompress(packed, MOST_UNPACKED)
+    except zlib.error as error:
+        raise Wrong("block cannot be decompressed") from error
+    if not unpack.eof or unpack.unused_data:
+        raise Wrong("compressed data does not end with its block")
+    if cursor.take(16) != sync:
+        raise Wrong("sync marker")
+    if count < 1:
+        raise Wrong("block without records")
+    return count, block

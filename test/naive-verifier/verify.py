@@ -120,7 +120,7 @@ def replay_shard(objects, replay, segments, holders, report):
     for segment in segments.load():
         own = [block for block in blocks if segment.first <= block.first and block.seal_index < segment.end]
         while blocks and own and blocks[0].first < own[0].first:
-            replay.seal_only(blocks.pop(0))
+            replay.block(blocks.pop(0))
         for block in own:
             attach(block, segment, replay, report)
             replay.block(block)
@@ -135,11 +135,14 @@ def replay_shard(objects, replay, segments, holders, report):
         derived.check_columns(replay, segment, own, report)
         derived.check_snapshot(objects, replay, holders, report)
     for block in blocks:
-        replay.seal_only(block)
+        replay.block(block)
+    derived.check_tail(replay, blocks, report)
     if blocks:
         for name in ("STREAMS", "SIGNATURES", "ORDER", "COMPLETE", "UNIQUE"):
             report.open(name, "newest leaves are in no closed segment", f"{replay.log.name} from {blocks[0].first}")
     replay.shared.unique.check_later(replay)
+    replay.shared.silence.finish(replay)
+    replay.shared.lanes.ends[replay.log.shard] = replay.state.appended_at
 
 
 def attach(block, segment, replay, report):
