@@ -111,7 +111,6 @@ class Replay:
             if link["previous"] != last[1]:
                 self.report.failed("STREAMS", "link does not name the one before", self.place(block, f"leaf {index}"))
             self.state.streams[name] = (link["index"], self.tree.hashes[index], index)
-            self.links[index] = link
             if link["acceptedAt"] != block.seal["acceptedAt"]:
                 self.report.failed("ORDER", "time of a link", self.place(block, f"leaf {index}"))
 
@@ -127,6 +126,7 @@ class Replay:
         if block.record is not None:
             self._signature(block, policy)
             if self._evidence(block):
+                self.links.update({block.first + at: link for at, link in enumerate(block.links)})
                 judge_inputs(self, block, policy)
                 self._links(block, policy)
                 block.judged = True

@@ -153,11 +153,15 @@ def primitive(cursor, type_):
     if type_ == "bytes":
         return cursor.bytes()
     if type_ == "string":
-        try:
-            return cursor.bytes().decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise Wrong("string is not UTF-8") from error
+        return utf8(cursor.bytes())
     raise Wrong(f"type {type_} is not used")
+
+
+def utf8(data):
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Wrong("text is not UTF-8") from error
 
 
 def schema(name):
@@ -172,7 +176,7 @@ def plain_map(cursor):
     if count < 0:
         raise Wrong("metadata with a block size")
     for _ in range(count):
-        key = cursor.bytes().decode("utf-8")
+        key = utf8(cursor.bytes())
         if key in found:
             raise Wrong("metadata twice")
         found[key] = cursor.bytes()
@@ -190,6 +194,7 @@ def container(data):
     meta = plain_map(cursor)
     if set(meta) != {"avro.codec", "avro.schema"} or meta["avro.codec"] != b"deflate":
         raise Wrong("metadata of the container")
+    text = utf8(meta["avro.schema"])
     sync = cursor.take(16)
     blocks, fault = [], None
     try:
@@ -197,7 +202,7 @@ def container(data):
             blocks.append(container_block(cursor, sync))
     except Wrong as error:
         fault = error
-    return meta["avro.schema"].decode("utf-8"), sync, blocks, fault
+    return text, sync, blocks, fault
 
 
 def container_block(cursor, sync):

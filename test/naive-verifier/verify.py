@@ -81,8 +81,8 @@ def published(objects, log, roots, report):
     if checkpoint and max(named, default=0) > checkpoint[0]:
         report.failed("ARCHIVE", "published note was set back", folder + "checkpoint")
     heads = [(path, head) for path, head in found if head]
-    size = checkpoint[0] if checkpoint else max((head[0] for _, head in heads), default=None)
-    return size, heads
+    sizes = named + [head[0] for head in (checkpoint,) if head]
+    return max(sizes or [head[0] for _, head in heads] or [0]), heads
 
 
 def check_roots(tree, heads, report):
@@ -97,7 +97,7 @@ def verify_shard(objects, log, chain, holders, shared, report):
     if size is None:
         return
     tree = archive.ShardTree(objects, log.shard, report)
-    tree.load(size)
+    tree.load(size, [head for _, head in heads])
     tree.check_tiles()
     check_roots(tree, heads, report)
     report.count("leaves", len(tree.leaves))

@@ -1,0 +1,154 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import type { HeartbeatLane } from '../../core/formats/batch.ts';
+import { shardOf } from '../../core/formats/shard.ts';
+import type { Policy } from '../../core/policy/policy-document.ts';
+import { temporaryFolder } from '../support/command.ts';
+import { ForgedArchive } from '../support/forged-archive.ts';
+import { NaiveVerifier, testWithPython, writeArchive } from '../support/naive-verifier.ts';
+import { makeWorld, START_MICROS, type TestLane, type World } from '../support/producer.ts';
+import { required, SECOND, SEGMENT_MS } from '../support/rich-archive.ts';
+
+const TIMEOUT_MS = 600_000;
+const folder = temporaryFolder('naive-rules');
+const verifier = new NaiveVerifier(folder.path);
+
+/** Two shards with an honest archiver; `home` is the shard that the producer's heartbeats go to. */
+interface Play {
+  readonly world: World;
+  readonly archives: readonly ForgedArchive[];
+  readonly home: number;
+  readonly lane: TestLane;
+  readonly away: TestLane;
+  /** One event of a stream that lives in the lane's shard. */
+  event(lane: TestLane, word: string): Uint8Array[];
+  /** A block in the shard, everything in it at `seconds`. */
+  block(shard: number, seconds: number, messages: Parameters<ForgedArchive['block']>[0]['messages'], more?: object): Promise<void>;
+  /** A final heartbeat for lanes of the home epoch. */
+  end(...lanes: HeartbeatLane[]): ReturnType<TestLane['next']>;
+  /** The statement that a lane of that epoch has come so far. */
+  said(shard: number, number: number, seq: number, final?: boolean): HeartbeatLane;
+}
+
+async function play(policy: Partial<Policy>): Promise<Play> {
+  const world = await makeWorld({
+    shards: 2,
+    policy: (first) => ({
+      ...first,
+      segmentMaxAgeMs: SEGMENT_MS,
+      dedupWindowMs: 60_000,
+      clockSkewMs: 1000,
+      laneRetentionMs: 600_000,
+      ...policy,
+    }),
+  });
+  const first = new ForgedArchive(world, 0);
+  const archives = [first, new ForgedArchive(world, 1, first.objects)];
+  const home = shardOf(world.producer.name, 2);
+  const lane = world.lane('epoch', world.producer, home);
+  const away = world.lane('epoch', world.producer, 1 - home);
+  const streams = ['a', 'b', 'c', 'd', 'e', 'f'];
+  return {
+    world,
+    archives,
+    home,
+    lane,
+    away,
+    event: (of, word) => world.events(required(streams.find((name) => shardOf(name, 2) === (of === lane ? home : 1 - home))), word),
+    block: (shard, seconds, messages, more) => {
+      const time = START_MICROS + seconds * SECOND;
+      return required(archives[shard]).block({ messages, appendedAt: time, acceptedAt: time, ...more });
+    },
+    end: (...lanes) => lane.next([], { lanes }),
+    said: (shard, number, seq, final = true) => ({ epoch: lane.epoch, shard, number, seq, final }),
+  };
+}
+
+const heard = (policy: Policy): Policy => ({ ...policy, producers: policy.producers.map((each) => ({ ...each, heartbeatMs: 10_000 })) });
+
+/** The home lane says one thing at 0 s and its end at `seconds`, under a policy that wants to hear it every 10 s. */
+const silentFor =
+  (seconds: number) =>
+  async ({ world, home, lane, event, block, end, said }: Play): Promise<void> => {
+    await world.nextPolicy(heard);
+    // A shard without anything would leave COMPLETE open.
+    await block(1 - home, 0, [1]);
+    await block(home, 0, [await lane.next(event(lane, 'one'))]);
+    await block(home, seconds, [await end(said(home, 2, 1))]);
+  };
+
+/** The lane of the other shard is stated to be longer than it is, and that shard goes on until `seconds`. */
+const shortUntil =
+  (seconds: number, final: boolean) =>
+  async ({ home, lane, away, event, block, end, said }: Play): Promise<void> => {
+    await block(1 - home, 0, [await away.next(event(away, 'one'))]);
+    await block(home, 1, [await lane.next(event(lane, 'one')), await end(said(home, 2, 1), said(1 - home, 3, 4, final))]);
+    await block(1 - home, seconds, [1]);
+  };
+
+/** One identity is linked again `seconds` later by a chainer that forgot it. */
+const twiceAfter =
+  (seconds: number, change?: (policy: Policy) => Policy) =>
+  async ({ world, archives, home, lane, event, block, end, said }: Play): Promise<void> => {
+    await block(home, 0, [await lane.next(event(lane, 'one'))]);
+    required(archives[home]).forget();
+    if (change !== undefined) await world.nextPolicy(change);
+    await block(home, seconds, [await lane.next(event(lane, 'one')), await end(said(home, 3, 2))]);
+  };
+
+/** The lane goes on `seconds` after its last header. */
+const resumedAfter =
+  (seconds: number) =>
+  async ({ home, lane, event, block, end, said }: Play): Promise<void> => {
+    await block(home, 0, [await lane.next(event(lane, 'one'))]);
+    await block(home, seconds, [await lane.next(event(lane, 'two')), await end(said(home, 3, 2))]);
+  };
+
+type Row = readonly [name: string, body: (play: Play) => Promise<void>, property: string, result: string, policy?: Partial<Policy>];
+
+const ROWS: readonly Row[] = [
+  ['a producer is heard at the last moment', silentFor(11), 'COMPLETE', 'OK'],
+  ['a producer is heard too late', silentFor(11.5), 'COMPLETE', 'OPEN'],
+  ['the rest of a lane can be on its way', shortUntil(1.5, true), 'COMPLETE', 'OPEN'],
+  ['the rest of an ended lane cannot be on its way any more', shortUntil(2.5, true), 'COMPLETE', 'FAILED'],
+  ['the rest of an open lane is missing', shortUntil(2.5, false), 'COMPLETE', 'OPEN'],
+  ['an identity is linked twice at the end of the window', twiceAfter(61), 'UNIQUE', 'FAILED'],
+  ['an identity is linked again after the window', twiceAfter(61.5), 'UNIQUE', 'OK'],
+  ['a policy made the window shorter', twiceAfter(20, (policy) => ({ ...policy, dedupWindowMs: 1000 })), 'UNIQUE', 'OK'],
+  ['a lane goes on while it is held', resumedAfter(600), 'POLICY', 'OK'],
+  ['a lane goes on when it is forgotten', resumedAfter(601), 'POLICY', 'OK'],
+  [
+    'the input begins in a later generation',
+    ({ home, lane, event, block }) =>
+      lane.next(event(lane, 'one')).then((message) => block(home, 0, [message], { inputGeneration: 3, inputFrom: 5 })),
+    'COMPLETE',
+    'OPEN',
+    { inputGeneration: { generation: 3, firstOffsets: [5, 5] } },
+  ],
+  [
+    'generation 0 begins at the offset that the first policy states',
+    ({ home, lane, event, block }) => lane.next(event(lane, 'one')).then((message) => block(home, 0, [message], { inputFrom: 5 })),
+    'COMPLETE',
+    'FAILED',
+    { inputGeneration: { generation: 0, firstOffsets: [5, 5] } },
+  ],
+];
+
+beforeAll(() => verifier.install(), TIMEOUT_MS);
+afterAll(() => folder.release());
+
+describe('rules of the document that hold over a whole log', () => {
+  testWithPython.each(ROWS.map((row, i) => [row[0], i] as const))(
+    'both verifiers agree where %s',
+    async (_, i) => {
+      const [, body, property, result, policy] = required(ROWS[i]);
+      const played = await play(policy ?? {});
+      await body(played);
+      for (const archive of played.archives) if (archive.size > 0) await archive.close({ snapshot: true });
+      const path = join(folder.path, `${i}`);
+      writeArchive(required(played.archives[0]), path);
+      expect((await verifier.agreed(path, played.world.root.verifierKey))[property]).toBe(result);
+    },
+    TIMEOUT_MS,
+  );
+});
