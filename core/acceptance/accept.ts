@@ -100,7 +100,7 @@ function judgeBlock(view: LogView, block: Block, context: AcceptContext): Accept
   must('ACCEPTED_AT', seal.acceptedAt >= head.acceptedAt || policy.hex !== head.policy);
   must('EVIDENCE_HASH', equal(sha256(block.evidence), seal.evidence));
   const inputs = decoded('EVIDENCE_FORMAT', () => decodeEvidence(block.evidence));
-  const appendedAt = checkOffsets(head, seal, inputs);
+  const appendedAt = checkOffsets(head, seal, inputs, policy);
   const rules: BatchRules = {
     origin: head.origin,
     shard: head.shard,
@@ -184,12 +184,16 @@ function checkInputStart(head: LogHead, seal: Seal, policy: PolicyInForce): void
   must('INPUT_FROM', seal.inputFrom === (goesOn ? head.inputTo : firstOffsets[head.shard]));
 }
 
-/** Checks that the evidence covers inputFrom to inputTo without a hole, in the order of `appendedAt`. Returns the last of these times. */
-function checkOffsets(head: LogHead, seal: Seal, inputs: readonly EvidenceInput[]): number {
+/**
+ * Checks that the evidence covers inputFrom to inputTo without a hole, in the order of `appendedAt`, which input moves no further than `acceptedAt` and
+ * the clock skew: else one wrong time would move the dedup window and forget lanes. Returns the last of these times.
+ */
+function checkOffsets(head: LogHead, seal: Seal, inputs: readonly EvidenceInput[], { policy }: PolicyInForce): number {
+  const latest = Math.max(head.appendedAt, seal.acceptedAt + policy.clockSkewMs * 1000);
   let offset = seal.inputFrom;
   let { appendedAt } = head;
   for (const input of inputs) {
-    must('EVIDENCE_TIME', input.appendedAt >= appendedAt);
+    must('EVIDENCE_TIME', input.appendedAt >= appendedAt && input.appendedAt <= latest);
     appendedAt = input.appendedAt;
     offset += input.span;
   }
