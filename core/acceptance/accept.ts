@@ -46,8 +46,11 @@ export interface AcceptedBlock {
 export type Acceptance =
   | AcceptedBlock
   | { readonly kind: 'refused'; readonly rule: AcceptanceRule }
-  /** The reader does not know the named policy or schema yet. It waits for it and never skips the block. */
-  | { readonly kind: 'wait'; readonly missing: 'policy' | 'schema'; readonly digest: string }
+  /**
+   * The reader does not know the named policy or schema yet. It waits for it and never skips the block if `signed`: if a chainer key that the reader
+   * knows signed the seal. Otherwise anybody may have made the block, and it counts only if the policy can be read now.
+   */
+  | { readonly kind: 'wait'; readonly missing: 'policy' | 'schema'; readonly digest: string; readonly signed: boolean }
   /** Signed by a chainer key, yet in a format that this reader does not know: the reader stops. */
   | { readonly kind: 'stop'; readonly rule: AcceptanceRule };
 
@@ -82,10 +85,15 @@ export function accept(view: LogView, value: Uint8Array, context: AcceptContext)
   try {
     return judgeBlock(view, block, context);
   } catch (error) {
-    if (error instanceof Wait) return { kind: 'wait', missing: error.missing, digest: error.digest };
+    if (error instanceof Wait) return waiting(error, view, block, context);
     if (!(error instanceof Refusal)) throw error;
     return { kind: isForeign(error.rule, view, block, context) ? 'stop' : 'refused', rule: error.rule };
   }
+}
+
+/** A missing schema is found missing only after the seal's signature held. */
+function waiting({ missing, digest }: Wait, view: LogView, block: Block, context: AcceptContext): Acceptance {
+  return { kind: 'wait', missing, digest, signed: missing === 'schema' || isSealSignedByAny(context.policies, view.head.policy, block) };
 }
 
 function judgeBlock(view: LogView, block: Block, context: AcceptContext): AcceptedBlock {

@@ -506,7 +506,7 @@ describe('batches in evidence', () => {
   test('of a schema that is in force and not available make the reader wait for it', async () => {
     const value = await forge(state, honest(world, state, { messages: [next] }));
     const verdict = accept(state, value, { policies: world.policies, eventSchema: () => undefined });
-    expect(verdict).toEqual({ kind: 'wait', missing: 'schema', digest: EVENT_SCHEMA.hex });
+    expect(verdict).toEqual({ kind: 'wait', missing: 'schema', digest: EVENT_SCHEMA.hex, signed: true });
   });
 
   test('of two schemas may be in one block', async () => {
@@ -529,8 +529,13 @@ describe('policies', () => {
     await other.nextPolicy();
     const forgery = honest(other, state, { messages: [next] });
     const value = await forge(state, forgery);
-    expect(accept(state, value, world.context)).toEqual({ kind: 'wait', missing: 'policy', digest: other.policy.hex });
+    const missing = { kind: 'wait', missing: 'policy', digest: other.policy.hex };
+    expect(accept(state, value, world.context)).toEqual({ ...missing, signed: true });
     expect(judge(state, value, other.context)).toBe('accepted');
+    for (const signer of [testSigner('stranger'), testSigner(world.chainer.name, 'another seed')]) {
+      const foreign = await forge(state, { ...forgery, signer, keyId: world.chainer.keyId });
+      expect(accept(state, foreign, world.context)).toEqual({ ...missing, signed: false });
+    }
   });
 
   test('never go back', async () => {
