@@ -1,4 +1,4 @@
-import type { EventInput } from '../sdk/event-builder.ts';
+import type { EventInput } from '../sdk/event-input.ts';
 
 /** A note that the archive's key signed, as it was seen: the links of its shard that it covers. */
 export interface Attestation {

@@ -44,6 +44,8 @@ export interface Command {
   readonly takesCommand?: boolean;
   /** Whether the command takes signals itself, instead of being ended by them. */
   readonly takesSignals?: boolean;
+  /** Whether the command does its whole work although the reader of its results has gone (`| head`). */
+  readonly outlivesReader?: boolean;
   /** Lines under the options: exit codes, an example. */
   readonly notes: readonly string[];
   /** Resolves with the exit code. */

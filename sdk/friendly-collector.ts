@@ -2,7 +2,8 @@ import type { Collector as Recorder } from '../collector/collector.ts';
 import type { CollectorStats } from '../collector/collector-options.ts';
 import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { formatUuid } from '../core/formats/identity.ts';
-import { buildEvent, type EventInput } from './event-builder.ts';
+import { buildEvent } from './event-builder.ts';
+import type { EventInput } from './event-input.ts';
 
 /** Records provenance events. Ids are UUIDs as text. */
 export interface Collector {
