@@ -13,7 +13,7 @@ import type { Command, Invocation } from './command.ts';
 import { clusterTable, SERVERS } from './command-settings.ts';
 import { type EmitOptions, emitLines, type Input, type LineOutcome } from './emit-lines.ts';
 import { EXIT } from './exit-codes.ts';
-import { loadClusterSettings, loadInvocationSettings } from './invocation-settings.ts';
+import { loadClusterSettings, openSettings } from './invocation-settings.ts';
 import { describeRecorder } from './recorder-notes.ts';
 
 /** `lineproof emit`: events as lines of JSON. */
@@ -81,10 +81,10 @@ function emitOptions({ options, terminal }: Invocation, name: string): EmitOptio
 }
 
 async function emitEmbedded(invocation: Invocation, input: Input, emitting: EmitOptions): Promise<number> {
-  const { values } = loadInvocationSettings(invocation);
-  const recorder = await openRecorder(values, 'emit', pinoLogger(values.logLevel), prometheusMetrics());
+  const settings = openSettings(invocation);
+  const recorder = await openRecorder(settings, 'emit', pinoLogger(settings.logLevel), prometheusMetrics());
   try {
-    if (invocation.options['quiet'] !== true) for (const note of describeRecorder(recorder, values.data)) emitting.warn(note);
+    if (invocation.options['quiet'] !== true) for (const note of describeRecorder(recorder, settings.data)) emitting.warn(note);
     return await emitLines(input, friendlyCollector(recorder.collector), emitting);
   } finally {
     await recorder.close();

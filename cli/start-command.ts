@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { randomBytes } from '#crypto';
 import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
@@ -11,11 +11,13 @@ import type { CursorStore, GitCollection } from '../collector/git/collection.ts'
 import { utf8, utf8Text } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { parseVerifierKey } from '../core/keys/key.ts';
+import type { OpenSettings } from '../embedded/fixed-settings.ts';
 import { EmbeddedSystem } from '../embedded/system.ts';
+import { syncFolder, writeSynced } from '../platform/durable-file.ts';
 import { SETTINGS, type Settings } from '../settings/embedded-settings.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
-import { loadInvocationSettings } from './invocation-settings.ts';
+import { openSettings } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
 import { verifyStore } from './verify-command.ts';
 
@@ -71,7 +73,7 @@ interface Outcome {
 
 async function start(invocation: Invocation): Promise<number> {
   const begun = performance.now();
-  const { values } = loadInvocationSettings(invocation);
+  const values = openSettings(invocation);
   const { terminal } = invocation;
   const wanted = stringOption(invocation, 'collect');
   if (wanted !== undefined && wanted !== 'git') throw new LineproofError('USAGE', `--collect takes git, not ${JSON.stringify(wanted)}`);
@@ -105,7 +107,7 @@ async function start(invocation: Invocation): Promise<number> {
 }
 
 async function work(
-  settings: Settings,
+  settings: OpenSettings,
   folder: string | undefined,
   untilIdle: boolean,
   terminal: Terminal,
@@ -141,7 +143,7 @@ async function collect(system: EmbeddedSystem, settings: Settings, folder: strin
   try {
     return await collectGit(folder, system.collector, cursorStore(system), {
       actors: settings.actors,
-      actorKey: actorKey(settings.data),
+      actorKey: await actorKey(settings.data),
       except: settings.data,
       progress: (events) => progress.update('collecting', events, 0),
       signal: terminal.signal,
@@ -162,14 +164,22 @@ function cursorStore({ pipeline }: EmbeddedSystem): CursorStore {
   };
 }
 
-/** The key under which names of persons are hashed, made at the first use. */
-function actorKey(data: string): Uint8Array {
-  const path = join(data, 'keys', 'actors.key');
+const ACTOR_KEY_BYTES = 32;
+
+/** The key under which names of persons are hashed, made at the first use. Throws KEY_UNREADABLE if it is not whole: a hash under another key would name another person. */
+async function actorKey(data: string): Promise<Uint8Array> {
+  const folder = join(data, 'keys');
+  const path = join(folder, 'actors.key');
   if (!existsSync(path)) {
-    mkdirSync(join(data, 'keys'), { recursive: true, mode: 0o700 });
-    writeFileSync(path, randomBytes(32), { mode: 0o600, flag: 'wx' });
+    await writeSynced(path, randomBytes(ACTOR_KEY_BYTES), 0o600);
+    await syncFolder(folder);
   }
-  return readFileSync(path);
+  const key = readFileSync(path);
+  if (key.length === ACTOR_KEY_BYTES) return key;
+  throw new LineproofError(
+    'KEY_UNREADABLE',
+    `cannot use key file ${path}: it has ${key.length} bytes, not ${ACTOR_KEY_BYTES}; restore it from its backup`,
+  );
 }
 
 async function finish(system: EmbeddedSystem, terminal: Terminal, say: (text: string) => void): Promise<void> {

@@ -29,6 +29,8 @@ export interface RunResult {
   /** The command's own; 128 + n after signal n, 127 when it is not there, 126 when it could not be started. */
   readonly exitCode: number;
   readonly started: boolean;
+  /** Stream of the event. */
+  readonly stream: string;
   /** Undefined where nothing was recorded. */
   readonly event: Uint8Array | undefined;
   /** Why nothing was recorded, or why the command could not be started. */
@@ -53,10 +55,11 @@ export async function runCommand(open: () => Promise<EventSink>, options: RunOpt
   const signals = new Signals();
   try {
     const folder = resolve(options.folder);
+    const stream = `run/${safeName(basename(options.command[0]))}`;
     const inputs = await attempt(() => declaredInputs(folder, options));
     const startedAt = Date.now();
     const { exitCode, fault } = await execute(options, folder, signals);
-    if (fault !== undefined) return { exitCode, started: false, event: undefined, failure: fault };
+    if (fault !== undefined) return { exitCode, started: false, stream, event: undefined, failure: fault };
     const durationMs = Date.now() - startedAt;
     const recorded = await attempt(() =>
       Promise.race([
@@ -74,6 +77,7 @@ export async function runCommand(open: () => Promise<EventSink>, options: RunOpt
     return {
       exitCode,
       started: true,
+      stream,
       event: 'failure' in recorded ? undefined : recorded.value,
       failure: 'failure' in recorded ? recorded.failure : undefined,
     };

@@ -6,7 +6,7 @@ import type { Collector } from '../collector/collector.ts';
 import { hasCode } from '../core/base/errors.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
-import type { Settings } from '../settings/embedded-settings.ts';
+import type { OpenSettings } from './fixed-settings.ts';
 import { EmbeddedSystem, openSpoolOnly } from './system.ts';
 
 /** How long a first start in another process may take to make the keys. */
@@ -27,7 +27,7 @@ export interface Recorder {
  * Opens the embedded system if no process works on the data folder, else a spool that the folder's owner takes over. `name` tells what the spool
  * is of. Throws what {@link EmbeddedSystem.open} throws, but DATA_IN_USE only for a spool.
  */
-export async function openRecorder(settings: Settings, name: string, logger: Logger, metrics: Metrics): Promise<Recorder> {
+export async function openRecorder(settings: OpenSettings, name: string, logger: Logger, metrics: Metrics): Promise<Recorder> {
   try {
     const system = await EmbeddedSystem.open(settings, logger, metrics);
     const { origin, made } = system.pipeline.keys;
@@ -43,7 +43,7 @@ export async function openRecorder(settings: Settings, name: string, logger: Log
 }
 
 /** Resolves when the folder has keys, or its owner takes too long to make them. */
-async function keysOf({ data }: Settings): Promise<void> {
+async function keysOf({ data }: OpenSettings): Promise<void> {
   const end = performance.now() + KEYS_MS;
   while (!existsSync(join(data, 'keys')) && performance.now() < end) await systemClock.sleep(POLL_MS);
 }
