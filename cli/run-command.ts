@@ -1,11 +1,12 @@
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { runCommand as runAndDescribe } from '../collector/run.ts';
-import { LineproofError } from '../core/base/errors.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { formatUuid } from '../core/formats/identity.ts';
 import type { OpenSettings } from '../embedded/fixed-settings.ts';
 import { openRecorder, type Recorder } from '../embedded/recorder.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
+import { userName } from './actor-names.ts';
 import { type Command, type Invocation, stringOptions } from './command.ts';
 import { openSettings } from './invocation-settings.ts';
 import { describeRecorder } from './recorder-notes.ts';
@@ -16,13 +17,21 @@ export const runCommand: Command = {
   summary: 'Run a command and record its input and output files',
   usage: ['run [--in GLOB]... [--out GLOB]... -- COMMAND [ARG...]'],
   options: [
-    { name: 'in', type: 'string', multiple: true, value: 'GLOB', help: 'input files, relative to this folder; may be repeated' },
+    {
+      name: 'in',
+      type: 'string',
+      multiple: true,
+      takesList: true,
+      value: 'GLOB',
+      help: 'input files: a file, a folder, or a pattern with * ? ** [a-z] {a,b}; may be repeated or be a list',
+    },
     {
       name: 'out',
       type: 'string',
       multiple: true,
+      takesList: true,
       value: 'GLOB',
-      help: 'output files; files below this folder that changed meanwhile are recorded as well, up to 10,000',
+      help: 'output files, as --in; files below this folder that changed meanwhile are recorded as well, up to 10,000',
     },
     {
       name: 'quiet',
@@ -36,23 +45,30 @@ export const runCommand: Command = {
   takesCommand: true,
   takesSignals: true,
   notes: [
-    'Exits with the exit code of COMMAND, whether or not it could be recorded; 127 if there is no such program, 126 if it cannot be started.',
-    'Signals go to COMMAND. A signal after COMMAND has ended stops the recording.',
+    'Exits with the exit code of COMMAND, whether or not it could be recorded: 128 + n after signal n, 127 if there is no such program, 126 if it cannot be started.',
+    'Signals go to COMMAND. One that comes before prevents it, one after its end stops the recording.',
+    'The last line on stderr has the stream and the id of the event. docs/getting-started.md says what the event holds.',
     'Names of environment variables are recorded, their values never.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
+    if (invocation.operands.length > 0)
+      throw new LineproofError(
+        'USAGE',
+        `run does not take ${JSON.stringify(invocation.operands[0])}: the command comes after --, and files after --in or --out`,
+      );
     if (invocation.rest.length === 0)
       throw new LineproofError('USAGE', 'run takes the command after --, as in: lineproof run -- make report');
     // An unusable configuration prevents the recording, but not the run.
     const settings = tried(() => openSettings(invocation));
     const { env, stderr } = invocation.terminal;
+    const say = (text: string): void => void stderr.write(`lineproof: ${text}\n`);
     const [program, ...args] = invocation.rest as [string, ...string[]];
     let recorder: Recorder | undefined;
     const result = await runAndDescribe(
       async () => {
         const { logLevel } = settings();
         recorder = await openRecorder(settings(), 'run', pinoLogger(logLevel), prometheusMetrics());
-        return recorder.collector;
+        return { sink: recorder.collector, user: await userName(settings()) };
       },
       {
         command: [program, ...args],
@@ -67,11 +83,12 @@ export const runCommand: Command = {
     // The recorded event is on disk: from here on a signal ends this process with the command's exit code.
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(result.exitCode));
     const failure = result.failure ?? (await closing(recorder));
-    const what = result.started ? 'the run was not recorded: ' : '';
-    if (failure !== undefined) stderr.write(`lineproof: ${what}${failure instanceof Error ? failure.message : JSON.stringify(failure)}\n`);
+    if (result.fault !== undefined) say(messageOf(result.fault));
+    if (failure !== undefined) say(`the run was not recorded: ${messageOf(failure)}`);
+    for (const note of result.notes) say(note);
     if (result.event !== undefined && recorder !== undefined && invocation.options['quiet'] !== true)
       for (const note of [...describeRecorder(recorder, settings().data), `recorded ${result.stream} ${formatUuid(result.event)}`])
-        stderr.write(`lineproof: ${note}\n`);
+        say(note);
     return result.exitCode;
   },
 };

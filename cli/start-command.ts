@@ -1,6 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { randomBytes } from '#crypto';
 import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
@@ -13,8 +12,8 @@ import { LineproofError } from '../core/base/errors.ts';
 import { parseVerifierKey } from '../core/keys/key.ts';
 import type { OpenSettings } from '../embedded/fixed-settings.ts';
 import { EmbeddedSystem } from '../embedded/system.ts';
-import { syncFolder, writeSynced } from '../platform/durable-file.ts';
 import { SETTINGS, type Settings } from '../settings/embedded-settings.ts';
+import { actorKey } from './actor-names.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { openSettings } from './invocation-settings.ts';
@@ -162,24 +161,6 @@ function cursorStore({ pipeline }: EmbeddedSystem): CursorStore {
     },
     put: (name, value) => state.commit([{ key: `collect/${name}`, value: utf8(value) }]),
   };
-}
-
-const ACTOR_KEY_BYTES = 32;
-
-/** The key under which names of persons are hashed, made at the first use. Throws KEY_UNREADABLE if it is not whole: a hash under another key would name another person. */
-async function actorKey(data: string): Promise<Uint8Array> {
-  const folder = join(data, 'keys');
-  const path = join(folder, 'actors.key');
-  if (!existsSync(path)) {
-    await writeSynced(path, randomBytes(ACTOR_KEY_BYTES), 0o600);
-    await syncFolder(folder);
-  }
-  const key = readFileSync(path);
-  if (key.length === ACTOR_KEY_BYTES) return key;
-  throw new LineproofError(
-    'KEY_UNREADABLE',
-    `cannot use key file ${path}: it has ${key.length} bytes, not ${ACTOR_KEY_BYTES}; restore it from its backup`,
-  );
 }
 
 async function finish(system: EmbeddedSystem, terminal: Terminal, say: (text: string) => void): Promise<void> {

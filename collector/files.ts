@@ -8,7 +8,8 @@ import type { DataRef } from '../core/formats/event.ts';
 /** Most files of one commit or folder that are listed; the number of further files is stated. */
 export const MAX_FILES = 100_000;
 
-const IGNORED = new Set(['.git', 'node_modules', '.lineproof']);
+/** Folders that nobody means by "all files". */
+export const IGNORED_FOLDERS: ReadonlySet<string> = new Set(['.git', 'node_modules', '.lineproof']);
 
 const MAX_NAME_BYTES = 16 * 1024;
 
@@ -38,7 +39,7 @@ async function* walkBelow(folder: Buffer, below: Buffer, except: Buffer | undefi
     const path = Buffer.concat([folder, SLASH, entry.name]);
     const relative = below.length === 0 ? entry.name : Buffer.concat([below, SLASH, entry.name]);
     if (entry.isFile()) yield { name: pathText(relative), path };
-    else if (entry.isDirectory() && !IGNORED.has(entry.name.toString()) && except?.equals(path) !== true)
+    else if (entry.isDirectory() && !IGNORED_FOLDERS.has(entry.name.toString()) && except?.equals(path) !== true)
       yield* walkBelow(path, relative, except);
   }
 }
