@@ -51,7 +51,7 @@ async function archived(): Promise<string[]> {
 }
 
 test(
-  'the snippets of the README and of the first steps compile and run as they stand, twice without a conflict, and what they record is archived',
+  'the snippets of the README and of the first steps compile and run unchanged, twice without a conflict, and the events that they record are archived',
   async () => {
     await run('README.md');
     expect(await archived()).toEqual(['CREATE', 'CREATE']);

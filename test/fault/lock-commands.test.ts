@@ -66,7 +66,7 @@ describe.each<[Place, Place]>([
       stderr: expect.stringMatching(/it is in use by process \d+ .*; stop that process.*\[DATA_IN_USE\]/),
     };
     expect(await lineproofAt(other, ['start', '--until-idle', '--data', data])).toMatchObject(refused);
-    // Both are recorded all the same: the owner of the folder takes up their spools.
+    // Both are recorded nevertheless: the owner of the folder takes up their spools.
     const beside = await lineproofAt(other, ['emit', '--data', data], EVENTS);
     expect(beside).toMatchObject({
       code: 0,
