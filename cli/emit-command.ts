@@ -53,7 +53,7 @@ export const emitCommand: Command = {
   },
 };
 
-/** Opens a file of lines before anything else is opened. Throws IO_FAILED. */
+/** Opens the file of lines; called before anything else is opened or made. Throws IO_FAILED. */
 async function openFile(file: string): Promise<Input> {
   const cannot = (fact: string): LineproofError => new LineproofError('IO_FAILED', `cannot read ${file}: ${fact}`);
   let handle: FileHandle;

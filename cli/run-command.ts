@@ -93,7 +93,7 @@ export const runCommand: Command = {
   },
 };
 
-/** Runs the action now; each later call returns its value or throws its error. */
+/** Runs `work` now; each call of the result returns its value or throws its error. */
 function tried<T>(work: () => T): () => T {
   try {
     const value = work();

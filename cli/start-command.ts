@@ -30,7 +30,7 @@ export const startCommand: Command = {
       name: 'collect',
       type: 'string',
       value: 'git',
-      help: 'collect the git history of DIR (the folder itself without git) before anything else',
+      help: 'first collect the git history of DIR, or its files if it has no git history',
     },
     { name: 'until-idle', type: 'boolean', help: 'end when everything recorded is archived, instead of running on' },
     { name: 'verify', type: 'boolean', help: 'verify the archive at the end, with the root key that this system made' },
@@ -45,7 +45,7 @@ export const startCommand: Command = {
   run: start,
 };
 
-/** `lineproof collect git`: the same, once. */
+/** `lineproof collect git`: collects, archives and ends. */
 export const collectCommand: Command = {
   name: 'collect',
   summary: 'Collect a git history (or a folder) into the embedded system, once',

@@ -59,7 +59,7 @@ export async function hashFile(namespace: string, name: string, path: Buffer): P
   return { namespace, name, version: null, digest: { algorithm: 'sha256', value: hash.digest() }, size, mediaType: null };
 }
 
-/** Stream names have no control characters and a bounded length. */
+/** A name as a part of a stream's name: without control characters, and of a bounded length. */
 export function safeName(name: string): string {
   return (
     Array.from(name.replaceAll(/\p{Cc}/gu, '_'))
@@ -68,7 +68,7 @@ export function safeName(name: string): string {
   );
 }
 
-/** A path's bytes as text. Bytes that are not UTF-8 become `\\xNN`, and so does a backslash that would look like that. A path that is too long is cut and gets its digest. */
+/** A path's bytes as text. Bytes that are not UTF-8 become `\\xNN`, and so does a backslash in such a name. A path that is too long is cut, and its digest is added. */
 export function pathText(bytes: Buffer): string {
   const text = bytes.toString('utf8');
   const isText = !text.includes('\ufffd') || Buffer.from(text).equals(bytes);

@@ -59,7 +59,7 @@ function hexBytes(value: unknown, name: string): Uint8Array {
   }
 }
 
-/** Also one from another realm. */
+/** Whether a value is a Uint8Array, also of another realm. */
 function isBytes(value: unknown): value is Uint8Array {
   return ArrayBuffer.isView(value) && /^\[object Uint8Array\]$/.test(Object.prototype.toString.call(value));
 }

@@ -68,7 +68,7 @@ export function membersOf(value: unknown, sample: string): Readonly<Record<strin
   return value;
 }
 
-/** Whether a value is an object without a class, also of another realm: those of classes keep content where it would be missed. */
+/** Whether a value is an object without a class, also of another realm. Objects of classes, such as Map, keep content where Object.entries does not see it. */
 export function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
@@ -112,7 +112,7 @@ export function listOf<T>(value: unknown, name: string, read: (item: unknown) =>
   if (value === undefined) return [];
   if (!Array.isArray(value)) refuse(name, `${nature(value)}; give a list, or leave it out`);
   const items: T[] = [];
-  // By number, so that a hole is an item that is missing.
+  // By index, so that a hole in the list counts as a missing item.
   for (let i = 0; i < value.length; i++) items.push(within(`${name}[${i}]`, () => read(value[i])));
   return items;
 }

@@ -27,13 +27,13 @@ export { hasCode, keySigner, LineproofError, parsePrivateKey, readKeyFile };
 export interface CreateCollectorOptions {
   /** The log's name, as its policy has it. */
   readonly origin: string;
-  /** As the policy has it. */
+  /** The number of shards, as the policy has it. */
   readonly shards: number;
   /** The producer's key: {@link readKeyFile}, or a key that never leaves its device. */
   readonly signer: Signer;
   /** Null: the collector only spools, and the process that opens the folder later sends the events in it. */
   readonly log: Log | null;
-  /** Needed where there is a log. */
+  /** Needed if there is a log. */
   readonly registry?: SchemaRegistry;
   readonly spool: SpoolSettings;
   readonly clock?: Clock;

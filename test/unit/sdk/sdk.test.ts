@@ -113,7 +113,7 @@ describe('the collector of the SDK', () => {
     await collector.close();
   });
 
-  test('says everything that its options lack, and takes undefined for what it has a default for', async () => {
+  test('names all options that are missing, and takes undefined for an option with a default', async () => {
     const lacking = createCollector({ shards: 1 } as never);
     await expect(lacking).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
@@ -133,7 +133,7 @@ describe('the trace context of an event', () => {
   const within = (span: { traceId: string; spanId: string; traceFlags?: number }): Event =>
     context.with(trace.setSpanContext(ROOT_CONTEXT, { traceFlags: 1, ...span }), () => buildEvent(sample));
 
-  test('is that of the active span, where the service has OpenTelemetry', () => {
+  test('is that of the active span if the service uses OpenTelemetry', () => {
     context.setGlobalContextManager(new LocalContexts());
     const { trace: found } = within({ traceId, spanId });
     expect([toHex(found?.traceId ?? new Uint8Array(0)), toHex(found?.spanId ?? new Uint8Array(0))]).toEqual([traceId, spanId]);
@@ -143,14 +143,14 @@ describe('the trace context of an event', () => {
     expect(buildEvent(sample).trace).toBeNull();
   });
 
-  test('is none where the span is none, or says what no span can', () => {
+  test('is null if there is no span, or the span has ids that no span can have', () => {
     context.setGlobalContextManager(new LocalContexts());
     expect(within({ traceId: '0'.repeat(32), spanId }).trace).toBeNull();
     expect(within({ traceId: 'hello', spanId }).trace).toBeNull();
     expect(within({ traceId: 7 as never, spanId }).trace).toBeNull();
   });
 
-  test('is none where the service has no OpenTelemetry, or one that throws', () => {
+  test('is null if the service has no OpenTelemetry, or one that throws', () => {
     expect(buildEvent(sample).trace).toBeNull();
     const api = Symbol.for('opentelemetry.js.api.1');
     const before = (globalThis as Record<symbol, unknown>)[api];
@@ -170,7 +170,7 @@ describe('the trace context of an event', () => {
     }
   });
 
-  test('is what the caller says, where the caller says it', () => {
+  test('is that of the caller if the caller gives one', () => {
     context.setGlobalContextManager(new LocalContexts());
     const said = context.with(trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags: 1 }), () =>
       buildEvent({ ...sample, trace: null }),
@@ -178,7 +178,7 @@ describe('the trace context of an event', () => {
     expect(said.trace).toBeNull();
   });
 
-  test('is none for an event with a key unless the caller says it: a repeated call has another span', () => {
+  test('is null for an event with a key unless the caller gives one, because a repeated call has another span', () => {
     context.setGlobalContextManager(new LocalContexts());
     const keyed = created({ stream: 's', actor: 'a', idempotencyKey: 'k', occurredAt: new Date(0) });
     const found = (input: typeof keyed): Event['trace'] =>
