@@ -138,6 +138,7 @@ export const FINDINGS = {
   ...group('ORDER', 'FAILED', {
     ACCEPTED_BACK: ['A block was accepted before the block that it follows.', CHAINER],
     APPENDED_BACK: ['An input was appended before the input that it follows.', CHAINER],
+    APPENDED_AHEAD: ["An input was appended later than its block was made, by more than the policy's clock skew.", CHAINER],
     LINK_TIME: ['A link has another time than the seal of its block.', CHAINER],
     LINK_ORDER: ['The links of a block are not in the order of the input.', CHAINER],
     LANE_WRONG: ['An accepted batch repeats or forks its lane.', CHAINER],

@@ -10,6 +10,7 @@ import type { EvidenceInput, Receipt } from '../core/formats/evidence.ts';
 import { dedupKeyOfEvent, dedupKeyOfHeader } from '../core/formats/identity.ts';
 import { encodeLink, MARKS } from '../core/formats/leaf.ts';
 import { encodeRejected } from '../core/formats/rejected.ts';
+import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { DedupHit } from '../core/ports/dedup-index.ts';
 import { leafHash } from '../core/tree/hash.ts';
 
@@ -20,13 +21,14 @@ export type Intake =
   | {
       readonly kind: 'message';
       readonly offset: number;
-      readonly appendedAt: number;
+      /** When the input log took it, microseconds. */
+      readonly timestampMicros: number;
       readonly value: Uint8Array;
       readonly check: Exclude<MessageCheck, { kind: 'hold' }>;
       /** Only of a proven batch: a value from anybody else is not passed on. */
       readonly traceparent?: Traceparent | undefined;
     }
-  | { readonly kind: 'empty'; readonly offset: number; readonly span: number; readonly appendedAt: number };
+  | { readonly kind: 'empty'; readonly offset: number; readonly span: number };
 
 /** Looks an identity or a header up in everything that was linked before this block. */
 export type Known = (key: Uint8Array) => DedupHit | undefined;
@@ -49,6 +51,12 @@ export interface OrderRules {
   readonly acceptedAt: number;
   readonly inputGeneration: number;
   readonly laneRetentionMicros: number;
+  readonly clockSkewMicros: number;
+}
+
+/** The policy's times that order input. */
+export function orderTimes({ policy }: PolicyInForce): Pick<OrderRules, 'laneRetentionMicros' | 'clockSkewMicros'> {
+  return { laneRetentionMicros: policy.laneRetentionMs * 1000, clockSkewMicros: policy.clockSkewMs * 1000 };
 }
 
 /** A map key for 16 bytes: two to a character. Spreading the array takes five times as long. */
@@ -110,6 +118,8 @@ class Draft implements Ordered {
   readonly #view: LogView;
   readonly #known: Known;
   readonly #rules: OrderRules;
+  /** Of the input before. It never falls, and input never moves it beyond `acceptedAt` and the clock skew. */
+  #appendedAt: number;
   readonly #streams = new Map<string, Head>();
   readonly #lanes = new Map<string, Lane>();
   /** Identities and headers of this block. */
@@ -119,16 +129,19 @@ class Draft implements Ordered {
     this.#view = view;
     this.#known = known;
     this.#rules = rules;
+    this.#appendedAt = view.head.appendedAt;
   }
 
   take(intake: Intake): void {
     if (intake.kind === 'empty') {
-      this.#entry({ outcome: 'EMPTY', span: intake.span, appendedAt: intake.appendedAt });
+      this.#entry({ outcome: 'EMPTY', span: intake.span, appendedAt: this.#appendedAt });
       return;
     }
     const { check } = intake;
-    if (check.kind === 'rejected') this.#reject(intake.offset, intake.appendedAt, intake.value, check.reason, check.proof);
-    else this.#takeBatch(intake.offset, intake.appendedAt, intake.value, check);
+    const { acceptedAt, clockSkewMicros } = this.#rules;
+    this.#appendedAt = Math.max(this.#appendedAt, Math.min(intake.timestampMicros, acceptedAt + clockSkewMicros));
+    if (check.kind === 'rejected') this.#reject(intake.offset, this.#appendedAt, intake.value, check.reason, check.proof);
+    else this.#takeBatch(intake.offset, this.#appendedAt, intake.value, check);
   }
 
   #takeBatch(offset: number, appendedAt: number, value: Uint8Array, batch: Extract<MessageCheck, { kind: 'proven' }>): void {

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { OpenSettings } from '../embedded/fixed-settings.ts';
 import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
 import { ALL_NAMES, SETTINGS } from '../settings/embedded-settings.ts';
 import { type LoadedSettings, loadTable } from '../settings/load-settings.ts';
@@ -9,6 +10,13 @@ import { type Invocation, stringOption } from './command.ts';
 /** The settings of the embedded system that hold for a command line: its flags, the environment, and the file it names or the data folder has. */
 export function loadInvocationSettings(invocation: Invocation): LoadedSettings<typeof SETTINGS> {
   return loadFor(SETTINGS, invocation);
+}
+
+/** The same, for opening the data folder. */
+export function openSettings(invocation: Invocation): OpenSettings {
+  const { values, sources } = loadInvocationSettings(invocation);
+  const given = new Set(Object.entries(sources).flatMap(([name, source]) => (source === 'default' ? [] : [name])));
+  return { ...values, given };
 }
 
 /** As {@link loadInvocationSettings}, of the services. */

@@ -45,6 +45,7 @@ async function main(argv: readonly string[], terminal: Terminal): Promise<number
   const invocation = parseInvocation(command, args, terminal);
   if (invocation.options['help'] === true) return print(terminal, commandHelp(command));
   if (command.takesSignals !== true) stopOnSignals();
+  reader.isNeeded = command.outlivesReader !== true;
   return command.run(invocation);
 }
 
@@ -83,8 +84,12 @@ async function flushed(stream: NodeJS.WriteStream): Promise<void> {
 const stop = new AbortController();
 // If the reader of stderr has gone, that must change neither the command's work nor its exit code.
 process.stderr.on('error', () => undefined);
-// A reader that went away (`lineproof query | head`) ends the command, quietly.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.io));
+const reader = { isNeeded: true };
+// A reader that went away (`lineproof query | head`) ends the command, quietly, unless its work is more than what it prints.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') process.exit(EXIT.io);
+  if (reader.isNeeded) process.exit(EXIT.ok);
+});
 
 let code: number;
 try {

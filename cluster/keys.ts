@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readKeyFile } from '../adapters/key-files.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { parseVerifierKey } from '../core/keys/key.ts';
 import type { Signer } from '../core/ports/signer.ts';
+import { makeFolder } from '../platform/made-folder.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
 
 /** The folder of this process's keys. */
@@ -44,6 +45,6 @@ export function pinnedRoot(settings: ClusterSettings): string | undefined {
 
 /** Makes a folder that only this user can read. */
 export function privateFolder(path: string): string {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  makeFolder(path);
   return path;
 }

@@ -46,8 +46,11 @@ export interface AcceptedBlock {
 export type Acceptance =
   | AcceptedBlock
   | { readonly kind: 'refused'; readonly rule: AcceptanceRule }
-  /** The reader does not know the named policy or schema yet. It waits for it and never skips the block. */
-  | { readonly kind: 'wait'; readonly missing: 'policy' | 'schema'; readonly digest: string }
+  /**
+   * The reader does not know the named policy or schema yet. It waits for it and never skips the block if `signed`: if a chainer key that the reader
+   * knows signed the seal. Otherwise anybody may have made the block, and it counts only if the policy can be read now.
+   */
+  | { readonly kind: 'wait'; readonly missing: 'policy' | 'schema'; readonly digest: string; readonly signed: boolean }
   /** Signed by a chainer key, yet in a format that this reader does not know: the reader stops. */
   | { readonly kind: 'stop'; readonly rule: AcceptanceRule };
 
@@ -82,10 +85,15 @@ export function accept(view: LogView, value: Uint8Array, context: AcceptContext)
   try {
     return judgeBlock(view, block, context);
   } catch (error) {
-    if (error instanceof Wait) return { kind: 'wait', missing: error.missing, digest: error.digest };
+    if (error instanceof Wait) return waiting(error, view, block, context);
     if (!(error instanceof Refusal)) throw error;
     return { kind: isForeign(error.rule, view, block, context) ? 'stop' : 'refused', rule: error.rule };
   }
+}
+
+/** A missing schema is found missing only after the seal's signature held. */
+function waiting({ missing, digest }: Wait, view: LogView, block: Block, context: AcceptContext): Acceptance {
+  return { kind: 'wait', missing, digest, signed: missing === 'schema' || isSealSignedByAny(context.policies, view.head.policy, block) };
 }
 
 function judgeBlock(view: LogView, block: Block, context: AcceptContext): AcceptedBlock {
@@ -100,7 +108,7 @@ function judgeBlock(view: LogView, block: Block, context: AcceptContext): Accept
   must('ACCEPTED_AT', seal.acceptedAt >= head.acceptedAt || policy.hex !== head.policy);
   must('EVIDENCE_HASH', equal(sha256(block.evidence), seal.evidence));
   const inputs = decoded('EVIDENCE_FORMAT', () => decodeEvidence(block.evidence));
-  const appendedAt = checkOffsets(head, seal, inputs);
+  const appendedAt = checkOffsets(head, seal, inputs, policy);
   const rules: BatchRules = {
     origin: head.origin,
     shard: head.shard,
@@ -184,12 +192,16 @@ function checkInputStart(head: LogHead, seal: Seal, policy: PolicyInForce): void
   must('INPUT_FROM', seal.inputFrom === (goesOn ? head.inputTo : firstOffsets[head.shard]));
 }
 
-/** Checks that the evidence covers inputFrom to inputTo without a hole, in the order of `appendedAt`. Returns the last of these times. */
-function checkOffsets(head: LogHead, seal: Seal, inputs: readonly EvidenceInput[]): number {
+/**
+ * Checks that the evidence covers inputFrom to inputTo without a hole, in the order of `appendedAt`, which input moves no further than `acceptedAt` and
+ * the clock skew: else one wrong time would move the dedup window and forget lanes. Returns the last of these times.
+ */
+function checkOffsets(head: LogHead, seal: Seal, inputs: readonly EvidenceInput[], { policy }: PolicyInForce): number {
+  const latest = Math.max(head.appendedAt, seal.acceptedAt + policy.clockSkewMs * 1000);
   let offset = seal.inputFrom;
   let { appendedAt } = head;
   for (const input of inputs) {
-    must('EVIDENCE_TIME', input.appendedAt >= appendedAt);
+    must('EVIDENCE_TIME', input.appendedAt >= appendedAt && input.appendedAt <= latest);
     appendedAt = input.appendedAt;
     offset += input.span;
   }

@@ -35,7 +35,7 @@ export const ACCEPTANCE_RULES = {
   EVIDENCE_HASH: rule(6, 'the evidence does not have the hash that the seal states'),
   EVIDENCE_FORMAT: formatRule(6, 'the evidence cannot be decoded'),
   EVIDENCE_OFFSETS: rule(6, 'the evidence does not cover the offsets of the block'),
-  EVIDENCE_TIME: rule(6, 'the inputs are not in the order of `appendedAt`'),
+  EVIDENCE_TIME: rule(6, 'the inputs are not in the order of `appendedAt`, or one leads `acceptedAt` by more than the clock skew'),
   BATCH: rule(7, 'an ACCEPTED batch does not verify'),
   LANE: rule(7, 'an ACCEPTED batch does not follow its lane'),
   LINK_FORMAT: formatRule(9, 'a link cannot be decoded'),

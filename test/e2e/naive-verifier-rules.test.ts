@@ -104,6 +104,12 @@ const resumedAfter =
     await block(home, seconds, [await lane.next(event(lane, 'two')), await end(said(home, 3, 2))]);
   };
 
+/** The one block of a shard was made `seconds` before its input was appended. */
+const aheadBy =
+  (seconds: number) =>
+  async ({ home, block, end, said }: Play): Promise<void> =>
+    block(home, seconds, [await end(said(home, 1, 0))], { acceptedAt: START_MICROS });
+
 type Row = readonly [name: string, body: (play: Play) => Promise<void>, property: string, result: string, policy?: Partial<Policy>];
 
 const ROWS: readonly Row[] = [
@@ -117,6 +123,8 @@ const ROWS: readonly Row[] = [
   ['a policy made the window shorter', twiceAfter(20, (policy) => ({ ...policy, dedupWindowMs: 1000 })), 'UNIQUE', 'OK'],
   ['a lane goes on while it is held', resumedAfter(600), 'POLICY', 'OK'],
   ['a lane goes on when it is forgotten', resumedAfter(601), 'POLICY', 'OK'],
+  ['an input is as far ahead of its block as clocks may be', aheadBy(1), 'ORDER', 'OK'],
+  ['an input is further ahead of its block than clocks may be', aheadBy(1.5), 'ORDER', 'FAILED'],
   [
     'the input begins in a later generation',
     ({ home, lane, event, block }) =>

@@ -137,7 +137,7 @@ beforeAll(async () => {
   for (const round of [0, 1, 2]) {
     const streams = ['a', 'b', 'c', 'd'];
     const same = streams.map((stream) => line(stream, { idempotencyKey: 'same' }));
-    const other = streams.map((stream) => line(stream, { idempotencyKey: 'other', attributes: { round } }));
+    const other = streams.map((stream) => line(stream, { idempotencyKey: 'other', attributes: { round: `${round}` } }));
     const input = [...same, ...other, ...streams.map((stream) => line(stream, {}))].join('\n');
     expect(await lineproof(['emit', '-q', ...settings], { cwd: folder.path, input })).toMatchObject({ code: 0 });
     expect(await lineproof(start, { cwd: folder.path })).toMatchObject({ code: 0 });

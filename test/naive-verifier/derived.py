@@ -3,7 +3,7 @@
 from archive import believed_signers
 from hashing import Tree
 from keys import envelope, pae
-from strict_avro import Wrong, schema
+from strict_avro import MAX_LONG, Wrong, schema
 
 SNAPSHOT = schema("snapshot")
 MOST_LEAVES = 65_536
@@ -113,7 +113,7 @@ def manifest_of(replay, segment, blocks):
             "repeated": inputs_of("REPEATED"),
             "rejected": inputs_of("REJECTED") + receipts_of("REJECTED"),
             "empty": inputs_of("EMPTY"),
-            "sampledOut": sum(sampled.values()),
+            "sampledOut": min(sum(sampled.values()), MAX_LONG),
             "perProducer": [
                 {"producer": name, "links": producers[name]} for name in sorted(producers, key=lambda each: each.encode("utf-8"))
             ],

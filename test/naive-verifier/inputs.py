@@ -39,7 +39,10 @@ def judge_inputs(replay, block, policy):
     elif wanted != len(refused):
         report.failed("ARCHIVE", "number of refused events", replay.place(block))
         refused = []
+    before, latest = state.appended_at, seal["acceptedAt"] + policy.millis("clockSkewMs") * 1000
     for item in block.inputs:
+        if item["appendedAt"] > latest and item["appendedAt"] != before:
+            report.failed("ORDER", "input is later than its block", replay.place(block, f"offset {offset}"))
         if item["appendedAt"] < state.appended_at:
             report.failed("ORDER", "input is before the one before it", replay.place(block, f"offset {offset}"))
         state.appended_at = item["appendedAt"]

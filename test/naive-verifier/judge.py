@@ -9,6 +9,9 @@ from strict_avro import Wrong, schema
 HEADER = schema("batch-header")
 MOST_EVENTS = 1024
 EVENT_BYTES = 262_144
+HEADER_BYTES = 3_900
+MOST_LANES = 80
+LANE_NUMBER = 2**48 - 1
 ZEROS = bytes(32)
 
 
@@ -28,7 +31,7 @@ class Log:
 
 def read_header(data):
     """A header that does not contradict itself."""
-    if len(data) > 65_536:
+    if len(data) > HEADER_BYTES:
         raise Wrong("header is too large")
     header = HEADER.decode(data)
     if (header["number"] == 0) != (header["previous"] == ZEROS):
@@ -37,8 +40,11 @@ def read_header(data):
         raise Wrong("heartbeat with a root")
     if header["count"] > 0 and header["lanes"]:
         raise Wrong("batch that states lanes")
-    if len(header["lanes"]) > 1024:
+    if len(header["lanes"]) > MOST_LANES:
         raise Wrong("too many lanes")
+    numbers = [header["number"], header["firstSeq"], header["sampledOut"]]
+    if max(numbers + [stated[name] for stated in header["lanes"] for name in ("number", "seq")]) > LANE_NUMBER:
+        raise Wrong("number of a lane is too large")
     return header
 
 

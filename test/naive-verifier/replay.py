@@ -1,7 +1,7 @@
 """A shard's log, block after block, with its state (docs/formats.md §3, Acceptance)."""
 from hashing import H, shard_of
 from inputs import judge_inputs
-from judge import event_digest, judge_event
+from judge import HEADER_BYTES, event_digest, judge_event
 from keys import pae
 from strict_avro import Wrong, schema
 
@@ -10,6 +10,7 @@ LEAF = schema("leaf")
 ZEROS = bytes(32)
 GAP_BEFORE = 1
 MOST_LINKS = 65_536
+SIGNATURE_BYTES = 128
 
 
 class State:
@@ -251,6 +252,8 @@ def check_form(inputs):
             raise Wrong("message of an input")
         if item["span"] < 1 or (item["span"] > 1 and outcome != "EMPTY"):
             raise Wrong("span of an input")
+        if batch is not None and (len(batch["header"]) > HEADER_BYTES or len(batch["signature"]) > SIGNATURE_BYTES):
+            raise Wrong("size of a header or signature")
         if batch is None and outcome in ("ACCEPTED", "REPEATED"):
             raise Wrong("input without a batch")
         if batch is not None and outcome == "EMPTY":

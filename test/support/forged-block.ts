@@ -1,5 +1,5 @@
 import { sha256 } from '#crypto';
-import { order } from '../../chainer/order.ts';
+import { order, orderTimes } from '../../chainer/order.ts';
 import type { LogView } from '../../core/acceptance/log-state.ts';
 import { frame } from '../../core/avro/framing.ts';
 import { encodeBlock } from '../../core/formats/block.ts';
@@ -39,7 +39,7 @@ export function honest(world: World, view: LogView, options: BlockOptions): Forg
   const ordered = order(view, world.intakes(view, options), options.known ?? (() => undefined), {
     acceptedAt,
     inputGeneration,
-    laneRetentionMicros: policy.policy.laneRetentionMs * 1000,
+    ...orderTimes(policy),
   });
   return {
     inputs: [...ordered.inputs],
