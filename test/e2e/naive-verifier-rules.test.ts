@@ -83,7 +83,8 @@ const shortUntil =
   async ({ home, lane, away, event, block, end, said }: Play): Promise<void> => {
     await block(1 - home, 0, [await away.next(event(away, 'one'))]);
     await block(home, 1, [await lane.next(event(lane, 'one')), await end(said(home, 2, 1), said(1 - home, 3, 4, final))]);
-    await block(1 - home, seconds, [1]);
+    // A message that is refused; offsets without one have no time of their own.
+    await block(1 - home, seconds, [new Uint8Array([1])]);
   };
 
 /** One identity is linked again `seconds` later by a chainer that forgot it. */
@@ -104,11 +105,13 @@ const resumedAfter =
     await block(home, seconds, [await lane.next(event(lane, 'two')), await end(said(home, 3, 2))]);
   };
 
-/** The one block of a shard was made `seconds` before its input was appended. */
+/** The block's evidence states an input `seconds` ahead of the block. */
 const aheadBy =
   (seconds: number) =>
-  async ({ home, block, end, said }: Play): Promise<void> =>
-    block(home, seconds, [await end(said(home, 1, 0))], { acceptedAt: START_MICROS });
+  async ({ archives, home, end, said }: Play): Promise<void> =>
+    required(archives[home]).block({ messages: [await end(said(home, 1, 0))], acceptedAt: START_MICROS }, (forgery) => {
+      forgery.inputs = forgery.inputs.map((input) => ({ ...input, appendedAt: START_MICROS + seconds * SECOND }));
+    });
 
 type Row = readonly [name: string, body: (play: Play) => Promise<void>, property: string, result: string, policy?: Partial<Policy>];
 
