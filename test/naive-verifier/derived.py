@@ -27,7 +27,7 @@ def check_columns(replay, segment, blocks, report):
                 continue
             expected = {
                 "streamIndex": link["index"],
-                "acceptedAt": block.seal["acceptedAt"],
+                "acceptedAt": link["acceptedAt"],
                 "producer": header.value["producer"],
                 "epoch": header.value["epoch"],
                 "seq": header.value["firstSeq"] + link["position"],

@@ -125,7 +125,8 @@ class Replay:
         if block.seal["acceptedAt"] < self.state.accepted_at and not new_policy:
             self.report.failed("ORDER", "block is before the one before it", self.place(block))
         if block.record is not None:
-            self._signature(block, policy)
+            if block.seal["policy"] in self.chain.by_digest:
+                self._signature(block, policy)
             if self._evidence(block):
                 self.links.update({block.first + at: link for at, link in enumerate(block.links)})
                 judge_inputs(self, block, policy)
