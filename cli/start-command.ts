@@ -1,20 +1,18 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { randomBytes } from '#crypto';
 import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import type { Verdict } from '../auditor/verdict.ts';
 import { verdictText } from '../auditor/verdict-text.ts';
-import { collectGit } from '../collector/git/collect.ts';
-import type { CursorStore, GitCollection } from '../collector/git/collection.ts';
-import { utf8, utf8Text } from '../core/base/bytes.ts';
+import type { GitCollection } from '../collector/git/collection.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { parseVerifierKey } from '../core/keys/key.ts';
 import { EmbeddedSystem } from '../embedded/system.ts';
 import { SETTINGS, type Settings } from '../settings/embedded-settings.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
+import { collectInto, describeCollection, GIT_OPTIONS, refuseGitOptions } from './git-collection.ts';
 import { loadInvocationSettings } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
 import { verifyStore } from './verify-command.ts';
@@ -31,6 +29,7 @@ export const startCommand: Command = {
       value: 'git',
       help: 'collect the git history of DIR (the folder itself without git) before anything else',
     },
+    ...GIT_OPTIONS,
     { name: 'until-idle', type: 'boolean', help: 'end when everything recorded is archived, instead of running on' },
     { name: 'verify', type: 'boolean', help: 'verify the archive at the end, with the root key that this system made' },
     { name: 'json', type: 'boolean', help: 'print the results and the verdict as one JSON object' },
@@ -50,11 +49,14 @@ export const collectCommand: Command = {
   summary: 'Collect a git history (or a folder) into the embedded system, once',
   usage: ['collect git [DIR] [OPTIONS]'],
   options: [
+    ...GIT_OPTIONS,
     { name: 'verify', type: 'boolean', help: 'verify the archive at the end' },
     { name: 'json', type: 'boolean', help: 'print the results as one JSON object' },
   ],
   settings: SETTINGS,
-  notes: ['Continues where the last collection stopped, and adds nothing twice.'],
+  notes: [
+    'Continues where the last collection stopped, and adds nothing twice. What git does not give whole is named in the event, or refused: docs/git.md.',
+  ],
   run: async (invocation) => {
     const [kind, ...operands] = invocation.operands;
     if (kind !== 'git') throw new LineproofError('USAGE', 'collect takes git and, if you like, a folder: collect git [DIR]');
@@ -77,12 +79,13 @@ async function start(invocation: Invocation): Promise<number> {
   if (wanted !== undefined && wanted !== 'git') throw new LineproofError('USAGE', `--collect takes git, not ${JSON.stringify(wanted)}`);
   if (invocation.operands.length > (wanted === undefined ? 0 : 1))
     throw new LineproofError('USAGE', 'too many arguments; see lineproof start --help');
+  if (wanted === undefined) refuseGitOptions(invocation);
   const folder = resolve(invocation.operands[0] ?? '.');
   if (wanted !== undefined && !existsSync(folder)) throw new LineproofError('USAGE', `cannot collect ${folder}: there is no such folder`);
   const json = invocation.options['json'] === true;
   const say = (text: string): void => void (json ? terminal.stderr : terminal.stdout).write(`${text}\n`);
   const untilIdle = invocation.options['until-idle'] === true;
-  const outcome = await work(values, wanted === undefined ? undefined : folder, untilIdle, terminal, say);
+  const outcome = await work(values, wanted === undefined ? undefined : folder, untilIdle, invocation, say);
   const interrupted = untilIdle && terminal.signal.aborted;
   const verdict = invocation.options['verify'] === true && !terminal.signal.aborted ? await verifyOwn(values, terminal) : undefined;
   const seconds = (performance.now() - begun) / 1000;
@@ -108,9 +111,10 @@ async function work(
   settings: Settings,
   folder: string | undefined,
   untilIdle: boolean,
-  terminal: Terminal,
+  invocation: Invocation,
   say: (text: string) => void,
 ): Promise<Outcome> {
+  const { terminal } = invocation;
   const system = await EmbeddedSystem.open(settings, pinoLogger(settings.logLevel), prometheusMetrics());
   const { keys } = system.pipeline;
   const rootKey = keys.root.verifierKey;
@@ -119,8 +123,8 @@ async function work(
     if (keys.made) say(`First start: made keys and a policy in ${settings.data} for the log ${keys.origin}`);
     else say(`Log      ${keys.origin} in ${settings.data}`);
     if (folder !== undefined) {
-      collected = await collect(system, settings, folder, terminal);
-      say(describe(collected));
+      collected = await collectInto(system, settings, folder, invocation);
+      say(describeCollection(collected));
     }
     if (untilIdle) await finish(system, terminal, say);
     else await runOn(system, terminal, say);
@@ -128,48 +132,6 @@ async function work(
     await system.close();
   }
   return { made: keys.made, origin: keys.origin, rootKey, collected };
-}
-
-function describe({ source, reason, commits, stream }: GitCollection): string {
-  const nothing = commits === 0 ? ' (nothing new)' : '';
-  if (source === 'git') return `Collected ${commits} commits of the git history into stream ${stream}${nothing}`;
-  return `Collected the files of the folder into stream ${stream}${nothing}, not a git history: ${reason ?? ''}`;
-}
-
-async function collect(system: EmbeddedSystem, settings: Settings, folder: string, terminal: Terminal): Promise<GitCollection> {
-  const progress = new Progress(terminal.stderr);
-  try {
-    return await collectGit(folder, system.collector, cursorStore(system), {
-      actors: settings.actors,
-      actorKey: actorKey(settings.data),
-      except: settings.data,
-      progress: (events) => progress.update('collecting', events, 0),
-      signal: terminal.signal,
-    });
-  } finally {
-    progress.clear();
-  }
-}
-
-function cursorStore({ pipeline }: EmbeddedSystem): CursorStore {
-  const { state } = pipeline.stores;
-  return {
-    get: async (name) => {
-      const stored = await state.get(`collect/${name}`);
-      return stored === undefined ? undefined : utf8Text(stored);
-    },
-    put: (name, value) => state.commit([{ key: `collect/${name}`, value: utf8(value) }]),
-  };
-}
-
-/** The key under which names of persons are hashed, made at the first use. */
-function actorKey(data: string): Uint8Array {
-  const path = join(data, 'keys', 'actors.key');
-  if (!existsSync(path)) {
-    mkdirSync(join(data, 'keys'), { recursive: true, mode: 0o700 });
-    writeFileSync(path, randomBytes(32), { mode: 0o600, flag: 'wx' });
-  }
-  return readFileSync(path);
 }
 
 async function finish(system: EmbeddedSystem, terminal: Terminal, say: (text: string) => void): Promise<void> {

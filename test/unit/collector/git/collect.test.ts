@@ -87,7 +87,12 @@ test('a folder without history gives its files, and says why', async () => {
   git('init', '-q');
   expect(await collect()).toMatchObject({ source: 'files', reason: 'the repository has no commits' });
   expect(events[0]?.outputs.map(({ name }) => name)).toEqual(['x.csv']);
-  expect(events[1]?.id).toEqual(events[0]?.id);
+  // What the event says of the folder differs, so it is another event.
+  expect(events[1]?.id).not.toEqual(events[0]?.id);
+  expect(events.map(({ attributes }) => attributes)).toEqual([
+    [{ key: 'files.reason', value: 'the folder is not a git repository' }],
+    [{ key: 'files.reason', value: 'the repository has no commits' }],
+  ]);
 });
 
 test('a repository cannot run anything by its configuration', async () => {
@@ -270,7 +275,7 @@ test('a history that cannot be read is an error that names the folder', async ()
   const head = commit('a', '2');
   const parent = git('rev-parse', `${head}^`).trim();
   rmSync(join(folder, '.git', 'objects', parent.slice(0, 2), parent.slice(2)));
-  await expect(collect()).rejects.toMatchObject({ code: 'IO_FAILED', message: expect.stringContaining(folder) });
+  await expect(collect()).rejects.toMatchObject({ code: 'REPOSITORY_UNREADABLE', message: expect.stringContaining(folder) });
 });
 
 test('a folder without history lists each file once, in as many events as it takes, those with names that are not UTF-8 too', async () => {
