@@ -6,7 +6,7 @@ import { parseVerifierKey } from '../core/keys/key.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
 
-/** Where this process finds its keys. */
+/** The folder of this process's keys. */
 export function keysFolder({ data, keys }: Pick<ClusterSettings, 'data' | 'keys'>): string {
   return keys === '' ? join(data, 'keys') : keys;
 }
@@ -23,7 +23,7 @@ export async function readLogKeys(settings: ClusterSettings, shards: number): Pr
   return signers;
 }
 
-/** The root key that the first policy must name; undefined where neither the setting nor the keys folder has one. Throws CONFIG_INVALID. */
+/** The root key that the first policy must name; undefined if neither the setting nor the keys folder has one. Throws CONFIG_INVALID. */
 export function pinnedRoot(settings: ClusterSettings): string | undefined {
   const beside = join(keysFolder(settings), 'root.pub');
   const given = settings.rootKey === '' ? (existsSync(beside) ? beside : undefined) : settings.rootKey;

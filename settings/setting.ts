@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 /** A value's type: how text from a flag, the environment or a file becomes a value, or a sentence that begins with "it" and names the fault. */
 export interface ValueType<T> {
   readonly parse: (text: string) => { readonly value: T } | { readonly problem: string };
-  /** All possible texts, where there are only a few. */
+  /** All possible texts, if there are only a few. */
   readonly choices?: readonly string[];
 }
 
