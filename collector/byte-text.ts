@@ -14,7 +14,7 @@ export interface ByteTextOptions {
 }
 
 /**
- * Bytes as text from which they can be had back: UTF-8 stays as it is; each byte that is not UTF-8 becomes `\xNN` (two lower-case hex digits), and so does
+ * Bytes as text, which can be turned back into the same bytes: UTF-8 stays as it is; each byte that is not UTF-8 becomes `\xNN` (two lower-case hex digits), and so does
  * a backslash before what looks like such an escape. To get the bytes back, replace each `\xNN` by its byte. Bytes beyond `maxBytes` are cut: then
  * the text is the beginning, `…`, and the SHA-256 and the length of all bytes.
  */

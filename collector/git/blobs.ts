@@ -50,7 +50,7 @@ export class BlobHasher {
     return found;
   }
 
-  /** In a partial clone git ends at an object that it may not fetch, so it is not asked for one that is not there. */
+  /** In a partial clone, git fails at an object that it may not fetch, so only objects that are there are asked for. */
   async #withoutPromised(ids: ReadonlySet<string>, found: Map<string, BlobDigest>): Promise<ReadonlySet<string>> {
     if (!this.#presence.isPartial) return ids;
     const present = await this.#presence.of([...ids]);

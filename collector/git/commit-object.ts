@@ -2,7 +2,7 @@ import { sha256Stream } from '#crypto';
 import { byteText, isEscaped } from '../byte-text.ts';
 
 /** Header lines beyond this are not read. */
-const MAX_HEADER_BYTES = 4 * 1024 * 1024;
+const MAX_HEADER_BYTES = 1024 * 1024;
 const MAX_MESSAGE_BYTES = 8 * 1024;
 const MAX_TIME_BYTES = 128;
 /** The latest second that an event's time can hold: in the year 2255. */
@@ -46,6 +46,8 @@ export class CommitParser {
   readonly #whole = sha256Stream();
   readonly #message = sha256Stream();
   #header: Buffer = Buffer.alloc(0);
+  /** The last byte before the next part, once the header is longer than what is kept of it. */
+  #last: Buffer = Buffer.alloc(0);
   #inMessage = false;
   #headerCut = false;
   #start: Buffer = Buffer.alloc(0);
@@ -54,19 +56,21 @@ export class CommitParser {
   take(part: Buffer): void {
     this.#whole.update(part);
     if (this.#inMessage) return this.#takeMessage(part);
-    const from = Math.max(0, this.#header.length - 1);
-    const bytes = Buffer.concat([this.#header, part]);
-    const end = bytes.indexOf(BLANK_LINE, from);
-    if (end === -1) {
-      this.#headerCut ||= bytes.length > MAX_HEADER_BYTES;
-      // The last byte stays, because it may be the first of the blank line's two.
-      this.#header = this.#headerCut ? Buffer.concat([bytes.subarray(0, MAX_HEADER_BYTES), bytes.subarray(-1)]) : bytes;
-      return;
-    }
+    const before = this.#headerCut ? this.#last : this.#header;
+    const bytes = Buffer.concat([before, part]);
+    // The first of the blank line's two bytes may be the last of the part before.
+    const end = bytes.indexOf(BLANK_LINE, Math.max(0, before.length - 1));
+    this.#takeHeader(end === -1 ? bytes : bytes.subarray(0, end));
+    if (end === -1) return;
     this.#inMessage = true;
-    this.#header = Buffer.from(bytes.subarray(0, Math.min(end, MAX_HEADER_BYTES)));
-    this.#headerCut ||= end > MAX_HEADER_BYTES;
     this.#takeMessage(bytes.subarray(end + 2));
+  }
+
+  #takeHeader(bytes: Buffer): void {
+    this.#last = bytes.subarray(-1);
+    if (this.#headerCut) return;
+    this.#headerCut = bytes.length > MAX_HEADER_BYTES;
+    this.#header = Buffer.from(bytes.subarray(0, MAX_HEADER_BYTES));
   }
 
   #takeMessage(part: Buffer): void {

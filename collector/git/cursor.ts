@@ -4,7 +4,7 @@ import { isAncestor, listCommits, type Walked } from './walk.ts';
 
 /** Commits that a cursor remembers, so that going back and forth between branches adds nothing twice. */
 const MAX_TIPS = 64;
-/** More than this is not remembered: the next collection starts again, and ids make the repeats harmless. */
+/** With more places than this, the state is not stored: the next collection starts again, and ids make the repeats harmless. */
 const MAX_CUT = 10_000;
 const MAX_FRONTIER = 4_096;
 const MAX_LACKING = 16;
@@ -40,7 +40,7 @@ async function readCursor(store: CursorStore, stream: string): Promise<CursorSta
   return { tips: hashes(value['tips']), cut: hashes(value['cut']), lacking: hashes(value['lacking']) };
 }
 
-/** A JSON text as a value; undefined where it is none, because what cannot be read is as nothing. */
+/** A JSON text as a value; undefined if it is not JSON, because a state that cannot be read counts as no state. */
 export function parsed(text: string | undefined): unknown {
   try {
     return text === undefined ? undefined : JSON.parse(text);
@@ -59,7 +59,7 @@ export function hashes(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((each): each is string => typeof each === 'string' && /^[0-9a-f]{40,64}$/.test(each)) : [];
 }
 
-/** How far a stream's collection is. It alone writes the stored state, and what it stores is so at every moment. */
+/** How far the collection of a stream has come. Nothing else writes the stored state. Each state that it stores is true also if the process ends right then. */
 export class GitCursor {
   readonly #store: CursorStore;
   readonly #stream: string;
@@ -100,7 +100,7 @@ export class GitCursor {
     const wasCut = this.#cut.delete(hash);
     if (how.isCut) this.#cut.add(hash);
     for (const parent of parents) this.#frontier.delete(parent);
-    // What was cut is reached from a child that was recorded before.
+    // A commit that was cut has a child that was recorded before.
     if (!wasCut) this.#frontier.add(hash);
     for (const id of how.lacks) if (this.#lacking.size < MAX_LACKING) this.#lacking.add(id);
   }
@@ -126,7 +126,7 @@ export class GitCursor {
   }
 }
 
-/** Where a shallow clone was deepened, git cannot say what is new: tips come from more commits now than were recorded with them. */
+/** For clones that were cut and may have been deepened since: the tips may come from more commits now than were recorded with them, so `rev-list` cannot tell what is new. */
 function notRecorded(all: readonly Walked[], head: string, tips: readonly string[], cut: ReadonlySet<string>): Walked[] {
   const byHash = new Map(all.map((commit) => [commit.hash, commit]));
   const recorded = reached(byHash, tips, cut);

@@ -3,7 +3,7 @@ import { endOf, outputOf, runGit, saidBy, startGit, unreadable } from './process
 
 /** Which objects a repository has, without ever asking its remotes for one. */
 export interface Presence {
-  /** True for a clone that was made with a filter: git would fetch what it lacks, and ends where it may not. */
+  /** True for a clone that was made with a filter. Git would fetch an object that such a clone lacks; where it may not fetch, it fails. */
   readonly isPartial: boolean;
   /** Those of `ids` that are there, of any type. */
   of(ids: readonly string[]): Promise<ReadonlySet<string>>;

@@ -41,7 +41,7 @@ export function startGit(folder: string, args: readonly string[]): ChildProcessW
       // Missing objects are not fetched: the addresses in the repository's configuration could be commands.
       GIT_NO_LAZY_FETCH: '1',
       GIT_ALLOW_PROTOCOL: 'none',
-      // A file that cannot be: git warns of one that is there.
+      // No such file can exist. An empty file would do too, but git writes a warning for it.
       GIT_GRAFT_FILE: '/dev/null/none',
       GIT_OPTIONAL_LOCKS: '0',
     },
@@ -51,7 +51,7 @@ export function startGit(folder: string, args: readonly string[]): ChildProcessW
   return child;
 }
 
-/** What a child writes to stdout, to be read at any time: Node throws it away at the child's end if nobody listens by then. */
+/** What a child writes to stdout, to be read at any time. Without a listener, Node drops it when the child ends. */
 export function outputOf(child: ChildProcessWithoutNullStreams): AsyncIterableIterator<Buffer> {
   child.stdout.on('readable', () => undefined);
   return child.stdout[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>;

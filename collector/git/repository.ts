@@ -6,7 +6,7 @@ import { endOf, outputOf, runGit, saidBy, startGit, unreadable } from './process
 /** Older versions do not know all that the collector asks for. */
 const MIN_GIT = { major: 2, minor: 31 };
 
-/** Why the files of a folder are recorded instead of a history; each is so only where there is no history. */
+/** Why the files of a folder are recorded instead of a history. Each holds only if there is no history that git could give. */
 export const NO_HISTORY = {
   noGit: 'git is not installed',
   noRepository: 'the folder is not a git repository',
@@ -70,7 +70,7 @@ function notOpened(folder: string, stderr: string): LineproofError {
   return refused(folder, `${said}; repair it (git fsck tells more), or clone it again`);
 }
 
-/** HEAD leads to no commit: right after `git init` there is nothing to collect; anything else hides a history. */
+/** Judges a HEAD that leads to no commit: right after `git init` there is nothing to collect; in all other cases a history is hidden. */
 async function withoutHead(folder: string, stderr: string): Promise<Found> {
   const branch = await runGit(folder, ['symbolic-ref', '-q', 'HEAD']);
   const refs = await runGit(folder, ['for-each-ref', '--count=1']);
@@ -101,7 +101,7 @@ async function hasCommits(folder: string): Promise<boolean> {
   return false;
 }
 
-/** Where a repository is that `folder` belongs to, judged by names alone: git itself says "not a git repository" of one that is damaged. */
+/** The place of the repository that `folder` belongs to, judged by names alone: if a repository is damaged, git says "not a git repository". */
 function repositoryPlace(folder: string): string | undefined {
   const ceilings = (process.env['GIT_CEILING_DIRECTORIES'] ?? '')
     .split(':')
