@@ -4,20 +4,21 @@ import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
 import { openObjectStoreAt } from '../cluster/open-object-store.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
+import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
 import type { SettingTable } from '../settings/setting.ts';
 import type { Invocation } from './command.ts';
-import { clusterTable } from './command-settings.ts';
-import { loadClusterSettings } from './invocation-settings.ts';
+import { loadSettings } from './invocation-settings.ts';
 
+const { s3Endpoint, s3Region, s3PathStyle, s3Ca } = CLUSTER_SETTINGS;
 /** How the server of an `s3://` archive is reached: options of the commands that read archives. */
-export const READING_SETTINGS: SettingTable = clusterTable(['s3Endpoint', 's3Region', 's3PathStyle', 's3Ca']);
+export const READING_SETTINGS = { s3Endpoint, s3Region, s3PathStyle, s3Ca } as const satisfies SettingTable;
 
 /**
  * Opens an archive to read: a folder, or `s3://BUCKET[/PREFIX]`. Throws IO_FAILED where there is none.
  * A copy in a folder needs only Node: clients of servers are loaded for `s3://` only.
  */
 export async function openArchive(location: string, verb: string, invocation: Invocation): Promise<ObjectStore> {
-  const objects = await openObjectStoreAt(location, () => loadClusterSettings(invocation).values);
+  const objects = await openObjectStoreAt(location, () => loadSettings(READING_SETTINGS, invocation).values);
   if (objects === undefined) {
     checkFolder(location, verb);
     return openFolderObjectStore(location);

@@ -56,7 +56,7 @@ const COMMON: readonly CommandOption[] = [
     name: 'config',
     type: 'string',
     value: 'FILE',
-    help: 'configuration file (JSON); default: config.json in the data folder, if it is there',
+    help: 'configuration file (JSON); default: config.json in the data folder, if that is named or the embedded system uses it',
   },
 ];
 

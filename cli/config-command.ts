@@ -15,7 +15,10 @@ export const configCommand: Command = {
     { name: 'json', type: 'boolean', help: 'print JSON' },
   ],
   settings: { ...CLUSTER_SETTINGS, ...SETTINGS },
-  notes: ['A flag overrides the environment, the environment overrides the file, the file overrides the default.'],
+  notes: [
+    'A flag overrides the environment, the environment overrides the file, the file overrides the default.',
+    'The file is the one that --config names, or config.json in the data folder: for the services, only if --data or LINEPROOF_HOME names that folder.',
+  ],
   run: async (invocation: Invocation): Promise<number> => {
     const rows = rowsOf(invocation);
     const { stdout } = invocation.terminal;

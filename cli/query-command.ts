@@ -8,6 +8,7 @@ import { flagOf } from '../settings/setting.ts';
 import { openArchive, READING_SETTINGS } from './archive-location.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
+import { dataFolder } from './invocation-settings.ts';
 
 /** Number of streams that are named when the requested stream does not exist. */
 const NAMED_STREAMS = 5;
@@ -35,7 +36,7 @@ export const queryCommand: Command = {
   ],
   run: async (invocation: Invocation): Promise<number> => {
     if (invocation.operands.length > 1) throw new LineproofError('USAGE', 'query takes one archive; see lineproof query --help');
-    const archive = invocation.operands[0] ?? archiveOfData(invocation);
+    const archive = invocation.operands[0] ?? join(dataFolder(invocation).folder, 'archive');
     const stream = stringOption(invocation, 'stream');
     const objects = await openArchive(archive, 'query', invocation);
     const { stdout, stderr } = invocation.terminal;
@@ -52,11 +53,6 @@ export const queryCommand: Command = {
     return EXIT.ok;
   },
 };
-
-function archiveOfData(invocation: Invocation): string {
-  const { name, env, fallback } = SETTINGS.data;
-  return join(stringOption(invocation, flagOf(name)) ?? invocation.terminal.env[env] ?? fallback, 'archive');
-}
 
 function sayNone(stream: string | undefined, others: ReadonlySet<string>, stderr: Terminal['stderr']): void {
   if (stream === undefined) {

@@ -94,7 +94,7 @@ async function start(invocation: Invocation): Promise<number> {
     say(`\n${verdictText(verdict).trimEnd()}`);
     say(`Pinned   ${outcome.rootKey}`);
     say(
-      `Took     ${seconds.toFixed(1)} s. Verify again: lineproof verify ${join(values.data, 'archive')} --key ${join(values.data, 'keys', 'root.pub')}`,
+      `Took     ${seconds.toFixed(1)} s. Verify again: lineproof verify ${join(values.data, 'archive')} --key @${join(values.data, 'keys', 'root.pub')}`,
     );
   }
   if (interrupted) {

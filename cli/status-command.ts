@@ -2,6 +2,7 @@ import { kafkaClient } from '../adapters/kafka-client.ts';
 import { type GroupShard, kafkaGroupStatus } from '../adapters/kafka-group-status.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { chainEnd } from '../cluster/chain-end.ts';
+import { pinnedRoot } from '../cluster/keys.ts';
 import { kafkaSettings } from '../cluster/open-log.ts';
 import { openObjectStore } from '../cluster/open-object-store.ts';
 import { type ClusterReaders, openClusterReaders } from '../cluster/readers.ts';
@@ -14,9 +15,9 @@ import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
-import { clusterSettings, SERVERS } from './command-settings.ts';
+import { clusterSettings, SERVERS, UNPINNED } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
-import { loadClusterSettings } from './invocation-settings.ts';
+import { loadClusterSettings, namesKeys } from './invocation-settings.ts';
 
 /** The present state of one shard. */
 interface ShardStatus {
@@ -58,8 +59,10 @@ export const statusCommand: Command = {
   ],
   run: async (invocation: Invocation): Promise<number> => {
     if (invocation.operands.length > 0) throw new LineproofError('USAGE', 'status takes no arguments');
-    const { values } = loadClusterSettings(invocation);
-    const cluster = await openClusterReaders({ ...values, logLevel: 'error' });
+    const loaded = loadClusterSettings(invocation);
+    const { values } = loaded;
+    const cluster = await openClusterReaders({ ...values, logLevel: 'error' }, namesKeys(loaded));
+    if (pinnedRoot(values, namesKeys(loaded)) === undefined) invocation.terminal.stderr.write(`lineproof: ${UNPINNED}\n`);
     const objects = await openObjectStore(values);
     try {
       const rows = await statusOf(values, cluster, objects);

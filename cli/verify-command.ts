@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
+import { sep } from 'node:path';
 import type { Verdict } from '../auditor/verdict.ts';
 import { verdictText } from '../auditor/verdict-text.ts';
 import { verifyArchive } from '../auditor/verify.ts';
@@ -6,6 +7,8 @@ import { LineproofError } from '../core/base/errors.ts';
 import { parseVerifierKey, type VerifierKey } from '../core/keys/key.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import { systemReason } from '../platform/errno.ts';
+import { readSmallFile } from '../settings/small-file.ts';
+import { keyFileOf } from '../settings/typed-key.ts';
 import { openArchive, READING_SETTINGS } from './archive-location.ts';
 import { type Command, type Invocation, stringOptions, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
@@ -23,7 +26,7 @@ export const verifyCommand: Command = {
       type: 'string',
       multiple: true,
       value: 'KEY',
-      help: 'verifier key to trust (name+id+base64), or a file that holds one: the root key, or log keys; may be repeated',
+      help: 'key to trust: the root key, or log keys; name+id+base64, or a file that holds it. A text with a + is always a key, never a file; @FILE is always a file. May be repeated',
     },
     { name: 'json', type: 'boolean', help: 'print the verdict as JSON' },
   ],
@@ -38,7 +41,7 @@ export const verifyCommand: Command = {
     const archive = invocation.operands[0];
     if (archive === undefined || invocation.operands.length > 1)
       throw new LineproofError('USAGE', 'verify takes one archive; see lineproof verify --help');
-    const keys = stringOptions(invocation, 'key').map(readVerifierKey);
+    const keys = stringOptions(invocation, 'key').map((typed) => readVerifierKey(typed, archive));
     const verdict = await verifyStore(await openArchive(archive, 'verify', invocation), keys, invocation.terminal);
     invocation.terminal.stdout.write(
       invocation.options['json'] === true ? `${JSON.stringify(verdict, undefined, 2)}\n` : verdictText(verdict),
@@ -58,26 +61,42 @@ export async function verifyStore(objects: ObjectStore, keys: readonly VerifierK
   }
 }
 
-/** A verifier key as typed, or the content of the file of that name. Throws USAGE or KEY_UNREADABLE, never with a text that may be a secret. */
-function readVerifierKey(given: string): VerifierKey {
-  const isPath = existsSync(given);
-  const text = isPath ? readKey(given) : given;
-  const named = isPath ? ` ${given}` : '';
+/** A verifier key as typed, or the content of the file that it names. Throws USAGE or KEY_UNREADABLE, never with a text that may be a secret. */
+function readVerifierKey(typed: string, archive: string): VerifierKey {
+  const file = keyFileOf(typed);
+  if (file !== undefined && liesIn(file, archive))
+    throw new LineproofError('USAGE', `--key ${file} lies in the archive, and a key from there proves nothing: get it by another way`);
+  const text = file === undefined ? typed : readKey(file);
+  const named = file === undefined ? '' : ` ${file}`;
   if (text.startsWith('PRIVATE+KEY+'))
     throw new LineproofError('USAGE', `--key${named} is a private key; verify takes the verifier key, which is beside it as .pub`);
   try {
     return parseVerifierKey(text);
   } catch (error) {
-    const shown = isPath ? named : ` ${JSON.stringify(given.slice(0, 200))}`;
-    throw new LineproofError('USAGE', `--key${shown} is neither a verifier key (name+id+base64) nor a file that holds one`, {}, error);
+    const shown = file === undefined ? ` ${JSON.stringify(typed.slice(0, 200))}` : named;
+    const form = file === undefined ? 'is not a verifier key (name+id+base64); a file whose path has a + is named as @FILE' : NEITHER;
+    throw new LineproofError('USAGE', `--key${shown} ${form}`, {}, error);
   }
 }
 
+const NEITHER = 'is neither a verifier key (name+id+base64) nor a file that holds one';
+
 function readKey(path: string): string {
   try {
-    return readFileSync(path, 'utf8').trim();
+    return readSmallFile(path).trim();
   } catch (error) {
     const fact = systemReason(error);
+    if (fact === 'ENOENT') throw new LineproofError('USAGE', `--key ${JSON.stringify(path.slice(0, 200))} ${NEITHER}`);
     throw new LineproofError('KEY_UNREADABLE', `cannot read key file ${path}: ${fact}`, { path });
+  }
+}
+
+/** Whether a file lies in a folder, links followed. False where one of them cannot be found: then nothing is read from it. */
+function liesIn(file: string, folder: string): boolean {
+  try {
+    const [inner, outer] = [realpathSync(file), realpathSync(folder)];
+    return inner.startsWith(outer.endsWith(sep) ? outer : `${outer}${sep}`);
+  } catch {
+    return false;
   }
 }

@@ -107,7 +107,7 @@ async function demo() {
   . .stack/default/stack.env
   export LINEPROOF_KAFKA_TOPIC_PREFIX=${run}. LINEPROOF_S3_PREFIX=${run}/ LINEPROOF_KEYS=${join(folder, 'keys')}
   node dist/cli/main.js query ${archive} --stream orders/3
-  node dist/cli/main.js verify ${archive} --key ${key}
+  node dist/cli/main.js verify ${archive} --key @${key}
   node dist/cli/main.js policy show
 
 The README's cluster section starts the same services by hand. npm run stack -- down ends the servers.`);
