@@ -41,11 +41,17 @@ export async function readManifests(audit: Audit): Promise<StoredManifest[]> {
   const { shard, findings } = audit;
   const manifests: StoredManifest[] = [];
   let end = 0;
-  let previous: string | null = null;
-  const keys = [...audit.listed.keys()].filter((name) => name.startsWith(logKeysOf(shard).segments) && name.endsWith('.manifest.json'));
-  for (const key of keys.toSorted()) {
+  /** Undefined where the manifest before cannot be used: then what names it cannot be judged. */
+  let previous: string | null | undefined = null;
+  const keys = new Set(
+    [...audit.listed.keys()].filter((name) => name.startsWith(logKeysOf(shard).segments) && name.endsWith('.manifest.json')),
+  );
+  for (const key of [...keys].toSorted()) {
     const manifest = await readManifest(audit, key);
-    if (manifest === undefined) continue;
+    if (manifest === undefined) {
+      previous = undefined;
+      continue;
+    }
     const at = { shard, object: key, leaf: manifest.first };
     const inPlace = manifest.origin === `${audit.origin}/${shard}` && key === logKeysOf(shard).manifest(manifest.first, manifest.end);
     if (!inPlace || manifest.end <= manifest.first) {
@@ -53,12 +59,14 @@ export async function readManifests(audit: Audit): Promise<StoredManifest[]> {
       continue;
     }
     const between = logKeysOf(shard).manifest(end, manifest.first);
-    if (manifest.first > end && !keys.includes(between)) {
+    if (manifest.first > end) previous = undefined;
+    if (manifest.first > end && !keys.has(between)) {
       const place = { shard, object: between, leaf: end };
       findings.add('MISSING', `no manifest covers leaves ${end} to ${manifest.first - 1}`, place, { property: 'ARCHIVE' });
     }
     if (manifest.first < end) findings.add('SEGMENT_OVERLAP', `leaves ${manifest.first} to ${end - 1} are in two segments`, at);
-    if (manifest.previous !== previous) findings.add('MANIFEST_PREVIOUS', 'the manifest does not name the manifest before it', at);
+    if (previous !== undefined && manifest.previous !== previous)
+      findings.add('MANIFEST_PREVIOUS', 'the manifest does not name the manifest before it', at);
     previous = toHex(sha256(manifest.payload));
     end = manifest.end;
     manifests.push({ key, digest: previous, manifest });
@@ -215,18 +223,18 @@ function inflate(data: Uint8Array, maxOutputLength: number): Uint8Array {
   return buffer;
 }
 
-/** Reports each object in `segments/` that no manifest lists. */
+/** Reports each object of the log that nothing accounts for: a file in `segments/` that no manifest lists, and a kind that this version does not read. */
 export function checkSegmentListing({ shard, listed, findings }: Audit, manifests: readonly StoredManifest[]): void {
   const keys = logKeysOf(shard);
+  const stretches = new Set(manifests.map(({ manifest: { first, end } }) => keys.retired(first, end)));
   const known = new Set(manifests.flatMap(({ manifest }) => manifest.objects.map(({ name }) => `${keys.segments}${name}`)));
   const archived = manifests.at(-1)?.manifest.end ?? 0;
   for (const key of listed.keys()) {
-    if (!key.startsWith(keys.segments) || known.has(key)) continue;
+    if (known.has(key) || stretches.has(key)) continue;
     const named = parseArchiveKey(key);
-    if (named.kind !== 'events' && named.kind !== 'evidence' && named.kind !== 'retired') continue;
     const at = { shard, object: key };
-    if (named.kind === 'retired' && manifests.some(({ manifest }) => manifest.first === named.first && manifest.end === named.end))
-      continue;
+    if (named.kind === 'timestamp') findings.add('UNKNOWN_OBJECT', 'this version reads no time stamps', at);
+    if (named.kind !== 'events' && named.kind !== 'evidence' && named.kind !== 'retired') continue;
     if (named.first < archived) findings.add('UNLISTED', 'no manifest lists this object', at);
     else if (listed.has(keys.checkpointAt(named.end))) {
       // An archiver writes the files, then the checkpoint of the segment's end, then the manifest. Here the first two exist.

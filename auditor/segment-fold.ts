@@ -17,6 +17,8 @@ export class SegmentFold {
   /** The current segment, with the unread rest of its files. */
   #segment: AuditedSegment | undefined;
   #draft = new ManifestDraft();
+  /** False where a block of the segment could not be judged: then the draft lacks it. */
+  #draftWhole = true;
   #boundary = openSegment(0);
   /** False where the size of an event is unknown, and so where the rule ends the open segment. */
   #boundaryKnown = true;
@@ -42,7 +44,8 @@ export class SegmentFold {
 
   /** Takes a block that was checked, and lets go of its records. */
   take(block: AuditedBlock, evidence: ProvenEvidence | undefined): void {
-    if (evidence !== undefined) this.#draft.add(block, evidence, this.#audit.governance);
+    if (evidence === undefined) this.#draftWhole = false;
+    else this.#draft.add(block, evidence, this.#audit.governance);
     this.#grow(block);
     this.#segment?.evidence.delete(block.sealLeaf);
     for (const { leaf } of block.links) this.#segment?.rows.delete(leaf);
@@ -91,14 +94,15 @@ export class SegmentFold {
 
   #close(segment: AuditedSegment, index: number, root: Uint8Array): void {
     this.#reportExtra(segment);
-    if (segment.whole) this.#compareManifest(segment, index, root);
+    if (segment.whole && this.#draftWhole) this.#compareManifest(segment, index, root);
     this.#closed.add(segment.key);
-    this.#draft = new ManifestDraft();
     this.#segment = undefined;
     this.#begin(index);
   }
 
   #begin(index: number): void {
+    this.#draft = new ManifestDraft();
+    this.#draftWhole = true;
     this.#boundary = openSegment(index);
     this.#boundaryKnown = true;
   }

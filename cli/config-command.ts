@@ -1,7 +1,8 @@
+import { printable, terminalJson, wrapped } from '../core/base/terminal-text.ts';
 import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
 import { describeSettings, type SettingRow } from '../settings/load-settings.ts';
-import { type Command, type Invocation, wrapped } from './command.ts';
+import type { Command, Invocation } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings, loadInvocationSettings } from './invocation-settings.ts';
 
@@ -23,11 +24,11 @@ export const configCommand: Command = {
     const rows = rowsOf(invocation);
     const { stdout } = invocation.terminal;
     if (invocation.options['json'] === true) {
-      stdout.write(`${JSON.stringify(rows, undefined, 2)}\n`);
+      stdout.write(`${terminalJson(rows, 2)}\n`);
       return EXIT.ok;
     }
     for (const { name, value, source, unit, reason } of rows) {
-      stdout.write(`${name.padEnd(16)} ${String(value).padEnd(30)} ${source}\n`);
+      stdout.write(`${name.padEnd(16)} ${printable(String(value)).padEnd(30)} ${source}\n`);
       stdout.write(`${wrapped(`    ${reason}${unit === '' ? '' : ` (${unit})`}`, 4).join('\n')}\n`);
     }
     return EXIT.ok;

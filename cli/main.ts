@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module';
 import { LineproofError } from '../core/base/errors.ts';
+import { printableLines } from '../core/base/terminal-text.ts';
 import { type Command, commandHelp, overviewHelp, parseInvocation, type Terminal } from './command.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 
@@ -71,7 +72,7 @@ function print(terminal: Terminal, text: string): number {
 function report(error: unknown): string {
   if (error instanceof LineproofError) {
     const cause = error.cause instanceof Error ? `\n  cause: ${error.cause.message}` : '';
-    return `lineproof: ${error.message} [${error.code}]${cause}\n`;
+    return `${printableLines(`lineproof: ${error.message} [${error.code}]${cause}`)}\n`;
   }
   return `lineproof: this is a bug, please report it\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;
 }

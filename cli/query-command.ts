@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { type ArchivedEventView, queryArchive } from '../auditor/query.ts';
-import { printable } from '../auditor/verdict-text.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { printable, terminalJson } from '../core/base/terminal-text.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
 import { flagOf } from '../settings/setting.ts';
 import { openArchive, READING_SETTINGS } from './archive-location.ts';
@@ -45,7 +45,7 @@ export const queryCommand: Command = {
     const options = { onRemoved: () => removed++, onOther: (name: string) => others.size <= NAMED_STREAMS && others.add(name) };
     for await (const found of queryArchive(objects, stream === undefined ? options : { ...options, stream })) {
       count++;
-      if (!stdout.write(invocation.options['json'] === true ? `${JSON.stringify(found)}\n` : line(found))) await once(stdout, 'drain');
+      if (!stdout.write(invocation.options['json'] === true ? `${terminalJson(found)}\n` : line(found))) await once(stdout, 'drain');
     }
     await objects.close();
     if (count === 0) sayNone(stream, others, stderr);

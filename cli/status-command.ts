@@ -10,6 +10,7 @@ import { measureLag } from '../cluster/service.ts';
 import { openLogNote } from '../core/archive/archive-anchor.ts';
 import { logKeysOf, parseArchiveKey } from '../core/archive/archive-keys.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { printable, terminalJson } from '../core/base/terminal-text.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
@@ -67,7 +68,7 @@ export const statusCommand: Command = {
     try {
       const rows = await statusOf(values, cluster, objects);
       const { stdout } = invocation.terminal;
-      stdout.write(invocation.options['json'] === true ? `${JSON.stringify(rows, undefined, 2)}\n` : describe(rows));
+      stdout.write(invocation.options['json'] === true ? `${terminalJson(rows, 2)}\n` : describe(rows));
       return EXIT.ok;
     } finally {
       await objects.close();
@@ -141,8 +142,8 @@ function describe(rows: readonly ShardStatus[]): string {
       `${row.attested}`,
       `${row.archived}`,
       checked,
-      row.chainer ?? '-',
-      row.archiver ?? '-',
+      printable(row.chainer ?? '-'),
+      printable(row.archiver ?? '-'),
     ]);
   }
   const widths = (lines[0] as string[]).map((_, column) => Math.max(...lines.map((line) => (line[column] as string).length)));
