@@ -34,7 +34,7 @@ module.exports = {
     },
     {
       name: 'platform-imports-core',
-      comment: 'what the system gives needs no npm package',
+      comment: 'the services of the operating system need no npm package',
       severity: 'error',
       from: { path: '^platform/' },
       to: { path: '^(?!core/|platform/)', dependencyTypesNot: ['core'] },
@@ -59,7 +59,7 @@ module.exports = {
     },
     {
       name: 'auditor-builds-nothing',
-      comment: 'what checks evidence shares no code with what makes it',
+      comment: 'the auditor shares no code with the makers of trees and proofs',
       severity: 'error',
       from: { path: '^auditor/' },
       to: { path: '^core/tree/build/', reachable: true },

@@ -1,6 +1,6 @@
 export default {
   testEnvironment: 'node',
-  // Who hangs is found all the same; a busy machine is not a failure.
+  // Long, so that a busy machine is not a failure; a test that hangs is found nevertheless.
   testTimeout: 60_000,
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^#crypto$': '<rootDir>/core/crypto/node.ts' },

@@ -10,13 +10,13 @@ import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 
 /** How a Confluent-compatible registry is reached. */
 export interface ConfluentRegistrySettings {
-  /** `http[s]://[user:password@]host[:port][/path]`: what `/subjects` is appended to. */
+  /** `http[s]://[user:password@]host[:port][/path]`: the address to which `/subjects` is appended. */
   readonly url: string;
-  /** Basic authentication, where the URL does not have it. */
+  /** Basic authentication, if the URL does not contain it. */
   readonly auth?: { readonly username: string; readonly password: string };
   /** With `https://`: authorities and a client's certificate (PEM) instead of the system's and none. */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
-  /** An answer that is not there as a whole after so long will not come, ms. */
+  /** A request without a complete answer after this many milliseconds has failed. */
   readonly requestTimeoutMs: number;
 }
 
@@ -44,7 +44,7 @@ const SUBJECT_MISSING = 40401;
 const VERSION_MISSING = 40402;
 const SCHEMA_MISSING = 40403;
 
-/** Opens the {@link SchemaRegistry} on a Confluent-compatible registry; nothing is asked yet. Throws CONFIG_INVALID for settings that are none. */
+/** Opens the {@link SchemaRegistry} on a Confluent-compatible registry; sends no request yet. Throws CONFIG_INVALID for settings that are not valid. */
 export function openConfluentSchemaRegistry(settings: ConfluentRegistrySettings): SchemaRegistry {
   return new ConfluentSchemaRegistry(parseSettings(settings));
 }
@@ -56,7 +56,7 @@ class ConfluentSchemaRegistry implements SchemaRegistry {
     this.#place = place;
   }
 
-  /** The compatibility level of the subject is left as the operator set it. */
+  /** Does not change the compatibility level that the operator set for the subject. */
   async register(subject: string, schema: string): Promise<number> {
     const act = `register a schema under ${subject}`;
     const value = parseSchema(act, schema);
@@ -64,7 +64,7 @@ class ConfluentSchemaRegistry implements SchemaRegistry {
     if (answer.status === 409 || answer.status === 422) throw refused(act, answer);
     const id = integerOf(act, good(act, answer), 'id');
     const held = await this.get(id);
-    if (held === undefined) throw unusable(act, `it says id ${id}, under which it has none`);
+    if (held === undefined) throw unusable(act, `it answers id ${id}, but holds no schema under that id`);
     checkHeld(act, value, held);
     return id;
   }
@@ -126,7 +126,7 @@ function parseSettings({ url, auth, tls, requestTimeoutMs }: ConfluentRegistrySe
 
 interface Answer {
   readonly status: number;
-  /** The answer's JSON where it is an object, else undefined. */
+  /** The answer's JSON if it is an object, else undefined. */
   readonly json: Readonly<Record<string, unknown>> | undefined;
   /** Its first characters in one line, for a message. */
   readonly start: string;
@@ -134,8 +134,8 @@ interface Answer {
 }
 
 /**
- * One request on a new connection, sent once, and its answer. The library's client alone would read without bound, wait for ever where an answer
- * ends early, and lose the error's code: so the connection is watched and the library's translation of errors taken out.
+ * One request on a new connection, sent once, and its answer. The library's client alone would read without bound, wait for ever if an answer
+ * ends early, and lose the error's code. So the connection is watched, and the library's translation of errors is taken out.
  */
 async function askRegistry(place: RegistryPlace, act: string, ask: (api: RegistryApi) => Promise<RegistryAnswer>): Promise<Answer> {
   let fail: (error: Error) => void = () => undefined;
@@ -162,12 +162,12 @@ function clientOf({ host, auth }: RegistryPlace, agent: HttpAgent): RegistryApi 
   const manifest = api['_manifest'];
   const middleware = manifest.middleware.filter((each) => each !== errorMiddleware.default);
   if (middleware.length + 1 !== manifest.middleware.length)
-    throw new LineproofError('INTERNAL', 'cannot use the schema registry: this version of its client has another inside');
+    throw new LineproofError('INTERNAL', 'cannot use the schema registry: this version of its client is built differently');
   manifest.middleware = middleware;
   return api;
 }
 
-/** An agent that tells `broken` when its connection closes, or sends more bytes than an answer may have. */
+/** An agent that calls `broken` when its connection closes, or sends more bytes than an answer may have. */
 function watchedAgent({ secure, tls }: RegistryPlace, broken: (error: Error) => void): HttpAgent {
   const agent = secure ? new HttpsAgent({ keepAlive: false, ...tls }) : new HttpAgent({ keepAlive: false });
   const connect = agent.createConnection.bind(agent);
@@ -186,7 +186,7 @@ function watchedAgent({ secure, tls }: RegistryPlace, broken: (error: Error) => 
   return agent;
 }
 
-/** Reads an answer. Throws UNAVAILABLE where there was none, CONFIG_INVALID where only an operator can help. */
+/** Reads an answer. Throws UNAVAILABLE if there was none, CONFIG_INVALID if only an operator can help. */
 function judge(act: string, answer: RegistryAnswer): Answer {
   const failure = answer.error();
   if (failure !== null) throw unusable(act, oneLine(failure.message));
@@ -207,7 +207,7 @@ function asObject(value: unknown): Readonly<Record<string, unknown>> | undefined
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
 }
 
-/** Whether the registry itself says that there is none; a 404 of something between it and us does not count. */
+/** Whether the registry itself says that it has none; a 404 from a proxy in between does not count. */
 function isMissing({ status, json }: Answer, ...codes: readonly number[]): boolean {
   return status === 404 && codes.some((code) => json?.['error_code'] === code);
 }
@@ -258,7 +258,7 @@ function checkHeld(act: string, schema: unknown, held: string): void {
       `cannot ${act}: the registry spells its names otherwise, which changes its digest; leave out namespaces wherever the enclosing one is meant`,
     );
   }
-  throw unusable(act, 'under the id that it says it has another schema');
+  throw unusable(act, 'it holds another schema under the id that it answers');
 }
 
 const NAMES: ReadonlySet<string> = new Set(['name', 'type', 'items', 'values']);
@@ -288,7 +288,7 @@ function refused(act: string, { status, json, start }: Answer): LineproofError {
   return new LineproofError('SCHEMA_INVALID', `cannot ${act}: the registry refuses it (status ${status}): ${reason}`);
 }
 
-/** ANSWER_UNUSABLE: it did answer, and not as a registry does, so that waiting will hardly help. */
+/** ANSWER_UNUSABLE: a server answered, but not as a registry does, so waiting will hardly help. */
 function unusable(act: string, fact: string, code: 'UNAVAILABLE' | 'ANSWER_UNUSABLE' = 'UNAVAILABLE'): LineproofError {
   return new LineproofError(code, `cannot ${act}: the schema registry gives no usable answer: ${fact}`);
 }

@@ -12,7 +12,7 @@ import { errnoOf, ioError } from '../platform/errno.ts';
 import { type FileLock, takeFileLock } from '../platform/file-lock.ts';
 import { type LifeSocket, openLifeSocket } from '../platform/life-socket.ts';
 
-/** Drafts and locks live here; no key can name it, for a part of a key never starts with a dot. */
+/** The folder of drafts and locks. No key can name it, as no part of a key starts with a dot. */
 const PRIVATE = '.store';
 /** Follows no link, and does not wait for a writer of a pipe. */
 const PLAIN_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -20,7 +20,7 @@ const PLAIN_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBL
 const ABSENT: readonly string[] = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'ENXIO'];
 const LOCK_PATIENCE_MS = 10_000;
 
-/** Opens the {@link ObjectStore} on a folder; made if it is missing and `create` is not false. */
+/** Opens the {@link ObjectStore} on a folder. The first write makes the folder if it is missing. */
 export async function openFolderObjectStore(folder: string): Promise<ObjectStore> {
   return new FolderObjectStore(folder);
 }
@@ -31,7 +31,7 @@ export async function openFolderObjectStore(folder: string): Promise<ObjectStore
  */
 class FolderObjectStore implements ObjectStore {
   readonly #folder: string;
-  /** One for all locks: to bind a socket costs more than all else about a lock. */
+  /** One for all locks: to bind a socket costs more than the rest of a lock. */
   #socket: Promise<LifeSocket> | undefined;
 
   constructor(folder: string) {

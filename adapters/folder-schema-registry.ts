@@ -6,7 +6,7 @@ import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import { openFolderObjectStore } from './folder-object-store.ts';
 
 /**
- * Opens the embedded {@link SchemaRegistry} in `folder`: one numbered file per subject and schema, created only where there is none.
+ * Opens the embedded {@link SchemaRegistry} in `folder`: one numbered file per subject and schema. A file is never replaced.
  * The id of a schema is the number of its first file.
  */
 export async function openFolderSchemaRegistry(folder: string): Promise<SchemaRegistry> {
@@ -71,7 +71,7 @@ function parseEntry(number: number, bytes: Uint8Array): Entry {
     const { subject, schema } = JSON.parse(utf8Text(bytes)) as Partial<Entry>;
     if (typeof subject === 'string' && typeof schema === 'string') return { number, subject, schema };
   } catch {
-    // Said below.
+    // Reported below.
   }
   throw new LineproofError('UNAVAILABLE', `cannot read schema ${number}: its file ${keyOf(number)} in the registry's folder is damaged`);
 }

@@ -14,7 +14,7 @@ export interface KafkaSettings {
   readonly sasl?: { readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; readonly username: string; readonly password: string };
   /** Prefix of the names of topics, for several systems on one cluster. */
   readonly topicPrefix: string;
-  /** A request without an answer for so long has failed, ms. */
+  /** A request without an answer after this many milliseconds has failed. */
   readonly requestTimeoutMs: number;
 }
 
@@ -61,7 +61,7 @@ export interface KafkaBroker {
   }): Promise<unknown>;
 }
 
-/** Buffers, for kafkajs would write any other array as its text. */
+/** Buffers, because kafkajs would write any other array as its text. */
 export interface KafkaNewMessage {
   readonly key: Buffer | null;
   readonly value: Buffer;
@@ -93,7 +93,7 @@ export interface KafkaCluster {
 const READ_UNCOMMITTED = 0;
 const CREATE_CLUSTER = 'private:Kafka:createCluster';
 
-// An idle connection would arm a timer of 1 ms for ever, at 4 % of a core each: nothing is to be checked where nothing waits.
+// kafkajs would run a timer of 1 ms for each idle connection, for ever, at 4 % of a core. Without pending requests there is nothing to check.
 const schedule = RequestQueue.prototype.scheduleCheckPendingRequests;
 RequestQueue.prototype.scheduleCheckPendingRequests = function scheduleIfPending(): void {
   if (this.pending.length > 0) schedule.call(this);
@@ -126,12 +126,12 @@ function logTo(logger: Logger, { level, namespace, log }: LogEntry): void {
 }
 
 /**
- * Connections of one's own, for requests that kafkajs makes only inside its consumer and producer: a fetch from an offset, a produce that is sent once.
- * The library has no public way to these; the version is pinned, and the contract suite of the log holds this against real servers.
+ * Separate connections, for requests that kafkajs makes only inside its consumer and producer: a fetch from an offset, and a produce request that is
+ * sent once. The library has no public way to them; the version is pinned, and the contract suite of the log tests this on real servers.
  */
 export function kafkaCluster(kafka: Kafka): KafkaCluster {
   const symbol = Object.getOwnPropertySymbols(kafka).find(({ description }) => description === CREATE_CLUSTER);
-  if (symbol === undefined) throw new LineproofError('INTERNAL', 'cannot connect to Kafka: this version of kafkajs has another inside');
+  if (symbol === undefined) throw new LineproofError('INTERNAL', 'cannot connect to Kafka: this version of kafkajs is built differently');
   const create = (kafka as unknown as Record<symbol, (options: object) => KafkaCluster>)[symbol] as (options: object) => KafkaCluster;
   return create({ metadataMaxAge: 60_000, allowAutoTopicCreation: false, isolationLevel: READ_UNCOMMITTED });
 }
@@ -156,7 +156,7 @@ const OPERATOR_TYPES: Readonly<Record<string, string>> = {
   POLICY_VIOLATION: 'a policy of the cluster forbids it',
 };
 
-/** A failure of kafkajs as an error of ours: CONFIG_INVALID where an operator must act, else UNAVAILABLE. */
+/** A failure of kafkajs as an error of ours: CONFIG_INVALID if an operator must act, else UNAVAILABLE. */
 export function kafkaError(act: string, error: unknown): LineproofError {
   if (error instanceof LineproofError) return error;
   const failure = error as KafkaFailure;
@@ -206,7 +206,7 @@ export async function askLeader<T>(
   } catch (error) {
     const { host, port, type } = error as KafkaFailure;
     if (type === 'UNKNOWN_TOPIC_OR_PARTITION') throw noPartition(act, place, error);
-    // A cluster that was told to disconnect would connect again.
+    // After `close`, a refresh would connect the cluster again.
     if (!place.closing.aborted) {
       if (host !== undefined && port !== undefined) cluster.removeBroker({ host, port });
       await cluster.refreshMetadata().catch(() => undefined);
@@ -218,7 +218,7 @@ export async function askLeader<T>(
 function noPartition(act: string, { topic, partition }: { topic: string; partition: number }, cause?: unknown): LineproofError {
   return new LineproofError(
     'NOT_FOUND',
-    `cannot ${act}: ${topic}/${partition} is not there; lineproof topics create makes it`,
+    `cannot ${act}: ${topic}/${partition} does not exist; lineproof topics create makes it`,
     { topic, partition },
     cause,
   );

@@ -4,7 +4,7 @@ import { askCoordinator } from './kafka-client.ts';
 
 /** The state of one shard in a consumer group. */
 export interface GroupShard {
-  /** First offset that was not consumed, as committed; undefined where nothing was yet. */
+  /** First offset that was not consumed, as committed; undefined if nothing was yet. */
   readonly committed: number | undefined;
   /** Stable name of the member that works on it. */
   readonly owner: string | undefined;

@@ -19,7 +19,7 @@ const EARLIEST = -2;
 const LATEST = -1;
 /** The broker's limit of a message applies to a record batch: the records of one request stay below it. */
 const REQUEST_BYTES = 900_000;
-/** A long fetch is asked for in pieces, so that an abort is not waited for. */
+/** A long fetch is made in pieces, so that an abort takes effect soon. */
 const MAX_WAIT_MS = 500;
 const EMPTY = new Uint8Array(0);
 
@@ -52,7 +52,7 @@ class KafkaLog implements Log {
   readonly #requestTimeoutMs: number;
   readonly #prefix: string;
   readonly #logger: Logger;
-  /** For everything but reading. */
+  /** The connections for everything but reading. */
   readonly #cluster: KafkaCluster;
   /** One for each partition that is read: a broker answers a connection's requests in turn, and a fetch may wait. */
   readonly #readers = new Map<string, Reader>();
@@ -109,7 +109,7 @@ class KafkaLog implements Log {
       if (records.length > 0) return records;
       const last = fetched.at(-1);
       if (signal.aborted || (last === undefined && performance.now() >= until)) return [];
-      // Markers of transactions hold no records; records that follow them are not late for that reason.
+      // These were only markers of transactions. Records may follow them at once, so read on.
       if (last !== undefined) offset = Number(last.offset) + 1;
     }
   }
@@ -159,7 +159,7 @@ class KafkaLog implements Log {
           return Number(responses[0]?.partitions[0]?.offset);
         },
       );
-    // The start first: it only rises, and so never passes the end.
+    // The start is read first: the end is then never below it, as both only rise.
     const start = await at(EARLIEST);
     return { start, end: await at(LATEST) };
   }
@@ -177,7 +177,7 @@ class KafkaLog implements Log {
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
-    // A cluster that is told to disconnect while it connects stays connected.
+    // A call of `disconnect` while the cluster connects has no effect.
     await Promise.allSettled(this.#requests);
     await Promise.all([this.#cluster, ...[...this.#readers.values()].map(({ cluster }) => cluster)].map((cluster) => cluster.disconnect()));
   }
@@ -259,7 +259,7 @@ function headersOf(headers: KafkaMessage['headers']): Record<string, Uint8Array>
   return found;
 }
 
-/** Of a topic with LogAppendTime; all others answer −1. */
+/** The append time, which brokers give for topics with LogAppendTime; for all others they answer −1. */
 function appendTime(millis: string | undefined): number | undefined {
   const time = Number(millis ?? -1);
   return time < 0 ? undefined : time * 1000;

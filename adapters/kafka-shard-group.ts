@@ -7,7 +7,7 @@ import type { Logger } from '../core/ports/logger.ts';
 import type { ShardGroup } from '../core/ports/shard-group.ts';
 import { askCoordinator, type KafkaSettings, kafkaClient, kafkaError } from './kafka-client.ts';
 
-/** After so long without a heartbeat a member's shards go to others: short, so that a killed process is replaced within seconds. */
+/** After this long without a heartbeat, a member's shards go to others. Short, so that a killed process is replaced within seconds. */
 const SESSION_MS = 10_000;
 const HEARTBEAT_MS = 1_000;
 /** Time that members have to end their work before an assignment changes. */
@@ -108,7 +108,7 @@ class KafkaShardGroup implements ShardGroup {
     consumer.on(HEARTBEAT, heard);
     consumer.on(GROUP_JOIN, ({ payload }) => {
       heard();
-      // Here, each time: after a crash, also in the first attempt to join, kafkajs makes a new membership, which is not paused.
+      // Paused at every join: after a crash, even one in the first attempt to join, kafkajs makes a new membership that is not paused.
       consumer.pause([{ topic }]);
       logger.info(LOG.groupJoined, { groupId, topic });
       const partitions = payload.memberAssignment[topic] ?? [];
@@ -163,7 +163,7 @@ export interface GroupMember {
   readonly id: string;
 }
 
-/** Gives each shard to the member whose name scores highest for it, none more than its share: a restart moves none, a new member few. Ids by shard. */
+/** Gives each shard to the member whose name scores highest for it, but none gets more than its share. A restart moves no shard, a new member few. Returns the shards by member id. */
 export function rendezvous(members: readonly GroupMember[], shards: readonly number[]): ReadonlyMap<string, readonly number[]> {
   const share = Math.ceil(shards.length / Math.max(1, members.length));
   const given = new Map<string, number[]>(members.map(({ id }) => [id, []]));

@@ -7,7 +7,7 @@ import { type KafkaSettings, kafkaClient, kafkaError } from './kafka-client.ts';
 const MESSAGE_BYTES = 2_097_152;
 /** `ConfigResourceTypes.TOPIC` of kafkajs, which ES modules cannot import by name. */
 const TOPIC_RESOURCE: ConfigResourceTypes.TOPIC = 2;
-/** Copies of each record, where the cluster has so many brokers. */
+/** Copies of each record, if the cluster has that many brokers. */
 const REPLICAS = 3;
 
 /** Settings that a topic must have for the chainer's protocol (docs/sequencer.md), and why. */
@@ -22,7 +22,7 @@ const REQUIRED: Readonly<Record<string, { readonly value: string; readonly reaso
   'unclean.leader.election.enable': { value: 'false', reason: 'it loses acknowledged records' },
 };
 
-/** A fact about a topic that forbids to run on it, or that an operator should know. */
+/** A fact that makes a topic unusable, or that an operator should know. */
 export interface TopicFinding {
   readonly topic: string;
   readonly severity: 'refuse' | 'warn';
@@ -57,7 +57,7 @@ async function withAdmin<T>({ kafka }: KafkaAdmin, act: string, use: (admin: Adm
   }
 }
 
-/** Creates the topics that are not there; the names of those that it made. Throws UNAVAILABLE or CONFIG_INVALID. */
+/** Creates the missing topics and returns their names. Throws UNAVAILABLE or CONFIG_INVALID. */
 export async function createKafkaTopics(cluster: KafkaAdmin, wanted: Readonly<Record<string, number>>): Promise<readonly string[]> {
   const topics = prefixed(cluster, wanted);
   return withAdmin(cluster, 'create topics', async (admin) => {
@@ -91,7 +91,7 @@ export async function checkKafkaTopics(cluster: KafkaAdmin, wanted: Readonly<Rec
     const findings: TopicFinding[] = [];
     for (const topic of Object.keys(topics))
       if (!there.has(topic))
-        findings.push({ topic, severity: 'refuse', about: 'absence', text: 'is not there; lineproof topics create makes it' });
+        findings.push({ topic, severity: 'refuse', about: 'absence', text: 'does not exist; lineproof topics create makes it' });
     const names = Object.keys(topics).filter((topic) => there.has(topic));
     if (names.length === 0) return findings;
     const { brokers } = await admin.describeCluster();
@@ -142,7 +142,7 @@ function checkReplication(replicas: number, values: ReadonlyMap<string, string>,
     );
 }
 
-/** As {@link createKafkaTopics} for one topic; then throws CONFIG_INVALID with everything that forbids to run on it. */
+/** Creates a topic if it is missing. Then throws CONFIG_INVALID with every reason that makes it unusable. */
 export async function ensureKafkaTopic(cluster: KafkaAdmin, topic: string, partitions: number, logger: Logger): Promise<void> {
   await createKafkaTopics(cluster, { [topic]: partitions });
   const findings = await checkKafkaTopics(cluster, { [topic]: partitions });

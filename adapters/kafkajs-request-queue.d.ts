@@ -1,5 +1,5 @@
 declare module 'kafkajs/src/network/requestQueue/index.js' {
-  /** The requests of one connection; of its inside only what adapters/kafka-client.ts touches. */
+  /** The requests of one connection; only the members that adapters/kafka-client.ts uses. */
   class RequestQueue {
     readonly pending: readonly unknown[];
     scheduleCheckPendingRequests(): void;

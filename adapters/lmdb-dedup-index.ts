@@ -32,7 +32,7 @@ class LmdbDedupIndex implements DedupIndex {
 
   async window(call: WindowCall): Promise<WindowAnswer> {
     this.#environment.mustBeOpen('read the dedup index');
-    // A call that only looks up needs no transaction: nothing comes between reads of one turn.
+    // A call that only looks up needs no transaction: no write comes between reads of one turn of the event loop.
     if (!call.wipe && same(call.next, call.expect)) return this.#answer(call);
     return this.#environment.write('write the dedup index', () => this.#step(call));
   }
@@ -61,7 +61,7 @@ class LmdbDedupIndex implements DedupIndex {
     return this.#answer(call);
   }
 
-  /** The look-up, where the stored watermark is the one that the call leaves behind. */
+  /** Looks up if the stored watermark is `next`, which the call leaves behind; else answers the stored one. */
   #answer({ shard, next, lookup }: WindowCall): WindowAnswer {
     const watermark = this.#stored(shard);
     return same(watermark, next) ? { ok: true, hits: this.#find(shard, lookup) } : { ok: false, watermark };
@@ -71,7 +71,7 @@ class LmdbDedupIndex implements DedupIndex {
     return this.#watermarks.get(shard) ?? ABSENT;
   }
 
-  /** A rebuild adds the newest block first: an older entry does not take the place of a newer one. */
+  /** Of two entries of one key, the one with the higher index stays, whatever the order in which they come. */
   #add(shard: number, entries: readonly DedupEntry[]): void {
     const bytes = Buffer.allocUnsafe(entries.length * (ENTRY_KEY_BYTES + ENTRY_BYTES));
     const bySlot = new Map<number, Uint8Array[]>();

@@ -3,7 +3,7 @@ import { open, type RootDatabase } from 'lmdb';
 import { LineproofError, messageOf } from '../core/base/errors.ts';
 
 const MAX_VALUE_LISTS = 16;
-/** With less than this a disk counts as full: lmdb ends the process where it cannot make its files, and calls a write that was cut short an I/O error. */
+/** With less than this a disk counts as full: lmdb ends the process if it cannot make its files, and reports a write that was cut short as an I/O error. */
 const MIN_FREE_BYTES = 512 * 1024;
 
 /**
@@ -16,7 +16,7 @@ export class Environment {
   readonly #folder: string;
   #closing: Promise<void> | undefined;
 
-  /** Opens or creates the environment in `folder`, which is there. */
+  /** Opens or creates the environment in `folder`; makes the folder if it is missing. */
   constructor(folder: string) {
     this.#folder = folder;
     try {
@@ -37,7 +37,7 @@ export class Environment {
     }
   }
 
-  /** Throws UNAVAILABLE once it is closed. Every reader asks first: lmdb may end the process over a database that is closed. */
+  /** Throws UNAVAILABLE once it is closed. Every reader calls this first: lmdb may end the process if a closed database is read. */
   mustBeOpen(what: string): void {
     if (this.#closing !== undefined) throw new LineproofError('UNAVAILABLE', `cannot ${what}: it is closed`);
   }
@@ -76,7 +76,7 @@ function isFull(folder: string): boolean {
   return bavail * bsize < MIN_FREE_BYTES;
 }
 
-/** Why a commit failed: lmdb tells it by a promise that the error carries. */
+/** The cause of a commit that failed: lmdb gives it by a promise in the error. */
 async function causeOf(failure: unknown): Promise<unknown> {
   try {
     await (failure as { commitError?: Promise<unknown> }).commitError;

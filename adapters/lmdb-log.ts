@@ -48,7 +48,7 @@ class LmdbLog implements Log {
     }
   }
 
-  /** In a transaction: the settings that the topic has in the end: another process may have been faster. */
+  /** Called in a transaction. Returns the settings that the topic has now: another process may have been faster. */
   #createTopic(topic: string, { partitions }: TopicSettings): TopicSettings {
     const there = this.#topics.get(topic);
     if (there === undefined) void this.#topics.put(topic, { partitions });

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { LineproofError } from '../core/base/errors.ts';
 
-/** Reads every entry of each environment to its last byte; says a dot for each that it got through. */
+/** Reads every entry of each environment to its last byte; writes a dot for each that it could read. */
 const PROBE = `
 const { open } = require(process.argv[1]);
 for (const path of process.argv.slice(2)) {
@@ -21,8 +21,8 @@ process.kill(process.pid, 'SIGKILL');
 `;
 
 /**
- * Throws IO_FAILED for the first of `folders` whose LMDB file cannot be read to its end. Runs in a separate process: over a file that was
- * truncated or overwritten, lmdb ends the process that opens it.
+ * Throws IO_FAILED for the first of `folders` whose LMDB file cannot be read to its end. Reads in a separate process, because lmdb ends
+ * the process that opens a truncated or overwritten file.
  */
 export function checkEnvironments(folders: readonly string[]): void {
   const there = folders.filter((folder) => existsSync(join(folder, 'data.mdb')));

@@ -2,7 +2,7 @@ import pino from 'pino';
 import type { LogFields, Logger } from '../core/ports/logger.ts';
 
 const STDERR = 2;
-/** Names that the line uses itself; a field with such a name gets another one. */
+/** Names that the line itself uses; a field with such a name is renamed. */
 const RESERVED = new Set(['level', 'time', 'msg']);
 /** Control characters that JSON leaves as they are: some terminals obey them, some readers break lines at them. */
 const UNESCAPED = /[\u007f-\u009f\u2028\u2029]/g;
@@ -15,7 +15,7 @@ export function pinoLogger(level: 'debug' | 'info' | 'warn' | 'error', fd = STDE
   return wrap(pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters }, stream), {});
 }
 
-/** Fields of children are merged here, for pino would write a field that is in both twice. */
+/** Fields of children are merged here, because pino would write a field twice that is in both. */
 function wrap(logger: pino.Logger, bound: LogFields): Logger {
   const at =
     (level: 'debug' | 'info' | 'warn' | 'error') =>

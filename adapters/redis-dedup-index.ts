@@ -13,7 +13,7 @@ export interface RedisSettings {
   readonly url: string;
   /** With `rediss://`: authorities and a client's certificate (PEM) instead of the system's and none. */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
-  /** A call without an answer for so long has failed, ms. */
+  /** A call without an answer after this many milliseconds has failed. */
   readonly requestTimeoutMs: number;
 }
 
@@ -26,7 +26,7 @@ const KEEPS = 'noeviction';
 const SHA = createHash('sha1').update(WINDOW_SCRIPT).digest('hex');
 
 /**
- * Opens the {@link DedupIndex} of `origin` on Redis. Throws CONFIG_INVALID where this Redis must not be used, with what to do about it;
+ * Opens the {@link DedupIndex} of `origin` on Redis. Throws CONFIG_INVALID if this Redis must not be used, with a way out;
  * UNAVAILABLE while it does not answer.
  */
 export async function openRedisDedupIndex(settings: RedisSettings, origin: string, logger: Logger): Promise<DedupIndex> {
@@ -104,7 +104,7 @@ class RedisDedupIndex implements DedupIndex {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    // Nothing ends, and nothing tells so, while it waits to connect again.
+    // While the client waits to connect again, no connection ends, and no end is announced.
     const ended = ['ready', 'connect', 'connecting'].includes(this.#redis.status) ? once(this.#redis, 'end') : undefined;
     this.#redis.disconnect();
     await ended;
@@ -192,7 +192,7 @@ export function parseRedisUrl(url: string): {
   }
 }
 
-/** Refuses a server that forgets by itself, takes no writes or is too old. */
+/** Refuses a server that evicts keys, takes no writes, or is too old. */
 function checkServer(info: string): void {
   const facts = infoFacts(info);
   const refuse = (fact: string): never => {
@@ -205,7 +205,7 @@ function checkServer(info: string): void {
   if (facts.get('role') !== 'master') refuse('it is a replica; name the primary in the URL');
   if (facts.get('cluster_enabled') === '1') refuse('it is a node of a Redis Cluster; name a Redis without cluster mode');
   const policy = facts.get('maxmemory_policy');
-  if (policy !== KEEPS) refuse(evicts(policy ?? 'not told'));
+  if (policy !== KEEPS) refuse(evicts(policy ?? 'unknown'));
 }
 
 function evicts(policy: string): string {

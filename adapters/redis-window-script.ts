@@ -9,14 +9,14 @@ export const HIT_BYTES = 28;
  *
  * A bucket is kept at about 40 entries by linear hashing (level, split), so that it stays a listpack whatever the window holds: 50 bytes per
  * entry and 16 for its place in the slot's list. Dropped or wiped entries are invisible at once, by a floor and by the generation;
- * they are removed after the commit point, in steps in proportion to the entries that a call adds. Of two entries of one key the one with the higher
- * index stays, in whatever order they come: a rebuild adds the newest block first.
+ * they are removed after the commit point, in steps in proportion to the entries that a call adds. Of two entries of one key, the one with the higher
+ * index stays, whatever the order in which they come.
  *
  * ARGV: expect, next ('' is absent), '1' to wipe, slot below which to drop or '', name of a new generation, entries, keys to look up.
  * Answers '0' and the stored watermark, or '1' and the hits.
  *
  * Each bucket has a field with an empty name from when it is made until its generation is removed. A bucket without it was lost, and its content is unknown:
- * a server that evicts loses single keys. A look-up there removes the watermark, so that the whole index is absent.
+ * a server that evicts keys loses single ones. A look-up there removes the watermark, so that the whole index is absent.
  */
 export const WINDOW_SCRIPT: string = `
 local expect, next, wipe, below, fresh, add, lookup = ARGV[1], ARGV[2], ARGV[3] == '1', tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]

@@ -28,7 +28,7 @@ export interface S3Settings {
   readonly endpoint?: string;
   readonly region: string;
   readonly bucket: string;
-  /** Keys of the archive start with it inside the bucket: empty, or names that each end in a slash. */
+  /** Prefix of all keys of the archive in the bucket: empty, or names that each end in a slash. */
   readonly prefix?: string;
   /** `endpoint/bucket/key` instead of `bucket.endpoint/key`. */
   readonly forcePathStyle: boolean;
@@ -36,9 +36,9 @@ export interface S3Settings {
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string; readonly sessionToken?: string };
   /** Authorities (PEM) instead of the system's. */
   readonly tls?: { readonly ca?: string };
-  /** Objects that are created once are locked for so long; the bucket must have been made with object lock. */
+  /** Lock of the objects that are never replaced, and its duration; the bucket must have been made with object lock. */
   readonly objectLock?: { readonly mode: 'GOVERNANCE' | 'COMPLIANCE'; readonly days: number };
-  /** An answer that does not begin, or stops, for so long will not come, ms. */
+  /** A request has failed if its answer does not begin, or makes no progress, for this many milliseconds. */
   readonly requestTimeoutMs: number;
   /** Objects from `fromBytes` on are sent in parts of `partBytes`, at least 5 MiB each. */
   readonly multipart?: { readonly fromBytes: number; readonly partBytes: number };
@@ -96,7 +96,7 @@ export class S3Bucket {
     });
   }
 
-  /** The object or a part of it; undefined where there is none. */
+  /** The object or a part of it; undefined if there is none. */
   get(key: string, range?: ByteRange): Promise<StoredObject | undefined> {
     return this.#reading(`read ${key}`, async () => {
       if (range !== undefined && range.end <= range.start) return this.#head(key);
@@ -114,9 +114,9 @@ export class S3Bucket {
   }
 
   /**
-   * Writes the object where `condition` holds, locked where `locked` says so and a lock is configured. The new tag; undefined where the condition did not hold.
-   * Each write leaves a unique mark beside the bytes: if the answer is lost, the mark tells whether our write succeeded.
-   * Throws UNAVAILABLE where that does not tell either.
+   * Writes the object if `condition` holds, and locks it if `locked` is true and a lock is configured. Returns the new tag; undefined if the condition did
+   * not hold. Each write leaves a unique mark beside the bytes: if the answer is lost, the mark tells whether our write succeeded.
+   * Throws UNAVAILABLE if the outcome stays unknown.
    */
   async write(key: string, bytes: Uint8Array, condition: WriteCondition, locked: boolean): Promise<string | undefined> {
     const act = `write ${key}`;
@@ -152,11 +152,11 @@ export class S3Bucket {
       }
       token = page?.IsTruncated === true ? page.NextContinuationToken : undefined;
       if (page?.IsTruncated === true && (token === undefined || token === asked))
-        throw new LineproofError('UNAVAILABLE', `cannot list ${prefix}: the server does not say where its list goes on`);
+        throw new LineproofError('UNAVAILABLE', `cannot list ${prefix}: the server does not say how its list continues`);
     } while (token !== undefined);
   }
 
-  /** Removes the object, or hides it where the bucket keeps versions. */
+  /** Removes the object, or hides it if the bucket keeps versions. */
   async delete(key: string): Promise<void> {
     const act = `delete ${key}`;
     this.#checkOpen(act);
@@ -190,7 +190,7 @@ export class S3Bucket {
     if (there === undefined) throw failure;
     const etag = parseTag(there.ETag);
     if (there.Metadata?.[MARK] === mark) return etag;
-    // As it was: the write did not happen, but may still.
+    // The object is unchanged: the write has not happened, but may still happen.
     if (condition.kind === 'tag' && condition.etag === etag) throw failure;
     return undefined;
   }
@@ -284,7 +284,7 @@ function split(bytes: Uint8Array, partBytes: number): Uint8Array[] {
   return Array.from({ length: Math.ceil(bytes.length / partBytes) }, (_, i) => bytes.subarray(i * partBytes, (i + 1) * partBytes));
 }
 
-/** Waits longer each time, and not as long as others that wait for the same. */
+/** Waits longer each time, and a different time than others that wait for the same. */
 async function pause(tries: number): Promise<void> {
   await delay(25 * 2 ** tries * (0.5 + Math.random()));
 }

@@ -9,7 +9,7 @@ interface S3Failure {
 
 /** Failures that no retry ends, and what to do about them. */
 const OPERATOR_NAMES: Readonly<Record<string, string>> = {
-  NoSuchBucket: 'the bucket is not there; create it, or correct bucket, region or endpoint',
+  NoSuchBucket: 'the bucket does not exist; create it, or correct bucket, region or endpoint',
   InvalidBucketName: 'the name of the bucket is not valid',
   InvalidAccessKeyId: 'the server does not know this access key; correct the credentials',
   XAdminUserNotFound: 'the server does not know this access key; correct the credentials',
@@ -17,12 +17,12 @@ const OPERATOR_NAMES: Readonly<Record<string, string>> = {
   InvalidToken: 'the session token is not valid; get new credentials',
   ExpiredToken: 'the credentials have expired; get new ones',
   CredentialsProviderError: 'there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role',
-  AuthorizationHeaderMalformed: 'the bucket lies in another region; correct the region',
-  PermanentRedirect: 'the bucket lies in another region or at another endpoint; correct them',
+  AuthorizationHeaderMalformed: 'the bucket is in another region; correct the region',
+  PermanentRedirect: 'the bucket is in another region or at another endpoint; correct them',
   RequestTimeTooSkewed: 'this clock and that of the server are too far apart; set them',
   AccessDenied:
-    'these credentials may not; grant s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject, and s3:PutObjectRetention for object lock',
-  NotImplemented: 'the server does not know a part of it; use one that has conditional writes',
+    'these credentials do not permit it; grant s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject, and s3:PutObjectRetention for object lock',
+  NotImplemented: 'the server does not implement a part of the request; use one that has conditional writes',
   InvalidBucketState:
     'the bucket has no object lock, which can only be turned on when a bucket is made; make another bucket, or configure no lock',
   ObjectLockConfigurationNotFoundError:
@@ -34,7 +34,7 @@ export type S3Outcome = 'missing' | 'refused' | 'conflict' | 'unsatisfiable' | '
 
 /**
  * `missing`: there is no such object; `refused`: its condition does not hold; `conflict`: another write to the key was under way, nothing was done;
- * `unsatisfiable`: the range lies outside the object; `unknown`: it may have taken effect, or may still; `failed`: nothing was done.
+ * `unsatisfiable`: the range is outside the object; `unknown`: it may have taken effect, or may still; `failed`: nothing was done.
  */
 export function s3Outcome(error: unknown): S3Outcome {
   const { status, name } = factsOf(error);

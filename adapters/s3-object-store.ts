@@ -37,14 +37,17 @@ class S3ObjectStore implements ObjectStore {
   }
 
   async *list(prefix: string): AsyncGenerator<ListedObject> {
-    // Nothing starts so; not every server takes such a question.
+    // No key starts with such a prefix, and not every server accepts it.
     if (!/^[A-Za-z0-9._/-]*$/.test(prefix)) return;
     let last = '';
     for await (const listed of this.#bucket.list(this.#prefix + prefix)) {
       const key = listed.key.slice(this.#prefix.length);
       if (!isKey(key)) continue;
       if (key <= last)
-        throw new LineproofError('CONFIG_INVALID', `cannot list ${prefix}: the server does not list in the order of bytes; use another`);
+        throw new LineproofError(
+          'CONFIG_INVALID',
+          `cannot list ${prefix}: the server does not list in the order of bytes; use another server`,
+        );
       last = key;
       yield { key, size: listed.size };
     }
@@ -61,7 +64,7 @@ class S3ObjectStore implements ObjectStore {
 }
 
 /**
- * Makes sure, by trying, that the bucket is there and that it keeps the promises that the archive rests on. Throws CONFIG_INVALID with what to do.
+ * Tries whether the bucket exists and keeps the promises that the archive relies on. Throws CONFIG_INVALID, with a way out, if not.
  * The key of its test object is not a key of an archive. The object is deleted if that is allowed.
  */
 export async function checkObjectStore(settings: S3Settings): Promise<void> {

@@ -16,7 +16,7 @@ export interface ArchivedLogOptions {
   readonly signer: Signer;
 }
 
-/** One shard's log as the archive has it: its name, its objects' keys, and the log keys. Nothing in it changes but the policies. */
+/** One shard's log in the archive: its name, the keys of its objects, and the log keys. Only the policies in it change. */
 export class ArchivedLog {
   readonly origin: string;
   readonly shard: number;
@@ -39,7 +39,7 @@ export class ArchivedLog {
     this.keys = logKeysOf(shard);
   }
 
-  /** The log keys by which the newest policy lets this log's signatures be verified. */
+  /** The log keys of this shard in the newest policy, by which its signatures are verified. */
   get verifiers(): readonly VerifierKey[] {
     return this.sources.policies.latest.logKeys(this.shard);
   }

@@ -31,7 +31,7 @@ export class Archiver {
     this.#options = options;
   }
 
-  /** Works on one shard until `signal` aborts. Throws where a rule says STOP. */
+  /** Works on one shard until `signal` aborts. Throws if a rule says STOP. */
   async runShard(shard: number, signal: AbortSignal): Promise<void> {
     const { signers, settings, ...rest } = this.#options;
     const archiver = new ShardArchiver({

@@ -8,14 +8,14 @@ import { frontierRoot } from '../core/tree/frontier.ts';
 import type { ArchivedLog } from './archived-log.ts';
 
 /**
- * Signs notes of one log and puts them to the store by compare-and-swap, so that two notes of the log never contradict each other,
+ * Signs notes of one log and puts them into the store by compare-and-swap, so that two notes of the log never contradict each other,
  * however many archivers work on it. Its fields change only here: `reset` and `attest` set the note, `note` adds a root.
  */
 export class Attestor {
   readonly #log: ArchivedLog;
   /** The newest note known to be in the store. */
   #signed: SignedNote | undefined;
-  /** Root at each block's end since the last note that is known to lie on our chain. */
+  /** The root at the end of each block since the last note that is known to be on our chain. */
   readonly #roots = new Map<number, Uint8Array>();
 
   constructor(log: ArchivedLog) {
@@ -40,7 +40,7 @@ export class Attestor {
     this.#roots.set(size, frontierRoot(frontier));
   }
 
-  /** Once the chain was read up to the stored note: throws LOG_BEHIND where it ends before, ARCHIVE_DIVERGED where the note is not on it. */
+  /** Called when the chain was read up to the stored note or to its end. Throws LOG_BEHIND if it ends before the note, ARCHIVE_DIVERGED if the note is not on it. */
   checkReached(head: LogHead): void {
     const { name, shard } = this.#log;
     if (head.size < this.size) {

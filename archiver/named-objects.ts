@@ -6,7 +6,7 @@ import { decodeEnvelope } from '../core/keys/dsse.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import { putOnce } from './write-once.ts';
 
-/** The archive's objects that leaves name, policies and event schemas, and its table of contents. Remembers the objects that it stored, so that each is stored once. */
+/** The archive's policies and event schemas, which leaves name, and its table of contents. Remembers the objects that it stored, so that each is stored once. */
 export class NamedObjects {
   readonly #objects: ObjectStore;
   readonly #sources: Sources;
@@ -20,7 +20,7 @@ export class NamedObjects {
     this.#sources = sources;
   }
 
-  /** Stores every policy and schema that a leaf can name by now: before the note that covers such a leaf. */
+  /** Stores every policy and schema that a leaf can name by now. Called before the note that covers such a leaf is signed. */
   async store(): Promise<void> {
     await this.#storePolicies();
     await this.#storeSchemas();

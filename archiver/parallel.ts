@@ -1,4 +1,4 @@
-/** Requests that one shard has under way at the store: enough that none waits for another's sync, few enough for any store. */
+/** Requests that one shard sends to the store at a time: enough that none waits for another's sync, few enough for any store. */
 const REQUESTS = 8;
 
 /** Does `work` on every item, some at a time. Resolves when all is done; after a failure it starts no more work, waits for the work under way, and throws the first error. */

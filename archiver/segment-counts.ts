@@ -8,7 +8,7 @@ import type { EvidenceInput } from '../core/formats/evidence.ts';
 export class SegmentCounts {
   readonly #counts = { links: 0, seals: 0, duplicates: 0, conflicts: 0, repeated: 0, rejected: 0, empty: 0 };
   readonly #perProducer = new Map<string, number>();
-  /** The most that an ACCEPTED header of each lane states. */
+  /** The highest `sampledOut` in an ACCEPTED header of each lane. */
   readonly #sampledOut = new Map<string, number>();
   readonly #policies = new Set<string>();
   readonly #offsets: { generation: number; from: number; to: number }[] = [];

@@ -16,12 +16,12 @@ import type { ObjectStore } from '../core/ports/object-store.ts';
 import { SegmentCounts } from './segment-counts.ts';
 
 const deflateAsync = promisify(deflateRaw);
-/** Level 1 costs half of level 6 and compresses events as well. In zlib's own threads, beside the checking of the next block. */
+/** Level 1 takes half the time of level 6 and compresses events as well. It runs in the threads of zlib while the next block is checked. */
 const LEVEL = { level: 1 };
 const deflate = (data: Uint8Array): Promise<Uint8Array> => deflateAsync(data, LEVEL);
 const inflate = (data: Uint8Array, maxOutputLength: number): Uint8Array => inflateRawSync(data, { maxOutputLength });
 
-/** The segment that is being filled: its files compressed as far as they go, no blocks. */
+/** The segment that is being filled. Keeps its files, compressed so far, and no blocks. */
 export class SegmentWriter {
   readonly #origin: string;
   readonly #shard: number;
@@ -31,7 +31,7 @@ export class SegmentWriter {
   readonly #evidence = new ContainerDraft(deflate);
   readonly #counts = new SegmentCounts();
   readonly #first: number;
-  /** Index behind its last leaf. */
+  /** Index after its last leaf. */
   #end: number;
 
   constructor(origin: string, shard: number, first: number) {
@@ -81,7 +81,7 @@ export class SegmentWriter {
     return file;
   }
 
-  /** Writes the segment's files that are not there yet, reads them back, and gives the manifest that describes the stored files. Can be called again. */
+  /** Writes the segment's files that are not stored yet, reads them back, and returns the manifest that describes the stored files. Can be called again. */
   async close(objects: ObjectStore, root: Uint8Array, schemas: (hex: string) => EventSchema, previous: string | null): Promise<Manifest> {
     const [first, end] = [this.#first, this.#end];
     const keys = logKeysOf(this.#shard);
@@ -107,8 +107,8 @@ export class SegmentWriter {
 }
 
 /**
- * Stores a container file, or takes over the one that is there if it holds the same records: compressed bytes differ between zlib builds.
- * The manifest describes the bytes that were read back. Throws ARCHIVE_DIVERGED if other content is there.
+ * Stores a container file, or keeps the stored one if it holds the same records: compressed bytes differ between zlib builds.
+ * The manifest describes the bytes that were read back. Throws ARCHIVE_DIVERGED if the stored file has other content.
  */
 async function putContainer(
   objects: ObjectStore,
@@ -125,7 +125,7 @@ async function putContainer(
   const stored = (await objects.get(key))?.bytes;
   if (stored === undefined) throw new LineproofError('UNAVAILABLE', `cannot read ${key} back after it was written`);
   if (!equal(stored, bytes) && !equal(await contentOf(stored, schema, sync, key), digest))
-    throw new LineproofError('ARCHIVE_DIVERGED', `cannot archive ${key}: another content is there already`, { key });
+    throw new LineproofError('ARCHIVE_DIVERGED', `cannot archive ${key}: other content is there already`, { key });
   return { name: key.slice(key.lastIndexOf('/') + 1), size: stored.length, sha256: toHex(sha256(stored)), content: toHex(digest) };
 }
 
@@ -134,7 +134,7 @@ async function contentOf(stored: Uint8Array, schema: string, sync: Uint8Array, k
   try {
     for await (const block of readContainer(schema, sync, (at, length) => stored.subarray(at, at + length), inflate)) blocks.push(block);
   } catch (cause) {
-    throw new LineproofError('ARCHIVE_DIVERGED', `cannot archive ${key}: what is there already cannot be read`, { key }, cause);
+    throw new LineproofError('ARCHIVE_DIVERGED', `cannot archive ${key}: the stored object cannot be read`, { key }, cause);
   }
   return contentDigest(blocks);
 }

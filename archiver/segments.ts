@@ -28,7 +28,7 @@ export class Segments {
     return this.#archivedSize;
   }
 
-  /** Goes on from `size`, where a segment ends. Throws ARCHIVE_DIVERGED where its manifest is missing. */
+  /** Goes on from `size`, where a segment ends. Throws ARCHIVE_DIVERGED if its manifest is missing. */
   async reset(size: number): Promise<void> {
     this.#previousManifest = size === 0 ? null : await this.#manifestEndingAt(size);
     this.#open = new SegmentWriter(this.#log.name, this.#log.shard, size);
@@ -39,7 +39,7 @@ export class Segments {
     this.#open.add(accepted);
   }
 
-  /** Closes the open segment at `head`: its files first, its manifest last. Bytes of the files. Can be called again after a failure. */
+  /** Closes the open segment at `head`: its files first, its manifest last. Returns the bytes of its files. Can be called again after a failure. */
   async close({ size, frontier }: LogHead): Promise<number> {
     const { name, shard, objects, keys, signing } = this.#log;
     const root = frontierRoot(frontier);

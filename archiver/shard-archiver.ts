@@ -62,7 +62,7 @@ export class ShardArchiver {
   readonly #named: NamedObjects;
   readonly #attestor: Attestor;
   readonly #trim: TopicTrim;
-  /** When the oldest leaf came that no note covers. Set by `#advance`, cleared by `#publish`. */
+  /** Time of the oldest leaf that no note covers. Set by `#advance`, cleared by `#publish`. */
   #oldestUnpublishedMs: number | undefined;
   #attestedTo: number | undefined;
 
@@ -83,7 +83,7 @@ export class ShardArchiver {
     return this.#attestor.size;
   }
 
-  /** First offset of the chain topic whose block no signed note covers; undefined until it recovered. */
+  /** First offset of the chain topic whose block no signed note covers; undefined until the shard has recovered. */
   get attestedTo(): number | undefined {
     return this.#attestedTo;
   }
@@ -153,7 +153,7 @@ export class ShardArchiver {
     for await (const block of this.#chain.read({ maxBytes: READ_BYTES, waitMs, signal }, signal)) await this.#advance(block, signal);
   }
 
-  /** Takes an accepted block into the tree and the open segment; closes the segment where the log says that it ends. */
+  /** Takes an accepted block into the tree and the open segment; closes the segment if the log says that it ends. */
   async #advance({ accepted, offset, endsSegment }: FollowedBlock, signal: AbortSignal): Promise<void> {
     const { head } = accepted.delta;
     this.#tree.add(accepted);

@@ -4,12 +4,12 @@ import { fromHex } from '../core/base/bytes.ts';
 import type { ArchivedLog } from './archived-log.ts';
 import { putEnvelope } from './write-once.ts';
 
-/** Writes snapshots of one log's state, each when the segments since the last are larger than it is. Only its methods change its fields. */
+/** Writes snapshots of one log's state: one each time the segments since the last snapshot are larger than that snapshot. Only its methods change its fields. */
 export class Snapshots {
   readonly #log: ArchivedLog;
-  /** Of the segments closed since the last snapshot. */
+  /** Bytes of the segments closed since the last snapshot. */
   #segmentBytes = 0;
-  /** Of the last snapshot. */
+  /** Bytes of the last snapshot. */
   #snapshotBytes = 0;
 
   constructor(log: ArchivedLog) {

@@ -14,7 +14,7 @@ export interface StoredTree {
   readonly folder: string;
 }
 
-/** The tail at a published size, from the store. Throws ARCHIVE_DIVERGED where it is missing or does not give `root`. */
+/** The tail at a published size, from the store. Throws ARCHIVE_DIVERGED if it is missing or does not give `root`. */
 export async function readStoredTail(tree: StoredTree, size: number, root: Uint8Array): Promise<TreeTail> {
   const tail = await readTail(size, (path) => readStored(tree, path));
   const stored = readable(tree, `a tile of the tree at ${size}`, () => frontierRoot(tailFrontier(tail)));
@@ -23,7 +23,7 @@ export async function readStoredTail(tree: StoredTree, size: number, root: Uint8
   return tail;
 }
 
-/** The tail's leaves become the beginning of the next bundle, which the next root does not look at: the tile has hashes already. */
+/** Compares the partial bundle with its tile. Its leaves begin the next bundle, and no later root would show a fault in them: roots are computed from the tile. */
 function checkBundle(tree: StoredTree, { size, tiles, bundle }: TreeTail): void {
   const width = size % TILE_WIDTH;
   if (width === 0) return;
@@ -35,7 +35,7 @@ function checkBundle(tree: StoredTree, { size, tiles, bundle }: TreeTail): void 
 
 /**
  * Reads the leaves from `from` on back from their bundles, builds the tree again, and compares every tile with the stored one.
- * Throws ARCHIVE_DIVERGED where the store does not hold, at `size`, the tree with this root.
+ * Throws ARCHIVE_DIVERGED unless the store holds, at `size`, the tree with this root.
  */
 export async function readBack(tree: StoredTree, from: TreeTail, size: number, root: Uint8Array): Promise<void> {
   const first = Math.floor(from.size / TILE_WIDTH);
@@ -61,7 +61,7 @@ async function readStored(tree: StoredTree, path: string): Promise<Uint8Array> {
   return stored.bytes;
 }
 
-/** The value that `read` makes of stored bytes. */
+/** The result of `read`, which reads stored bytes; ARCHIVE_DIVERGED if it throws. */
 function readable<T>(tree: StoredTree, what: string, read: () => T): T {
   try {
     return read();

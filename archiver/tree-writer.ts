@@ -8,8 +8,8 @@ import { readBack, readStoredTail } from './stored-tree.ts';
 import { putOnce } from './write-once.ts';
 
 /**
- * Grows one log's tree in the store. `add` gathers leaves and `store` writes their tiles; only when the note that covers them is signed,
- * `settle` forgets the leaves: so each of the three can be tried again.
+ * Grows one log's tree in the store. `add` gathers leaves and `store` writes their tiles. `settle` forgets the leaves
+ * only when the note that covers them is signed, so a step that failed can be tried again.
  */
 export class TreeWriter {
   readonly #log: ArchivedLog;
@@ -43,7 +43,7 @@ export class TreeWriter {
     this.#hashes.push(...leafHashes);
   }
 
-  /** Writes the tiles and bundles of the waiting leaves, in any order: nothing of it counts before all is there and the note is signed. */
+  /** Writes the tiles and bundles of the waiting leaves, in any order: none of them counts before all are stored and the note is signed. */
   async store(): Promise<TreeTail> {
     const { objects, keys } = this.#log;
     const grown = growTree(this.#tail, this.#leaves, this.#hashes);
@@ -51,7 +51,7 @@ export class TreeWriter {
     return grown.tail;
   }
 
-  /** Called when the note is signed that covers the leaves of {@link store}. */
+  /** Called when the note that covers the leaves of {@link store} is signed. */
   settle(tail: TreeTail): void {
     this.#tail = tail;
     this.#leaves = [];
@@ -63,7 +63,7 @@ export class TreeWriter {
     await readBack(this.#log.tree, this.#segmentTail, size, frontierRoot(frontier));
   }
 
-  /** A segment ended with the tree as it is stored. */
+  /** Called when a segment ended: the next one begins with the tree as it is stored. */
   beginSegment(): void {
     this.#segmentTail = this.#tail;
   }

@@ -28,14 +28,14 @@ export class TopicTrim {
     this.#places = [];
   }
 
-  /** Remembers where an accepted block lies. One without input does not tell whether the block before it lies in the window. */
+  /** Remembers the place of an accepted block. Skips a block without input: it only repeats the time of the block before it. */
   note({ inputs, delta }: AcceptedBlock, offset: number): void {
     if (inputs.length > 0) this.#places.push({ offset, appendedAt: delta.head.appendedAt });
   }
 
   /**
-   * Trims behind the snapshot at `head`, once that one, or a newer one by another archiver, can be read as a restart would read it. Tiles and
-   * segments were read back when they closed. The chain keeps the dedup window and one block before it, the input its last consumed message.
+   * Trims the topics up to the snapshot at `head`. First checks that a restart could read this snapshot, or a newer one by another archiver. Tiles and
+   * segments were read back when they closed. The chain topic keeps the dedup window and one block before it; the input topic keeps the last consumed message.
    */
   async behind(head: LogHead): Promise<void> {
     const { shard, sources } = this.#archived;

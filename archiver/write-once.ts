@@ -15,8 +15,8 @@ export interface LogKeys {
 }
 
 /**
- * Writes an object that never changes. Where one is there already, the same content is fine: `isSame` tells, equality of bytes if it is not given.
- * Throws ARCHIVE_DIVERGED for any other content. Gives the stored bytes.
+ * Writes an object that never changes, and returns the stored bytes. An object that is stored already is kept if its bytes are equal or `isSame`
+ * says that its content is the same. Throws ARCHIVE_DIVERGED for any other content.
  */
 export async function putOnce(
   objects: ObjectStore,
@@ -28,7 +28,7 @@ export async function putOnce(
   const stored = await objects.get(key);
   if (stored === undefined) throw new LineproofError('UNAVAILABLE', `cannot tell what is stored as ${key}`);
   if (equal(stored.bytes, bytes) || holds(() => isSame(stored.bytes))) return stored.bytes;
-  throw new LineproofError('ARCHIVE_DIVERGED', `cannot archive ${key}: another content is there already`, { key });
+  throw new LineproofError('ARCHIVE_DIVERGED', `cannot archive ${key}: other content is there already`, { key });
 }
 
 function holds(check: () => boolean): boolean {

@@ -9,7 +9,7 @@ const READ_BYTES = 4 * 1024 * 1024;
 const WAIT_MS = 250;
 const POLL_MS = 25;
 
-/** What the last block of a shard's log says. */
+/** The end of a shard's log, as its last block states it. */
 interface ChainEnd {
   /** Leaves of the log. */
   readonly size: number;
@@ -17,18 +17,18 @@ interface ChainEnd {
   readonly inputTo: number;
 }
 
-/** Looks at the end of a shard's chain, of which only one process writes. */
+/** Reads the end of a shard's chain, which only one process writes. */
 export async function chainEnd(log: Log, shard: number): Promise<ChainEnd> {
   const { start, end } = await log.bounds(TOPICS.chain, shard);
   if (start === end) return { size: 0, inputTo: 0 };
   const record = (await log.read(TOPICS.chain, shard, end - 1, { maxBytes: 1, waitMs: 0 })).at(-1);
-  // Trimmed between the two calls: the next look finds a later one.
+  // The record was trimmed between the two calls: the next call finds a later one.
   if (record === undefined) return { size: 0, inputTo: 0 };
   const { firstIndex, links, inputTo } = sealOf(record);
   return { size: firstIndex + links + 1, inputTo };
 }
 
-/** Resolves when everything that the input topic holds by now is in blocks; `check` throws when nobody works on it any more. The sizes of the shards. */
+/** Resolves with the sizes of the shards when everything that the input topic holds now is in blocks. `check` throws when nobody works on it any more. */
 export async function inputChained(log: Log, shards: number, check: () => void): Promise<readonly number[]> {
   const sizes: number[] = [];
   for (let shard = 0; shard < shards; shard++) {
@@ -44,7 +44,7 @@ export async function inputChained(log: Log, shards: number, check: () => void):
   return sizes;
 }
 
-/** Follows the chain topic of all shards while it grows: how many links stand before each size. */
+/** Follows the chain topic of all shards while it grows, and counts the links up to each size. */
 export class ChainTail {
   readonly #log: Log;
   readonly #stop = new AbortController();
@@ -55,7 +55,7 @@ export class ChainTail {
     this.#log = log;
     this.#blocks = Array.from({ length: shards }, () => []);
     this.#work = this.#blocks.map((blocks, shard) => this.#follow(shard, blocks));
-    // What went wrong is told by close.
+    // `close` reports a failure.
     for (const work of this.#work) work.catch(() => undefined);
   }
 
@@ -79,7 +79,7 @@ export class ChainTail {
     return this.#blocks[shard]?.findLast((block) => block.size <= size)?.links ?? 0;
   }
 
-  /** Rejects with what kept it from following. */
+  /** Rejects with the error that ended the following. */
   async close(): Promise<void> {
     this.#stop.abort();
     await Promise.all(this.#work);
@@ -88,6 +88,6 @@ export class ChainTail {
 
 function sealOf(record: LogRecord): Seal {
   const leaf = decodeLeaf(decodeBlock(unframe(record.value).payload).seal);
-  if (leaf.kind !== 'seal') throw new LineproofError('INTERNAL', 'cannot read the chain: a block ends in no seal');
+  if (leaf.kind !== 'seal') throw new LineproofError('INTERNAL', 'cannot read the chain: a block does not end in a seal');
   return leaf;
 }

@@ -1,7 +1,7 @@
 import type { Verdict } from '../auditor/verdict.ts';
 import type { Checked } from './system.ts';
 
-/** `ok` says that nothing failed; a measured archive must also be finished, so that nothing is still open. */
+/** Sums up a verdict. Its `ok` says that nothing failed; a measured archive must also be finished, with nothing still open. */
 export function checkedOf({ ok, properties, findings }: Verdict): Checked {
   const { links = 0, events = 0 } = properties.STREAMS.counts;
   const results = Object.entries(properties).filter(([, { result }]) => result !== 'NOT CHECKED');

@@ -3,17 +3,17 @@ import { once } from 'node:events';
 
 const running = new Set<ChildProcess>();
 
-/** Starts a Node process that {@link endChildren} ends, should it come to that. */
+/** Starts a Node process, which {@link endChildren} ends if it still runs then. */
 export function startNode(args: readonly string[], options: SpawnOptions): ChildProcess {
   const child = spawn(process.execPath, [...args], options);
   running.add(child);
-  // Not close: it does not come from a child whose channel was cut.
+  // Not 'close', which a child does not emit if its channel was cut.
   child.once('exit', () => running.delete(child));
   child.once('error', () => running.delete(child));
   return child;
 }
 
-/** What a process that came to its end says. */
+/** The exit code and the output of a process that ended. */
 export interface Ended {
   readonly code: number | null;
   readonly stdout: string;
@@ -42,7 +42,7 @@ export async function endChild(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-/** Ends all that still runs. A stack that is being started takes down what it started when it is asked to end. */
+/** Ends all processes that still run. A stack command that is ended while it starts servers takes them down. */
 export async function endChildren(): Promise<void> {
   await Promise.all([...running].map(endChild));
 }

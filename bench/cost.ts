@@ -1,11 +1,11 @@
-/** What a stretch of work took, for each event. */
+/** The time that some work took, for each event. */
 export interface Cost {
   /** Processor time of the whole process, threads of libuv, LMDB and the garbage collector included. */
   readonly cpuMicros: number;
   readonly wallMicros: number;
 }
 
-/** Runs `work` and measures it; `events` is what its cost is divided by. */
+/** Runs `work` and measures its cost, divided by `events`. */
 export async function measured(events: number, work: () => Promise<void> | void): Promise<Cost> {
   const cpu = process.cpuUsage();
   const begun = performance.now();

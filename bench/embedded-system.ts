@@ -17,7 +17,7 @@ export function benchSettings(folder: string, shards: number): Settings {
   return { ...defaultSettings(), ...OVERRIDES, data: folder, shards };
 }
 
-/** What is printed of the settings beside those that have their default. */
+/** The settings that are printed: those that matter for the figures. */
 export function shownSettings({ shards, lingerMs, segmentMaxAgeMs, spoolMaxBytes }: Settings): BenchSystem['settings'] {
   return { shards, lingerMs, segmentMaxAgeMs, spoolMaxBytes };
 }
@@ -43,7 +43,7 @@ export async function openEmbeddedSystem(folder: string, shards: number): Promis
   };
 }
 
-/** Verifies an archive with its root key and counts its links from what the auditor read. */
+/** Verifies an archive with its root key and takes the number of links from the verdict. */
 export async function verifyFolder(folder: string, rootKey: string): Promise<Checked> {
   const objects = await openFolderObjectStore(folder);
   try {

@@ -16,7 +16,7 @@ export interface Latency {
   readonly attestedMs: Percentiles;
 }
 
-/** Offers `rate` events per second for `seconds`, and looks when each was attested. */
+/** Offers `rate` events per second for `seconds`, and measures when each was attested. */
 export async function measureLatency(
   system: BenchSystem,
   workload: Workload,
@@ -47,7 +47,7 @@ export async function measureLatency(
   };
 }
 
-/** For each event, how long after its call the first note that covers it was there. */
+/** For each event, milliseconds from its call to the first note that covers it. */
 function attestedAfter(system: BenchSystem, workload: Workload, calledMs: Float64Array): Float64Array {
   const after = new Float64Array(calledMs.length).fill(Number.POSITIVE_INFINITY);
   const places = new Map<number, number[]>();

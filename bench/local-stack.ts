@@ -6,7 +6,7 @@ import { LineproofError } from '../core/base/errors.ts';
 import { runNode } from './children.ts';
 import { processorMicrosOf } from './processor-time.ts';
 
-/** What `npm run stack -- up --json` says of its servers. */
+/** The output of `npm run stack -- up --json`: how to reach its servers. */
 interface StackAnswer {
   readonly kafka: { readonly brokers: readonly string[] };
   readonly registry: { readonly url: string };
@@ -21,13 +21,13 @@ interface StackAnswer {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-/** Real servers that were started for a measurement and end with it: one broker, the registry, Redis, S3. */
+/** Real servers that run for one measurement: one broker, the registry, Redis, S3. */
 export interface LocalStack extends StackAnswer {
   /** Processor time so far, microseconds, by server. */
   processorMicros(): Readonly<Record<string, number>>;
 }
 
-/** Where the project lies: its scripts are run as a user runs them. */
+/** The project's folder: its scripts are run as a user runs them. */
 export const PROJECT = dirname(createRequire(import.meta.url).resolve('lineproof/package.json'));
 
 function stackCommand(folder: string, ...args: string[]) {
@@ -37,13 +37,13 @@ function stackCommand(folder: string, ...args: string[]) {
   });
 }
 
-/** Starts a stack in `folder`; its talk goes to stderr. Throws UNAVAILABLE; what is missing was said on stderr then. */
+/** Starts a stack in `folder`; its messages go to stderr. Throws UNAVAILABLE; stderr then names what is missing. */
 export async function startStack(folder: string): Promise<LocalStack> {
   const up = await stackCommand(folder, 'up');
   if (up.code !== 0)
     throw new LineproofError(
       'UNAVAILABLE',
-      'cannot measure on the stack: it did not start, for what is said above; npm run stack -- check lists what this machine lacks',
+      'cannot measure on the stack: it did not start, for the reason above; npm run stack -- check lists what this machine lacks',
     );
   const status = await stackCommand(folder, 'status');
   const { servers } = JSON.parse(status.stdout) as { servers: { name: string; pids: number[] }[] };
@@ -64,7 +64,7 @@ async function redisVersion(url: string): Promise<string> {
   return version;
 }
 
-/** Ends the servers of `folder`, started or half started. */
+/** Ends the servers of `folder`, also if only some of them were started. */
 export async function endStack(folder: string): Promise<void> {
   if (existsSync(folder)) await stackCommand(folder, 'down');
 }

@@ -3,17 +3,17 @@ import { statfsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { arch, availableParallelism, cpus, platform, release, totalmem } from 'node:os';
 
-/** Where and with what a measurement was made. */
+/** The machine and the software of a measurement. */
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;
   readonly memoryGiB: number;
   readonly system: string;
-  /** Of the folder that is measured on: a file system in memory makes every sync free. */
+  /** File system of the measured folder: in memory, every sync is free. */
   readonly fileSystem: string;
   readonly node: string;
   readonly packages: Readonly<Record<string, string>>;
-  /** Commit, with `+` where files differ from it; null outside a repository. */
+  /** Commit, with `+` if files differ from it; null outside a repository. */
   readonly commit: string | null;
 }
 
@@ -28,7 +28,7 @@ const FILE_SYSTEMS: Readonly<Record<number, string>> = {
   26985: 'nfs',
 };
 
-/** Looks at this machine and at this repository. */
+/** Describes this machine and this repository. */
 export function describeMachine(folder: string): Machine {
   const load = createRequire(import.meta.url);
   const { version, dependencies } = load('lineproof/package.json') as { version: string; dependencies: Record<string, string> };

@@ -16,7 +16,7 @@ import type { BenchSystem } from './system.ts';
 import { measureThroughput } from './throughput.ts';
 import { EVENT_BYTES, Workload } from './workload.ts';
 
-/** Somebody wants the run to end. */
+/** A signal asked the run to end. */
 class Interrupted extends Error {
   readonly exitCode: number;
 
@@ -45,7 +45,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Measures on a stack, which is down when this returns, whatever happened, an interruption included. */
+/** Measures on a stack. The stack is down when this returns, also after a failure or an interruption. */
 async function onOwnStack(folder: string, options: BenchOptions): Promise<StackReport> {
   const begun = performance.now();
   const say = (text: string): void => void process.stderr.write(`bench: [${((performance.now() - begun) / 1000).toFixed(1)} s] ${text}\n`);
@@ -63,7 +63,7 @@ async function onOwnStack(folder: string, options: BenchOptions): Promise<StackR
   }
 }
 
-/** Every measurement starts on a system of its own. */
+/** Makes a new system for each measurement. */
 async function measure(folder: string, options: BenchOptions): Promise<Report> {
   const { events, streams, repeats, rate, seconds, only } = options;
   const shards = options.shards[0] as number;
@@ -95,7 +95,7 @@ try {
 } catch (error) {
   const known = error instanceof LineproofError || error instanceof Interrupted ? error.message : undefined;
   process.stderr.write(`bench: ${known ?? (error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`);
-  // What was interrupted still works on what is gone by now.
+  // The interrupted work still runs, on files that are gone by now.
   if (error instanceof Interrupted) process.exit(error.exitCode);
   process.exitCode = exitCodeOf(error);
 }

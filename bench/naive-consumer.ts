@@ -8,7 +8,7 @@ import { LineproofError } from '../core/base/errors.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
 import { encodeNaiveEntry, hashNaiveEntry, NAIVE_START, NAIVE_TOPICS, SIGNATURE_HEADER } from './naive-entry.ts';
 
-/** What the process is given as JSON. */
+/** The argument of the process, as JSON. */
 export interface NaiveConsumerOptions {
   readonly brokers: readonly string[];
   readonly topicPrefix: string;
@@ -16,11 +16,11 @@ export interface NaiveConsumerOptions {
   /** Hex of the producer's public key. */
   readonly publicKey: string;
   readonly shards: number;
-  /** Events whose requests to Redis and Kafka go together. */
+  /** Number of events that share one request to Redis and one to Kafka. */
   readonly group: number;
 }
 
-/** What the process tells its parent: that it is in its group, then how many events it is done with. */
+/** Messages to the parent process: that this one is in its group, then how many more events it has finished. */
 export type NaiveProgress = { readonly ready: true } | { readonly done: number };
 
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -29,8 +29,8 @@ const MAX_WAIT_MS = 100;
 const WINDOW_MS = 3_600_000;
 
 /**
- * The consumer of the baseline, a process of its own as a chainer is: for each event it verifies the signature, asks Redis by `SET NX` whether the event
- * is new, and appends one entry to the hash chain of its partition, awaited with acks=all. Partitions are worked on side by side.
+ * The consumer of the baseline, a separate process as a chainer is. For each event it verifies the signature, asks Redis by `SET NX` whether the event
+ * is new, and appends one entry to the hash chain of its partition, awaited with acks=all. It works on all partitions at the same time.
  */
 async function consume(options: NaiveConsumerOptions, tell: (progress: NaiveProgress) => void): Promise<void> {
   const { brokers, topicPrefix, redisUrl, shards, group } = options;
@@ -77,7 +77,7 @@ async function consume(options: NaiveConsumerOptions, tell: (progress: NaiveProg
   await Promise.all([producer.connect(), consumer.connect()]);
   await consumer.subscribe({ topics: [topicPrefix + NAIVE_TOPICS.events], fromBeginning: true });
   consumer.on(consumer.events.GROUP_JOIN, () => tell({ ready: true }));
-  // What a handler throws is tried again by the library for a while; here it ends the run.
+  // After an error of a handler the library tries again for a while; here it ends the run.
   consumer.on(consumer.events.CRASH, ({ payload }) => fail(payload.error));
   await consumer.run({
     partitionsConsumedConcurrently: shards,

@@ -6,7 +6,7 @@ const ENTRY_BYTES = 2 * HASH_BYTES + 8;
 
 /** Topics of the baseline. */
 export const NAIVE_TOPICS = { events: 'naive.events', chain: 'naive.chain' } as const;
-/** What stands before the first entry of a chain. */
+/** The `previous` of the first entry of a chain. */
 export const NAIVE_START: Uint8Array = new Uint8Array(HASH_BYTES);
 export const SIGNATURE_HEADER = 'signature';
 
@@ -17,7 +17,7 @@ export interface NaiveEntry {
   readonly offset: number;
 }
 
-/** The bytes of an entry, whose SHA-256 the next one begins with. */
+/** The bytes of an entry. The next entry begins with their SHA-256. */
 export function encodeNaiveEntry({ previous, digest, offset }: NaiveEntry): Buffer {
   const bytes = Buffer.allocUnsafe(ENTRY_BYTES);
   bytes.set(previous, 0);

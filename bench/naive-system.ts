@@ -24,17 +24,17 @@ const READ_BYTES = 4 * 1024 * 1024;
 const POLL_MS = 10;
 
 /**
- * The baseline: provenance as one would write it first, with the same libraries on the same servers. For each event one Ed25519 signature, one Kafka
+ * The baseline: a first and simple design of provenance, with the same libraries on the same servers. For each event it has one Ed25519 signature, one Kafka
  * message (acks=all, awaited by the caller), and in the consumer one verification, one `SET NX` and one message with an entry of a hash chain.
  *
- * What it is given for nothing: the product's codec (faster than avsc), its cached Ed25519 keys of node:crypto, its settings of kafkajs, topics with the
- * same settings and as many partitions as there are shards, worked on side by side, and as many callers. It keeps no spool, no archive and no tree, so
- * it proves much less; its events are neither on the producer's disk nor in S3; and it loses an event when its consumer ends between `SET NX` and append.
- * So "archived" means "in the chain" here. Its verification reads both topics, checks every signature again, and every entry against its event.
+ * It shares with the product: the codec (faster than avsc), the cached Ed25519 keys of node:crypto, the settings of kafkajs and of the topics, one
+ * partition for each shard, all worked on at the same time, and the number of callers. It keeps no spool, no archive and no tree, so it proves much less.
+ * Its events are neither on the producer's disk nor in S3, and it loses an event if its consumer ends between `SET NX` and append.
+ * "Archived" means "in the chain" here. Its verification reads both topics, and checks every signature again, and every entry against its event.
  *
- * `group` 1 is the naive one: every call is awaited, event by event, by each caller and by the consumer. With more, a caller signs and sends so many
- * events in one request, and the consumer sends so many `SET NX` in one pipeline and so many entries in one request: still one of each for each event, but
- * what a sceptic would write next. It then keeps no order within a stream, for requests of several callers overtake each other.
+ * With `group` 1 it is naive: callers and consumer await every call, event by event. With a larger `group`, a caller signs and sends that many
+ * events in one request, and the consumer sends that many `SET NX` in one pipeline and that many entries in one request. That is still one of each for
+ * each event, but the improvement that a sceptic would make next. It then keeps no order within a stream, because requests of several callers overtake each other.
  */
 export async function openNaiveSystem(stack: LocalStack, shards: number, group: number): Promise<BenchSystem> {
   const topicPrefix = `naive-${toHex(randomBytes(6))}.`;
@@ -105,7 +105,7 @@ class NaiveSystem implements BenchSystem {
   readonly name = 'naive';
   readonly settings: BenchSystem['settings'];
   readonly #parts: NaiveParts;
-  /** Signed by a caller that has not sent them yet. */
+  /** Messages that a caller has signed and not sent yet. */
   #unsent: Message[] = [];
   #recorded = 0;
 
@@ -114,7 +114,7 @@ class NaiveSystem implements BenchSystem {
     this.settings = { shards: parts.shards, group: parts.group };
   }
 
-  /** Signs the event; it goes with the caller's next one that is recorded durably, or at the end. */
+  /** Signs the event. It is sent with the caller's next event that is recorded durably, or at the end. */
   record(input: EventInput): string {
     const event = buildEvent(input);
     const bytes = EVENT_SCHEMA.encode(event);
@@ -177,7 +177,7 @@ class NaiveSystem implements BenchSystem {
   }
 }
 
-/** Checks one partition's chain against its events; the number of its entries. Throws FORMAT_INVALID or SIGNATURE_INVALID where it does not hold. */
+/** Checks one partition's chain against its events; returns the number of its entries. Throws FORMAT_INVALID or SIGNATURE_INVALID if it does not verify. */
 async function checkChain(log: Log, shard: number, rawKey: Uint8Array): Promise<number> {
   const publicKey = importPublicKey(rawKey);
   const seen = new Set<string>();
@@ -196,14 +196,14 @@ async function checkChain(log: Log, shard: number, rawKey: Uint8Array): Promise<
     const { id, stream } = EVENT_SCHEMA.readHead(event.value);
     const identity = `${stream} ${toHex(id)}`;
     if (seen.has(identity))
-      throw new LineproofError('FORMAT_INVALID', `cannot verify the naive chain: entry ${shard}/${offset} is of an event that has one`);
+      throw new LineproofError('FORMAT_INVALID', `cannot verify the naive chain: entry ${shard}/${offset} is the second for its event`);
     seen.add(identity);
     head = hashNaiveEntry(value);
   }
   return seen.size;
 }
 
-/** The record at `offset`, what stands before it skipped. */
+/** The record at `offset`; skips the records before it. */
 async function recordAt(records: AsyncGenerator<LogRecord>, offset: number): Promise<LogRecord | undefined> {
   for (;;) {
     const { value, done } = await records.next();

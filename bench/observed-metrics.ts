@@ -3,7 +3,7 @@ import type { MetricName } from '../core/base/metric-names.ts';
 import type { AnyMetrics, Labels } from '../core/ports/metrics.ts';
 import type { Attestation } from './system.ts';
 
-/** The metrics of a system, kept as it keeps them, and read along: which notes cover which links, and when they were there. */
+/** Keeps the metrics of a system as usual, and learns from them which notes cover which links, and when each note was signed. */
 export class ObservedMetrics implements AnyMetrics {
   readonly #kept: AnyMetrics = prometheusMetrics();
   /** Links up to each size of a shard's log, by shard. */
@@ -11,7 +11,7 @@ export class ObservedMetrics implements AnyMetrics {
   readonly #linksAt = new Map<string, number>();
   readonly #attested: { readonly shard: string; readonly size: number; readonly atMs: number }[] = [];
 
-  /** performance.now() when the last event was linked, or answered by a receipt. */
+  /** performance.now() when the last event got its link or its receipt. */
   acceptedAtMs = Number.NaN;
 
   add(name: MetricName, by: number, labels?: Labels): void {

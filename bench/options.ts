@@ -4,9 +4,9 @@ import { LineproofError } from '../core/base/errors.ts';
 export interface BenchOptions {
   readonly events: number;
   readonly streams: number;
-  /** Each is measured; one where the system is embedded. */
+  /** Numbers of shards, each of which is measured; only one for the embedded system. */
   readonly shards: readonly number[];
-  /** Of the paced run. */
+  /** Duration of the paced run. */
   readonly seconds: number;
   /** Events per second of the paced run. */
   readonly rate: number;
@@ -15,7 +15,7 @@ export interface BenchOptions {
   readonly only: Measurement | undefined;
   /** Whether the system runs on servers that are started for it. */
   readonly stack: boolean;
-  /** Events of each run of the baseline; undefined where there is none. */
+  /** Events of each run of the baseline; undefined if there is none. */
   readonly naiveEvents: number | undefined;
   readonly json: boolean;
   readonly help: boolean;
@@ -34,15 +34,15 @@ Usage: npm run bench -- [OPTIONS]
   --shards N    shards of the log (1); with --stack a list, each of which is measured (1,4)
   --rate N      events per second of the paced run, which measures latency (2000)
   --seconds N   how long the paced run offers events (5)
-  --only NAME   one measurement: throughput, parts or latency; with --stack parts are
-                told by the throughput run, for each is a process
+  --only NAME   one measurement: throughput, parts or latency; with --stack, the
+                throughput run measures the parts, because each is a process
   --repeats N   offer the first N events of the whole run twice: each leaves a receipt
-                instead of a link, so that the count of links must fail
+                instead of a link, so that the check of the number of links must fail
   --stack       measure on real servers, as npm run stack starts them
   --against naive
-                with --stack: measure a baseline on the same servers as well, which for
-                each event makes one signature, one Kafka message, one SET NX and one
-                entry of a hash chain; once event by event, once with requests grouped
+                with --stack: also measure a baseline on the same servers; for each event
+                it makes one signature, one Kafka message, one SET NX and one entry of
+                a hash chain; once event by event, once with requests grouped
   --naive-events N
                 events of each run of the baseline (10000)
   --json        print one JSON object
@@ -68,7 +68,7 @@ const TYPES = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
-/** Throws USAGE with what is wrong. */
+/** Throws USAGE, with the fault. */
 export function parseOptions(argv: readonly string[]): BenchOptions {
   const values = parsed(argv);
   const { stack, against } = values;
@@ -76,7 +76,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
   if (values.only !== undefined && only === undefined)
     throw new LineproofError('USAGE', `--only takes ${MEASUREMENTS.join(', ')}, not ${JSON.stringify(values.only)}`);
   if (stack && only === 'parts')
-    throw new LineproofError('USAGE', '--only parts goes without --stack: there the throughput run tells the parts');
+    throw new LineproofError('USAGE', '--only parts goes without --stack: there the throughput run measures the parts');
   if (against !== undefined && against !== 'naive')
     throw new LineproofError('USAGE', `--against takes naive, not ${JSON.stringify(against)}`);
   if (against !== undefined && !stack) throw new LineproofError('USAGE', '--against goes with --stack: the baseline needs its servers');

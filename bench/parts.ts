@@ -37,13 +37,13 @@ export interface PartCosts {
   readonly settings: BenchSystem['settings'];
   readonly checked: Checked;
   readonly costs: {
-    /** Making what is recorded; within the collector's cost. */
+    /** Making the events; also contained in the collector's cost. */
     readonly workload: Cost;
     readonly collector: Cost;
     readonly chainer: Cost;
     readonly archiver: Cost;
     readonly auditor: Cost;
-    /** The log alone: each record of both topics appended and read once; within the costs of the parts. */
+    /** The log alone: each record of both topics is appended and read once. Also contained in the costs of the parts. */
     readonly log: Cost;
   };
 }
@@ -62,7 +62,7 @@ interface Site {
   readonly stores: Stores;
 }
 
-/** Runs the parts of the embedded system one after the other on the same data, so that each one's processor time can be told. */
+/** Runs the parts of the embedded system one after the other on the same data, so that the processor time of each can be measured. */
 export async function measureParts(folder: string, workload: Workload, events: number, shards: number): Promise<PartCosts> {
   const settings = benchSettings(join(folder, 'data'), shards);
   const site = await openSite(settings);
@@ -90,7 +90,7 @@ export async function measureParts(folder: string, workload: Workload, events: n
   }
 }
 
-/** A first start, which ends at once, makes keys, topics and policy. */
+/** Makes keys, topics and policy by a first start that ends at once, and opens the stores. */
 async function openSite(settings: Settings): Promise<Site> {
   await (await EmbeddedPipeline.open(settings, pinoLogger(settings.logLevel), prometheusMetrics())).close();
   const path = (name: string): string => join(settings.data, name);
@@ -133,7 +133,7 @@ function shared({ settings, keys, stores }: Site) {
   return { origin: keys.origin, shards, log: stores.log, clock: systemClock, logger, metrics: prometheusMetrics(), sources };
 }
 
-/** Measures until all input is in blocks; then waits, unmeasured, for the blocks that close the last segments. The sizes of the shards' logs. */
+/** Measures until all input is in blocks; then waits, unmeasured, for the blocks that close the last segments. Returns the sizes of the shards' logs. */
 async function chain(site: Site, events: number): Promise<{ readonly cost: Cost; readonly sizes: readonly number[] }> {
   const { settings, keys, stores } = site;
   const common = shared(site);
@@ -145,7 +145,7 @@ async function chain(site: Site, events: number): Promise<{ readonly cost: Cost;
   const cost = await measured(events, () => run.until((shard) => (chainer.consumedTo(shard) ?? -1) >= (ends[shard] as number)));
   const sizesNow = (): number[] => Array.from({ length: settings.shards }, (_, shard) => chainer.size(shard) ?? 0);
   const consumed = sizesNow();
-  // A last block that closed its segment by itself is followed by none.
+  // If the last block closed its segment by itself, no other follows.
   const latest = performance.now() + 2 * settings.segmentMaxAgeMs;
   await run.until((shard) => chainer.size(shard) !== consumed[shard] || performance.now() > latest);
   const sizes = sizesNow();
@@ -169,7 +169,7 @@ async function endsOf(log: Log, topic: string, shards: number): Promise<number[]
 }
 
 interface Run {
-  /** Resolves when `isDone` holds for every shard; rejects with what a shard's work failed with. */
+  /** Resolves when `isDone` holds for every shard; rejects with the error of a shard's work. */
   until(isDone: (shard: number) => boolean): Promise<void>;
   stop(): Promise<void>;
 }
@@ -197,7 +197,7 @@ function runShards(shards: number, work: (shard: number, signal: AbortSignal) =>
   };
 }
 
-/** Appends every record of both topics to a log of its own and reads it once, as a chain of processes does. */
+/** Appends every record of both topics to another log and reads it once, as the parts do. */
 async function replay({ settings, stores }: Site, folder: string, events: number): Promise<Cost> {
   const records = new Map<string, LogRecord[]>();
   for (const topic of [TOPICS.events, TOPICS.chain])

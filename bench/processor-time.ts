@@ -11,7 +11,7 @@ export function processorMicrosOf(pid: number): number {
   } catch {
     return 0;
   }
-  // The name, in parentheses, may hold anything; user and system time are the 12th and 13th field behind it.
+  // The name, in parentheses, may hold anything; user and system time are the 12th and 13th field after it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return TICK_MICROS * (Number(fields[11]) + Number(fields[12]));
 }

@@ -15,11 +15,11 @@ export interface Report {
   readonly throughput: Throughput | undefined;
   readonly parts: PartCosts | undefined;
   readonly latency: Latency | undefined;
-  /** What makes the measurement void; empty where nothing does. */
+  /** The reasons why the measurement does not count; empty if it counts. */
   readonly problems: readonly string[];
 }
 
-/** A figure counts only from an archive that verifies and whose links are the events that were offered. */
+/** A figure counts only if the archive verifies and has one link for each event that was offered. */
 export function problemsOf(what: string, offered: number, { ok, links, verdict }: Checked): string[] {
   return [
     ...(links === offered ? [] : [`${what}: the archive has ${links} links for ${offered} events that were offered`]),
@@ -42,7 +42,7 @@ export function reportText(report: Report): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Where, with what and on what was measured. */
+/** The lines about machine, versions, settings and workload. */
 export function headLines({ machine, streams, settings }: Pick<Report, 'machine' | 'streams' | 'settings'>): string[] {
   return [
     `Machine    ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB; ${machine.system}; ${machine.fileSystem}`,
@@ -52,7 +52,7 @@ export function headLines({ machine, streams, settings }: Pick<Report, 'machine'
     `Commit     ${machine.commit ?? 'not in a repository'}`,
     `Settings   ${Object.entries(settings)
       .map(([name, value]) => `${name} ${value}`)
-      .join(', ')}; the others as lineproof config has them`,
+      .join(', ')}; all others have their defaults`,
     `Workload   events of ${EVENT_BYTES} bytes as encoded, in ${streams} streams`,
   ];
 }
@@ -67,7 +67,7 @@ export function verdictLines(problems: readonly string[]): string[] {
   ];
 }
 
-/** Seconds and events per second of a run as fast as it goes. */
+/** Seconds and events per second of a run at full speed. */
 export function wholeLines(title: string, done: Throughput, eventsPerWait = EVENTS_PER_WAIT): string[] {
   const { offered, checked, seconds, acceptedPerSecond, archivedPerSecond, verifiedPerSecond } = done;
   const waits = eventsPerWait === 1 ? 'each one' : `every ${eventsPerWait}`;
@@ -123,7 +123,7 @@ export function row(label: string, ...cells: readonly string[]): string {
   return `${label.padEnd(18)}${cells.map((cell) => cell.padStart(16)).join('')}`.trimEnd();
 }
 
-/** A rounded number with its thousands apart. */
+/** A rounded number with separators between the thousands. */
 export function whole(value: number): string {
   return Math.round(value).toLocaleString('en-US');
 }

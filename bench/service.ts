@@ -13,7 +13,7 @@ const READY_MS = 180_000;
 const KEPT_LINES = 20;
 const SERVING = 'serving metrics and health';
 
-/** Runs a command of the product to its end. Throws UNAVAILABLE with what it said. */
+/** Runs a command of the product to its end. Throws UNAVAILABLE, with its output. */
 export async function runCommand(env: NodeJS.ProcessEnv, ...args: string[]): Promise<void> {
   const { code, stderr, stdout } = await runNode([MAIN, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   if (code !== 0)
@@ -23,7 +23,7 @@ export async function runCommand(env: NodeJS.ProcessEnv, ...args: string[]): Pro
     );
 }
 
-/** `lineproof chain` or `lineproof archive` as a process of its own. */
+/** `lineproof chain` or `lineproof archive` as a separate process. */
 export class Service {
   readonly #name: string;
   readonly #child: ChildProcess;
@@ -78,7 +78,7 @@ export class Service {
     return new Map([...samples].map(([, shard, value]) => [Number(shard), Number(value)]));
   }
 
-  /** Undefined where no answer came: the server ends connections that idle, also one that is about to be used again. */
+  /** Undefined if no answer came: the server ends idle connections, even one that is about to be used again. */
   async #get(path: string): Promise<{ readonly ok: boolean; readonly text: string } | undefined> {
     try {
       const answer = await fetch(`http://127.0.0.1:${this.#port}${path}`);

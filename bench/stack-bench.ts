@@ -10,23 +10,23 @@ import type { BenchSystem } from './system.ts';
 import { EVENTS_PER_WAIT, measureThroughput, type Throughput } from './throughput.ts';
 import { EVENT_BYTES, Workload } from './workload.ts';
 
-/** What servers and compilers of both sides see before anything is measured. */
+/** Events that warm up servers and compilers before anything is measured. */
 const WARM_UP_EVENTS = 10_000;
 const NAIVE_WARM_UP_EVENTS = 1_000;
 
 /** The baseline at one number of shards. */
 export interface NaiveRun {
-  /** Events whose requests go together; 1: each is awaited. */
+  /** Number of events that share a request; 1: each is awaited. */
   readonly group: number;
   readonly throughput: Throughput;
-  /** How many times as many events the product takes in a second, and how much more processor time the baseline takes for one, servers included. */
+  /** Events per second of the product divided by those of the baseline; processor time per event, servers included, the other way round. */
   readonly ratios: Ratios | undefined;
 }
 
 export interface Ratios {
   /** Accepted into the chain. */
   readonly accepted: number;
-  /** The product's are in S3, too; the baseline's in the chain. */
+  /** The product's events are in S3 by then, the baseline's only in the chain. */
   readonly archived: number;
   readonly verified: number;
   readonly processor: number;
@@ -50,7 +50,7 @@ export interface StackReport {
   readonly problems: readonly string[];
 }
 
-/** Measures on servers of its own in `folder`, which it leaves running: {@link endStack} ends them. `say` tells what goes on. */
+/** Starts servers in `folder`, measures on them, and leaves them running: {@link endMeasuredStack} ends them. `say` reports the progress. */
 export async function measureStack(folder: string, options: BenchOptions, say: (text: string) => void): Promise<StackReport> {
   say('starting Kafka, a schema registry, S3 and Redis');
   const stack = await startStack(join(folder, 'stack'));
@@ -69,7 +69,7 @@ export async function measureStack(folder: string, options: BenchOptions, say: (
   };
 }
 
-/** Ends what {@link measureStack} started in `folder`. */
+/** Ends the servers that {@link measureStack} started in `folder`. */
 export function endMeasuredStack(folder: string): Promise<void> {
   return endStack(join(folder, 'stack'));
 }

@@ -41,7 +41,7 @@ function naiveLines({ group, throughput, ratios }: NaiveRun): string[] {
   ];
 }
 
-/** The product's figures divided by the baseline's, but for processor time, of which less is more. */
+/** The product's figures divided by the baseline's; for processor time, of which less is better, the other way round. */
 function ratioLines({ accepted, archived, verified, processor }: Ratios): string[] {
   const line = (label: string, ratio: number, what: string): string => `${row(label, `${ratio.toFixed(1)}x`)}  ${what}`;
   return [

@@ -21,18 +21,18 @@ import type { Attestation, BenchSystem, Checked } from './system.ts';
 
 const REQUEST_TIMEOUT_MS = 10_000;
 const POLL_MS = 25;
-/** How often a run that measures latency asks the archiver what it attested: what is told is late by so much at most. */
+/** How often a run that measures latency asks the archiver for its attested size; measured times are late by at most this much. */
 const WATCH_MS = 10;
 
 export interface StackSystemOptions {
   readonly stack: LocalStack;
   readonly folder: string;
   readonly shards: number;
-  /** Whether notes are watched as they come, which costs both sides. */
+  /** Whether new notes are watched for, which costs time on both sides. */
   readonly watches: boolean;
 }
 
-/** The settings of a system's processes, with topics and objects under a name of its own. */
+/** The settings of a system's processes, with a separate name for its topics and objects. */
 function environmentOf({ kafka, redis, registry, s3 }: LocalStack, folder: string, id: string): NodeJS.ProcessEnv {
   return {
     ...process.env,
@@ -52,8 +52,8 @@ function environmentOf({ kafka, redis, registry, s3 }: LocalStack, folder: strin
 }
 
 /**
- * The product as it runs in a cluster, on the servers of a stack: this process records through the SDK and verifies what is in S3, one
- * `lineproof chain` and one `lineproof archive` are processes of their own.
+ * The product as it runs in a cluster, on the servers of a stack: this process records through the SDK and verifies the archive in S3; one
+ * `lineproof chain` and one `lineproof archive` are separate processes.
  */
 export async function openStackSystem({ stack, folder, shards, watches }: StackSystemOptions): Promise<BenchSystem> {
   const id = `bench-${randomBytes(6).toString('hex')}`;
@@ -94,7 +94,7 @@ interface StackParts {
   readonly services: { readonly chainer: Service; readonly archiver: Service };
   readonly kafka: KafkaConnection;
   readonly collector: Collector;
-  /** Connections of the one who looks on. */
+  /** Separate connections, by which the benchmark watches the topics. */
   readonly log: Log;
   readonly watches: boolean;
   readonly prefix: string;
@@ -172,7 +172,7 @@ class StackSystem implements BenchSystem {
     }
   }
 
-  /** Notes when each shard's newest note was there. */
+  /** Records the time at which each new note of a shard appears. */
   async #watch(): Promise<void> {
     const last = new Map<number, number>();
     while (!this.#over.signal.aborted) {

@@ -2,7 +2,7 @@ import { type Cost, measured } from './cost.ts';
 import type { BenchSystem, Checked } from './system.ts';
 import type { Workload } from './workload.ts';
 
-/** Callers that record at the same time, and what each records before it waits for the disk. */
+/** Callers that record at the same time, and the events that each records before it waits for the disk. */
 export const WRITERS = 16;
 export const EVENTS_PER_WAIT = 256;
 
@@ -16,9 +16,9 @@ export interface Throughput {
   readonly acceptedPerSecond: number;
   readonly archivedPerSecond: number;
   readonly verifiedPerSecond: number;
-  /** Of this process, which records and verifies. */
+  /** Cost of this process, which records and verifies. */
   readonly cost: Cost;
-  /** Processor time by who used it, microseconds for each event: this process until all is archived, and from then on; the other processes. */
+  /** Processor time in microseconds for each event: of this process until all is archived, of this process from then on, and of the other processes. */
   readonly cpuMicros: { readonly recording: number; readonly verifying: number; readonly others: Readonly<Record<string, number>> };
 }
 
@@ -26,7 +26,7 @@ export interface ThroughputOptions {
   readonly events: number;
   /** Events that are offered twice. */
   readonly repeats: number;
-  /** What each caller records before it waits until that is safe. */
+  /** Events that each caller records before it waits until they are safe. */
   readonly eventsPerWait?: number;
 }
 
@@ -71,7 +71,7 @@ export async function measureThroughput(
   };
 }
 
-/** Records `events` as concurrent callers do, each waiting for the disk after every `eventsPerWait`. The ids of the first `keep`. */
+/** Records `events` as concurrent callers do, each waiting for the disk after every `eventsPerWait`. Returns the ids of the first `keep`. */
 export async function offer(
   system: Pick<BenchSystem, 'record' | 'recordDurably'>,
   workload: Workload,

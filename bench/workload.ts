@@ -12,7 +12,7 @@ const TEXT_BYTES = 64 * 1024;
 export class Workload {
   readonly #streams: readonly string[];
   readonly #digests: readonly string[];
-  /** Base64 of noise: what compresses badly must not make the archive look cheap. */
+  /** Base64 of noise, which compresses badly, so that the archive does not look cheap. */
   readonly #text: string;
   readonly #note: number;
 

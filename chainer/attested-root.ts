@@ -13,13 +13,13 @@ interface Attested {
 export class AttestedRoot {
   #attested: Attested | undefined;
 
-  /** Sets the size and root that the chain must reach from `head` on. An older note cannot be compared: our own state was judged beyond it before. */
+  /** Sets the size and root that the chain must reach from `head` on. A note older than `head` is not compared: our own state was judged beyond it before. */
   expect(attested: Attested | undefined, head: LogHead): void {
     this.#attested = attested !== undefined && attested.size < head.size ? undefined : attested;
     this.check(head);
   }
 
-  /** STOP, where the chain at the attested size has another root. Notes are signed at block ends only: a chain that jumps over that size is another chain. */
+  /** STOP if the chain has another root at the attested size, or if none of its blocks ends there: notes are signed at block ends only. */
   check(head: LogHead): void {
     if (this.#attested === undefined || head.size < this.#attested.size) return;
     if (head.size === this.#attested.size && equal(frontierRoot(head.frontier), this.#attested.root)) {

@@ -37,8 +37,8 @@ export interface BuiltBlock {
 }
 
 /**
- * Seals and signs ordered content as the block that follows `view`, and puts it to the acceptance function before anybody else sees it.
- * Throws BLOCK_REFUSED where that function refuses: a bug, on which the chainer stops.
+ * Seals and signs ordered content as the block that follows `view`, and checks it by the acceptance function before anybody else sees it.
+ * Throws BLOCK_REFUSED if that function refuses it. This is a bug, on which the chainer stops.
  */
 export async function buildBlock(
   view: LogView,

@@ -13,7 +13,7 @@ import { keyText } from './order.ts';
 /** Length of a slot. The same under every policy, so that a slot's number keeps its meaning when the window changes. */
 const SLOT_MICROS = 60_000_000;
 
-/** The slot below which everything has left a window that starts at `windowStart`. */
+/** The first slot that reaches into a window which starts at `windowStart`; all lower slots have left the window. */
 export function firstSlot(windowStart: number): number {
   return Math.floor(windowStart / SLOT_MICROS);
 }
@@ -34,7 +34,7 @@ export function blockIdentities(block: Block, seal: Seal, chainOffset: number, s
   return identities({ seal, links, keys, inputs: decodeEvidence(block.evidence) }, chainOffset, sealHash);
 }
 
-/** The identities of a block that was just accepted, and so was taken apart. `keys` are those of its links, where they are known. */
+/** The identities of a block that was just accepted, and so is decoded. `keys`, if given, are those of its links. */
 export function acceptedIdentities(
   { seal, links, heads, inputs, delta }: AcceptedBlock,
   chainOffset: number,
@@ -43,7 +43,7 @@ export function acceptedIdentities(
   return identities({ seal, links, keys, inputs }, chainOffset, delta.head.seal);
 }
 
-/** The same identities, once the block's offset is known. */
+/** The same identities, with the offset of the block, once it is known. */
 export function identitiesAt({ watermark, entries, hits }: BlockIdentities, chainOffset: number): BlockIdentities {
   return { watermark: watermark.kind === 'at' ? { ...watermark, chainOffset } : watermark, entries, hits };
 }
@@ -88,7 +88,7 @@ export function isAt(watermark: Watermark, head: { readonly size: number; readon
   return watermark.kind === 'at' && watermark.size === head.size && watermark.seal === toHex(head.seal);
 }
 
-/** Time at which the last input of a block was appended; that of the block before where it consumed none. */
+/** Time at which the last input of a block was appended; undefined if the block consumed none. */
 export function lastAppendedAt(block: Block): number | undefined {
   return decodeEvidence(block.evidence).at(-1)?.appendedAt;
 }

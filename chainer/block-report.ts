@@ -26,7 +26,7 @@ export class BlockReport {
     this.#o.metrics.observe('lineproof_chainer_block_bytes', value.length, this.#labels);
   }
 
-  /** Of a block that lies on the chain now. `traces` may hold undefined for a block without one. */
+  /** Counts and logs a block that is on the chain now. `traces` may hold undefined for a block without a trace. */
   accepted(accepted: AcceptedBlock, offset: number, traces: readonly (Traceparent | undefined)[]): void {
     this.#count(accepted);
     this.#tell(accepted, offset, traces);
@@ -37,7 +37,7 @@ export class BlockReport {
     this.#o.metrics.add('lineproof_chainer_lost_races_total', 1, this.#labels);
   }
 
-  /** Nobody knows whether the append took effect. */
+  /** The append of our block was not confirmed: it may have taken effect or not. */
   unconfirmed({ traces }: Flight, error: unknown): void {
     this.#o.logger.warn(LOG.appendUnconfirmed, {
       shard: this.#o.shard,
@@ -46,7 +46,7 @@ export class BlockReport {
     });
   }
 
-  /** The same block was appended again and again, and the log does not show it. */
+  /** Our block was appended again and again, but the chain topic does not hold it. */
   stuck({ traces }: Flight): void {
     this.#o.logger.error(LOG.shardHolds, {
       shard: this.#o.shard,

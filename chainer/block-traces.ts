@@ -1,10 +1,10 @@
 import type { Traceparent } from '../core/base/traceparent.ts';
 import type { Intake } from './order.ts';
 
-/** Of one block; each is a line in the debug log. */
+/** Maximum traces of one block; each is a line in the debug log. */
 const MAX_TRACES = 16;
 
-/** Traces that a block's batches came with, each once, recorded ones first. The first of them goes with the block. */
+/** The traces of a block's batches, each once, recorded ones first. The first goes into the headers of the block's record. */
 export function blockTraces(intakes: readonly Intake[]): readonly Traceparent[] {
   const traces = new Map<string, Traceparent>();
   for (const sampled of [true, false]) {

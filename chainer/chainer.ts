@@ -31,7 +31,7 @@ export interface ChainerOptions {
   readonly settings?: Partial<SequencerSettings>;
 }
 
-/** Orders the input of any number of shards; each shard is one lane of work with one {@link Sequencer}. */
+/** Orders the input of any number of shards; each has one {@link Sequencer}. */
 export class Chainer {
   readonly #options: ChainerOptions;
   readonly #ids: BatchSchemaIds;
@@ -43,13 +43,13 @@ export class Chainer {
     this.#ids = new BatchSchemaIds(options.registry, isBatchSchema, options.clock);
   }
 
-  /** Reads from the registry the schemas that every shard needs, so that none waits for them later. Throws UNAVAILABLE or CONFIG_INVALID. */
+  /** Registers the Block schema, which every shard needs, so that no shard waits for the registry later. Returns its id. Throws UNAVAILABLE or CONFIG_INVALID. */
   async prepare(): Promise<number> {
     this.#blockSchemaId ??= await this.#options.registry.register('lineproof.v1.Block', SCHEMA_TEXTS.Block);
     return this.#blockSchemaId;
   }
 
-  /** Works on one shard until `signal` aborts. `owns` tells whether the shard is still ours. Throws where a rule says STOP. */
+  /** Works on one shard until `signal` aborts. `owns` says whether the shard is still ours. Throws if a rule says STOP. */
   async runShard(shard: number, signal: AbortSignal, owns: () => boolean = () => true): Promise<void> {
     const { store, settings, ...rest } = this.#options;
     const blockSchemaId = await this.prepare();

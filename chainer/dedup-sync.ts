@@ -18,9 +18,9 @@ import type { ShardRetry } from './shard-retry.ts';
 import { windowBlocks } from './window-walk.ts';
 
 export interface DedupSettings {
-  /** Identities of accepted blocks wait here for the index until there are so many: it writes many for half the cost of few … */
+  /** Identities of accepted blocks are written to the index once this many wait: to write many at once costs half as much … */
   readonly confirmIdentities: number;
-  /** … or the next look-up comes so long after the last confirmation. A restart walks the blocks of those that waited again. */
+  /** … or at the first look-up this long after the last write. After a restart, the blocks whose identities were not written are walked again. */
   readonly confirmIntervalMs: number;
 }
 
@@ -39,7 +39,7 @@ export interface DedupNeighbours {
   readonly chain: ChainFollower;
   readonly flights: Flights;
   readonly retry: ShardRetry;
-  /** Judges the chain to its end as it is now. */
+  /** Judges the chain up to its present end. */
   readonly tail: (signal: AbortSignal) => Promise<void>;
 }
 
@@ -47,7 +47,7 @@ type AtWatermark = Extract<Watermark, { kind: 'at' }>;
 
 /**
  * Keeps the dedup index in step with the chain, and looks identities up in it: the part of docs/sequencer.md from the look-up of ORDER to REBUILD.
- * Its three fields change only here: `pending` grows when the sequencer notes an accepted block, all else by look-ups and by `reset`.
+ * Its three fields change only here: `pending` grows when the sequencer notes an accepted block; all other changes are made by look-ups and by `reset`.
  */
 export class DedupSync {
   readonly #o: DedupSyncOptions;
@@ -75,8 +75,8 @@ export class DedupSync {
   }
 
   /**
-   * Looks `keys` up among all that was linked before the next block, and in the same call confirms the pending identities where there are enough of them.
-   * COMMIT POINT of those identities. Undefined: the watermark did not match, the caller starts over.
+   * Looks `keys` up among all that was linked before the next block. If enough identities are pending, the same call writes them to the index:
+   * this is their COMMIT POINT. Returns undefined if the watermark did not match: then the caller starts over.
    */
   async lookup(keys: readonly Uint8Array[], signal: AbortSignal): Promise<Known | undefined> {
     const { shard, dedup, sources } = this.#o;
@@ -139,7 +139,7 @@ export class DedupSync {
     this.#pending = missing;
   }
 
-  /** The identities of our blocks after a watermark, oldest first; undefined where it is not on our chain or lies further back than the window. */
+  /** The identities of our blocks after a watermark, oldest first; undefined if the watermark is not on our chain, or is further back than the window. */
   async #blocksAfter(stored: AtWatermark): Promise<BlockIdentities[] | undefined> {
     if (isAt(stored, this.#near.chain.state.head)) return [];
     const after: BlockIdentities[] = [];
@@ -159,7 +159,7 @@ export class DedupSync {
     return windowBlocks(this.#near.chain, log, sources.policies);
   }
 
-  /** A watermark that is not on our chain, while the log still holds its offset with another block: index and log contradict each other. */
+  /** STOP if the log holds another block at the offset of a watermark that is not on our chain: then index and log contradict each other. */
   async #checkForeignWatermark(stored: AtWatermark): Promise<void> {
     const { log, shard } = this.#o;
     if (stored.size === 0) return;
@@ -173,8 +173,8 @@ export class DedupSync {
   }
 
   /**
-   * REBUILD: fills the index again from the chain, oldest block first, so that of two links of one identity the newer is remembered.
-   * The chain is walked before anything is written: where it lacks a block, the index stays as it is.
+   * REBUILD: fills the index again from the chain, oldest block first, so that of two links with one identity the newer is remembered.
+   * The chain is walked before anything is written: if a block is missing, the index stays unchanged.
    */
   async #rebuild(stored: Watermark, signal: AbortSignal): Promise<void> {
     const { shard, log, clock, logger } = this.#o;

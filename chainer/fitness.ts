@@ -15,20 +15,20 @@ export interface FitnessOptions {
   readonly signer: Signer;
   readonly logger: Logger;
   readonly settings: {
-    /** Policies are looked for at most this often. */
+    /** New policies are read at most this often. */
     readonly policyIntervalMs: number;
   };
 }
 
 /**
- * Whether this process is fit to order the shard: its clock dates blocks, and the index tells which events were linked. If one of the two is wrong,
+ * Whether this process is fit to order the shard: its clock dates blocks, and the index says which events were linked. If one of the two is wrong,
  * the process behaves as if it did not own the shard, until that is put right. Its fields change in `lookAround` only.
  */
 export class Fitness {
   readonly #o: FitnessOptions;
   #lookedAroundMs = Number.NEGATIVE_INFINITY;
   #fit = true;
-  /** Version of the policy that the log named last. */
+  /** Version of the policy that was logged last. */
   #toldPolicy = 0;
 
   constructor(options: FitnessOptions) {
@@ -40,7 +40,7 @@ export class Fitness {
     return this.#fit;
   }
 
-  /** Looks, now and then, for new policies and at clock and index. */
+  /** Reads new policies and checks clock and index, now and then. */
   async lookAround(): Promise<void> {
     const { clock, sources, settings } = this.#o;
     const now = clock.monotonicMs();
@@ -51,7 +51,7 @@ export class Fitness {
     await this.#look();
   }
 
-  /** STOP, unless the policy names our key: every reader would ignore a block by any other. */
+  /** STOP unless our key is an ACTIVE chainer key of the policy: otherwise every reader would ignore our blocks. */
   checkKey(policy: PolicyInForce): void {
     const { signer, shard } = this.#o;
     if (policy.chainer(signer.name, signer.keyId)?.active === true) return;
@@ -79,7 +79,7 @@ export class Fitness {
     this.#fit = problem === undefined;
   }
 
-  /** The fault of clock or index. If the two clocks differ by more than the policy allows, at least one of them is wrong. */
+  /** The fault of clock or index; undefined if there is none. If the two clocks differ by more than the policy allows, at least one of them is wrong. */
   async #problem(): Promise<{ readonly message: string; readonly fields: Readonly<Record<string, unknown>> } | undefined> {
     const { clock, dedup, sources } = this.#o;
     const before = clock.nowMicros();

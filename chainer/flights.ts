@@ -5,7 +5,7 @@ import { TRACEPARENT, type Traceparent } from '../core/base/traceparent.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { BlockIdentities } from './block-identities.ts';
 
-/** A block of ours, built and put to the acceptance function. */
+/** A block of ours that was built and that the acceptance function accepts. */
 export interface BuiltFlight {
   /** The framed Kafka value. */
   readonly value: Uint8Array;
@@ -23,7 +23,7 @@ export interface Flight extends BuiltFlight {
   readonly view: LogView;
   /** Offset that the append answered, or its error. Never rejects. */
   readonly append: Promise<AppendOutcome>;
-  /** How often it was found neither accepted nor beaten. */
+  /** How often the chain was read to its end and showed neither this block nor another in its place. */
   readonly tries: number;
 }
 
@@ -48,7 +48,7 @@ export class Flights {
     return this.#inflight[0];
   }
 
-  /** The view at the end of everything appended by us; `judged` where nothing is in flight. */
+  /** The view at the end of everything appended by us; `judged` if nothing is in flight. */
   top(judged: LogView): LogView {
     return this.#inflight.at(-1)?.view ?? judged;
   }
@@ -64,7 +64,7 @@ export class Flights {
     this.#inflight.push({ ...built, view: overlay(top, built.accepted.delta), append: this.#append(built, after), tries: 0 });
   }
 
-  /** The oldest flight, which leaves, if it is the accepted block with this seal; else undefined, and all stay. */
+  /** Removes and returns the oldest flight if its block has this seal. Otherwise removes nothing and returns undefined. */
   land(seal: Uint8Array): Flight | undefined {
     const [flight] = this.#inflight;
     if (flight === undefined || !equal(flight.accepted.delta.head.seal, seal)) return undefined;
@@ -72,18 +72,18 @@ export class Flights {
     return flight;
   }
 
-  /** Forgets all: they follow a block that was not accepted. */
+  /** Forgets all flights: they follow a block that was not accepted. */
   forget(): void {
     this.#inflight = [];
   }
 
-  /** Notes that the oldest was found neither accepted nor beaten; how often so far. */
+  /** Counts a try of the oldest flight; returns its number of tries so far. */
   countTry(): number {
     const [flight] = this.#inflight;
     return flight === undefined ? 0 : ++flight.tries;
   }
 
-  /** Appends the same bytes of all of them again, in order: another block in their place could compete with them. */
+  /** Appends all flights again, in order and with the same bytes: other blocks in their place could compete with them. */
   appendAgain(): void {
     let after: Promise<AppendOutcome> | undefined;
     for (const flight of this.#inflight) {
@@ -92,7 +92,7 @@ export class Flights {
     }
   }
 
-  /** Appends behind the flight before; a flight whose predecessor failed waits for the judgement instead of overtaking it. */
+  /** Appends a block after the flight before it. If that append failed, this block is not sent, so that it cannot overtake the one before. */
   async #append({ value, traces }: BuiltFlight, after: Promise<AppendOutcome> | undefined): Promise<AppendOutcome> {
     const before = await after;
     if (before !== undefined && 'error' in before) return before;

@@ -9,8 +9,8 @@ import { decodeEvidence, type EvidenceInput } from '../core/formats/evidence.ts'
 import { type Log, TOPICS } from '../core/ports/log.ts';
 
 /**
- * Makes sure that the input log still holds, before the place that the chain has consumed it to, the message that the last block consumed there:
- * an input topic that was recreated without a new generation is not read. Throws LOG_BEHIND or LOG_DIVERGED.
+ * Checks that the input log still holds the last message that the chain consumed from it, at the same offset. So an input topic that was
+ * recreated without a new generation is not read. Throws LOG_BEHIND or LOG_DIVERGED.
  */
 export async function checkInputAnchor(log: Log, chain: ChainFollower): Promise<void> {
   const { shard, inputTo } = chain.state.head;

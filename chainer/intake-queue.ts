@@ -7,7 +7,7 @@ import { TOPICS } from '../core/ports/log.ts';
 import { type IntakeOptions, type IntakeRead, readIntake } from './intake.ts';
 import { blockCost, type Intake } from './order.ts';
 
-/** A few blocks' worth: input that waits, judged, in memory outlives the young generation, and that costs more than reading it later. */
+/** Input for a few blocks. More judged input in memory would outlive the young generation of the heap, which costs more than reading it later. */
 const READ_BYTES = 2 * 1024 * 1024;
 
 export interface IntakeQueueOptions extends IntakeOptions {
@@ -16,11 +16,11 @@ export interface IntakeQueueOptions extends IntakeOptions {
   readonly sources: Sources;
 }
 
-/** The parts of the sequencer that say where the input is to be read from. */
+/** The parts of the sequencer that decide from where input is read. */
 export interface IntakeNeighbours {
   /** The view at the end of everything appended by us. */
   readonly top: () => LogView;
-  /** Judges the chain to its end as it is now. */
+  /** Judges the chain up to its present end. */
   readonly tail: (signal: AbortSignal) => Promise<void>;
 }
 
@@ -28,7 +28,7 @@ export interface IntakeNeighbours {
 interface InputStart {
   readonly inputGeneration: number;
   readonly inputTo: number;
-  /** Of the input before. */
+  /** `appendedAt` of the input before. */
   readonly appendedAt: number;
 }
 
@@ -41,11 +41,11 @@ export class IntakeQueue {
   readonly #near: IntakeNeighbours;
   #intakes: readonly Intake[] = [];
   /**
-   * Policy that the input was judged by, and that its block is sealed under: a newer one may become known between any two calls,
-   * for the process's other shards look for it too. Under a newer one the input is judged again.
+   * The policy by which the input was judged and under which its block is sealed. A newer policy may become known between any two calls,
+   * because the process's other shards read policies too. Then the input is judged again.
    */
   #policy: PolicyInForce | undefined;
-  /** Digest of the event schema without which the input behind cannot be judged. */
+  /** Digest of the missing event schema that is needed to judge the next message. */
   #held: string | undefined;
 
   constructor(options: IntakeQueueOptions, neighbours: IntakeNeighbours) {
@@ -63,7 +63,7 @@ export class IntakeQueue {
     return this.#held !== undefined;
   }
 
-  /** Where the next block's input starts: behind the last block, or where the policy says that a new generation of the topic does. */
+  /** The start of the next block's input: where the last block ended, or where the new input generation starts that the policy names. */
   get start(): InputStart {
     const { head } = this.#near.top();
     const { generation, firstOffsets } = this.policy.policy.inputGeneration;
@@ -71,7 +71,7 @@ export class IntakeQueue {
     return { inputGeneration: generation, inputTo: firstOffsets[head.shard] ?? 0, appendedAt: head.appendedAt };
   }
 
-  /** As much input as surely fits into `maxBytes` of a block, at least one where there is one; whole batches. It stays in the queue. */
+  /** As much input as surely fits into `maxBytes` of a block, in whole batches; at least one intake if there is any. It stays in the queue. */
   next(maxBytes: number): readonly Intake[] {
     let cost = 0;
     let count = 0;
@@ -83,7 +83,7 @@ export class IntakeQueue {
     return this.#intakes.slice(0, count);
   }
 
-  /** Takes out the first `count`, which are in a block now. */
+  /** Removes the first `count` intakes, which are in a block now. */
   remove(count: number): void {
     this.#intakes = this.#intakes.slice(count);
   }
@@ -93,7 +93,7 @@ export class IntakeQueue {
     this.#intakes = [];
   }
 
-  /** Reads on in the input log where nothing of it is left, waiting up to `waitMs` for some. STOP, where part of it is gone. */
+  /** Reads more input if none is left in the queue, and waits up to `waitMs` for it. STOP if the log lost input that was not consumed. */
   async fill(waitMs: number, signal: AbortSignal): Promise<void> {
     const policy = this.#o.sources.policies.latest;
     if (this.#policy !== policy) this.#intakes = [];
@@ -117,7 +117,7 @@ export class IntakeQueue {
     this.#held = read.held;
   }
 
-  /** Asks for the schema that holds the input. Throws UNAVAILABLE if it cannot be read: this is our failure, so no producer's batch is rejected for it. */
+  /** Reads the missing event schema that holds up the input. Throws UNAVAILABLE if it cannot be read: this is our failure, so no producer's batch is rejected for it. */
   async obtainSchema(): Promise<void> {
     const { sources } = this.#o;
     const hex = this.#held;

@@ -10,7 +10,7 @@ import { mustReach } from './input-anchor.ts';
 import type { Intake } from './order.ts';
 
 const KNOWN_IDS = 4096;
-/** How long the registry is not asked again about an id that it does not know. */
+/** Time for which the registry is not asked again about an id that it does not know. */
 const UNKNOWN_MS = 5_000;
 
 /** Tells whether a registry id means the SignedBatch schema. It remembers answers, within a bound that hostile ids cannot exceed. */
@@ -19,7 +19,7 @@ export class BatchSchemaIds {
   readonly #isBatchSchema: (text: string) => boolean;
   readonly #clock: Clock;
   readonly #good = new Set<number>();
-  /** Ids that are unknown or mean another schema, with the time of the question: a schema may be registered later. */
+  /** Ids that are unknown or mean another schema, with the time of the request: a schema may be registered later. */
   readonly #bad = new Map<number, number>();
 
   constructor(registry: SchemaRegistry, isBatchSchema: (text: string) => boolean, clock: Clock) {
@@ -69,9 +69,9 @@ export interface IntakeOptions {
 
 export interface ReadFrom {
   readonly offset: number;
-  /** Whether the input before `offset` was consumed from this very topic, so that it cannot end before. */
+  /** Whether the input before `offset` was consumed from this same topic, so that the topic cannot end before `offset`. */
   readonly consumed: boolean;
-  /** `appendedAt` of the input before. */
+  /** `appendedAt` of the input before `offset`. */
   readonly appendedAt: number;
   readonly maxBytes: number;
   readonly waitMs: number;
@@ -82,7 +82,7 @@ export type IntakeRead =
   | {
       readonly kind: 'read';
       readonly intakes: readonly Intake[];
-      /** Digest of the event schema that the message behind them needs: in force, and not to be had right now. */
+      /** Digest of the event schema that the next message needs: it is in force, but not available right now. */
       readonly held: string | undefined;
     }
   | { readonly kind: 'trimmed'; readonly start: number };
@@ -117,7 +117,7 @@ export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: 
   return { kind: 'read', intakes, held: undefined };
 }
 
-/** Times of the log that lead our clock by more than the skew are lowered: one of the two clocks is wrong. */
+/** Logs an error if times of the log lead our clock by more than the skew, and so are lowered: one of the two clocks is wrong. */
 function alarmOfLead({ logger, shard }: IntakeOptions, records: readonly LogRecord[], latest: number): void {
   const lead = records.reduce((most, { timestampMicros }) => Math.max(most, timestampMicros - latest), 0);
   if (lead === 0) return;

@@ -6,7 +6,7 @@ import type { StateChange, StateStore } from '../core/ports/state-store.ts';
 
 const VERSION = 2;
 
-/** A shard's state in the chainer's own store: derived, written now and then, so that a restart need not read the chain from its start. */
+/** A shard's state in the chainer's store: derived data, written now and then, so that a restart need not read the chain from its start. */
 export class LocalState {
   readonly #store: StateStore;
   readonly #prefix: string;
@@ -18,7 +18,7 @@ export class LocalState {
     this.#prefix = `chainer/${shard}/`;
   }
 
-  /** The state that was written last; undefined if there is none, or if a version with another format wrote it. Changes that were only noted are given up. */
+  /** The state that was written last; undefined if there is none, or if a version with another format wrote it. Discards changes that were noted but not written. */
   async load(): Promise<RecoveryPoint | undefined> {
     this.#streams.clear();
     this.#lanes.clear();
@@ -44,7 +44,7 @@ export class LocalState {
     for (const key of forgottenLanes) this.#lanes.set(key, undefined);
   }
 
-  /** Remembers a whole state, for the next {@link write}: nothing of it was written. */
+  /** Remembers a whole state, of which nothing was written yet, for the next {@link write}. */
   noteAll(state: LogState): void {
     for (const [name, head] of state.streams()) this.#streams.set(name, head);
     for (const [key, lane] of state.lanes()) this.#lanes.set(key, lane);
@@ -65,7 +65,7 @@ export class LocalState {
     this.#lanes.clear();
   }
 
-  /** Forgets everything written: after a snapshot or the chain's start took the place of it. */
+  /** Deletes everything written, because a snapshot takes its place. */
   async wipe(): Promise<void> {
     const changes: StateChange[] = [];
     for await (const [key] of this.#store.entries(this.#prefix)) changes.push({ key, value: undefined });

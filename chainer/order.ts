@@ -49,7 +49,7 @@ export interface OrderRules {
   readonly laneRetentionMicros: number;
 }
 
-/** A map key for 16 bytes: two to a character. Spreading the array costs five times as much. */
+/** A map key for 16 bytes: two to a character. Spreading the array takes five times as long. */
 export function keyText(key: Uint8Array): string {
   const pair = (at: number): number => ((key[at] as number) << 8) | (key[at + 1] as number);
   return String.fromCharCode(pair(0), pair(2), pair(4), pair(6), pair(8), pair(10), pair(12), pair(14));
@@ -76,7 +76,7 @@ function eventKeys(events: readonly JudgedEvent[]): readonly (Uint8Array | undef
   return keys;
 }
 
-/** An upper bound of the bytes that an intake adds to its block: whole batches only, so that a block never outgrows its limit. */
+/** An upper bound of the bytes that an intake adds to its block. Blocks take whole batches only, so this bound keeps them within their limit. */
 export function blockCost(intake: Intake): number {
   if (intake.kind === 'empty') return 32;
   const { check } = intake;
@@ -88,8 +88,8 @@ export function blockCost(intake: Intake): number {
 }
 
 /**
- * Puts judged input into the order of the log: decides for each batch by the lane table and for each event whether it is linked or leaves a receipt.
- * Pure; the block that is made of it is checked by the acceptance function before it is appended.
+ * Puts judged input into the order of the log: judges each batch by the lane table, and decides for each event whether it gets a link or a receipt.
+ * Pure; the acceptance function checks the resulting block before it is appended.
  */
 export function order(view: LogView, intakes: readonly Intake[], known: Known, rules: OrderRules): Ordered {
   const draft = new Draft(view, known, rules);
@@ -109,7 +109,7 @@ class Draft implements Ordered {
   readonly #rules: OrderRules;
   readonly #streams = new Map<string, Head>();
   readonly #lanes = new Map<string, Lane>();
-  /** Identities and headers of this very block. */
+  /** Identities and headers of this block. */
   readonly #own = new Map<string, DedupHit>();
 
   constructor(view: LogView, known: Known, rules: OrderRules) {
@@ -158,7 +158,7 @@ class Draft implements Ordered {
     this.#entry({ outcome: 'ACCEPTED', appendedAt, batch: batch.proof, receipts });
   }
 
-  /** The receipt of an event that is not linked; undefined for one that is. `key` is its identity's in the dedup index, where it has one. */
+  /** The receipt of an event that is not linked; undefined for one that is. `key` is the key of its identity in the dedup index, if it has one. */
   #receipt(position: number, event: JudgedEvent, key: Uint8Array, offset: number): Receipt | undefined {
     const { bytes, digest, head, reason } = event;
     if (reason !== REASONS.NONE || head === undefined) {

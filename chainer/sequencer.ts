@@ -30,11 +30,11 @@ import { ALARM_FAILURES, RETRY_PACE, type ShardRetry, shardRetry } from './shard
 
 /** The limit of a block, less the bytes of a seal, its signature and the framing. */
 const BLOCK_BUDGET = 950_000;
-/** Of one read of the chain: a few blocks. */
+/** Maximum bytes of one read of the chain topic: a few blocks. */
 const READ_BYTES = 2 * 1024 * 1024;
 /** Bytes of refused records in one append: a log bounds the size of an append. */
 const REJECTED_BYTES = 900_000;
-/** Rounds in which a clean stop waits for blocks in flight. */
+/** Maximum rounds in which a clean stop waits for blocks in flight. */
 const DRAIN_ROUNDS = 10;
 
 export interface SequencerSettings extends DedupSettings {
@@ -44,7 +44,7 @@ export interface SequencerSettings extends DedupSettings {
   readonly pollMs: number;
   /** Local state is written at most this often. */
   readonly stateIntervalMs: number;
-  /** Policies are looked for at most this often. */
+  /** New policies are read at most this often. */
   readonly policyIntervalMs: number;
 }
 
@@ -79,9 +79,9 @@ export interface SequencerOptions {
 }
 
 /**
- * The owner of one shard's lane of work: orders its input into blocks. docs/sequencer.md is the protocol, and names the file of each step.
- * State lies with the part that may change it: the judged log with `chain`, blocks on their way with `flights`, judged input with `input`,
- * the index's place with `dedup`. The fields of this class change in `#recover`, `#orRecover` and `#writeState` only.
+ * The owner of the work on one shard: orders its input into blocks. docs/sequencer.md is the protocol, and names the file of each step.
+ * Each piece of state is in the part that may change it: the judged log in `chain`, blocks in flight in `flights`, judged input in `input`,
+ * the watermark of the index in `dedup`. The fields of this class change in `#recover`, `#orRecover` and `#writeState` only.
  */
 export class Sequencer {
   readonly #o: SequencerOptions;
@@ -94,7 +94,7 @@ export class Sequencer {
   readonly #report: BlockReport;
   readonly #retry: ShardRetry;
   #recovered = false;
-  /** Size of the log after the chain was trimmed before we read it and we recovered. If it is trimmed again at the same size, we STOP. */
+  /** Size of the log after the last recovery from a chain that was trimmed before we read it. If this happens again at the same size, we STOP. */
   #recoveredAt: number | undefined;
   #stateWrittenMs = 0;
 
@@ -124,7 +124,7 @@ export class Sequencer {
   async run(signal: AbortSignal): Promise<void> {
     await this.#retry(signal, () => this.#orRecover(signal, () => this.#recover(signal)));
     while (!signal.aborted && !(this.#recovered && this.#top().head.final)) {
-      // A recovery that failed half-way, later too, is repeated as a whole: only its end compares the log with the attested root.
+      // A recovery that failed half-way, at the start or later, is repeated as a whole: only its end compares the log with the attested root.
       await this.#retry(signal, () => this.#orRecover(signal, () => (this.#recovered ? this.#step(signal) : this.#recover(signal))));
     }
     if (this.state.head.final) this.#o.logger.info(LOG.shardEnded, { shard: this.#o.shard });
@@ -132,9 +132,10 @@ export class Sequencer {
   }
 
   /**
-   * STEP: the path from input to a block that counts, from top to bottom. Lines 1 to 6 send the next block off while fewer than `depth` are on
-   * their way; line 7 decides about the oldest of those. From line 6 on a crash is harmless: the log holds the block or does not hold it,
-   * and a restart reads in the chain which of the two is so. Before line 6 nothing counts yet: a crash costs the work, and keeps refused bytes twice at most.
+   * STEP: the path from input to a block that counts, from top to bottom. Lines 1 to 6 append the next block while fewer than `depth` are
+   * in flight; line 7 judges the oldest of these. From line 6 on a crash is harmless: the log holds the block or does not hold it,
+   * and a restart reads from the chain which of the two is true. Before line 6 nothing counts yet: a crash loses the work, and at most
+   * stores refused bytes twice.
    */
   async #step(signal: AbortSignal): Promise<void> {
     const { owns, settings, clock, sources, signer, blockSchemaId } = this.#o;
@@ -157,7 +158,7 @@ export class Sequencer {
         const ordered = order(view, intakes, known, { ...place, laneRetentionMicros: policy.policy.laneRetentionMs * 1000 });
         // 4. COMMIT POINT of the refused bytes: acknowledged before any block names them.
         await this.#keepRejected(ordered.rejected, signal);
-        // 5. The block, sealed, signed, and put to the acceptance function: a refusal is STOP.
+        // 5. The block, sealed, signed, and checked by the acceptance function: a refusal is STOP.
         const rules = { ...place, policy, inputFrom: start.inputTo, final: false };
         const { value, accepted } = await buildBlock(view, ordered, rules, { signer, schemaId: blockSchemaId, context: sources.context() });
         // 6. Its append. The log may take it now, later, twice or never; COMMIT POINT of the block is where every reader accepts it.
@@ -188,7 +189,7 @@ export class Sequencer {
     const flight = this.#flights.oldest as Flight;
     const answer = await flight.append;
     if ('offset' in answer && answer.offset === this.#chain.readPos) {
-      // It lies where the next block is read, and acceptance took it on top of this very state: every reader accepts it.
+      // It is where the next block is read, and acceptance accepted it on exactly this state: so every reader accepts it.
       this.#advance(this.#chain.accept(flight.accepted, answer.offset));
       return;
     }
@@ -206,7 +207,7 @@ export class Sequencer {
     for await (const block of this.#chain.readToEnd(READ_BYTES, signal)) this.#advance(block);
   }
 
-  /** ADVANCE, after the chain moved over an accepted block. COMMIT POINT of the block: it lies in the log and every reader accepts it. */
+  /** ADVANCE, after the chain moved over an accepted block. COMMIT POINT of the block: it is in the log and every reader accepts it. */
   #advance({ accepted, offset, headers, forgottenLanes }: FollowedBlock): void {
     const own = this.#flights.land(accepted.delta.head.seal);
     if (own === undefined) this.#forgetWork();
@@ -228,7 +229,7 @@ export class Sequencer {
     return this.#flights.top(this.#chain.state);
   }
 
-  /** Whether the archive's open segment is so old that the next seal ends it, and no input brings one. */
+  /** Whether nothing is in flight and the archive's open segment is so old that the next seal ends it. Then a block is made even without input. */
   #tickDue(): boolean {
     const { segmentMaxAgeMs } = this.#o.sources.policies.latest.policy;
     return this.#flights.count === 0 && segmentEnds(this.#chain.segment, this.#o.clock.nowMicros(), segmentMaxAgeMs);
@@ -288,7 +289,7 @@ export class Sequencer {
   }
 }
 
-/** Consecutive values in groups of at most `maxBytes`; a larger one has a group for itself. */
+/** Consecutive values in groups of at most `maxBytes`; a larger value is alone in its group. */
 function grouped(values: readonly Uint8Array[], maxBytes: number): Uint8Array[][] {
   const groups: Uint8Array[][] = [];
   let bytes = maxBytes;

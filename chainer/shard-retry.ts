@@ -5,13 +5,13 @@ import type { Clock } from '../core/ports/clock.ts';
 import type { Logger } from '../core/ports/logger.ts';
 
 export const RETRY_PACE: RetryPace = { firstMs: 25, maxMs: 2_000 };
-/** Failures in a row, most of a second without an answer, after which an operator should know. */
+/** Failures in a row after which an operator should know: most of a second without an answer. */
 export const ALARM_FAILURES = 6;
 
 /** Runs an action until it succeeds; throws an error that no retry can help. */
 export type ShardRetry = <T>(signal: AbortSignal, action: () => Promise<T>) => Promise<T>;
 
-/** How every call of one shard is tried again: it alarms once when a failure lasts, and tells when the shard goes on. */
+/** The retry loop for all calls of one shard. It logs an error once when a failure lasts, and logs when the shard goes on. */
 export function shardRetry({ shard, clock, logger }: { shard: number; clock: Clock; logger: Logger }): ShardRetry {
   return async (signal, action) => {
     let failed = 0;

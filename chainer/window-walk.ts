@@ -23,12 +23,12 @@ export async function* windowBlocks(chain: ChainFollower, log: Log, policies: Po
   if (first === 0 || chain.chainOffset < 0) return;
   throw new LineproofError(
     'CHAIN_TRIMMED',
-    `cannot rebuild the dedup index: shard ${head.shard} of ${TOPICS.chain} lost blocks below leaf ${first}, which lie inside the dedup window`,
+    `cannot rebuild the dedup index: shard ${head.shard} of ${TOPICS.chain} lost blocks below leaf ${first}, which are inside the dedup window`,
     { shard: head.shard, first },
   );
 }
 
-/** The window's start after a walked block, for the blocks before it. A policy that is not known leaves it: it must not shorten the window. */
+/** The start of the window for the blocks before a walked block. A policy that is not known does not move it, as it must not shorten the window. */
 function startAfter(seal: Seal, appendedAt: number, before: number, policies: PolicyHistory): number {
   const policy = policies.byDigest(toHex(seal.policy));
   return policy === undefined ? before : dedupWindowStart(appendedAt, policy.policy, before);

@@ -9,9 +9,9 @@ import { leafHash } from '../core/tree/hash.ts';
 const LAST_RECORDS = 32;
 const READ_BYTES = 16 * 1024 * 1024;
 
-/** Where the chain of a shard ends. */
+/** The end of a shard's chain. */
 export interface ChainEnd {
-  /** Leaves up to the last block; 0 where there is none. */
+  /** Leaves up to the last block; 0 if there is none. */
   readonly size: number;
   /** Time of the newest block that ends within the given number of leaves; undefined if no such block was read. */
   readonly coveredAt: number | undefined;

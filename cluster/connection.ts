@@ -5,7 +5,7 @@ import { systemReason } from '../platform/errno.ts';
 /** How long one request to a server may take. */
 export const REQUEST_TIMEOUT_MS = 10_000;
 
-/** The content of a file that a setting names; undefined where it names none. Throws CONFIG_INVALID. */
+/** The content of a file that a setting names; undefined if it names none. Throws CONFIG_INVALID. */
 export function fileOf(path: string, setting: string): string | undefined {
   if (path === '') return undefined;
   try {
@@ -15,7 +15,7 @@ export function fileOf(path: string, setting: string): string | undefined {
   }
 }
 
-/** The `tls` of an adapter's settings, where a setting names a file of authorities. Throws CONFIG_INVALID. */
+/** The `tls` of an adapter's settings, if a setting names a file of authorities. Throws CONFIG_INVALID. */
 export function tlsOf(path: string, setting: string): { readonly tls?: { readonly ca: string } } {
   const ca = fileOf(path, setting);
   return ca === undefined ? {} : { tls: { ca } };

@@ -8,7 +8,7 @@ import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import { isThere, readSmallFile } from '../settings/small-file.ts';
 import { typedKeyText } from '../settings/typed-key.ts';
 
-/** Where this process finds its keys. */
+/** The folder of this process's keys. */
 export function keysFolder({ data, keys }: Pick<ClusterSettings, 'data' | 'keys'>): string {
   return keys === '' ? join(data, 'keys') : keys;
 }
@@ -26,7 +26,7 @@ export async function readLogKeys(settings: ClusterSettings, shards: number): Pr
 }
 
 /**
- * The root key that the first policy must name; undefined where neither the setting nor the keys folder has one. `beside` is false where nobody named
+ * The root key that the first policy must name; undefined if neither the setting nor the keys folder has one. `beside` is false if nobody named
  * the keys folder, and so whoever prepared the working folder may have put a key there. Throws CONFIG_INVALID.
  */
 export function pinnedRoot(settings: ClusterSettings, beside = true): string | undefined {

@@ -13,7 +13,7 @@ export function topicPartitions(shards: number): Readonly<Record<string, number>
   return { [TOPICS.events]: shards, [TOPICS.chain]: shards, [TOPICS.rejected]: shards, [TOPICS.control]: 1 };
 }
 
-/** How Kafka is reached. Throws CONFIG_INVALID for a file of certificates that cannot be read. */
+/** The adapter's settings for Kafka. Throws CONFIG_INVALID for a file of certificates that cannot be read. */
 export function kafkaSettings(settings: ClusterSettings): KafkaSettings {
   const { kafkaSasl, kafkaUsername, kafkaPassword, kafkaTls } = settings;
   const ca = fileOf(settings.kafkaCa, 'kafkaCa');

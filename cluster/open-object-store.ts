@@ -45,12 +45,12 @@ export function openObjectStore(settings: ClusterSettings, lock: Policy['objectL
   return KINDS[SERVICES].open({ bucket: settings.s3Bucket, prefix: settings.s3Prefix }, settings, lock);
 }
 
-/** Refuses the store that the settings name where write-once would not hold. Throws CONFIG_INVALID or UNAVAILABLE. */
+/** Refuses the store that the settings name if write-once would not hold on it. Throws CONFIG_INVALID or UNAVAILABLE. */
 export function checkObjectStore(settings: ClusterSettings, lock: Policy['objectLock']): Promise<void> {
   return KINDS[SERVICES].check({ bucket: settings.s3Bucket, prefix: settings.s3Prefix }, settings, lock);
 }
 
-/** Opens the store at a URL; undefined where `text` is not the URL of a store that this version knows. */
+/** Opens the store at a URL; undefined if `text` is not the URL of a store that this version knows. */
 export async function openObjectStoreAt(text: string, settings: () => S3Access): Promise<ObjectStore | undefined> {
   const [, scheme = '', bucket = '', prefix = ''] = URL_FORM.exec(text) ?? [];
   if (!isScheme(scheme)) return undefined;

@@ -34,7 +34,7 @@ export function readPolicyFile(path: string): Policy {
   return parsePolicy(encodePolicy(value as Policy));
 }
 
-/** The version after `latest` with the content of `edited`, which was made from `latest`. Throws POLICY_INVALID where it was made from another. */
+/** The version after `latest` with the content of `edited`, which was made from `latest`. Throws POLICY_INVALID if it was made from another version. */
 export function nextPolicy(latest: PolicyInForce, edited: Policy): Policy {
   const { version } = latest.policy;
   if (edited.version !== version)
@@ -46,7 +46,7 @@ export function nextPolicy(latest: PolicyInForce, edited: Policy): Policy {
   return { ...edited, version: version + 1, previous: latest.hex };
 }
 
-/** Entries for those of `keys` that `policy` does not name yet. Throws POLICY_INVALID for one that it names and does not call ACTIVE. */
+/** Entries for those of `keys` that `policy` does not name yet. Throws POLICY_INVALID for a key that it names with another status than ACTIVE. */
 export function newProducers(policy: Policy, keys: readonly string[], streams: readonly string[]): readonly ProducerEntry[] {
   const known = new Map(policy.producers.map(({ key, status }) => [key, status]));
   for (const key of keys)

@@ -18,7 +18,7 @@ export interface ClusterReaders {
   readonly log: Log;
   readonly registry: SchemaRegistry;
   readonly logger: Logger;
-  /** Policies and schemas of the origin that the control topic names, read now. Throws POLICY_INVALID where there is none. */
+  /** Policies and schemas of the origin that the control topic names, read now. Throws POLICY_INVALID if there is none. */
   sources(): Promise<Sources>;
   close(): Promise<void>;
 }

@@ -10,7 +10,7 @@ import { openHealthServer } from './health-server.ts';
 import { workOnShards } from './shard-worker.ts';
 
 const WATCH_MS = 2_000;
-/** A shard that has input and consumes none of it for so long does not make progress. */
+/** A shard that has input and consumes none of it for this long does not make progress. */
 const STALL_MS = 60_000;
 
 /** One of the services that share shards. */
@@ -65,7 +65,7 @@ export async function runService(service: ShardService, settings: ClusterSetting
   }
 }
 
-/** Looks at each shard now and then: commits the consumed offset and measures the lag. */
+/** Now and then, for each shard: commits the consumed offset and measures the lag. */
 async function watch(
   service: ShardService,
   owned: () => ReadonlySet<number>,
@@ -104,7 +104,7 @@ async function look(service: ShardService, shard: number, progress: Map<number, 
   // The consumed offset is read before the end offset, so that lag is never reported too low.
   const offset = service.consumedTo(shard);
   if (offset === undefined) {
-    // A shard that recovers makes progress of another kind.
+    // A shard that recovers consumes nothing; that is not a stall.
     progress.delete(shard);
     return;
   }
@@ -119,7 +119,7 @@ async function look(service: ShardService, shard: number, progress: Map<number, 
   metrics.set('kafka_consumergroup_lag_seconds', seconds, labels);
 }
 
-/** Records and seconds by which `offset` lies behind the end of a partition: the age of the oldest record that was not consumed. */
+/** Records and seconds by which `offset` is behind the end of a partition: the age of the oldest record that was not consumed. */
 export async function measureLag(log: Log, topic: string, shard: number, offset: number): Promise<{ lag: number; seconds: number }> {
   const { end } = await log.bounds(topic, shard);
   if (end <= offset) return { lag: 0, seconds: 0 };

@@ -8,7 +8,7 @@ export interface ShardWork {
   readonly logger: Logger;
   /** Works on one shard until `signal` aborts; an error that it throws ends the process. */
   run(shard: number, signal: AbortSignal): Promise<void>;
-  /** Told after every change which shards are worked on. */
+  /** Called after every change with the shards that are worked on. */
   owned(shards: ReadonlySet<number>): void;
 }
 

@@ -18,7 +18,7 @@ export interface ClusterCollectorOptions {
   readonly cluster: ClusterReaders;
   readonly policy: Policy;
   readonly signer: Signer;
-  /** Of the command: its spool and the lock on it are called so. */
+  /** Name of the command, after which its spool and the lock on it are named. */
   readonly name: string;
 }
 
@@ -26,7 +26,7 @@ export interface ClusterCollectorOptions {
 export interface ClusterCollector {
   readonly collector: Collector;
   readonly folder: string;
-  /** Once the collector was closed. */
+  /** Releases the lock on the spool; called after the collector was closed. */
   release(): Promise<void>;
 }
 

@@ -21,7 +21,7 @@ export interface EmbeddedHandle {
   close(): Promise<void>;
 }
 
-/** Opens the whole system in this process, made at the first start. Throws DATA_IN_USE, CONFIG_INVALID, KEY_UNREADABLE, DISK_FULL, IO_FAILED. */
+/** Opens the whole system in this process; the first start makes its keys and its policy. Throws DATA_IN_USE, CONFIG_INVALID, KEY_UNREADABLE, DISK_FULL, IO_FAILED. */
 export async function openEmbedded(options: EmbeddedOptions = {}): Promise<EmbeddedHandle> {
   const settings: Settings = { ...defaultSettings(), ...options };
   const system = await EmbeddedSystem.open(settings, pinoLogger(settings.logLevel), prometheusMetrics());

@@ -10,7 +10,7 @@ import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { Settings } from '../settings/embedded-settings.ts';
 import { type EmbeddedKeys, makeEmbeddedKeys } from './keys.ts';
 
-/** Makes keys at the first start only; true where it made them. A log without keys has lost them, and new ones would not fit it: throws KEY_UNREADABLE. */
+/** Makes keys at the first start only; true if it made them. Throws KEY_UNREADABLE if there is a log without keys: they were lost, and new ones would not fit it. */
 export async function makeKeysOnce({ data, origin, shards }: Settings): Promise<boolean> {
   const folder = join(data, 'keys');
   if (!existsSync(join(data, 'log'))) return makeEmbeddedKeys(folder, origin, shards);

@@ -16,8 +16,8 @@ export interface EmbeddedKeys {
 }
 
 /**
- * Makes the keys below `folder` where there are none, for the process that owns the data folder; true when it did.
- * They are made in a folder beside it that then takes its name, so that they are there together or not at all.
+ * Makes the keys below `folder` if there are none, for the process that owns the data folder; true if it made them.
+ * They are made in a folder beside it that then takes its name, so that all of them exist or none.
  */
 export async function makeEmbeddedKeys(folder: string, origin: string, shards: number): Promise<boolean> {
   if (existsSync(folder) && readdirSync(folder).length > 0) return false;
@@ -25,7 +25,7 @@ export async function makeEmbeddedKeys(folder: string, origin: string, shards: n
   rmSync(draft, { recursive: true, force: true });
   mkdirSync(draft, { recursive: true, mode: 0o700 });
   await makeKeys(draft, origin, shards);
-  // Commit point. A name that an empty folder has is taken over.
+  // COMMIT POINT. An empty folder of that name is replaced.
   renameSync(draft, folder);
   return true;
 }
@@ -45,7 +45,7 @@ export async function readEmbeddedKeys(folder: string, shards: number): Promise<
   };
 }
 
-/** The origin is the given one, or made of the root key. */
+/** The origin is the given one, or is derived from the root key. */
 async function makeKeys(folder: string, given: string, shards: number): Promise<void> {
   const rootSeed = randomBytes(32);
   const origin = given === '' ? `local/${toHex(importPrivateKey(rootSeed).publicKey.subarray(0, 4))}` : given;

@@ -142,7 +142,7 @@ export class EmbeddedPipeline {
     }
   }
 
-  /** Sizes of all shards, in words. */
+  /** The leaves of all shards together and their log keys, as a text for people. */
   describeSizes(): string {
     let leaves = 0;
     for (let shard = 0; shard < this.shards; shard++) leaves += this.#archiver.archivedSize(shard) ?? 0;
@@ -173,7 +173,7 @@ export class EmbeddedPipeline {
     return true;
   }
 
-  /** Stops chainer and archiver, closes the stores, gives the folder free. */
+  /** Stops chainer and archiver, closes the stores, releases the folder. */
   async close(): Promise<void> {
     this.#stop.abort();
     await Promise.all(this.#work);

@@ -99,7 +99,7 @@ export class EmbeddedSystem {
   async finish(signal: AbortSignal): Promise<void> {
     await this.#endAdopting();
     await this.adoptSpools();
-    // Closing waits only so long: on a slow disk it would leave the rest in the spool.
+    // Closing waits for a limited time: on a slow disk it would leave the rest in the spool.
     if (!signal.aborted) await Promise.race([this.collector.flush(), aborted(signal)]);
     await this.collector.close();
     await this.pipeline.idle(signal);

@@ -22,12 +22,12 @@ export interface FileLock {
 export interface FileLockOptions {
   /** Made (0700) if it is missing. */
   readonly folder: string;
-  /** Of the lock file in the folder, with `lock` at its end; locks of different names know nothing of each other. */
+  /** Name of the lock file in the folder; it ends in `lock`. Locks of different names are independent of each other. */
   readonly name: string;
   /** How messages name the locked folder, and what its user can do instead of stopping the owner. */
   readonly subject: string;
   readonly otherwise: string;
-  /** How long to wait for the owner; not at all unless told. */
+  /** How long to wait for the owner; by default not at all. */
   readonly patienceMs?: number;
   /** A socket in `folder` that a caller who locks often keeps open; without it each lock binds one. */
   readonly socket?: LifeSocket;
@@ -57,7 +57,7 @@ const RETRY_MS = 5;
  * lives, or may live: then the message says which file to delete once the operator knows that no owner lives. Throws DISK_FULL and IO_FAILED.
  *
  * Decision 28 says why this is so. The lock is a file that is linked into place complete. A dead owner's lock is never removed, it is replaced, and
- * only its heir may do that: who was the first to link a file named after the dead lock.
+ * only its heir may do that: the process that was the first to link a file named after the dead lock.
  */
 export async function takeFileLock(options: FileLockOptions): Promise<FileLock> {
   const file = join(resolve(options.folder), options.name);
@@ -104,7 +104,7 @@ async function contend(file: string, socket: LifeSocket | undefined): Promise<Fi
   return { state: 'unknown', owner: undefined, why: 'it changes hands all the time' };
 }
 
-/** The dead whose lock can be taken over, or the state of the one who has it. */
+/** The dead owners whose lock can be taken over, or the state of its present owner. */
 async function inquire(file: string, place: LockPlace): Promise<DeadLine | Held> {
   const line: string[] = [];
   for (let path = file; line.length < MAX_HEIRS; path = heirOf(file, line)) {
@@ -155,8 +155,8 @@ function link(file: string, text: string, { folder }: LockPlace, line: DeadLine)
   try {
     if (line.length === 0) linkNew(draft, file);
     else replace(draft, file, line);
-    // A network file system can report a failure of an act that it did: so look at the file itself. A folder that was made again has another
-    // identity than the lock says, so no judge would accept the lock.
+    // A network file system can report a failure of an act that it did: so look at the file itself. A recreated folder has another
+    // identity than the lock states, so no judge would accept the lock.
     return readLock(file) === text && placeOf(dirname(file)).folder === folder;
   } finally {
     rmSync(draft, { force: true });
@@ -183,7 +183,7 @@ function heirOf(file: string, line: DeadLine): string {
   return `${file}.${digest.digest('hex').slice(0, 32)}-${line.length}.heir`;
 }
 
-/** False where the name is taken, or the draft was swept. */
+/** False if the name is taken, or the draft was swept. */
 function linkNew(draft: string, path: string): boolean {
   try {
     linkSync(draft, path);
@@ -194,7 +194,7 @@ function linkNew(draft: string, path: string): boolean {
   }
 }
 
-/** The lock goes before the socket: a socket that refuses belongs to nobody's lock, or to a dead one's. */
+/** Removes the lock before the socket: so a socket that refuses connections belongs to no lock, or to the lock of a dead owner. */
 async function giveFree(file: string, text: string, end: () => Promise<void>): Promise<void> {
   try {
     // Another text is there only if an operator deleted ours by hand.

@@ -8,19 +8,19 @@ import { errnoOf } from './errno.ts';
 /** Names that {@link openLifeSocket} gives: of a socket that listens, and of one that does not listen yet. */
 export const LIFE_SOCKET: RegExp = /^lock-[0-9a-f]{16}\.socket$/;
 export const LIFE_SOCKET_DRAFT: RegExp = /^lock-[0-9a-f]{16}\.bind$/;
-/** Most bytes of a Unix-domain socket's address, without its closing zero. Node 20 cuts a longer path silently. */
+/** Maximum bytes of a Unix-domain socket's address, without its closing zero. Node 20 cuts a longer path silently. */
 const MAX_PATH_BYTES = process.platform === 'linux' ? 107 : 103;
 
 /** A Unix-domain socket in a folder. The kernel answers for its owner: it accepts connections exactly as long as the owner lives. */
 export interface LifeSocket {
-  /** Name in the folder; empty where the folder cannot hold a socket. */
+  /** Name in the folder; empty if the folder cannot hold a socket. */
   readonly name: string;
   /** Why there is no socket: the system's name of the error. */
   readonly errno: string;
   close(): Promise<void>;
 }
 
-/** The kernel's answer about a life socket: its owner lives; its owner listens no more; or an error that says neither. */
+/** The kernel's answer about a life socket: its owner lives; its owner no longer listens; or an error that says neither. */
 export type LifeAnswer = 'listens' | 'refused' | { readonly errno: string };
 
 /** Binds a life socket. It gets its name only when it listens: a socket that has its name and refuses a connection has lost its owner for good. */
@@ -86,7 +86,7 @@ function listen(server: Server, path: string): Promise<void> {
   });
 }
 
-/** Connects and hangs up; the system's name of the error where that fails. */
+/** Connects and hangs up; the system's name of the error if that fails. */
 function knock(path: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const connection = connect({ path });

@@ -6,7 +6,7 @@ const MAX_LOCK_BYTES = 4096;
 /** Follows no link, and does not wait for a writer of a pipe. */
 const PLAIN_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-/** The text of a lock file, at most so much of it as a lock can have; undefined where there is no file. */
+/** The text of a lock file, cut at the maximum size of a lock; undefined if there is no file. */
 export function readLock(path: string): string | undefined {
   let descriptor: number;
   try {

@@ -14,7 +14,7 @@ const DEAD: LockState = { state: 'dead' };
 const HOLDS = Symbol.for('lineproof.locks.held');
 const shared = globalThis as { [HOLDS]?: Set<string> };
 shared[HOLDS] ??= new Set();
-/** A folder restored from a copy brings back a lock that this thread gave up since: this thread does not hold a lock that is not in this set. */
+/** The holds of this thread. A folder restored from a copy may bring back a lock that this thread has released since, so a lock that is not in this set is not held. */
 export const holdsOfThisThread: Set<string> = shared[HOLDS];
 
 /** Judges the lock whose file in `folder` holds `text`. */
@@ -23,7 +23,7 @@ export async function judgeLock(text: string, folder: string, place: LockPlace):
   if (/^\0*$/.test(text)) return DEAD;
   const owner = parseOwner(text);
   if (owner === undefined) return { state: 'unknown', owner, why: 'its lock file is not one that this version writes' };
-  // Until both have one kernel, its refusal and its boot say nothing of the owner's kernel.
+  // Unless owner and judge have the same kernel, a refused connection and the id of the boot prove nothing about the owner.
   const ofOneKernel = isOfOneKernel(owner) && isOfOneKernel(place);
   const here = thisProcess();
   const sameKernel = ofOneKernel || (owner.boot !== '' && owner.boot === here.boot && owner.folder === place.folder);

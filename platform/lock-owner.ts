@@ -8,11 +8,11 @@ import { type ProcessIdentity, thisProcess } from './process-evidence.ts';
 export interface LockOwner extends ProcessIdentity {
   /** Tells this hold from every other one, also of the same thread. */
   readonly hold: string;
-  /** Name of the owner's life socket; empty where none could be bound. */
+  /** Name of the owner's life socket; empty if none could be bound. */
   readonly socket: string;
   /** Why there is no socket: the system's name of the error. */
   readonly noSocket: string;
-  /** Device and inode of the folder: a copied folder brings a lock that holds nothing here. */
+  /** Device and inode of the folder: a lock that was copied with its folder holds nothing. */
   readonly folder: string;
   /** Type of its file system, as statfs(2) gives it. */
   readonly fileSystem: string;
@@ -47,7 +47,7 @@ export function isOfOneKernel({ fileSystem }: LockPlace): boolean {
   return fileSystem.startsWith('linux:') ? OF_ONE_KERNEL.has(fileSystem.slice('linux:'.length)) : true;
 }
 
-/** Throws the system's error where the folder cannot be looked at. */
+/** Throws the system's error if the folder cannot be inspected. */
 export function placeOf(folder: string): LockPlace {
   const { dev, ino } = statSync(folder, { bigint: true });
   const { type } = statfsSync(folder, { bigint: true });

@@ -4,18 +4,18 @@ import { errnoOf } from './errno.ts';
 
 const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 const PROC_SUPER_MAGIC = 0x9fa0;
-/** Fields of /proc/PID/stat behind the name, which may hold anything: proc_pid_stat(5) counts them from 3. */
+/** Fields of /proc/PID/stat after the name, which may hold any bytes: proc_pid_stat(5) counts them from 3. */
 const STATE = 0;
 const START_TICKS = 19;
 
 /** Facts that identify a process. A text is empty if the system does not tell. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Start in clock ticks after the boot: tells a process from a later one with the same number. */
+  /** Start in clock ticks after the boot: distinguishes a process from a later one with the same number. */
   readonly started: string;
   /** The PID and time namespaces in which `pid` and `started` mean something. */
   readonly processes: string;
-  /** One boot of one kernel. */
+  /** Id of the boot of the kernel. */
   readonly boot: string;
   readonly thread: number;
 }
@@ -61,7 +61,7 @@ function statusOf(pid: number | 'self'): { readonly started: string; readonly en
   }
 }
 
-/** Empty also where /proc belongs to another PID namespace than this process: its numbers are other processes then. */
+/** Empty also if /proc belongs to another PID namespace than this process: then its numbers mean other processes. */
 function processNamespace(): string {
   try {
     const numbers = /^NSpid:\t(.*)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
@@ -71,7 +71,7 @@ function processNamespace(): string {
   }
 }
 
-/** Kernels before 5.6 have one for all. */
+/** Kernels before 5.6 have one time namespace for all processes. */
 function timeNamespace(): string {
   try {
     return readlinkSync('/proc/self/ns/time');

@@ -28,7 +28,7 @@ export interface ArchiveOptions {
 
 /**
  * Shows a shard's leaves in the archive's segments, each compared with its signed manifest, from the first leaf on and at least up to leaf `until` if
- * there are so many. Throws CLOSED when `signal` aborts. It stops at the first segment that retention removed or that does not verify, so it leaves no hole.
+ * there are that many. Throws CLOSED when `signal` aborts. It stops at the first segment that retention removed or that does not verify, so it leaves no hole.
  */
 export async function visitArchive(
   options: ArchiveOptions,
@@ -75,7 +75,7 @@ function showSegment({ manifest, evidence, rows }: AuditedSegment, { schemas }: 
   for (const block of evidence.values()) {
     const inputs = decodeEvidence(block.evidence);
     if (inputs.length === 0) continue;
-    // Blocks never mix generations: input behind a stretch's end begins the next.
+    // Blocks never mix generations: input after the end of a stretch begins the next.
     while (stretches[0] !== undefined && at >= stretches[0].to) {
       stretches.shift();
       at = stretches[0]?.from ?? at;

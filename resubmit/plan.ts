@@ -35,7 +35,7 @@ export interface PlanOptions {
   readonly pinned: readonly VerifierKey[];
   /** Signer of the events that are sent again. */
   readonly signer: Signer;
-  /** Goes on where part of the log's history is unavailable; an event may then be linked twice. */
+  /** Goes on even if part of the log's history is unavailable; an event may then be linked twice. */
   readonly partialHistory: boolean;
   readonly signal: AbortSignal;
 }
@@ -43,7 +43,7 @@ export interface PlanOptions {
 /** The part of a shard's history that was seen. */
 export interface Sight {
   readonly shard: number;
-  /** Leaves that were not seen, from inclusive, to exclusive; undefined where all were. */
+  /** Leaves that were not seen, from inclusive, to exclusive; undefined if all were. */
   readonly unseen: { readonly from: number; readonly to: number; readonly why: string } | undefined;
 }
 
@@ -79,7 +79,7 @@ export async function planResubmission(record: Rejected, options: PlanOptions): 
   if (hidden?.unseen !== undefined && !options.partialHistory) {
     const { from, to, why } = hidden.unseen;
     const fact = `leaves ${from} to ${to - 1} of shard ${hidden.shard} cannot be seen (${why}), and its events may be there`;
-    throw refused(record, `${fact}; --partial-history proceeds all the same`);
+    throw refused(record, `${fact}; use --partial-history to proceed nevertheless`);
   }
   const { shards } = policy.policy;
   const rules = { origin: record.origin, shards, policy, eventSchema: () => EVENT_SCHEMA };
@@ -92,7 +92,7 @@ function checkSchema(record: Rejected, schema: Uint8Array, sources: Sources): vo
     throw refused(record, 'its event schema is not the one that this version writes, or is not in force');
 }
 
-/** Shows the search all that can be seen of the shards that it asks for. */
+/** Shows the search all of the available history of its shards. */
 async function lookBack(search: ResubmissionSearch, { log, objects, sources, pinned, signal }: PlanOptions): Promise<Sight[]> {
   const { origin, shards } = sources.policies.latest.policy;
   const anchor = archiveAnchor(objects, sources, origin, shards);

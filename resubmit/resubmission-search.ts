@@ -12,10 +12,10 @@ export interface ResubmissionSearch {
   visitor(shard: number): PastVisitor;
   /** Evidence of the message that was refused, or that carried the event. */
   readonly evidence: EvidenceInput | undefined;
-  /** Place at which the header of the refused batch was ACCEPTED all the same. */
+  /** Place at which the header of the refused batch was ACCEPTED nevertheless. */
   readonly accepted: { readonly shard: number; readonly offset: number } | undefined;
   isLinked(digest: Uint8Array): boolean;
-  /** Whether another event has the identity. */
+  /** Whether an event with other content has the same identity. */
   isTaken(head: EventHead): boolean;
 }
 

@@ -25,7 +25,7 @@ type Obstacle = { [N in ReasonName]: (typeof REASON_TRAITS)[N]['resubmittable'] 
 
 /** Why events that were refused for this reason cannot be sent again; `REASON_TRAITS` says which reasons these are. */
 const OBSTACLES: Readonly<Record<Obstacle, string>> = {
-  // Of a CONFLICT.
+  // The reason of a CONFLICT.
   NONE: 'its identity is linked with other content, so it would be in conflict again; record it under another id',
   MESSAGE_TOO_LARGE: 'it is larger than any message may be; its producer must send smaller batches',
   FRAMING_INVALID: UNREADABLE,
@@ -182,7 +182,7 @@ export interface ReferenceOptions {
   /** Name of the key that sends. */
   readonly sender: string;
   readonly shard: number;
-  /** Of all events of the record, in their order. */
+  /** Digests of all events of the record, in their order. */
   readonly digests: readonly Uint8Array[];
 }
 

@@ -1,6 +1,6 @@
 type Json = Readonly<Record<string, unknown>>;
 
-/** Why `later` is not an evolution of `earlier` (both parsed Avro schemas), one sentence per fault: fields and symbols are only added, at the end; fields with a default. */
+/** The reasons why `later` is not an evolution of `earlier` (both parsed Avro schemas), a sentence for each. Fields and symbols may only be added, at the end, and fields need a default. */
 export function evolutionFaults(earlier: unknown, later: unknown, place = 'schema'): string[] {
   if (Array.isArray(earlier) && Array.isArray(later) && earlier.length === later.length)
     return earlier.flatMap((branch, i) => evolutionFaults(branch, later[i], `${place}[${i}]`));

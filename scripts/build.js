@@ -1,4 +1,4 @@
-// Compiles to dist/ from nothing, and puts the Avro schemas beside the code that ships.
+// Compiles to an empty dist/, and puts the Avro schemas beside the code that ships.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, rmSync } from 'node:fs';
 

@@ -1,4 +1,4 @@
-// Runs every static check, all of them even when one fails, and names those that did.
+// Runs every static check, even after one failed, and names those that failed.
 import { spawnSync } from 'node:child_process';
 import { CHECKED } from './folders.js';
 

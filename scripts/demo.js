@@ -1,5 +1,5 @@
-// The cluster on the local stack, in a minute: 4 shards, three producers, two chainers and two archivers as processes of their own, and a verdict.
-// Brings the stack up where it is down, and leaves it up; what it made lies under names of this run.
+// The cluster on the local stack, in a minute: 4 shards, three producers, two chainers and two archivers, each a process, and a verdict.
+// Brings the stack up if it is down, and leaves it up. Topics and objects have names of this run.
 import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -36,7 +36,7 @@ function environment() {
   };
 }
 
-/** Runs a command to its end and gives what it printed. */
+/** Runs a command to its end and returns its output. */
 function lineproof(env, ...args) {
   const accepted = args[0] === 'verify' ? [0, OPEN] : [0];
   const { status, stdout, stderr } = spawnSync(process.execPath, ['dist/cli/main.js', ...args], { env, encoding: 'utf8' });
@@ -56,7 +56,7 @@ function start(env, kind, name) {
   });
 }
 
-/** A producer: events of its own as lines of JSON. */
+/** Runs a producer: a process that sends its events, lines of JSON. */
 function produce(env, producer) {
   const file = join(folder, `producer-${producer}.jsonl`);
   const line = (i) =>
@@ -105,7 +105,7 @@ async function demo() {
   const archive = `s3://${env.LINEPROOF_S3_BUCKET}/${run}`;
   const key = join(folder, 'keys', 'root.pub');
   say(lineproof(env, 'verify', archive, '--key', `@${key}`));
-  say(`What to look at next, in a shell of your own:
+  say(`To look further, in another shell:
 
   . .stack/default/stack.env
   export LINEPROOF_KAFKA_TOPIC_PREFIX=${run}. LINEPROOF_S3_PREFIX=${run}/ LINEPROOF_KEYS=${join(folder, 'keys')}

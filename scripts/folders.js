@@ -1,9 +1,9 @@
-// The top-level folders that hold TypeScript, read from the disk, so that a new folder is listed nowhere.
+// The top-level folders that hold TypeScript, read from the disk, so that a new folder need not be listed anywhere.
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('../', import.meta.url));
-/** Folders beside the product: they use it or serve its development, and nothing in it imports them. */
+/** Folders that are not part of the product: they use it or serve its development, and the product imports none of them. */
 const BESIDE = ['bench', 'docs', 'infra', 'scripts', 'test'];
 /** Folders that a build or an installation fills. */
 const MADE = ['dist', 'node_modules'];
@@ -22,7 +22,7 @@ export const PRODUCT = folders()
 /** Folders whose imports follow the table of docs/architecture.md. */
 export const CHECKED = [...PRODUCT, 'bench', 'infra', 'test'];
 
-/** Paths of all files with this ending below a folder, as seen from the root of the repository. */
+/** Paths of all files with this ending below a folder, relative to the root of the repository. */
 export function filesBelow(folder, ending = '.ts') {
   return readdirSync(`${ROOT}${folder}`, { recursive: true })
     .filter((path) => path.endsWith(ending))

@@ -1,5 +1,5 @@
-// Prints signatures whose R carries torsion, by a sound key, with noble's point arithmetic: test/vectors/keys/torsion.json was made so.
-// They pass where a verifier multiplies by the cofactor, and must fail where R is compared byte for byte.
+// Prints signatures by a sound key whose R has torsion, made with noble's point arithmetic: the content of test/vectors/keys/torsion.json.
+// They pass in a verifier that multiplies by the cofactor, and must fail in one that compares R byte for byte.
 import { etc, hashes, Point, utils } from '@noble/ed25519';
 import { sha512 } from '@noble/hashes/sha2.js';
 

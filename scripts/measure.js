@@ -1,4 +1,4 @@
-// Measures the product's TypeScript on its syntax tree, prints a table and fails where a limit does not hold.
+// Measures the product's TypeScript on its syntax tree, prints a table, and fails if a limit does not hold.
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { filesBelow, PRODUCT, ROOT } from './folders.js';
@@ -22,7 +22,7 @@ export const LIMITS = {
   documented: 0.893,
 };
 
-/** Texts that a script writes: their lines are not counted. */
+/** Files that a script writes: their lines are not counted. */
 const GENERATED = ['schema-texts.ts'];
 
 /**
@@ -78,7 +78,7 @@ function callable({ type, declaration }) {
     .map((member) => [`${nameOf(declaration)}.${nameOf(member)}`, member]);
 }
 
-/** What there is to measure in one file: values with their measure, name and line. */
+/** All measured values of one file, each with its measure, name and line. */
 export function measuresOf(path, text) {
   const statements = parse(text);
   const line = lineCounter(text);
@@ -99,7 +99,7 @@ export function measuresOf(path, text) {
   return found;
 }
 
-/** Value below which the share `q` of `values` lies. */
+/** The value below which the share `q` of `values` is. */
 function quantile(values, q) {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0;

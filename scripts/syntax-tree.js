@@ -1,7 +1,7 @@
 // Parses TypeScript with swc and gives a tree whose nodes say where they are in the text.
 import { parseSync } from '@swc/core';
 
-/** Offset in `text` of each byte of its UTF-8 form; undefined where all of it is ASCII and both count alike. */
+/** Offset in `text` of each byte of its UTF-8 form; undefined if all of it is ASCII, so that both offsets are equal. */
 function offsetsOf(text) {
   if (Buffer.byteLength(text) === text.length) return undefined;
   const offsets = [];
@@ -15,8 +15,8 @@ function offsetsOf(text) {
 }
 
 /**
- * The statements of `text`. Each node has `from` and `to`, its bounds in `text`, beside what swc says of it.
- * swc counts bytes from a base that differs between versions: an empty statement put before the text shows it.
+ * The statements of `text`. Each node has `from` and `to`, its bounds in `text`, beside the fields of swc.
+ * swc counts bytes from a base that differs between versions; an empty statement put before the text shows the base.
  */
 export function parse(text) {
   const source = `;${text.replace(/^#!/, '//')}`;
@@ -88,7 +88,7 @@ export function isFunction(node) {
   return FUNCTIONS.has(node.type);
 }
 
-/** The body of a function: a block, an expression, or nothing where only its type is told. */
+/** The body of a function: a block, an expression, or undefined if only its type is declared. */
 export function bodyOf(node) {
   return (node.function ?? node).body ?? undefined;
 }

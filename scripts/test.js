@@ -1,6 +1,6 @@
 // Runs every test of the project and ends in one line that counts them. With CI=true a skipped test is a failure.
-// Files in which a test failed are run once more, alone. A file that fails twice has failed. A file that passes then is named before the last line, since a test
-// that sometimes fails is a finding; the third such file fails the run.
+// Files in which a test failed are run once more, alone. A file that fails again has failed. A file that passes then is named before the last line, because a
+// test that sometimes fails is a fault; the third such file fails the run.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,16 +13,16 @@ const MOST_AGAIN = 4;
 const MOST_FLAKY = 2;
 const folder = mkdtempSync(join(tmpdir(), 'lineproof-test-'));
 
-/** Runs jest and gives its results by file; undefined where it wrote none, or failed by itself. */
+/** Runs jest and returns its results by file; undefined if it wrote none, or failed although no test did. */
 function run(name, args) {
   const report = join(folder, `${name}.json`);
-  // A test that failed may have left open what it would have closed: that must not keep the runner from ending.
+  // A failed test may have left resources open. They must not keep the runner from ending.
   const { status } = spawnSync(process.execPath, [...JEST, '--forceExit', '--json', `--outputFile=${report}`, ...args], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   try {
     const { testResults } = JSON.parse(readFileSync(report, 'utf8'));
-    // What goes wrong outside of all tests, as in the end of a stack, fails the run.
+    // A failure outside of all tests, such as in the end of a stack, fails the run.
     if (status !== 0 && testResults.every((result) => result.status !== 'failed')) return undefined;
     return testResults;
   } catch {
@@ -62,7 +62,7 @@ const first = run('first', process.argv.slice(2));
 const results = first === undefined ? [] : again(first);
 rmSync(folder, { recursive: true, force: true });
 
-/** Skipped tests by what they stand under, which for a suite that needs servers says what this machine lacks. */
+/** Number of skipped tests by their outermost suite, whose name, if it needs servers, says what this machine lacks. */
 const skippedBelow = new Map();
 const skipped = outcomes(results, 'pending', 'todo');
 for (const { ancestorTitles, fullName } of skipped) {

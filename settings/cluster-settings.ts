@@ -9,18 +9,18 @@ export const CLUSTER_SETTINGS = {
     type: path,
     unit: 'folder',
     reason:
-      'holds what this process keeps: of a service, derived state; of emit and resubmit, events that are not sent yet; and the keys, unless the setting keys names another folder',
+      'holds the data that this process keeps: derived state (services), events not sent yet (emit and resubmit), and the keys, unless the setting keys names another folder',
   }),
   keys: setting('keys', '', {
     type: path,
     unit: 'folder',
-    reason: 'key files of this process: chainer.key, log-<shard>.key or collector.key; left empty, the folder keys below data',
+    reason: 'key files of this process: chainer.key, log-<shard>.key or collector.key; if empty, the folder keys below data',
   }),
   rootKey: setting('rootKey', '', {
     type: keyOrPath,
     unit: 'key',
     reason:
-      'verifier key of the root that signed the first policy, or a file that holds it (@FILE if its path has a +); left empty, root.pub among the keys if it is there',
+      'verifier key of the root that signed the first policy, or a file that holds it (@FILE if its path has a +); if empty, the file root.pub in the folder of the keys, if it exists',
   }),
   name: setting('name', hostname(), {
     type: text,
@@ -30,7 +30,7 @@ export const CLUSTER_SETTINGS = {
   logLevel: setting('logLevel', 'info', {
     type: oneOf('debug', 'info', 'warn', 'error'),
     unit: '',
-    reason: 'least severity of the lines that are written to stderr',
+    reason: 'lowest severity of the lines that are written to stderr',
   }),
   kafkaBrokers: setting('kafkaBrokers', 'localhost:9092', {
     type: list,
@@ -46,7 +46,7 @@ export const CLUSTER_SETTINGS = {
   kafkaCa: setting('kafkaCa', '', {
     type: path,
     unit: 'file',
-    reason: "certificates (PEM) of the authority that signed the brokers' certificates; left empty, the system's authorities",
+    reason: "certificates (PEM) of the authority that signed the brokers' certificates; if empty, the system's authorities count",
   }),
   kafkaCert: setting('kafkaCert', '', { type: path, unit: 'file', reason: 'certificate (PEM) of this client' }),
   kafkaKey: setting('kafkaKey', '', { type: path, unit: 'file', reason: 'private key (PEM) of this client' }),
@@ -65,7 +65,7 @@ export const CLUSTER_SETTINGS = {
   redisCa: setting('redisCa', '', {
     type: path,
     unit: 'file',
-    reason: "certificates (PEM) of the authority that signed the Redis server's certificate; left empty, the system's authorities",
+    reason: "certificates (PEM) of the authority that signed the Redis server's certificate; if empty, the system's authorities count",
   }),
   registryUrl: setting('registryUrl', 'http://localhost:8081', {
     type: required('the registry'),
@@ -77,7 +77,7 @@ export const CLUSTER_SETTINGS = {
   registryCa: setting('registryCa', '', {
     type: path,
     unit: 'file',
-    reason: "certificates (PEM) of the authority that signed the registry's certificate; left empty, the system's authorities",
+    reason: "certificates (PEM) of the authority that signed the registry's certificate; if empty, the system's authorities count",
   }),
   s3Bucket: setting('s3Bucket', 'lineproof', { type: required('the bucket'), unit: 'name', reason: 'bucket of the archive' }),
   s3Prefix: setting('s3Prefix', '', {
@@ -88,7 +88,7 @@ export const CLUSTER_SETTINGS = {
   s3Endpoint: setting('s3Endpoint', '', {
     type: text,
     unit: 'URL',
-    reason: 'URL of the S3 server; left empty, AWS; credentials come from where AWS tools look for them',
+    reason: 'URL of the S3 server; if empty, AWS; credentials come from the places where AWS tools look for them',
   }),
   s3Region: setting('s3Region', 'us-east-1', { type: text, unit: 'name', reason: 'region of the bucket' }),
   s3PathStyle: setting('s3PathStyle', 'off', {
@@ -99,7 +99,7 @@ export const CLUSTER_SETTINGS = {
   s3Ca: setting('s3Ca', '', {
     type: path,
     unit: 'file',
-    reason: "certificates (PEM) of the authority that signed the S3 server's certificate; left empty, the system's authorities",
+    reason: "certificates (PEM) of the authority that signed the S3 server's certificate; if empty, the system's authorities count",
   }),
   chainGroup: setting('chainGroup', 'lineproof-chainer', {
     type: required('the group'),

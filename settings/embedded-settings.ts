@@ -14,7 +14,7 @@ export const SETTINGS = {
   origin: setting('origin', '', {
     type: text,
     unit: 'name',
-    reason: 'name of this log, which never changes later; left empty, it is local/ and 8 hex digits of the root key',
+    reason: 'name of this log, which can never change; if empty, it is local/ and 8 hex digits of the root key',
   }),
   shards: setting('shards', '1', {
     type: integer(1, 256),
@@ -29,7 +29,7 @@ export const SETTINGS = {
   logLevel: setting('logLevel', 'warn', {
     type: oneOf('debug', 'info', 'warn', 'error'),
     unit: '',
-    reason: 'least severity of the lines that are written to stderr',
+    reason: 'lowest severity of the lines that are written to stderr',
   }),
   dedupWindowMs: setting('dedupWindowMs', String(30 * DAY_MS), {
     type: integer(1000, 3650 * DAY_MS),

@@ -12,7 +12,7 @@ export interface LoadedSettings<T> {
   readonly sources: Readonly<Record<keyof T, SettingSource>>;
 }
 
-/** Where values are looked for. */
+/** The places where values are looked for. */
 export interface SettingTexts {
   /** By flag, without dashes. */
   readonly flags: Readonly<Record<string, string | undefined>>;

@@ -7,7 +7,7 @@ import { keyFileOf } from './typed-key.ts';
 export interface ValueType<T> {
   /** `folder` is where a relative path in the text begins: the folder of the configuration file; undefined for flags and variables, which begin in the working folder. */
   readonly parse: (text: string, folder?: string) => { readonly value: T } | { readonly problem: string };
-  /** All possible texts, where there are only a few. */
+  /** All possible texts, if there are only a few. */
   readonly choices?: readonly string[];
 }
 

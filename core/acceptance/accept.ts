@@ -21,7 +21,7 @@ import { isSealSignedBy, isSealSignedByAny } from './seal-signature.ts';
 
 const ZEROS = new Uint8Array(32);
 
-/** Everything that acceptance may look at beside the state: the policies and the event schemas that are known. */
+/** Everything that acceptance may look at besides the state: the policies and the event schemas that are known. */
 export interface AcceptContext {
   readonly policies: PolicyHistory;
   eventSchema(hex: string): EventSchema | undefined;
@@ -46,7 +46,7 @@ export interface AcceptedBlock {
 export type Acceptance =
   | AcceptedBlock
   | { readonly kind: 'refused'; readonly rule: AcceptanceRule }
-  /** The named policy or schema is not known (yet): the reader waits for it and never skips. */
+  /** The reader does not know the named policy or schema yet. It waits for it and never skips the block. */
   | { readonly kind: 'wait'; readonly missing: 'policy' | 'schema'; readonly digest: string }
   /** Signed by a chainer key, yet in a format that this reader does not know: the reader stops. */
   | { readonly kind: 'stop'; readonly rule: AcceptanceRule };
@@ -111,7 +111,7 @@ function judgeBlock(view: LogView, block: Block, context: AcceptContext): Accept
   const { batches, lanes } = checkBatches(view, seal, inputs, rules);
   const hashes = block.links.map(leafHash);
   const linked = extendFrontier(head.frontier, hashes);
-  // Before any link is decoded: an unsigned block must not pass for a format that this reader does not know.
+  // Checked before any link is decoded. Otherwise links that no chainer signed could pass for a later format, and stop the reader.
   must('ROOT', equal(frontierRoot(linked), seal.root));
   const { links, heads, streams } = checkLinks(view, block, hashes, seal, batches, rules);
   for (const batch of batches.values()) checkBatchRoot(batch);
@@ -158,7 +158,7 @@ function checkPlace(head: LogHead, seal: Seal): void {
   must('PREVIOUS_SEAL', equal(seal.previous, head.seal));
 }
 
-/** The policy that the seal names, which must be the state's or descend from it. */
+/** The policy that the seal names. It must be the policy of the state, or descend from it. */
 function policyOf(head: LogHead, seal: Seal, context: AcceptContext): PolicyInForce {
   const hex = toHex(seal.policy);
   const policy = context.policies.byDigest(hex);
@@ -174,16 +174,16 @@ function checkChainer(block: Block, seal: Seal, policy: PolicyInForce): void {
   must('CHAINER_SIGNATURE', chainer !== undefined && isSealSignedBy(chainer.key, block));
 }
 
-/** Offsets go on where the last block ended, or start where the policy says that a new generation of the input topic does. */
+/** The input continues where the last block ended, or begins at the start of the new input generation that the policy names. */
 function checkInputStart(head: LogHead, seal: Seal, policy: PolicyInForce): void {
   const { generation, firstOffsets } = policy.policy.inputGeneration;
   const goesOn = seal.inputGeneration === head.inputGeneration;
-  // Generations never fall from one policy to the next: another one is a later one.
+  // Generations never fall from one policy to the next, so a different generation is a later one.
   must('INPUT_FROM', goesOn || seal.inputGeneration === generation);
   must('INPUT_FROM', seal.inputFrom === (goesOn ? head.inputTo : firstOffsets[head.shard]));
 }
 
-/** The evidence covers inputFrom to inputTo without a hole, in the order of `appendedAt`; the last of these times. */
+/** Checks that the evidence covers inputFrom to inputTo without a hole, in the order of `appendedAt`. Returns the last of these times. */
 function checkOffsets(head: LogHead, seal: Seal, inputs: readonly EvidenceInput[]): number {
   let offset = seal.inputFrom;
   let { appendedAt } = head;
@@ -230,7 +230,7 @@ function openBatch(view: LogView, lanes: Map<string, Lane>, input: EvidenceInput
   const step = { number: header.number, previous: header.previous, hash: sha256(proof.header), appendedAt: input.appendedAt };
   const outcome = judgeLane(lanes.get(key) ?? view.lane(key), step, rules.policy.policy.laneRetentionMs * 1000);
   must('LANE', outcome === 'NEXT' || outcome === 'GAP');
-  // Taken out first: the map stays in the order of `appendedAt`, in which the state forgets.
+  // Deleted first, so that the map stays in the order of `appendedAt`: the state forgets lanes in this order.
   lanes.delete(key);
   lanes.set(key, { number: header.number + 1, hash: step.hash, appendedAt: input.appendedAt });
   const digests = Array.from<Uint8Array | undefined>({ length: header.count });
@@ -294,7 +294,7 @@ function decodeLink(bytes: Uint8Array): Link {
   return leaf;
 }
 
-/** The event is canonical, has the link's digest, belongs to the link's stream, and its producer may publish it. */
+/** Checks that the event is canonical, has the link's digest, and belongs to the link's stream, and that its producer may publish it. */
 function checkEvent(link: Link, bytes: Uint8Array, batch: OpenBatch, rules: BatchRules): EventHead {
   must('EVENT_DIGEST', equal(link.schema, batch.header.schema) && isEventDigest(link.event, link.schema, bytes));
   const { head, reason } = judgeEvent(bytes, link.event, batch, rules);
@@ -312,7 +312,8 @@ function extendStream(streams: Map<string, Head>, view: LogView, link: Link, nex
 
 /**
  * Whether a chainer signed the block and this reader does not know its format. Evidence and links are decoded only after the seal's signature,
- * the evidence's hash and the root were found right; a seal that cannot be read is held against every chainer key that could have signed it.
+ * the evidence's hash, and the root have verified, so for them the rule alone decides. A seal that cannot be read names no chainer key, so its
+ * signature is tried with every key that could have signed it.
  */
 function isForeign(rule: AcceptanceRule, view: LogView, block: Block, context: AcceptContext): boolean {
   if (rule !== 'SEAL_FORMAT') return ACCEPTANCE_RULES[rule].maybeLaterFormat;

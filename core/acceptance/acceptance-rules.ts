@@ -3,7 +3,7 @@ interface RuleTraits {
   readonly paragraph: number;
   /** The fact about a block that breaks the rule. */
   readonly broken: string;
-  /** True where a chainer may have followed a later format, so that a reader stops instead of ignoring the block. */
+  /** True if a chainer may have followed a later format, so that a reader stops instead of ignoring the block. */
   readonly maybeLaterFormat: boolean;
 }
 
@@ -21,7 +21,7 @@ function formatRule(paragraph: number, broken: string): RuleTraits {
 export const ACCEPTANCE_RULES = {
   BLOCK_FORMAT: rule(1, 'the message is not a block'),
   SEAL_FORMAT: formatRule(1, 'the seal cannot be decoded'),
-  FINAL: rule(1, 'a seal before it is final'),
+  FINAL: rule(1, 'an earlier seal is final'),
   ORIGIN: rule(1, 'the seal names another log'),
   FIRST_INDEX: rule(2, 'the block does not begin at the size of the log'),
   PREVIOUS_SEAL: rule(2, 'the seal does not name the seal before it'),
@@ -30,8 +30,8 @@ export const ACCEPTANCE_RULES = {
   CHAINER_KEY: rule(3, 'the key of the seal is not an ACTIVE chainer key of the policy'),
   CHAINER_SIGNATURE: rule(3, 'the signature over the seal is wrong'),
   INPUT_FROM: rule(4, 'the block begins neither where the input before it ended nor where the policy starts its generation'),
-  LINK_COUNT: rule(8, 'the seal states another number of links'),
-  ACCEPTED_AT: rule(5, 'the block was made before the block before it'),
+  LINK_COUNT: rule(8, 'the block does not hold the number of links that the seal states'),
+  ACCEPTED_AT: rule(5, 'the time of the block is before that of the previous block'),
   EVIDENCE_HASH: rule(6, 'the evidence does not have the hash that the seal states'),
   EVIDENCE_FORMAT: formatRule(6, 'the evidence cannot be decoded'),
   EVIDENCE_OFFSETS: rule(6, 'the evidence does not cover the offsets of the block'),
@@ -42,16 +42,16 @@ export const ACCEPTANCE_RULES = {
   LINK_BATCH: rule(9, 'a link belongs to no ACCEPTED batch of the block'),
   LINK_ORDER: rule(9, 'the links are not in the order of the input'),
   LINK_MARKS: rule(9, 'a link has the wrong marks'),
-  LINK_TIME: rule(9, 'a link has another time than the seal'),
+  LINK_TIME: rule(9, 'a link does not have the time of the seal'),
   LINK_STREAM: rule(9, 'an event is linked under another stream than its own'),
   LINK_INDEX: rule(9, 'a link is not at the next position of its stream'),
   LINK_PREVIOUS: rule(9, 'a link does not name the link before it in its stream'),
   EVENT_DIGEST: rule(9, 'an event does not have the digest or the schema that its link states'),
   EVENT: rule(9, 'an event must not be linked'),
-  POSITIONS: rule(10, 'links and receipts do not fill the positions of a batch, each once'),
+  POSITIONS: rule(10, 'links and receipts do not fill each position of a batch exactly once'),
   BATCH_ROOT: rule(10, 'links and receipts do not give the root of a batch'),
-  ROOT: rule(8, 'the seal states another root than the leaves before it give'),
+  ROOT: rule(8, 'the root in the seal is not the root of the leaves before it'),
 } as const satisfies Readonly<Record<string, RuleTraits>>;
 
-/** The name of the rule that a refused block broke. Refusal decides that the block is ignored, nothing more. */
+/** The name of the rule that a refused block broke. Readers ignore a refused block; the refusal has no other effect. */
 export type AcceptanceRule = keyof typeof ACCEPTANCE_RULES;

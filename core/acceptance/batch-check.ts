@@ -19,7 +19,7 @@ export interface BatchRules {
   readonly shard: number;
   readonly shards: number;
   readonly policy: PolicyInForce;
-  /** The compiled event schema with this digest (hex), or undefined where it cannot be had right now. */
+  /** The compiled event schema with this digest (hex), or undefined if it is not available right now. */
   eventSchema(hex: string): EventSchema | undefined;
 }
 
@@ -45,7 +45,7 @@ export type JudgedEvent =
 export type MessageCheck =
   | { readonly kind: 'proven'; readonly proof: BatchProof; readonly proven: ProvenHeader; readonly events: readonly JudgedEvent[] }
   | { readonly kind: 'rejected'; readonly reason: Reason; readonly proof: BatchProof | null }
-  /** An event schema that is in force cannot be had: our failure, the shard waits. */
+  /** An event schema in force is not available. That is our failure, not the producer's, so the shard waits. */
   | { readonly kind: 'hold'; readonly schema: string };
 
 export type HeaderCheck =
@@ -53,7 +53,7 @@ export type HeaderCheck =
   | { readonly kind: 'rejected'; readonly reason: Reason }
   | { readonly kind: 'hold'; readonly schema: string };
 
-/** The value that `decode` makes, or undefined where it throws: the line at which hostile bytes become a reason. */
+/** The value that `decode` makes, or undefined if it throws. At this line hostile bytes become a reason. */
 function attempt<T>(decode: () => T): T | undefined {
   try {
     return decode();
@@ -64,8 +64,9 @@ function attempt<T>(decode: () => T): T | undefined {
 
 /**
  * Judges one value of `provenance.events` up to the point where its root is proven, then each event by itself.
- * The checks run in the order of the reasons' numbers, but for the batch's exact size, so that everybody finds the same reason (docs/formats.md §3).
- * `isBatchSchema` tells whether the framing's registry id is SignedBatch's.
+ * The checks run in the order of the reasons' numbers, except that of the batch's exact size, so that every reader finds the same reason
+ * (docs/formats.md §3).
+ * `isBatchSchema` says whether a registry id of the framing is that of SignedBatch.
  */
 export function checkMessage(value: Uint8Array, rules: BatchRules, isBatchSchema: (id: number) => boolean): MessageCheck {
   if (value.length > LIMITS.messageBytes) return rejected(REASONS.MESSAGE_TOO_LARGE);
@@ -83,7 +84,7 @@ export function checkMessage(value: Uint8Array, rules: BatchRules, isBatchSchema
 
 /**
  * Judges a header with its signature: everything about a batch that does not need its events.
- * `count` is the number of events that came with it; undefined where only the evidence is at hand.
+ * `count` is the number of events in the message; undefined if only the evidence is at hand.
  */
 export function checkHeader(proof: BatchProof, rules: BatchRules, count?: number): HeaderCheck {
   const header = attempt(() => decodeBatchHeader(proof.header));

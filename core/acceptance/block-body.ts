@@ -17,8 +17,9 @@ interface OpenBatch {
 }
 
 /**
- * Whether evidence, links and events are those of a block that was accepted under `seal`: anybody who can append may put another body under a seal that is
- * in the log already. The seal holds the evidence's hash, the evidence the batch roots, and these cover the events. Streams' positions and times in links stay unproven.
+ * Whether evidence, links and events are those of the block that was accepted under `seal`. Anybody who can append can repeat a seal of the log
+ * with another body, so a matching seal is not enough. The seal holds the hash of the evidence, the evidence holds the batch roots, and the roots
+ * cover the events. Positions in streams and times in links stay unproven.
  */
 export function isSealedBody({ evidence, links, events }: Block, seal: Seal): boolean {
   if (!equal(sha256(evidence), seal.evidence) || links.length !== seal.links) return false;
@@ -50,7 +51,7 @@ function acceptedBatches(evidence: Uint8Array, from: number): Map<number, OpenBa
   return batches;
 }
 
-/** The link, where it is one of this event; undefined for anything else. */
+/** The decoded link if it is a link of this event, else undefined. */
 function linkOf(bytes: Uint8Array, event: Uint8Array): Link | undefined {
   try {
     const link = decodeLeaf(bytes);
@@ -62,7 +63,7 @@ function linkOf(bytes: Uint8Array, event: Uint8Array): Link | undefined {
   }
 }
 
-/** Both begin with the stream's name as Avro writes it: the link behind its branch, the event, in every schema that is one, behind its id. */
+/** Whether link and event name the same stream. Avro writes its name the same way in both: after the branch of a link, and after the id of an event, in every event schema. */
 function isOnStream(stream: string, link: Uint8Array, event: Uint8Array): boolean {
   const length = utf8(stream).length;
   const size = (length > SHORT_TEXT ? 2 : 1) + length;

@@ -3,10 +3,10 @@ import type { PolicyHistory } from '../policy/policy-history.ts';
 import type { LogHead } from './log-state.ts';
 
 /**
- * Where the dedup window starts after input that was appended at `appendedAt`, under the policy of the block that consumes it:
- * `dedupWindow` and `clockSkew` before it, and never earlier than `before`, the start after the block before
- * (docs/decisions/0012-the-window-never-grows-backwards.md: identities that left the window do not come back when a policy makes it longer). Microseconds since 1970.
- * Chainer, archiver and auditor all ask here.
+ * Start of the dedup window, in microseconds since 1970, after a block that consumed input appended at `appendedAt`. It is
+ * `dedupWindow` + `clockSkew` before `appendedAt`, by the policy of that block, but never earlier than `before`, the start after the previous block.
+ * So identities that left the window do not come back when a policy makes it longer (docs/decisions/0012-the-window-never-grows-backwards.md).
+ * Chainer, archiver and auditor all use this function.
  */
 export function dedupWindowStart(
   appendedAt: number,
@@ -16,7 +16,7 @@ export function dedupWindowStart(
   return Math.max(before, appendedAt - (dedupWindowMs + clockSkewMs) * 1000);
 }
 
-/** The window's start by the policy of the head's block alone: a newer policy counts from the first block that it seals. */
+/** The start of the window by the policy of the head's last block. A newer policy counts only from the first block that is sealed under it. */
 export function headWindowStart({ appendedAt, policy }: Pick<LogHead, 'appendedAt' | 'policy'>, policies: PolicyHistory): number {
   const sealed = policy === null ? undefined : policies.byDigest(policy);
   return dedupWindowStart(appendedAt, (sealed ?? policies.latest).policy);

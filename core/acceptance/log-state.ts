@@ -55,7 +55,7 @@ export interface LogDelta {
   readonly head: LogHead;
   readonly streams: ReadonlyMap<string, Head>;
   readonly lanes: ReadonlyMap<string, Lane>;
-  /** Lanes whose last header was appended before this time are forgotten when the block is. */
+  /** Lanes whose last header was appended before this time are forgotten when the block is applied. */
   readonly lanesFrom: number;
 }
 
@@ -87,7 +87,7 @@ export function genesis(origin: string, shard: number, shards: number): LogHead 
   };
 }
 
-/** The view after a block that is not applied yet: `delta` over `base`, which stays as it is. */
+/** The view after a block that is not applied yet: `delta` over `base`. Does not change `base`. */
 export function overlay(base: LogView, delta: LogDelta): LogView {
   return {
     head: delta.head,
@@ -99,7 +99,7 @@ export function overlay(base: LogView, delta: LogDelta): LogView {
   };
 }
 
-/** A shard's state in memory: heads of all streams, lanes that are held. Its one owner applies accepted blocks in order. */
+/** A shard's state in memory: the heads of all streams and the lanes that are held. Only its owner changes it, by applying accepted blocks in order. */
 export class LogState implements LogView {
   #head: LogHead;
   readonly #streams: Map<string, Head>;
@@ -136,7 +136,7 @@ export class LogState implements LogView {
     return this.#lanes.entries();
   }
 
-  /** Moves to the state after the block that `delta` came from; the keys of the lanes that it made the state forget. */
+  /** Moves to the state after the block that `delta` came from. Returns the keys of the lanes that the state forgot. */
   apply(delta: LogDelta): readonly string[] {
     this.#head = delta.head;
     for (const [name, head] of delta.streams) this.#streams.set(name, head);

@@ -11,7 +11,7 @@ export function isSealSignedBy(key: ImportedKey, block: Block): boolean {
 
 /**
  * Whether a chainer key that may follow the policy `before` signed the block's seal: one that is ACTIVE in that version or in a later one,
- * or in any version where `before` is null. For seals that cannot be read, and so name no policy.
+ * or in any version where `before` is null. For seals that cannot be read, so that their policy is unknown.
  */
 export function isSealSignedByAny(policies: PolicyHistory, before: string | null, block: Block): boolean {
   return policies.versions

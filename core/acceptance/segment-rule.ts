@@ -36,15 +36,15 @@ export function growSegment(segment: OpenSegment, step: SegmentStep): OpenSegmen
 }
 
 /**
- * Whether a segment ends at the seal that it was just grown by: the log alone decides, so every archiver cuts alike (docs/formats.md §5).
- * `segmentMaxAgeMs` is that of the policy which the seal names.
+ * Whether a segment ends at the seal that it just grew by. The log alone decides this, so every archiver cuts at the same leaves (docs/formats.md §5).
+ * `segmentMaxAgeMs` comes from the policy that the seal names.
  */
 export function segmentEnds(segment: OpenSegment, sealAcceptedAt: number, segmentMaxAgeMs: number): boolean {
   if (segment.leaves >= LIMITS.segmentLeaves || segment.eventBytes >= LIMITS.segmentEventBytes) return true;
   return segment.firstSealAt !== undefined && sealAcceptedAt - segment.firstSealAt >= segmentMaxAgeMs * 1000;
 }
 
-/** Sync marker of a segment's events files: nobody can know it before the segment closes, and so plant it in an event. 16 bytes. */
+/** Sync marker of a segment's events files, 16 bytes. Nobody can know it before the segment closes, so nobody can plant it in an event. */
 export function segmentSyncMarker(origin: string, first: number, end: number, root: Uint8Array): Uint8Array {
   const numbers = new Uint8Array(16);
   const view = new DataView(numbers.buffer);

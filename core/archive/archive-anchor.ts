@@ -17,7 +17,7 @@ export interface SignedNote extends Checkpoint {
   readonly note: string;
 }
 
-/** Opens a note of the log `origin` that one of its log keys must have signed; throws ARCHIVE_DIVERGED where none did or anything in it is wrong. */
+/** Opens a note of the log `origin` that one of its log keys must have signed; throws ARCHIVE_DIVERGED if none of them signed it, or if anything in it is wrong. */
 export function openLogNote(bytes: Uint8Array, origin: string, keys: readonly VerifierKey[]): SignedNote {
   let opened: SignedNote;
   try {
@@ -31,7 +31,7 @@ export function openLogNote(bytes: Uint8Array, origin: string, keys: readonly Ve
   return opened;
 }
 
-/** The archive as a chainer asks it. Nothing that does not verify by a log key of the policy is believed. */
+/** The anchor for a chainer, read from the archive. A note or snapshot counts only if it verifies by one of the shard's log keys in the policy. */
 export function archiveAnchor(objects: ObjectStore, sources: Sources, origin: string, shards: number): ArchiveAnchor {
   return {
     signed: async (shard) => {
@@ -49,7 +49,7 @@ export function archiveAnchor(objects: ObjectStore, sources: Sources, origin: st
   };
 }
 
-/** Sizes at which snapshots lie, newest first. */
+/** The sizes at which the archive has snapshots, newest first. */
 async function snapshotSizes(objects: ObjectStore, shard: number): Promise<number[]> {
   const sizes: number[] = [];
   for await (const { key } of objects.list(logKeysOf(shard).snapshots)) {
@@ -87,7 +87,7 @@ async function readSnapshot(
       snapshot.origin === place.origin && snapshot.shard === place.shard && snapshot.shards === place.shards && snapshot.size === size;
     return same && checkpoint.size === size && equal(frontierRoot(point.head.frontier), checkpoint.root) ? point : undefined;
   } catch {
-    // Derived data: one that does not read or verify is passed over, an older one or the log's start takes its place.
+    // Snapshots are derived data. One that cannot be read or does not verify is skipped for an older one, or for the log's start.
     return undefined;
   }
 }

@@ -55,7 +55,7 @@ export function policyKey(hex: string): string {
   return `policies/${hex}.json`;
 }
 
-/** The kind and place of an object, from its key; `rest` of tiles is their path inside the log. */
+/** The kind and place of an object, from its key. `path` of a tile is its path inside the log. */
 export type ArchiveKey =
   | { readonly kind: 'archive' }
   | { readonly kind: 'schema' | 'policy'; readonly hex: string }
@@ -101,13 +101,13 @@ const PATTERNS: readonly (readonly [RegExp, (match: readonly string[]) => Archiv
   ],
 ];
 
-/** Reads an object's key; throws FORMAT_INVALID if the layout does not have it. */
+/** Reads an object's key; throws FORMAT_INVALID if an archive has no such object. */
 export function parseArchiveKey(key: string): ArchiveKey {
   for (const [pattern, make] of PATTERNS) {
     const match = pattern.exec(key);
     if (match === null) continue;
     const place = make(match);
-    // A number beyond 2^53 would mean its neighbours too.
+    // A number beyond 2^53 would be rounded to a neighbour, so that two keys meant one place.
     if (Object.values(place).every((value) => typeof value !== 'number' || Number.isSafeInteger(value))) return place;
   }
   throw new LineproofError('FORMAT_INVALID', `cannot place ${JSON.stringify(key.slice(0, 120))}: the archive has no such object`);

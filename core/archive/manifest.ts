@@ -9,7 +9,7 @@ export interface ManifestObject {
   readonly size: number;
   /** Hex SHA-256 of the stored bytes. */
   readonly sha256: string;
-  /** Hex SHA-256 of the decompressed block data: the same whatever compressed it. */
+  /** Hex SHA-256 of the decompressed block data: the same for every compressor. */
   readonly content: string;
 }
 
@@ -31,7 +31,7 @@ export interface ManifestCounts {
   readonly rejected: number;
   /** Offsets at which the input log holds nothing. */
   readonly empty: number;
-  /** Sum over the segment's lanes of the most that an ACCEPTED header states. */
+  /** The highest `sampledOut` in an ACCEPTED header of each lane, summed over the segment's lanes. */
   readonly sampledOut: number;
   /** Links by producer, sorted by name. */
   readonly perProducer: readonly { readonly producer: string; readonly links: number }[];
@@ -47,7 +47,7 @@ export interface Manifest {
   readonly root: string;
   readonly objects: readonly ManifestObject[];
   readonly counts: ManifestCounts;
-  /** Null where the segment holds no links. */
+  /** Null if the segment holds no links. */
   readonly occurred: TimeRange | null;
   readonly accepted: TimeRange;
   /** Hex digests, sorted. */
@@ -64,7 +64,7 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   return utf8(canonicalJson(manifest));
 }
 
-/** Reads a payload; throws FORMAT_INVALID unless every field is there and well-formed, and no other. Says nothing about the content of the log. */
+/** Reads a payload; throws FORMAT_INVALID unless it has exactly the fields of a manifest, each well-formed. Does not compare them with the log. */
 export function parseManifest(payload: Uint8Array): Manifest {
   return readShape(payload, MANIFEST, 'manifest') as Manifest;
 }

@@ -24,7 +24,7 @@ export function encodeRetired(retired: Retired): Uint8Array {
   return utf8(canonicalJson(retired));
 }
 
-/** Reads a payload; throws FORMAT_INVALID unless every field is there and well-formed, and no other. */
+/** Reads a payload; throws FORMAT_INVALID unless it has exactly the fields of {@link Retired}, each well-formed. */
 export function parseRetired(payload: Uint8Array): Retired {
   return readShape(payload, RETIRED, 'retired.json') as Retired;
 }

@@ -3,7 +3,7 @@ import { LineproofError } from '../base/errors.ts';
 /** Levels of records, arrays and unions that a schema may nest. */
 export const MAX_DEPTH = 32;
 
-// One value is read or written at a time and nothing here waits, so that the place can be kept in the module: a walk allocates nothing.
+// Only one value is read or written at a time, and no function here is asynchronous. So the position can be kept in the module, and a walk allocates nothing.
 let input: Uint8Array = new Uint8Array(0);
 let at = 0;
 let arena = new Uint8Array(64 * 1024);
@@ -12,7 +12,7 @@ const POOL_BYTES = 16 * 1024;
 let pool = new Uint8Array(POOL_BYTES);
 let pooled = 0;
 
-/** Bytes of text up to which it is read here, not by the decoder. */
+/** The longest text, in bytes, that is read here and not by the decoder; also the longest byte string that is copied by a loop. */
 const SHORT_TEXT = 32;
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
@@ -38,7 +38,7 @@ export function openOutput(): void {
   length = 0;
 }
 
-/** The written bytes; nothing is written there again. Short values share a piece of memory, as an allocation costs more than the copy. */
+/** The written bytes, which are never overwritten. Short values share one piece of memory, as an allocation costs more than the copy. */
 export function closeOutput(): Uint8Array {
   if (length > POOL_BYTES / 8) return arena.slice(0, length);
   if (pooled + length > POOL_BYTES) {
@@ -104,7 +104,7 @@ export function readIndex(count: number): number {
 /** The number of items of an array, checked against the bytes that are left before anything is allocated. */
 export function readCount(minBytes: number): number {
   const count = readLong();
-  if (count < 0 || count * minBytes > input.length - at) refuse('an array has a size that cannot be');
+  if (count < 0 || count * minBytes > input.length - at) refuse('an array has an impossible size');
   return count;
 }
 
@@ -123,7 +123,7 @@ export function readSlice(count: number): Uint8Array {
   return input.subarray(start, at);
 }
 
-/** Walks a string, found to be valid UTF-8. Its bytes start at the offset that it gives and end at {@link inputAt}. */
+/** Walks over a string and checks that it is valid UTF-8. Its bytes start at the returned offset and end at {@link inputAt}. */
 export function walkString(): number {
   const count = readLong();
   const start = at;
@@ -132,7 +132,7 @@ export function walkString(): number {
   return start;
 }
 
-/** Order of two stretches of the input, as `compare` has it. */
+/** Order of two ranges of the input, with the sign of `compare`. */
 export function compareInput(a: number, aEnd: number, b: number, bEnd: number): number {
   const shared = Math.min(aEnd - a, bEnd - b);
   for (let i = 0; i < shared; i++) {
@@ -241,13 +241,13 @@ export function writeSlice(bytes: Uint8Array): void {
   const count = bytes.length;
   reserve(count);
   const out = arena;
-  // A digest or an id is sooner copied than handed over.
+  // For a digest or an id, the loop is faster than a call of `set`.
   if (count > SHORT_TEXT) out.set(bytes, length);
   else for (let i = 0; i < count; i++) out[length + i] = bytes[i] as number;
   length += count;
 }
 
-/** Writes the text as if it were ASCII, and starts again where it is not. */
+/** Writes the text as if it were ASCII, and starts over if it is not. */
 export function writeString(text: string, place: string): void {
   const start = length;
   const units = text.length;

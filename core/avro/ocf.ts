@@ -5,11 +5,11 @@ import { mustFit, mustHold } from '../base/format-checks.ts';
 import { closeOutput, inputAt, openInput, openOutput, readLong, writeLong, writeSlice } from './cursor.ts';
 import { type Codec, compileSchema } from './schema.ts';
 
-/** Bytes of records before compression that a block is cut at; a larger record has a block alone. */
+/** Maximum bytes of a block before compression, except that a larger record gets a block to itself. */
 export const CONTAINER_BLOCK_BYTES = 256 * 1024;
 /** Bytes of the largest record, and so of the largest block, that a container may hold. */
 export const CONTAINER_RECORD_BYTES = 1024 * 1024;
-/** Most bytes of a compressed block: incompressible data grows a little. */
+/** Maximum bytes of a compressed block: incompressible data grows a little. */
 const COMPRESSED_BYTES = CONTAINER_RECORD_BYTES + 64 * 1024;
 const SCHEMA_BYTES = 1024 * 1024;
 const MAGIC = Uint8Array.of(0x4f, 0x62, 0x6a, 1);
@@ -17,7 +17,7 @@ const CODEC = utf8('deflate');
 
 /** Raw deflate (RFC 1951) of one block. */
 export type Deflate = (data: Uint8Array) => Uint8Array | Promise<Uint8Array>;
-/** Undoes {@link Deflate}; throws where `data` is malformed, has bytes behind its end, or gives more than `maxBytes`. */
+/** Undoes {@link Deflate}; throws if `data` is malformed, has bytes after its end, or decompresses to more than `maxBytes`. */
 export type Inflate = (data: Uint8Array, maxBytes: number) => Uint8Array | Promise<Uint8Array>;
 /** `length` bytes of a file from `at` on, fewer only at its end. */
 export type ReadBytes = (at: number, length: number) => Uint8Array | Promise<Uint8Array>;
@@ -29,14 +29,14 @@ export interface ContainerBlock {
 }
 
 /**
- * A container that takes records before its sync marker is known: it keeps compressed blocks and one block of records.
- * Compression runs beside the caller; {@link ContainerDraft.pieces} throws its error.
+ * A container that takes records before its sync marker is known. It keeps compressed blocks and one block of records.
+ * Compression does not hold up the caller; if it fails, {@link ContainerDraft.pieces} throws its error.
  */
 export class ContainerDraft {
   readonly #deflate: Deflate;
   readonly #content = sha256Stream();
   readonly #blocks: { readonly count: number; readonly data: Promise<Uint8Array> }[] = [];
-  /** The records of the block that is being filled, one behind the other. */
+  /** The records of the block that is being filled, one after the other. */
   #block = new Uint8Array(CONTAINER_BLOCK_BYTES);
   #count = 0;
   #bytes = 0;
@@ -62,13 +62,13 @@ export class ContainerDraft {
     const data = Promise.resolve(this.#deflate(block));
     data.catch(() => undefined);
     this.#blocks.push({ count: this.#count, data });
-    // Compression reads on in the one that it was given.
+    // Compression still reads the old array.
     this.#block = new Uint8Array(CONTAINER_BLOCK_BYTES);
     this.#count = 0;
     this.#bytes = 0;
   }
 
-  /** Takes no more records; `H` over the decompressed block data. */
+  /** `H` over the uncompressed block data. Ends the draft: no record may be added afterwards. */
   content(): Uint8Array {
     if (this.#count > 0) this.#cut();
     this.#digest ??= this.#content.digest();
@@ -170,7 +170,7 @@ async function inflated(data: Uint8Array, inflate: Inflate): Promise<Uint8Array>
 }
 
 function containerRecords(codec: Codec<unknown>, count: number, data: Uint8Array): ContainerBlock {
-  mustHold(count <= data.length, 'cannot read container: a block has a count that cannot be');
+  mustHold(count <= data.length, 'cannot read container: a block has an impossible count');
   const records: Uint8Array[] = [];
   let at = 0;
   for (let i = 0; i < count; i++) {

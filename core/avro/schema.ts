@@ -20,17 +20,17 @@ import {
 
 /** Reads and writes values of one schema in the one spelling that docs/formats.md admits. */
 export interface Codec<T> {
-  /** The bytes of `value`, which nothing writes to again; throws AVRO_INVALID where the schema does not permit it. */
+  /** The bytes of `value`, which are never overwritten; throws AVRO_INVALID if the schema does not permit `value`. */
   encode(value: T): Uint8Array;
   /** The value that `bytes` hold, to the last byte; byte strings are views. Throws AVRO_INVALID. */
   decode(bytes: Uint8Array): T;
-  /** Offset behind the value that starts at `at`, checked as strictly as by decode; throws AVRO_INVALID. */
+  /** The offset after the value that starts at `at`. Checks it as strictly as `decode` does; throws AVRO_INVALID. */
   walk(bytes: Uint8Array, at: number): number;
 }
 
 interface Scope {
   readonly names: Map<string, AvroNode>;
-  /** Names of the records around, which must not occur inside themselves. */
+  /** Names of the enclosing records; a record must not contain itself. */
   readonly open: Set<string>;
   readonly namespace: string;
   readonly depth: number;

@@ -18,7 +18,7 @@ import {
 /** A parsed JSON object. */
 export type Json = Readonly<Record<string, unknown>>;
 
-/** One type of a schema: it walks over, reads and writes its values at the module's cursor (cursor.ts). */
+/** One type of a schema: it walks over, reads and writes its values at the cursor of cursor.ts. */
 export interface AvroNode {
   /** Bytes of the shortest value, at least 1. */
   readonly minBytes: number;
@@ -45,7 +45,7 @@ export function recordNode(fields: readonly AvroField[], place: string): AvroNod
   const count = fields.length;
   const names = fields.map(({ name }) => name);
   const nodes = fields.map(({ node }) => node);
-  // Each kind of function is in one array: loading it from nodes of many shapes costs as much as its work.
+  // One array for each kind of function: to load a function from nodes of many shapes would cost as much as to run it.
   const walks = nodes.map(({ walk }) => walk);
   const reads = nodes.map(({ read }) => read);
   const writes = nodes.map(({ write }) => write);
@@ -165,7 +165,7 @@ export function fixedNode(size: number, place: string): AvroNode {
   };
 }
 
-/** Every type takes at least one byte, so that no count can exceed the bytes that are left. */
+/** An array. Every item takes at least one byte, so a valid count never exceeds the number of bytes that are left. */
 export function arrayNode({ minBytes, walk, read, write }: AvroNode, place: string): AvroNode {
   return {
     minBytes: 1,
@@ -230,6 +230,6 @@ export function recordUnionNode(names: readonly string[], nodes: readonly AvroNo
 
 function isBytes(value: unknown): value is Uint8Array {
   if (value instanceof Uint8Array) return true;
-  // One from another realm.
+  // A Uint8Array of another realm.
   return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === '[object Uint8Array]';
 }

@@ -1,4 +1,4 @@
-/** Whose fault an error is: this party must act to end it. */
+/** The party that caused an error and must act to end it. */
 type Fault = 'input' | 'operator' | 'environment' | 'bug' | 'evidence';
 
 interface Traits {
@@ -40,7 +40,7 @@ export const ERROR_TRAITS = {
   INTERNAL: { fault: 'bug', retryable: false },
 } as const satisfies Record<string, Traits>;
 
-/** The closed list of error codes; docs/errors.md explains each one to its reader. */
+/** The closed list of error codes; docs/errors.md explains each one. */
 export type ErrorCode = keyof typeof ERROR_TRAITS;
 
 /** The one error class of the project: a code to act on, a sentence to read, facts that are never secrets. */
@@ -65,7 +65,7 @@ export function hasCode(error: unknown, ...codes: readonly ErrorCode[]): boolean
   return typeof error === 'object' && error !== null && 'code' in error && 'details' in error && codes.some((code) => code === error.code);
 }
 
-/** What a thrown value says; works for errors of another module realm and for values that are not errors. */
+/** The message of a thrown value; works for errors of another module realm and for values that are not errors. */
 export function messageOf(error: unknown): string {
   if (error instanceof Error) return error.message;
   const said = typeof error === 'object' && error !== null && 'message' in error ? error.message : undefined;

@@ -4,17 +4,17 @@ import { parseCanonicalJson } from './jcs.ts';
 /** Whether a JSON value has a certain form. */
 export type Shape = (value: unknown) => boolean;
 
-/** Items of any list: more than the links that a segment can hold. */
+/** Maximum items of a list: more than the links that a segment can hold. */
 const MAX_ITEMS = 2 ** 17;
 
-/** The value of canonical JSON that must have `shape`; throws FORMAT_INVALID, naming `what` cannot be read. */
+/** The value of canonical JSON that must have `shape`; throws FORMAT_INVALID, with `what` in its message. */
 export function readShape(payload: Uint8Array, shape: Shape, what: string): unknown {
   const json = parseCanonicalJson(payload);
   if (!shape(json)) throw new LineproofError('FORMAT_INVALID', `cannot read ${what}: it does not have the expected form`);
   return json;
 }
 
-/** All of `fields`, and no other. */
+/** An object that has all of `fields` and no others. */
 export function object(fields: Readonly<Record<string, Shape>>): Shape {
   const entries = Object.entries(fields);
   return (value) => {

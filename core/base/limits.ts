@@ -1,4 +1,4 @@
-/** Sizes that FORMATS fixes for version 1; docs/formats.md names every one and a test compares them. */
+/** Sizes that docs/formats.md fixes for version 1; a test compares them with the document. */
 export const LIMITS = {
   /** An encoded event. */
   eventBytes: 256 * 1024,

@@ -24,7 +24,7 @@ export const LOG_LINES = {
     text: 'shard holds',
     level: 'error',
     by: 'chainer',
-    meaning: 'The shard waits and tries again; `reason` says for what.',
+    meaning: 'The shard waits and tries again; `reason` says what it waits for.',
   },
   shardGoesOn: {
     text: 'shard goes on',
@@ -72,7 +72,8 @@ export const LOG_LINES = {
     text: 'chain trimmed before it was read: recovering',
     level: 'warn',
     by: 'chainer',
-    meaning: 'The chainer stalled for so long that the archiver trimmed blocks that it had not read. It starts from a newer snapshot.',
+    meaning:
+      'The chainer stalled for so long that the archiver trimmed blocks that the chainer had not read. The chainer starts from a newer snapshot.',
   },
   indexRebuilt: {
     text: 'dedup index rebuilt',
@@ -84,7 +85,7 @@ export const LOG_LINES = {
     text: 'append not confirmed: reading the chain to see what became of it',
     level: 'warn',
     by: 'chainer',
-    meaning: 'The log did not answer, or answered with another place than expected.',
+    meaning: 'The log did not answer, or answered with an unexpected offset.',
   },
   laneForked: {
     text: 'lane forked: a replay, or two processes on one spool; the batch is refused and its bytes are kept',
@@ -126,7 +127,7 @@ export const LOG_LINES = {
     text: 'a lane failed and goes on',
     level: 'error',
     by: 'collector',
-    meaning: 'Sending to one shard failed for another reason than the log; it is tried again.',
+    meaning: 'Sending to one shard failed, but not because of the log. The collector tries again.',
   },
   spoolDamaged: {
     text: 'a stretch of the spool is damaged; what follows it is kept',
@@ -138,7 +139,7 @@ export const LOG_LINES = {
     text: 'a batch of the spool lacks events and is given up; those that are left go under a new epoch',
     level: 'error',
     by: 'collector',
-    meaning: 'Events of a batch are missing from the spool, so that its signature cannot be used.',
+    meaning: 'Events of a batch are missing from the spool, so its signature cannot be used.',
   },
   spoolNotTaken: {
     text: 'the spool closes with records that the disk did not take',

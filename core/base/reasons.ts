@@ -6,7 +6,7 @@ interface ReasonTraits {
    * `event`: one event of a batch whose root is proven. `nothing`: the reason of everything that was not rejected.
    */
   readonly rejects: 'nothing' | 'message' | 'batch' | 'event';
-  /** The property of a verdict that is broken if this was accepted all the same: who signed, the content of a stream, or the demands of the policy. */
+  /** The property of a verdict that is broken if a block accepted the thing nevertheless: who signed, the content of a stream, or the demands of the policy. */
   readonly breaks: 'SIGNATURES' | 'STREAMS' | 'POLICY';
   /**
    * Where a batch shows the reason. `header`: in its header alone. `events`: in its events alone. `header or events`: in either; in the events only once

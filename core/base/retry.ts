@@ -12,11 +12,14 @@ export interface RetryOptions {
   readonly clock: { sleep(ms: number, signal?: AbortSignal): Promise<void> };
   /** Once it has aborted, the next failure is thrown. */
   readonly signal: AbortSignal;
-  /** Hears of each failure after which there is another try, counted from 1. */
+  /** Called after each failure that another try follows, with their number so far. */
   readonly onFailure: (error: LineproofError, failures: number) => void;
 }
 
-/** The retry loop for work that waits for a server without end, such as a shard's: runs `action` until it succeeds. Throws an error that no retry can help, and every error once `signal` has aborted. */
+/**
+ * Runs `action` until it succeeds: the retry loop of work that waits for a server as long as it takes, such as the work on a shard.
+ * Throws an error that no retry can help, and any error once `signal` has aborted.
+ */
 export async function retry<T>({ pace, clock, signal, onFailure }: RetryOptions, action: () => Promise<T>): Promise<T> {
   for (let failures = 1; ; failures++) {
     try {
@@ -29,7 +32,7 @@ export async function retry<T>({ pace, clock, signal, onFailure }: RetryOptions,
   }
 }
 
-/** The wait after so many failures, at least one. */
+/** Milliseconds to wait after this many failures, which must be at least one. */
 export function waitAfter(failures: number, { firstMs, maxMs }: RetryPace): number {
   return Math.min(firstMs * 2 ** (failures - 1), maxMs);
 }

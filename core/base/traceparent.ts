@@ -3,7 +3,7 @@ import { toHex, utf8 } from './bytes.ts';
 /** Name of the header that carries a trace context on a message (W3C Trace Context). */
 export const TRACEPARENT = 'traceparent';
 
-/** A span as a message's header states it. It is a hint for a search: no signature covers the headers. */
+/** A span as a message's header states it. It is a hint for a search: no signature covers the headers of messages. */
 export interface Traceparent {
   /** 32 hex digits. */
   readonly traceId: string;
@@ -13,11 +13,11 @@ export interface Traceparent {
   readonly header: Uint8Array;
 }
 
-/** The only version that there is: a value of another may have more to it, and is ignored. */
+/** The only version that exists. A value of a later version may be longer, and is ignored. */
 const FORM = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 const BYTES = 55;
 
-/** The header of a span; undefined for ids that no span has. */
+/** The header of a span; undefined for ids that no span can have. */
 export function formatTraceparent(traceId: Uint8Array, spanId: Uint8Array, sampled: boolean): Traceparent | undefined {
   return parseTraceparent(utf8(`00-${toHex(traceId)}-${toHex(spanId)}-${sampled ? '01' : '00'}`));
 }

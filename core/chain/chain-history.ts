@@ -12,11 +12,11 @@ import type { RecoveryPoint } from './recovery-point.ts';
 
 const READ_BYTES = 8 * 1024 * 1024;
 
-/** A visitor of the content of a shard's log; the calls come in no order. */
+/** A visitor of the content of a shard's log; it is called in no particular order. */
 export interface PastVisitor {
   /** The outcome of one input message, or of several offsets without one. */
   input(generation: number, offset: number, input: EvidenceInput): void;
-  /** `head` is undefined where the event's schema is not known. */
+  /** `head` is undefined if the event's schema is not known. */
   link(digest: Uint8Array, head: EventHead | undefined): void;
 }
 
@@ -24,14 +24,15 @@ export interface PastOptions {
   readonly log: Log;
   readonly sources: Sources;
   readonly shard: number;
-  /** The archive's newest snapshot; asked for where the chain topic no longer begins at the log's start. */
+  /** The archive's newest snapshot; called if the chain topic no longer begins at the log's start. */
   snapshot(): Promise<RecoveryPoint | undefined>;
 }
 
 /**
- * Shows the accepted blocks that the chain topic still holds, by the acceptance function itself: on from the newest snapshot, or from the log's start,
- * and back from it by the seals. Gives the first leaf from which on all was shown. Throws LOG_BEHIND or LOG_DIVERGED where topic and snapshot contradict
- * each other, CHAIN_TRIMMED where no snapshot reaches to the start of the topic, UNAVAILABLE where the topic is trimmed meanwhile, CLOSED when `signal` aborts.
+ * Shows `visitor` the accepted blocks that the chain topic still holds. From the newest snapshot, or from the log's start, it reads forwards and judges by
+ * the acceptance function; then it walks back from the snapshot by the seals. Returns the index of a leaf: all blocks from there on were shown.
+ * Throws LOG_BEHIND or LOG_DIVERGED if topic and snapshot contradict each other, CHAIN_TRIMMED if no snapshot reaches to the start of the topic,
+ * UNAVAILABLE if the topic is trimmed meanwhile, CLOSED when `signal` aborts.
  */
 export async function visitChain(options: PastOptions, visitor: PastVisitor, signal: AbortSignal): Promise<number> {
   const { log, sources, shard } = options;
@@ -43,7 +44,7 @@ export async function visitChain(options: PastOptions, visitor: PastVisitor, sig
   if (chain.readPos < start)
     throw new LineproofError(
       'CHAIN_TRIMMED',
-      `cannot read the chain: shard ${shard} of ${TOPICS.chain} starts at ${start}, and no snapshot of the archive reaches so far`,
+      `cannot read the chain: shard ${shard} of ${TOPICS.chain} starts at ${start}, and no snapshot of the archive reaches that far`,
       { shard, start },
     );
   await showForwards(chain, shard, visitor, signal);
@@ -65,14 +66,14 @@ async function showForwards(chain: ChainFollower, shard: number, visitor: PastVi
     }
   } catch (error) {
     if (!hasCode(error, 'CHAIN_TRIMMED')) throw error;
-    // Part of the history was shown already: another try starts from the snapshot that the archiver trimmed behind.
+    // Part of the history was shown already, so this try cannot go on. A new try starts from the snapshot up to which the archiver trimmed.
     const fact = `shard ${shard} of ${TOPICS.chain} was trimmed past offset ${chain.readPos} while it was read; try again`;
     throw new LineproofError('UNAVAILABLE', `cannot read the chain: ${fact}`, { shard, offset: chain.readPos }, error);
   }
   mustGoOn(signal, shard);
 }
 
-/** Throws CLOSED once the signal aborts: reading a history takes long, and the work that depends on it must not start any more. */
+/** Throws CLOSED once the signal aborts. Reading a history takes long, and the work that depends on it must then not start. */
 export function mustGoOn(signal: AbortSignal, shard: number): void {
   if (signal.aborted) throw new LineproofError('CLOSED', `stopped while looking at the history of shard ${shard}`, { shard });
 }
@@ -82,7 +83,7 @@ function showAccepted({ seal, inputs, links, heads }: AcceptedBlock, visitor: Pa
   for (const [i, link] of links.entries()) visitor.link(link.event, heads[i]);
 }
 
-/** The block was accepted, so that nothing in it is to be judged again. */
+/** Shows a block that was accepted; nothing in it needs to be judged again. */
 function showWalked({ block, seal }: WalkedBlock, sources: Sources, visitor: PastVisitor): void {
   showInputs(seal.inputGeneration, seal.inputFrom, decodeEvidence(block.evidence), visitor);
   for (const [i, bytes] of block.links.entries()) {
@@ -91,7 +92,7 @@ function showWalked({ block, seal }: WalkedBlock, sources: Sources, visitor: Pas
   }
 }
 
-/** Shows a stretch of evidence that begins at `from`; gives the offset behind it. */
+/** Shows the inputs of evidence that begins at `from`; returns the offset after them. */
 export function showInputs(generation: number, from: number, inputs: readonly EvidenceInput[], visitor: PastVisitor): number {
   let offset = from;
   for (const input of inputs) {

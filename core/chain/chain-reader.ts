@@ -7,14 +7,14 @@ import { decodeBlock } from '../formats/block.ts';
 import { type Log, type LogRecord, TOPICS } from '../ports/log.ts';
 import { leafHash } from '../tree/hash.ts';
 
-/** The source of policies and schemas for acceptance, which asks again for a missing one. */
+/** The policies and schemas for acceptance, with a way to obtain a missing one. */
 export interface AcceptSources {
   context(): AcceptContext;
-  /** Resolves when the missing thing is known; waits as long as it takes, raising an alarm. Throws CLOSED when `signal` aborts. */
+  /** Resolves when the missing policy or schema is known. Waits as long as it takes, and logs an error. Throws CLOSED when `signal` aborts. */
   obtain(missing: 'policy' | 'schema', digest: string, signal: AbortSignal): Promise<void>;
 }
 
-/** Judges one record of the chain topic. Undefined: it is not the next block and every reader ignores it. */
+/** Judges one record of the chain topic. Returns undefined if it is not the next block; every reader ignores such a record. */
 export async function judgeRecord(
   view: LogView,
   record: LogRecord,
@@ -28,7 +28,7 @@ export async function judgeRecord(
     if (verdict.kind === 'stop') {
       throw new LineproofError(
         'FORMAT_UNKNOWN',
-        `cannot read the chain on: the block at offset ${record.offset} is signed by a chainer key in a format that this version does not know; upgrade this process`,
+        `cannot go on: the block at offset ${record.offset} is signed by a chainer key in a format that this version does not know; upgrade this process`,
         {
           shard: view.head.shard,
           offset: record.offset,
@@ -40,7 +40,7 @@ export async function judgeRecord(
   }
 }
 
-/** The record at exactly `offset` of the shard's chain, or undefined where the log does not hold it (any more, or yet). */
+/** The record at exactly `offset` of the shard's chain, or undefined if the log does not hold it yet, or no longer. */
 export async function chainRecordAt(log: Log, shard: number, offset: number): Promise<LogRecord | undefined> {
   const [record] = await log.read(TOPICS.chain, shard, offset, { maxBytes: 1, waitMs: 0 });
   return record?.offset === offset ? record : undefined;
@@ -56,8 +56,8 @@ export function carriesSeal(record: LogRecord, seal: Uint8Array): boolean {
 }
 
 /**
- * Makes sure that the log still holds, at `chainOffset`, the block that ends in `seal`: a log that was set back or exchanged is not read on.
- * A record that was trimmed proves nothing and is let pass. Throws LOG_BEHIND or LOG_DIVERGED.
+ * Checks that the log still holds, at `chainOffset`, the block that ends in `seal`, so that nobody reads on in a log that was set back or replaced.
+ * If the record was trimmed, nothing can be checked, and the check passes. Throws LOG_BEHIND or LOG_DIVERGED.
  */
 export async function checkAnchor(log: Log, shard: number, chainOffset: number, seal: Uint8Array): Promise<void> {
   const { start, end } = await log.bounds(TOPICS.chain, shard);

@@ -18,8 +18,9 @@ export interface WalkedBlock {
 }
 
 /**
- * Walks the accepted chain of a shard back from the block at `offset` whose seal has leaf hash `sealHash`: each seal names the one before,
- * and the seal its block's body, so nothing that was appended beside the chain can slip in. Ends early where the log holds no more; the caller looks at `seal.firstIndex`.
+ * Walks the accepted chain of a shard back from the block at `offset` whose seal has leaf hash `sealHash`. Each seal names the seal before it and
+ * covers the body of its block, so nothing that was appended outside the chain can slip in. Ends early if the log holds no more blocks;
+ * `seal.firstIndex` tells the caller how far the walk came.
  */
 export async function* walkBack(log: Log, shard: number, offset: number, sealHash: Uint8Array): AsyncGenerator<WalkedBlock> {
   let wanted = sealHash;
@@ -38,7 +39,7 @@ export async function* walkBack(log: Log, shard: number, offset: number, sealHas
   }
 }
 
-/** The blocks at these offsets, which rise, as far as the log still holds them. */
+/** The blocks at these offsets, in rising order, as far as the log still holds them. */
 export async function* blocksAt(log: Log, shard: number, offsets: readonly number[]): AsyncGenerator<WalkedBlock> {
   const wanted = new Set(offsets);
   const end = (offsets.at(-1) ?? -1) + 1;

@@ -19,7 +19,7 @@ export interface FollowerOptions {
 export interface FollowedBlock {
   readonly accepted: AcceptedBlock;
   readonly offset: number;
-  /** Headers of its record; undefined where the caller named the block. */
+  /** Headers of its record; undefined if the caller of `accept` gave none. */
   readonly headers: LogRecord['headers'] | undefined;
   /** Keys of the lanes that the block made the state forget. */
   readonly forgottenLanes: readonly string[];
@@ -28,7 +28,7 @@ export interface FollowedBlock {
 }
 
 /**
- * Follows the chain topic of one shard: holds the state of the log as far as it was judged, and where to read on.
+ * Follows the chain topic of one shard: holds the state of the log as judged so far, and the offset at which to read on.
  * Chainer, archiver and resubmission each have one. Only its own methods change its fields: `resume` sets all of them,
  * `accept` moves state, chain offset and segment together with `readPos`, and `read` moves `readPos` over records that are not accepted.
  */
@@ -72,12 +72,12 @@ export class ChainFollower {
     this.#segment = point?.segment ?? openSegment(this.#state.head.size);
   }
 
-  /** Makes sure that the log still holds the block that the state ends in; one that was trimmed is let pass. Throws LOG_BEHIND or LOG_DIVERGED. */
+  /** Checks that the log still holds the block that the state ends in; passes if that block was trimmed. Throws LOG_BEHIND or LOG_DIVERGED. */
   async checkAnchor(): Promise<void> {
     if (this.#chainOffset >= 0) await checkAnchor(this.#o.log, this.#o.shard, this.#chainOffset, this.#state.head.seal);
   }
 
-  /** Bounds of the chain topic. Throws CHAIN_TRIMMED where it starts after `readPos`. */
+  /** Bounds of the chain topic. Throws CHAIN_TRIMMED if it starts after `readPos`. */
   async bounds(): Promise<LogBounds> {
     const { log, shard } = this.#o;
     const bounds = await log.bounds(TOPICS.chain, shard);
@@ -89,22 +89,22 @@ export class ChainFollower {
     );
   }
 
-  /** The accepted blocks from `readPos` to the end of the topic as it is now, after a look at the anchor. Throws as {@link read} and {@link checkAnchor} do. */
+  /** Checks the anchor, then gives the accepted blocks from `readPos` to the present end of the topic. Throws as {@link read} and {@link checkAnchor} do. */
   async *readToEnd(maxBytes: number, signal: AbortSignal): AsyncGenerator<FollowedBlock> {
     await this.checkAnchor();
     const { end } = await this.bounds();
     while (this.#readPos < end) {
       const before = this.#readPos;
       yield* this.read({ maxBytes, waitMs: 0 }, signal);
-      // Up to its end the log holds nothing more.
+      // The log holds no more records before its end.
       if (this.#readPos === before) return;
     }
   }
 
   /**
    * The accepted blocks among the records of one read. Records that are not the next block are ignored, as every reader ignores them.
-   * Where offsets are missing, either the log never held anything there, which is fine, or it was trimmed meanwhile: CHAIN_TRIMMED.
-   * Throws FORMAT_UNKNOWN, and CLOSED where `signal` aborts while a policy or schema is missing.
+   * If offsets are missing, either the log never held a record there, which is fine, or it was trimmed meanwhile: then CHAIN_TRIMMED is thrown.
+   * Also throws FORMAT_UNKNOWN, and CLOSED if `signal` aborts while a policy or schema is missing.
    */
   async *read(options: ReadOptions, signal: AbortSignal): AsyncGenerator<FollowedBlock> {
     const { log, shard, sources } = this.#o;
@@ -118,7 +118,7 @@ export class ChainFollower {
     }
   }
 
-  /** Moves over a block that acceptance took on top of this very state, and that lies at `offset`. */
+  /** Applies a block that acceptance accepted on exactly this state. `offset` is its place on the chain topic. */
   accept(accepted: AcceptedBlock, offset: number, headers?: LogRecord['headers']): FollowedBlock {
     const forgottenLanes = this.#state.apply(accepted.delta);
     this.#chainOffset = offset;
@@ -126,7 +126,7 @@ export class ChainFollower {
     return { accepted, offset, headers, forgottenLanes, endsSegment: this.#growSegment(accepted) };
   }
 
-  /** Follows the archive's segments by the rule of the log alone. */
+  /** Adds the block to the open segment; true if the segment ends with it. */
   #growSegment({ block, seal, leafHashes, delta }: AcceptedBlock): boolean {
     const eventBytes = block.events.reduce((sum, { length }) => sum + length, 0);
     const grown = growSegment(this.#segment, { leaves: leafHashes.length, eventBytes, acceptedAt: seal.acceptedAt });

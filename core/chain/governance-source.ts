@@ -12,13 +12,13 @@ import type { AcceptSources } from './chain-reader.ts';
 
 /** The registry subject under which every version of the Event schema is registered. */
 export const EVENT_SUBJECT = 'lineproof.v1.Event';
-/** Between two questions for a policy or schema that is missing. */
+/** The wait between two tries to read a missing policy or schema. */
 const PACE: RetryPace = { firstMs: 500, maxMs: 500 };
 const READ_BYTES = 4 * 1024 * 1024;
 
 export interface SourcesOptions {
   readonly origin: string;
-  /** Verifier key of a root that the first policy must name; undefined believes the first one that verifies. */
+  /** Verifier key of a root that the first policy must name; if undefined, the first policy that verifies is trusted. */
   readonly rootKey?: string | undefined;
   readonly log: Log;
   readonly registry: SchemaRegistry;
@@ -26,7 +26,7 @@ export interface SourcesOptions {
   readonly logger: Logger;
 }
 
-/** Policies as `provenance.control` carries them and event schemas as the registry has them, kept in memory, asked for again when one is missing. */
+/** The policies on `provenance.control` and the event schemas in the registry, kept in memory and read again when one is missing. */
 export class Sources implements AcceptSources {
   readonly #options: SourcesOptions;
   readonly #envelopes: Uint8Array[] = [];
@@ -129,7 +129,7 @@ export class Sources implements AcceptSources {
   async obtain(missing: 'policy' | 'schema', digest: string, signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.#options;
     const onFailure = (_: LineproofError, failures: number): void => {
-      if (failures === 1) logger.error(`shard holds: a ${missing} that it needs cannot be had`, { digest });
+      if (failures === 1) logger.error(`shard holds: a ${missing} that it needs is not available`, { digest });
     };
     await retry({ pace: PACE, clock, signal, onFailure }, async () => {
       await this.#ask(missing, digest);
@@ -139,7 +139,7 @@ export class Sources implements AcceptSources {
     });
   }
 
-  /** Asks once for the missing policies and schemas. A failure is logged; the caller looks whether they are known now, and asks again. */
+  /** Reads policies or schemas once. Logs a failure; the caller checks whether the missing one is known now, and tries again if not. */
   async #ask(missing: 'policy' | 'schema', digest: string): Promise<void> {
     try {
       if (missing === 'policy') await this.refreshPolicies();

@@ -8,14 +8,14 @@ export interface RecoveryPoint {
   readonly lanes: Iterable<readonly [string, Lane]>;
   /** Offset on the chain topic of the block that the head ends in. */
   readonly chainOffset: number;
-  /** The segment that is open at the head; undefined where the head is a segment's end, as a snapshot's always is. */
+  /** The segment that is open at the head; undefined if the head is the end of a segment, which the head of a snapshot always is. */
   readonly segment?: OpenSegment | undefined;
 }
 
-/** The archive as a chainer asks it before it goes on: the archive decides what is attested. */
+/** The attested state, as the archive states it to a chainer that starts or goes on. */
 export interface ArchiveAnchor {
-  /** Size and root of the newest note that the log key signed, verified; undefined where none was. Throws UNAVAILABLE; ARCHIVE_DIVERGED for a note that does not verify. */
+  /** Size and root of the newest note that the log key signed, verified; undefined if there is none. Throws UNAVAILABLE; ARCHIVE_DIVERGED for a note that does not verify. */
   signed(shard: number): Promise<{ readonly size: number; readonly root: Uint8Array } | undefined>;
-  /** The newest snapshot that verifies; undefined where there is none. */
+  /** The newest snapshot that verifies; undefined if there is none. */
   snapshot(shard: number): Promise<RecoveryPoint | undefined>;
 }

@@ -37,7 +37,7 @@ export function sha256Into(data: Uint8Array, out: Uint8Array, at: number): void 
 /** A SHA-256 over bytes that come in pieces. */
 export interface Sha256Stream {
   update(data: Uint8Array): void;
-  /** The hash; the stream is used up. */
+  /** The hash; the stream cannot be used afterwards. */
   digest(): Uint8Array;
 }
 
@@ -68,7 +68,7 @@ export function importPublicKey(raw: Uint8Array): PublicKey {
   try {
     points.set(key, Point.fromBytes(key.raw, false));
   } catch {
-    // Stays without a point: as with node:crypto, an import never judges one.
+    // The key stays without a point and verifies nothing. The import does not throw, as in node.ts.
   }
   return key;
 }

@@ -24,7 +24,7 @@ export interface PrivateKey {
   readonly publicKey: Uint8Array;
 }
 
-/** DER in front of a raw Ed25519 public key (RFC 8410 §4) and private seed (§7). */
+/** The DER bytes before a raw Ed25519 public key (RFC 8410 §4) and private seed (§7). */
 const SPKI = Buffer.from('302a300506032b6570032100', 'hex');
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
 
@@ -35,7 +35,7 @@ const { latin1Write } = Buffer.prototype as unknown as {
 // A latin1 string carries the digest: a returned Buffer costs more than the hash itself.
 const latin1Digest = (data: Uint8Array): string => oneShotHash('sha256', data, 'latin1' as 'binary');
 
-/** SHA-256 of `data` in a new array. Written here, not by a native call: that would move the small array out of the heap, at twice the cost. */
+/** SHA-256 of `data` in a new array. The bytes are written by JavaScript: a native call would move the small array out of the heap and take twice as long. */
 export function sha256(data: Uint8Array): Uint8Array {
   const text = latin1Digest(data);
   const digest = new Uint8Array(32);
@@ -51,7 +51,7 @@ export function sha256Into(data: Uint8Array, out: Uint8Array, at: number): void 
 /** A SHA-256 over bytes that come in pieces. */
 export interface Sha256Stream {
   update(data: Uint8Array): void;
-  /** The hash; the stream is used up. */
+  /** The hash; the stream cannot be used afterwards. */
   digest(): Uint8Array;
 }
 

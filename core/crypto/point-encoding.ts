@@ -9,15 +9,15 @@ const SMALL_ORDER_Y = [
   '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
 ].map(fromHex);
 
-/** Whether y < p, as RFC 8032 §5.1.3 demands of 32 bytes; OpenSSL takes y modulo p. (It also lets x = 0 have a sign: such a point is of small order.) */
+/** Whether y < p, as RFC 8032 §5.1.3 demands; OpenSSL takes y modulo p. (It also lets x = 0 have a sign: such a point is of small order.) */
 export function isCanonicalPoint(encoded: Uint8Array): boolean {
   const [low = 0, top = 0] = [encoded[0], encoded[31]];
   return low < 0xed || (top & 0x7f) !== 0x7f || encoded.subarray(1, 31).some((byte) => byte !== 0xff);
 }
 
 /**
- * Whether 32 bytes spell, canonically but for the sign, a point of small order. As a key or as R, OpenSSL 3.5 refuses these and 3.0 does not:
- * so that no signature holds on one machine only, we refuse them everywhere.
+ * Whether 32 bytes spell a point of small order, canonically except for the sign of x. As a key or as R, OpenSSL 3.5 refuses such points and
+ * OpenSSL 3.0 does not. They are refused everywhere here, so that no signature holds on one machine and not on another.
  */
 export function isSmallOrderPoint(encoded: Uint8Array): boolean {
   const low = encoded[0];

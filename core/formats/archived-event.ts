@@ -34,7 +34,7 @@ export function archivedEventSchema(eventSchemaText: string): string {
   });
 }
 
-/** A row: the columns, the union's byte, the event's bytes as they are; `event` null where the content was removed. */
+/** A row: the columns, the union's byte, the event's bytes unchanged; `event` is null if the content was removed. */
 export function encodeArchivedEvent(row: ArchivedColumns, event: Uint8Array | null): Uint8Array {
   checkColumns(row);
   openOutput();
@@ -44,7 +44,7 @@ export function encodeArchivedEvent(row: ArchivedColumns, event: Uint8Array | nu
   return closeOutput();
 }
 
-/** A row's columns and its event's bytes (a view), which are for the event schema to check. Throws AVRO_INVALID or FORMAT_INVALID. */
+/** A row's columns and its event's bytes (a view). The caller checks the event by its schema. Throws AVRO_INVALID or FORMAT_INVALID. */
 export function decodeArchivedEvent(bytes: Uint8Array): { readonly columns: ArchivedColumns; readonly event: Uint8Array | null } {
   openInput(bytes);
   const row = columnsNode.read() as ArchivedColumns;

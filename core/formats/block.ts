@@ -38,5 +38,5 @@ function checkBlock(block: Block): void {
   mustFit(block.signature.length, LIMITS.signatureBytes, 'signature');
   mustFit(block.seal.length, LIMITS.leafBytes, 'seal');
   for (const link of block.links) mustFit(link.length, LIMITS.leafBytes, 'link');
-  mustHold(block.links.length === block.events.length, 'cannot take block: it has not one event for each link');
+  mustHold(block.links.length === block.events.length, 'cannot take block: it does not have one event for each link');
 }

@@ -22,7 +22,7 @@ export function encodeEventProof(proof: EventProof): Uint8Array {
   return proofs.encode(proof);
 }
 
-/** Throws AVRO_INVALID; whether the parts agree is for the verifier to say. */
+/** Throws AVRO_INVALID; the verifier checks whether the parts agree. */
 export function decodeEventProof(bytes: Uint8Array): EventProof {
   return proofs.decode(bytes);
 }

@@ -44,7 +44,7 @@ export interface EventSchema {
   /** Throws AVRO_INVALID, EVENT_INVALID or LIMIT_EXCEEDED for an event that {@link EventSchema.readHead} would refuse. */
   encode(event: Event): Uint8Array;
   decode(bytes: Uint8Array): Event;
-  /** Walks the whole event strictly, holds it against the rules of docs/formats.md §1 and gives its leading fields. Throws AVRO_INVALID, EVENT_INVALID, LIMIT_EXCEEDED. */
+  /** Walks the whole event strictly, checks it by the rules of docs/formats.md §1, and returns its leading fields. Throws AVRO_INVALID, EVENT_INVALID, LIMIT_EXCEEDED. */
   readHead(bytes: Uint8Array): EventHead;
 }
 
@@ -56,7 +56,7 @@ type Parsed = {
 const LEADING = ['id', 'stream', 'type', 'importance', 'occurredAt'];
 const RELEASED: Parsed = JSON.parse(SCHEMA_TEXTS.Event);
 
-/** Compiles a released or later Event schema from its JSON text; throws SCHEMA_INVALID when it is none. */
+/** Compiles a released or later Event schema from its JSON text; throws SCHEMA_INVALID for anything else. */
 export function compileEventSchema(schemaText: string): EventSchema {
   let schema: unknown;
   try {
@@ -90,7 +90,7 @@ export function compileEventSchema(schemaText: string): EventSchema {
   };
 }
 
-/** Fields of version 1 come first and in order; the leading ones have its types, but that `type` may know more symbols. Gives those symbols. */
+/** Checks that the fields of version 1 come first and in order, and that the leading ones have the types of version 1; only `type` may have more symbols. Returns these symbols. */
 function checkShape(schema: Parsed, fields: readonly AvroField[]): readonly string[] {
   const released = RELEASED.fields ?? [];
   if (schema.name !== RELEASED.name || schema.namespace !== RELEASED.namespace || released.some(({ name }, i) => fields[i]?.name !== name))
@@ -105,7 +105,7 @@ function checkShape(schema: Parsed, fields: readonly AvroField[]): readonly stri
   return symbols as string[];
 }
 
-/** A type without its words for people. */
+/** A type without its `doc`, the text for people. */
 function bare(type: unknown): unknown {
   if (typeof type !== 'object' || type === null) return type ?? null;
   return Object.fromEntries(Object.entries(type).filter(([name]) => name !== 'doc'));
@@ -139,7 +139,7 @@ function textBytes(bytes: number): number {
   return bytes - (bytes > 64 ? 2 : 1);
 }
 
-/** Walks the attributes; false when they are not sorted by the bytes of their keys, each once. */
+/** Makes a walk over the attributes. The walk returns false unless they are sorted by the bytes of their keys, and each key is unique. */
 function attributesWalk(type: unknown): () => boolean {
   const item = compileFields((type as { readonly items?: unknown }).items);
   if (item[0]?.name !== 'key' || item[0].type !== 'string')

@@ -45,7 +45,7 @@ export interface DataRef {
   readonly mediaType: string | null;
 }
 
-/** An event that caused another; `digest` and `origin` when it lies in somebody else's log. */
+/** An event that caused another; with `digest` and `origin` if it is in somebody else's log. */
 export interface EventRef {
   readonly stream: string;
   readonly id: Uint8Array;
@@ -57,7 +57,7 @@ export interface EventRef {
 export interface EventTrace {
   readonly traceId: Uint8Array;
   readonly spanId: Uint8Array;
-  /** Whether the span was recorded, at the time of the event: not a part of the event, only of its batch's `traceparent`. */
+  /** Whether the span was recorded when the event happened. Not a part of the event: it only goes into the `traceparent` of the event's batch. */
   readonly sampled?: boolean;
 }
 

@@ -50,11 +50,11 @@ function checkInput(input: EvidenceInput): void {
   const rejected = outcome === 'REJECTED';
   const rejects = reasonTraits(reason)?.rejects;
   mustCount('evidence', input.appendedAt);
-  mustHold(outcome === 'EMPTY' ? input.span >= 1 : input.span === 1, 'cannot take evidence: an input spans other offsets than it can');
+  mustHold(outcome === 'EMPTY' ? input.span >= 1 : input.span === 1, "cannot take evidence: an input's span does not fit its outcome");
   mustHold(rejected === (input.message !== null), 'cannot take evidence: REJECTED inputs, and no others, have a message digest');
   mustHold(
     rejected ? rejects === 'message' || rejects === 'batch' : reason === REASONS.NONE,
-    'cannot take evidence: an input has a reason that it cannot have',
+    "cannot take evidence: an input's reason does not fit its outcome",
   );
   mustHold(
     rejected || (batch === null) === (outcome === 'EMPTY'),
@@ -77,7 +77,7 @@ function checkReceipt({ outcome, reason, original }: Receipt): void {
   const rejected = outcome === 'REJECTED';
   mustHold(
     rejected ? reasonTraits(reason)?.rejects === 'event' : reason === REASONS.NONE,
-    'cannot take evidence: a receipt has a reason that it cannot have',
+    "cannot take evidence: a receipt's reason does not fit its outcome",
   );
   mustHold(rejected === (original === null), 'cannot take evidence: DUPLICATE and CONFLICT receipts, and no others, have an original');
   if (original !== null) mustCount('receipt', original);

@@ -59,7 +59,7 @@ export function encodeSeal(seal: Seal): Uint8Array {
 export function decodeLeaf(bytes: Uint8Array): Link | Seal {
   const leaf = leaves.decode(fitting(bytes));
   if (leaf.branch === 'Link') {
-    // The record is new: a copy of it for one more member would cost as much as reading it.
+    // The decoded record is ours alone, so it can take one more member. A copy would cost as much as the decoding.
     const link = Object.assign(leaf.value, { kind: 'link' as const });
     checkLink(link);
     return link;

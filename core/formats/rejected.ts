@@ -9,13 +9,13 @@ export interface Rejected {
   readonly shard: number;
   readonly inputGeneration: number;
   readonly inputOffset: number;
-  /** In the batch; -1 for a whole message. */
+  /** Position in the batch; -1 for a whole message. */
   readonly position: number;
   readonly outcome: 'REJECTED' | 'CONFLICT';
   readonly reason: number;
   /** SHA-256 of a whole message, event digest of an event. */
   readonly digest: Uint8Array;
-  /** Bytes of the whole. */
+  /** Size of the whole message or event, in bytes. */
   readonly size: number;
   /** Cut at 1 MiB. */
   readonly bytes: Uint8Array;
@@ -43,6 +43,6 @@ function checkRejected(record: Rejected): void {
   mustHold(record.position >= -1, 'cannot take rejected record: its position is below -1');
   mustHold(
     record.bytes.length === Math.min(record.size, LIMITS.rejectedBytes),
-    'cannot take rejected record: its bytes are not the start of that size',
+    'cannot take rejected record: its number of bytes does not fit its size',
   );
 }

@@ -19,14 +19,14 @@ export function murmur2(bytes: Uint8Array): number {
   return (h ^ (h >>> 15)) | 0;
 }
 
-/** The shard of `stream` (docs/formats.md §1): by hash, but `lineproof/<topic>/<shard>` lives in the shard that it names, where there is such a one. */
+/** The shard of `stream` (docs/formats.md §1): by hash, except that `lineproof/<topic>/<shard>` is in the shard that it names, if there is such a shard. */
 export function shardOf(stream: string, shards: number): number {
   const own = stream.startsWith('lineproof/') ? OWN_STREAM.exec(stream) : null;
   if (own !== null && Number(own[1]) < shards) return Number(own[1]);
   return hashOf(stream) % shards;
 }
 
-/** Hashes that were computed, bounded: a stream's name comes again with each of its events, and several parts ask. */
+/** A bounded cache: several parts ask for the hash of a stream's name, for each of its events. */
 const hashes = new Map<string, number>();
 const HASHES_KEPT = 16_384;
 

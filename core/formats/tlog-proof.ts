@@ -2,9 +2,9 @@ import { fromBase64, toBase64 } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
 import { HASH_BYTES } from '../tree/hash.ts';
 
-/** A C2SP tlog-proof: that one leaf is in the tree of a signed checkpoint. Nothing in it was checked by reading it. */
+/** A C2SP tlog-proof: that one leaf is in the tree of a signed checkpoint. Reading it checks nothing but its form. */
 export interface TlogProof {
-  /** Opaque to the format; no bytes where the file has no such line. */
+  /** Opaque to the format; empty if the file has no such line. */
   readonly extra: Uint8Array;
   /** The leaf's place in the log. */
   readonly index: number;
@@ -24,7 +24,7 @@ export function formatTlogProof({ extra, index, path, checkpoint }: TlogProof): 
   return `${VERSION}\n${extraLine}index ${index}\n${path.map((hash) => `${toBase64(hash)}\n`).join('')}\n${checkpoint}`;
 }
 
-/** Reads a `.tlog-proof` file; throws FORMAT_INVALID on whatever {@link formatTlogProof} would not write. The checkpoint is not opened. */
+/** Reads a `.tlog-proof` file; throws FORMAT_INVALID on anything that {@link formatTlogProof} would not write. The checkpoint is not opened. */
 export function parseTlogProof(text: string): TlogProof {
   const end = text.indexOf('\n\n');
   if (end < 0) throw invalid('the empty line before the checkpoint is missing');
@@ -35,7 +35,7 @@ export function parseTlogProof(text: string): TlogProof {
   if (!Number.isSafeInteger(index)) throw invalid('there is no index line with a number below 2^53');
   if (lines.length > MAX_PATH) throw invalid(`a path has at most ${MAX_PATH} hashes`);
   const path = lines.map(fromBase64);
-  if (path.some((hash) => hash.length !== HASH_BYTES)) throw invalid('a hash of the path has not 32 bytes');
+  if (path.some((hash) => hash.length !== HASH_BYTES)) throw invalid('a hash of the path does not have 32 bytes');
   const proof = { extra, index, path, checkpoint: text.slice(end + 2) };
   if (!proof.checkpoint.endsWith('\n') || formatTlogProof(proof) !== text) throw invalid('it is not spelled as it must be');
   return proof;

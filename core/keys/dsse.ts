@@ -86,7 +86,7 @@ export async function signEnvelope(payloadType: PayloadType, payload: Uint8Array
   return { payloadType, payload, signatures };
 }
 
-/** The payload of an envelope that at least one of `keys` must have signed; throws SIGNATURE_INVALID where none did, else as {@link envelopeSigners} and {@link decodeEnvelope} do. */
+/** The payload of an envelope that at least one of `keys` must have signed; throws SIGNATURE_INVALID if none did, else as {@link envelopeSigners} and {@link decodeEnvelope} do. */
 export function openEnvelope(bytes: Uint8Array, type: PayloadType, keys: readonly VerifierKey[]): Uint8Array {
   const envelope = decodeEnvelope(bytes, type);
   if (envelopeSigners(envelope, keys).length === 0)
@@ -95,8 +95,8 @@ export function openEnvelope(bytes: Uint8Array, type: PayloadType, keys: readonl
 }
 
 /**
- * Those of `keys` that signed the envelope, none included: the caller judges whether they are enough. A signature by one of `keys` that is
- * wrong, or a second one by the same key, throws SIGNATURE_INVALID. Signatures by other keys are not looked at.
+ * Those of `keys` that signed the envelope, possibly none; the caller judges whether they are enough. A wrong signature by one of `keys`,
+ * or a second one by the same key, throws SIGNATURE_INVALID. Signatures by other keys are not looked at.
  */
 export function envelopeSigners(envelope: Envelope, keys: readonly VerifierKey[]): VerifierKey[] {
   const message = preAuthentication(envelope.payloadType, envelope.payload);

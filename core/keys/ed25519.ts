@@ -3,7 +3,7 @@ import { toHex } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
 
 const KEYS_KEPT = 16_384;
-/** Keys that were found good, bounded: a policy names each of its keys several times, and a check takes milliseconds. */
+/** A bounded cache of good keys: each key of a policy is read several times, and a check takes milliseconds. */
 const checked = new Set<string>();
 
 /** Refuses a public key that is not canonical, of small order or with torsion (docs/formats.md §4). Throws KEY_INVALID. Slow: for registration only. */

@@ -47,8 +47,8 @@ export async function signNote(text: string, signer: Signer): Promise<string> {
 }
 
 /**
- * Opens a note that one of `keys`, or several, must have signed. Throws SIGNATURE_INVALID where none of them did, and for a signature by one
- * of them that is wrong or a second one by the same key. Throws as {@link readNote} does on a note that cannot be read.
+ * Opens a note that at least one of `keys` must have signed. Throws SIGNATURE_INVALID if none of them did, for a wrong signature by one of
+ * them, and for a second signature by the same key. Throws as {@link readNote} does on a note that cannot be read.
  */
 export function openNote(note: string, keys: readonly VerifierKey[]): OpenNote {
   const { text, signatures } = readNote(note);

@@ -14,7 +14,7 @@ export interface PublicKeyOfType {
 /** A public key ready for use. It is imported once, since the import costs more than a verification. */
 export interface ImportedKey {
   readonly type: number;
-  /** Undefined for an algorithm that this version does not have: such a key verifies nothing. */
+  /** Undefined for an algorithm that this version does not know: such a key verifies nothing. */
   readonly imported: PublicKey | undefined;
 }
 
@@ -58,7 +58,7 @@ export function verifySignature(key: ImportedKey, message: Uint8Array, signature
   return signsMessages(key.type) && verifyBytes(key, message, signature);
 }
 
-/** As {@link verifySignature}, of the bytes that a cosignature key signed: its time and the text (C2SP tlog-cosignature). */
+/** Like {@link verifySignature}, for cosignature keys. `message` is the time and the text that such a key signs (C2SP tlog-cosignature). */
 export function verifyCosigned(key: ImportedKey, message: Uint8Array, signature: Uint8Array): boolean {
   return key.type === KEY_TYPE.cosignature && verifyBytes(key, message, signature);
 }

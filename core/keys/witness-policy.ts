@@ -22,11 +22,11 @@ export interface WitnessGroup {
   readonly members: readonly string[];
 }
 
-/** Whose cosignatures a checkpoint needs (C2SP tlog-policy), one file per shard. */
+/** The witnesses whose cosignatures a checkpoint needs (C2SP tlog-policy); one file per shard. */
 export interface WitnessPolicy {
   readonly logs: readonly Party[];
   readonly witnesses: readonly PolicyWitness[];
-  /** In an order in which each names only those before it. */
+  /** In an order in which each group names only groups before it. */
   readonly groups: readonly WitnessGroup[];
   /** A witness, a group, or `none`. */
   readonly quorum: string;
@@ -36,7 +36,7 @@ export interface WitnessPolicy {
 const ML_DSA = 6;
 const LOG_TYPES: readonly number[] = [KEY_TYPE.ed25519, ML_DSA];
 const WITNESS_TYPES: readonly number[] = [KEY_TYPE.cosignature, ML_DSA];
-// The specification forbids those of ASCII only.
+// The specification forbids only the control characters of ASCII.
 const CONTROL = /[^\P{Cc}\t\n\u0080-\u009f]/u;
 
 function spellParty({ key, url }: Party): string {
@@ -53,7 +53,7 @@ export function formatWitnessPolicy({ logs, witnesses, groups, quorum }: Witness
   ].join('');
 }
 
-/** Reads a policy file; throws FORMAT_INVALID, naming the line, on whatever tlog-policy does not allow, and on text that is not UTF-8. */
+/** Reads a policy file; throws FORMAT_INVALID on text that is not UTF-8, and, with the number of the line, on anything that tlog-policy does not allow. */
 export function parseWitnessPolicy(bytes: Uint8Array): WitnessPolicy {
   if (bytes.length > LIMITS.policyBytes)
     throw new LineproofError('LIMIT_EXCEEDED', `cannot read witness policy: it is larger than ${LIMITS.policyBytes} bytes`);
@@ -99,7 +99,7 @@ class PolicyReader {
     else if (keyword === 'witness') this.#witness(words);
     else if (keyword === 'group') this.#group(words);
     else if (keyword === 'quorum') this.#setQuorum(words);
-    else throw this.#wrong('it starts with no known word');
+    else throw this.#wrong('it does not start with a known word');
   }
 
   policy(): WitnessPolicy {

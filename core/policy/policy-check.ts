@@ -3,7 +3,7 @@ import type { EventSchema } from '../formats/event-schema.ts';
 import { matchesStream } from './policy.ts';
 import type { PolicyInForce } from './policy-history.ts';
 
-/** The first field that the policy requires on this stream and the event lacks; undefined where it lacks none. Decodes only where something is required. */
+/** The first field that the policy requires on this stream and that the event lacks; undefined if it lacks none. Decodes the event only if a field is required. */
 export function missingField(policy: PolicyInForce, schema: EventSchema, stream: string, bytes: Uint8Array): string | undefined {
   let event: Event | undefined;
   for (const { streams, fields } of policy.policy.requiredFields) {

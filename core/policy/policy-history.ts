@@ -30,7 +30,7 @@ export class PolicyInForce {
   readonly #chainers: ReadonlyMap<string, KeyInForce>;
   readonly #logs: readonly KeyInForce[];
   readonly #schemas: ReadonlySet<string>;
-  /** Streams that a producer was found to be permitted or not: {@link PERMITS_KEPT} of each. */
+  /** For each producer, whether it may write the streams that were asked for; at most {@link PERMITS_KEPT} streams. */
   readonly #permits = new Map<ProducerInForce, Map<string, boolean>>();
 
   constructor(payload: Uint8Array) {
@@ -69,7 +69,7 @@ export class PolicyInForce {
     return this.#schemas.has(hex);
   }
 
-  /** Whether the producer may publish an event of this type on this stream, and if not, which of the two is in the way. */
+  /** Whether the producer may publish an event of this type on this stream, and if not, whether stream or type is not permitted. */
   permits(producer: ProducerInForce, stream: string, type: string): 'ok' | 'stream' | 'type' {
     let streams = this.#permits.get(producer);
     if (streams === undefined) {
@@ -119,14 +119,14 @@ export class PolicyHistory {
     return this.#byDigest.get(hex);
   }
 
-  /** Whether the version `later` comes after `earlier`. The history is one line, so its order is the descent. */
+  /** Whether the version `later` comes after `earlier`. The versions form one line, so each descends from all before it. */
   descends(later: string, earlier: string): boolean {
     const [a, b] = [this.#byDigest.get(later), this.#byDigest.get(earlier)];
     return a !== undefined && b !== undefined && a.policy.version > b.policy.version;
   }
 }
 
-/** Opens all versions from their envelopes, 1 first; throws POLICY_INVALID where one does not follow from the one before. */
+/** Opens all versions from their envelopes, version 1 first; throws POLICY_INVALID if a version does not follow from the one before. */
 export function openPolicies(envelopes: readonly Uint8Array[]): PolicyHistory {
   let history: PolicyHistory | undefined;
   for (const bytes of envelopes) history = extendPolicies(history, bytes);
@@ -137,7 +137,7 @@ export function openPolicies(envelopes: readonly Uint8Array[]): PolicyHistory {
 /** The history with one version more. */
 export function extendPolicies(history: PolicyHistory | undefined, bytes: Uint8Array): PolicyHistory {
   let envelope: Envelope;
-  // Base64 and signatures never double a payload that is worth reading.
+  // With base64 and signatures, the envelope of the largest payload is still less than twice as large.
   if (bytes.length > 2 * LIMITS.policyBytes) throw new LineproofError('POLICY_INVALID', 'cannot use policy: its envelope is too large');
   try {
     envelope = decodeEnvelope(bytes, 'policy');

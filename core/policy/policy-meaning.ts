@@ -2,7 +2,7 @@ import { toHex } from '../base/bytes.ts';
 import { parseVerifierKey } from '../keys/key.ts';
 import type { Policy } from './policy-document.ts';
 
-/** Adds to `problems` where fields of a policy contradict each other. */
+/** Adds a line to `problems` for each contradiction between fields of a policy. */
 export function checkMeaning(policy: Policy, problems: string[]): void {
   const { shards, roots } = policy;
   const keys = [...policy.producers, ...policy.chainers, ...policy.logs];

@@ -9,7 +9,7 @@ import { KEY_STATUSES, REQUIRABLE_FIELDS } from './policy-document.ts';
 const MAX_MS = 100 * 366 * 24 * 3600_000;
 const MAX_ITEMS = LIMITS.policyItems;
 
-/** Adds the faults in a policy's form to `problems`: each field's presence, type and range. Empty: it has the form of a `Policy`. */
+/** Adds the faults in a policy's form to `problems`: each field's presence, type and range. If it adds none, `json` has the form of a `Policy`. */
 export function checkShape(json: unknown, problems: string[]): void {
   POLICY(json, 'policy', problems);
 }

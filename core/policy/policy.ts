@@ -7,7 +7,7 @@ import type { Policy } from './policy-document.ts';
 import { checkMeaning } from './policy-meaning.ts';
 import { checkShape } from './policy-shape.ts';
 
-/** The payload: canonical JSON. Throws POLICY_INVALID as {@link parsePolicy} does, so that no policy is signed that nobody accepts. */
+/** The payload: canonical JSON. Throws POLICY_INVALID as {@link parsePolicy} does, so that nobody signs a policy that no reader accepts. */
 export function encodePolicy(policy: Policy): Uint8Array {
   const payload = utf8(canonicalJson(policy));
   parsePolicy(payload);
@@ -43,7 +43,7 @@ export function parsePolicy(payload: Uint8Array): Policy {
   return json as Policy;
 }
 
-/** Whether a stream is matched by one of the patterns. The system's own streams only by a pattern that names them as such. */
+/** Whether one of the patterns matches the stream. Only a pattern that begins with `lineproof/` matches the system's own streams, which begin so too. */
 export function matchesStream(patterns: readonly string[], stream: string): boolean {
   const own = stream.startsWith('lineproof/');
   return patterns.some((each) => {

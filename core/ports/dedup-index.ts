@@ -1,6 +1,6 @@
 /**
  * The place in a shard's chain up to which the index is filled.
- * `at`: holds every id of the window up to the block whose seal is leaf `size` − 1 with leaf hash `seal` (hex), at chain offset `chainOffset`.
+ * `at`: the index holds every identity of the window up to the block whose seal is leaf `size` − 1 with leaf hash `seal` (hex), at chain offset `chainOffset`.
  * `building`: a rebuild with this token has written `step` chunks.
  */
 export type Watermark =
@@ -16,7 +16,7 @@ export interface DedupEntry {
   readonly logIndex: number;
   /** First 16 bytes of the event digest (events), of `H(header)` (headers). */
   readonly digest: Uint8Array;
-  /** Time slot in which the entry is dropped as a whole: floor(appendedAt / slot length). */
+  /** The number of its time slot, floor(appendedAt / slot length). Slots are dropped as a whole. */
   readonly slot: number;
 }
 
@@ -32,7 +32,7 @@ export interface WindowCall {
   readonly lookup: readonly Uint8Array[];
 }
 
-/** The entry of a looked-up key. Of several, it is the newest in the log, in whatever order they were added. */
+/** The entry of a looked-up key. If the key has several, the newest in the log, whatever the order in which they were added. */
 export interface DedupHit {
   readonly logIndex: number;
   readonly digest: Uint8Array;
@@ -48,17 +48,20 @@ export type WindowAnswer =
  */
 export interface DedupIndex {
   /**
-   * One atomic step. If the stored watermark equals `expect`: unless `next` equals `expect` and `wipe` is false, wipe if asked, add, drop
-   * old slots and store `next` last. Otherwise, if the stored watermark is not `next`, answers the stored one and writes nothing.
-   * If it is `next` already, this very call was delivered twice: nothing is written. Then looks up. An absent watermark equals `{kind: 'absent'}`.
-   * Entries added by this call are visible to its look-up. An index that finds a part of itself lost is absent from then on, and answers so. Throws UNAVAILABLE when the outcome is unknown: the same call may be sent again.
+   * One atomic step, which depends on the stored watermark; an absent one equals `{kind: 'absent'}`.
+   * - It equals `expect`: wipes if asked, adds, drops old slots, stores `next` last, and looks up. If `next` equals `expect` and `wipe` is false, only looks up.
+   * - It equals `next`: this very call was delivered before. Writes nothing, and looks up.
+   * - It is another one: writes nothing, and answers the stored watermark.
+   *
+   * Entries added by this call are visible to its look-up. An index that finds that a part of it was lost is absent from then on, and answers so.
+   * Throws UNAVAILABLE when the outcome is unknown: the same call may be sent again.
    */
   window(call: WindowCall): Promise<WindowAnswer>;
   /** The stored watermark. */
   watermark(shard: number): Promise<Watermark>;
   /**
-   * The index's own clock, microseconds since 1970; undefined where it shares the process's clock. Asked now and then while the index is in use:
-   * throws INDEX_FORGETS where the index was set, since it was opened, to forget by itself, and UNAVAILABLE where it gives no answer.
+   * The index's own clock, microseconds since 1970; undefined if it shares the process's clock. Called now and then while the index is in use.
+   * Throws INDEX_FORGETS if the index's server has since been configured to drop entries by itself, and UNAVAILABLE if it gives no answer.
    */
   nowMicros(): Promise<number | undefined>;
   close(): Promise<void>;

@@ -2,7 +2,7 @@
 export interface LogRecord {
   /** Position in its partition, rising, possibly with holes. */
   readonly offset: number;
-  /** Time at which the log took the record, microseconds since 1970 (Kafka: `LogAppendTime`); falls only where the log's clock does. */
+  /** Time at which the log took the record, microseconds since 1970 (Kafka: `LogAppendTime`); falls only if the log's clock does. */
   readonly timestampMicros: number;
   readonly key: Uint8Array | null;
   readonly value: Uint8Array;
@@ -20,7 +20,7 @@ export interface NewRecord {
 export interface Appended {
   /** Of the first record. */
   readonly offset: number;
-  /** The log's clock at that moment, microseconds since 1970; undefined where it dates no records itself. */
+  /** The log's clock at that moment, microseconds since 1970; undefined if the log does not date records itself. */
   readonly timestampMicros: number | undefined;
 }
 
@@ -31,7 +31,7 @@ export interface LogBounds {
 }
 
 export interface ReadOptions {
-  /** Stop after about this many bytes of values; at least one record is returned where there is one. */
+  /** Stop after about this many bytes of values; at least one record is returned if there is one. */
   readonly maxBytes: number;
   /** Wait up to this long for a first record; 0 returns at once. */
   readonly waitMs: number;
@@ -46,10 +46,10 @@ export interface TopicSettings {
 /**
  * An ordered, partitioned, append-only log with the semantics of a Kafka topic.
  * Every method throws UNAVAILABLE (retryable) while the log cannot be reached, and after `close`; the caller retries.
- * All but `ensureTopic` throw NOT_FOUND for a topic or partition that is not there.
+ * All but `ensureTopic` throw NOT_FOUND for a topic or partition that does not exist.
  */
 export interface Log {
-  /** Creates `topic` if it is not there; throws CONFIG_INVALID where it is there with other settings. Idempotent. */
+  /** Creates `topic` if it does not exist; throws CONFIG_INVALID if it exists with other settings. Idempotent. */
   ensureTopic(topic: string, settings: TopicSettings): Promise<void>;
   /**
    * Appends `records` in order and resolves with the place of the first once all are durable.
@@ -59,12 +59,12 @@ export interface Log {
   append(topic: string, partition: number, records: readonly NewRecord[]): Promise<Appended>;
   /**
    * Records from the first at or after `from`, in offset order; empty at the end of the log.
-   * The first offset may be higher than `from`: the offsets between hold nothing (any more); the caller judges the meaning.
+   * The first offset may be higher than `from`: the offsets in between hold no records, or no longer; the caller judges what that means.
    */
   read(topic: string, partition: number, from: number, options: ReadOptions): Promise<readonly LogRecord[]>;
   /** Reads the bounds now; an unused partition has {0, 0}. */
   bounds(topic: string, partition: number): Promise<LogBounds>;
-  /** Deletes records below `before`, all of them where that is beyond the end; idempotent, never lowers the start nor the end. */
+  /** Deletes records below `before`, all of them if that is beyond the end; idempotent; never lowers the start or the end. */
   trim(topic: string, partition: number, before: number): Promise<void>;
   close(): Promise<void>;
 }

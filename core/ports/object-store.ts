@@ -22,15 +22,15 @@ export interface ByteRange {
  * Durable when resolved; throws UNAVAILABLE (retryable) when the outcome is unknown.
  */
 export interface ObjectStore {
-  /** The object, or the part of it that lies in `range`; undefined when there is none. Only a tag that came with the whole can be used to replace it. */
+  /** The object, or the part of it that is in `range`; undefined when there is none. Only the tag of a whole object can be used to replace it. */
   get(key: string, range?: ByteRange): Promise<StoredObject | undefined>;
-  /** Writes `bytes` unless `key` exists (`If-None-Match: *`): true when written, false when something is there, which is left as it is. */
+  /** Writes `bytes` unless `key` exists (`If-None-Match: *`): true when written, false when an object exists, which is left unchanged. */
   create(key: string, bytes: Uint8Array): Promise<boolean>;
-  /** Replaces the object if its tag is still `etag` (undefined: there is none). The new tag, or undefined when another writer was faster. */
+  /** Replaces the object if its tag is still `etag` (undefined: there is none). Returns the new tag, or undefined when another writer was faster. */
   replace(key: string, bytes: Uint8Array, etag: string | undefined): Promise<string | undefined>;
-  /** Keys that start with `prefix` (empty, or the beginning of a key), in byte order. Some of the keys that are written meanwhile may be listed. */
+  /** Keys that start with `prefix` (empty, or the beginning of a key), in byte order. Keys that are written meanwhile may be listed or not. */
   list(prefix: string): AsyncIterable<ListedObject>;
-  /** Removes the object; no error where there is none. */
+  /** Removes the object; no error if there is none. */
   delete(key: string): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,6 +1,6 @@
 import { EMPTY_ROOT, HASH_BYTES, joinHashes, nodeHash } from './hash.ts';
 
-/** The hashes that a log must remember to grow: the roots of the complete subtrees that its leaves fill, largest (leftmost) first. A value; never changed. */
+/** The hashes that a log must keep in order to grow: the roots of the complete subtrees that its leaves fill, largest (leftmost) first. A value; never changed. */
 export interface Frontier {
   /** Number of leaves, at most 2^53 − 1. */
   readonly size: number;
@@ -14,7 +14,7 @@ export const EMPTY_FRONTIER: Frontier = { size: 0, hashes: [] };
 /** One hash for each bit of the largest size, and the one that is about to merge. */
 const STACK_HASHES = 54;
 
-/** The frontier after `leafHashes` were appended; it shares no memory with them. In one flat array: an array for each node costs as much again. */
+/** The frontier after `leafHashes` were appended; it shares no memory with them. Computed in one flat array: an array for each node would double the cost. */
 export function extendFrontier(frontier: Frontier, leafHashes: readonly Uint8Array[]): Frontier {
   const stack = new Uint8Array(STACK_HASHES * HASH_BYTES);
   let top = 0;
@@ -25,7 +25,7 @@ export function extendFrontier(frontier: Frontier, leafHashes: readonly Uint8Arr
   let size = frontier.size;
   for (const leaf of leafHashes) {
     stack.set(leaf, top);
-    // A bit that is set in the old size is a finished subtree as large as the one on top: they merge. Division, as shifts end at 2^32.
+    // A bit that is set in the old size is a finished subtree as large as the one on top: they merge. Divided, not shifted, as shifts end at 2^32.
     for (let rest = size; rest % 2 === 1; rest = (rest - 1) / 2) {
       top -= HASH_BYTES;
       joinHashes(stack, top, top);
@@ -41,7 +41,7 @@ export function frontierRoot(frontier: Frontier): Uint8Array {
   return foldRoots(frontier.hashes);
 }
 
-/** Root over adjoining complete subtrees, largest first; the empty root where there are none. */
+/** Root over adjoining complete subtrees, largest first; the empty root if there are none. */
 export function foldRoots(roots: readonly Uint8Array[]): Uint8Array {
   let root: Uint8Array | undefined;
   for (let i = roots.length - 1; i >= 0; i--) {

@@ -14,7 +14,7 @@ interface Row {
 }
 
 /**
- * The hash tiles of a log, made again from its leaf hashes in one pass, with one tile of memory for each level. Stored tiles are right
+ * The hash tiles of a log, computed from its leaf hashes in one pass, with one tile of memory for each level. Stored tiles are right
  * when they equal these, byte for byte: full ones as {@link append} returns them, partial ones as {@link partials} at their size.
  */
 export class GrowingTiles {
@@ -41,7 +41,7 @@ export class GrowingTiles {
     return this.#size;
   }
 
-  /** Takes the next leaves' hashes; the tiles that they filled, in the order in which that happened. */
+  /** Takes the hashes of the next leaves. Returns the tiles that they filled, in the order of filling. */
   append(leafHashes: readonly Uint8Array[]): Tile[] {
     const full: Tile[] = [];
     for (const hash of leafHashes) this.#add(hash, full);

@@ -8,7 +8,7 @@ export const HASH_BYTES = 32;
 /** Root of the tree without leaves: SHA-256 of nothing. */
 export const EMPTY_ROOT: Uint8Array = sha256(new Uint8Array(0));
 
-// Hash inputs are put together here and never outlive a call: one allocation less for each hash.
+// Hash inputs are put together here and never outlive a call. This saves an allocation for each hash.
 const leafInput = new Uint8Array(1 + LIMITS.leafBytes);
 const nodeInput = new Uint8Array(1 + 2 * HASH_BYTES);
 nodeInput[0] = 1;
@@ -34,7 +34,7 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
   return sha256(nodeInput);
 }
 
-/** Hashes the two adjoining hashes that begin at `at` in `hashes`, and writes the result to `to`, which may lie over them. */
+/** Hashes the two adjoining hashes that begin at `at` in `hashes`, and writes the result to `to`, which may overlap them. */
 export function joinHashes(hashes: Uint8Array, at: number, to: number): void {
   nodeInput.set(hashes.subarray(at, at + 2 * HASH_BYTES), 1);
   sha256Into(nodeInput, hashes, to);

@@ -14,7 +14,7 @@ export function checkInclusion(proof: readonly Uint8Array[], size: number, index
     if (last === 0) return false;
     if (node % 2 === 1 || node === last) {
       hash = nodeHash(sibling, hash);
-      // A node that is last in its row without a sibling moves up as it is, until it is somebody's right child.
+      // The last node of a row may have no sibling. It moves up unchanged until it is a right child.
       while (node % 2 === 0 && node !== 0) {
         node = half(node);
         last = half(last);

@@ -27,7 +27,7 @@ export interface TilePath {
   readonly width: number;
 }
 
-/** `tile/<L>/<N>[.p/<W>]` as of C2SP tlog-tiles, relative to the log's folder. */
+/** `tile/<L>/<N>[.p/<W>]` as in C2SP tlog-tiles, relative to the log's folder. */
 export function tilePath(level: number, n: number, width: number): string {
   return formatTilePath({ level, n, width });
 }
@@ -60,7 +60,7 @@ export function tilesOf(size: number, since = 0): TileName[] {
   return [...eachTileOf(size, since)];
 }
 
-/** {@link tilesOf} one by one, for a size that may be a lie: nobody can hold the names of 2^53 leaves' tiles. */
+/** {@link tilesOf} one by one, for a size that may be false: the names of the tiles of 2^53 leaves do not fit in memory. */
 export function* eachTileOf(size: number, since = 0): Generator<TileName> {
   for (let level = 0; level < LEVELS; level++) {
     const hashes = subtrees(size, level);
@@ -72,7 +72,7 @@ export function* eachTileOf(size: number, since = 0): Generator<TileName> {
   }
 }
 
-/** The partial tiles of a log of `size` leaves, level 0 first: with their hashes a log can grow, and its root be computed. */
+/** The partial tiles of a log of `size` leaves, level 0 first: their hashes are enough to grow the log and to compute its root. */
 export function partialTilesOf(size: number): TileName[] {
   const tiles: TileName[] = [];
   for (let level = 0; level < LEVELS; level++) {
@@ -82,7 +82,7 @@ export function partialTilesOf(size: number): TileName[] {
   return tiles;
 }
 
-/** Width of tile `n` of `level` in a log of `size` leaves; 0 or less where the log has no such tile. */
+/** Width of tile `n` of `level` in a log of `size` leaves; 0 or less if the log has no such tile. */
 export function tileWidth(size: number, level: number, n: number): number {
   return Math.min(TILE_WIDTH, subtrees(size, level) - n * TILE_WIDTH);
 }
@@ -103,7 +103,7 @@ export function encodeBundle(leaves: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-/** Leaves of an entry bundle, as views of `bytes`; throws FORMAT_INVALID where it is empty or cut, LIMIT_EXCEEDED above 256 leaves. */
+/** Leaves of an entry bundle, as views of `bytes`; throws FORMAT_INVALID if it is empty or cut short, LIMIT_EXCEEDED above 256 leaves. */
 export function decodeBundle(bytes: Uint8Array): Uint8Array[] {
   const leaves: Uint8Array[] = [];
   let at = 0;

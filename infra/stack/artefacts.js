@@ -46,7 +46,7 @@ export const REGISTRY = {
   },
 };
 
-/** A Java for machines whose own is too old. @type {Artefact} */
+/** Java for machines that have none, or one that is too old. @type {Artefact} */
 export const JRE = {
   name: 'jre',
   version: VERSIONS.jre,
@@ -102,7 +102,7 @@ async function maven(folder, aim, args, output) {
 }
 
 /**
- * Compares a folder's files with the project's list: none is missing, none is extra, and each has its SHA-256.
+ * Compares a folder's files with the project's list: no file may be missing or extra, and each must have its SHA-256.
  * @param {string} folder
  * @param {(name: string) => boolean} chosen
  */

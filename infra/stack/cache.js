@@ -14,7 +14,7 @@ const STILL_MS = 30_000;
  * @property {string} about a description of the work, for the user who waits
  * @property {readonly string[]} recipe files of this folder that decide the result; other bytes in them make another entry of the cache
  * @property {() => Promise<readonly string[]>} missing programs that the machine lacks to make it, each with how to get it
- * @property {(folder: string) => Promise<void>} make fills an empty folder, and throws where a checksum differs
+ * @property {(folder: string) => Promise<void>} make fills an empty folder, and throws if a checksum differs
  */
 
 /**
@@ -28,8 +28,8 @@ export function cachedPath({ name, version, recipe }) {
 }
 
 /**
- * Gives the folder of an artefact, and makes it if it is missing. Several processes may ask at once: one makes it. An entry
- * appears by a rename, so an entry that is there is whole.
+ * Returns the folder of an artefact, and makes it if it is missing. If several processes call this at once, one makes it. An entry
+ * appears by a rename, so an entry that exists is complete.
  * @param {Artefact} artefact
  * @param {(text: string) => void} say
  */

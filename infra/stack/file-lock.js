@@ -17,7 +17,7 @@ const PATIENCE_MS = 500;
 export async function withFileLock(file, onWait, task) {
   mkdirSync(dirname(file), { recursive: true });
   const holder = spawn('flock', ['--exclusive', file, 'sh', '-c', 'echo held; exec cat >/dev/null'], {
-    detached: true, // Ctrl-C reaches us, and what we do then is still under the lock
+    detached: true, // Ctrl-C reaches this process only, and its clean-up still has the lock
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const ended = new Promise((resolve) => holder.once('close', resolve));

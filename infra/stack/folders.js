@@ -12,7 +12,7 @@ const NAME = /^[a-z0-9][a-z0-9-]{0,30}$/;
 /** Both paths are written into Java properties, a class path, a JDBC URL and redis.conf, each with its own special characters. */
 const PLAIN_PATH = /^\/[\w./@+~= -]*$/;
 
-/** Where fetched servers are kept; it survives every reset and may be deleted while nothing runs. */
+/** The folder of fetched servers; it survives every reset and may be deleted while nothing runs. */
 export function cacheFolder() {
   const base = process.env['XDG_CACHE_HOME'];
   return plain(join(base?.startsWith('/') ? base : join(homedir(), '.cache'), 'lineproof-stack'), 'XDG_CACHE_HOME');
@@ -40,7 +40,7 @@ function plain(path, setBy) {
 }
 
 /**
- * Makes a stack's folder and gives its path without links; refuses a folder with foreign files, because reset deletes.
+ * Makes a stack's folder and returns its path without links; refuses a folder with foreign files, because reset deletes.
  * @param {string} folder
  */
 export function makeStackFolder(folder) {

@@ -56,7 +56,7 @@ async function prepareBroker({ folder, ...stack }, { java, jars }, number) {
 }
 
 /**
- * Settings of one broker. The session is short so that a broker killed with −9 is taken back in 2.5 s instead of 12.
+ * Settings of one broker. The session is short so that a broker killed with −9 can join again in 2.5 s instead of 12.
  * @param {Stack} stack
  * @param {number} number
  * @param {string} logFolder
@@ -142,7 +142,7 @@ function secureListener({ folder, secrets }) {
 }
 
 /**
- * Asks one broker for metadata, which has to name a controller and at least so many brokers.
+ * Asks one broker for metadata, which must name a controller and at least this many brokers.
  * @param {number} port
  * @param {number} brokers
  */

@@ -53,7 +53,7 @@ export async function findRedis() {
   return code === 0 && Number(/v=(\d+)\./.exec(stdout)?.[1] ?? 0) >= OLDEST.redis ? redis : undefined;
 }
 
-/** The programs that are missing to take a wheel from PyPI. */
+/** The missing programs that a download from PyPI needs. */
 export async function missingPip() {
   const missing = missingPrograms('python3');
   if (missing.length > 0) return missing;

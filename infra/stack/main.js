@@ -16,21 +16,21 @@ Usage: npm run stack -- COMMAND [OPTIONS]
 
 Commands:
   up       start Kafka, a schema registry, S3 and Redis; fetch them the first time
-  status   say what runs, from /proc, and what answers; exit code 1 unless all does
+  status   show which servers run and which answer; exit code 1 unless all do both
   down     end the servers; their data stays
   reset    down, delete the data, up
-  check    say what this machine lacks for up; exit code 1 where something is missing
+  check    list what this machine lacks for up; exit code 1 if anything is missing
 
 Options:
   --name NAME         one of several stacks side by side (default)
-  --data DIR          where its data and stack.json lie (.stack/NAME in the project)
+  --data DIR          folder of its data and stack.json (.stack/NAME in the project)
   --brokers 1|3       Kafka brokers (1)
   --secure            also a SASL_SSL listener (PLAIN, SCRAM-SHA-256) and a Redis with TLS and password
-  --with toxiproxy    also a proxy before each server that makes faults
+  --with toxiproxy    also a proxy in front of each server, to make faults
   --json              print data for programs on stdout
   -h, --help          print this text
 
-Results go to stdout, messages to stderr. Exit codes: 0 ok, 1 not all runs, 2 usage, 75 could not be done, 70 bug.
+Results go to stdout, messages to stderr. Exit codes: 0 ok, 1 not all run, 2 usage, 75 failed, 70 bug.
 `;
 
 /** @type {import('node:util').ParseArgsConfig['options']} */

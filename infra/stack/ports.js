@@ -5,14 +5,14 @@ import { withFileLock } from './file-lock.js';
 import { cacheFolder } from './folders.js';
 import { StackError } from './stack-error.js';
 
-/** Below the range from which Linux takes ports for outgoing connections, so that a stopped server finds its port free again. */
+/** Below the range from which Linux takes ports for outgoing connections, so that the port of a stopped server stays free. */
 const FIRST = 20_000;
 const LAST = 32_000;
 const HOST = '127.0.0.1';
 
 /**
- * Gives each of `names` a port on which no process listens and which no other stack of this user keeps, and calls `keep` with them while
- * no other stack can choose. `wanted` are taken if all of them are still free.
+ * Chooses a port for each of `names`: one on which no process listens and which no other stack of this user has reserved. Calls `keep` with
+ * the ports while no other stack can choose. Takes the ports of `wanted` if all of them are still free.
  * @param {string} folder
  * @param {readonly string[]} names
  * @param {Readonly<Record<string, number>>} wanted
@@ -38,7 +38,7 @@ function keptFile() {
 }
 
 /**
- * Ports of the other stacks that are still there. A file that cannot be read costs only the reservation of stopped stacks.
+ * Ports of the other stacks that still exist. If the file cannot be read, only the reservations of stopped stacks are lost.
  * @param {string} folder
  * @returns {[string, number[]][]}
  */

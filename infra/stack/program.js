@@ -25,7 +25,7 @@ function isExecutable(path) {
 }
 
 /**
- * Runs a program to its end; gives its code and its whole output. Code −1: it could not be started.
+ * Runs a program to its end; returns its code and its whole output. Code −1 means that it could not be started.
  * @param {string} program
  * @param {readonly string[]} args
  * @param {{ readonly cwd?: string, readonly env?: NodeJS.ProcessEnv }} [options]
@@ -53,7 +53,7 @@ export function outcomeOf(program, args, options = {}) {
 }
 
 /**
- * Runs a program that has to succeed and gives its standard output; the error says "cannot" and `aim`.
+ * Runs a program that must succeed, and returns its standard output. The error begins with "cannot" and `aim`.
  * @param {string} aim
  * @param {string} program
  * @param {readonly string[]} args

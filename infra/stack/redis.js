@@ -34,7 +34,7 @@ export function redisServers(stack, runtime) {
  * @param {RedisRuntime} runtime
  * @param {string} name
  * @param {string} title
- * @param {string} password of a server with TLS; none: a plain one
+ * @param {string} password of a server with TLS; empty for a plain server
  * @param {(port: number) => readonly string[]} special
  * @returns {Server}
  */
@@ -49,7 +49,7 @@ function oneRedis(stack, { server, env }, name, title, password, special) {
     prepare: async () => {
       mkdirSync(data, { recursive: true });
       const common = [`bind ${HOST}`, `dir "${data}"`, 'maxmemory-policy noeviction', 'appendonly yes', 'appendfsync everysec', 'save ""'];
-      // A title would be written over the environment, by which the stack knows its processes.
+      // Redis would write its title over the environment, by which the stack recognises its processes.
       const lines = [...common, 'set-proc-title no', ...special(port)];
       writeFileSync(file, `${lines.join('\n')}\n`, { mode: 0o600 });
       return { command: server, args: [file], env };

@@ -5,8 +5,8 @@ import { connectionSettings, HOST, portOf } from './stack.js';
 /** @typedef {import('./stack.js').Stack} Stack */
 
 /**
- * Apicurio Registry with its API that is compatible with Confluent's. WRITE_DELAY=0: without it schemas that were acknowledged
- * are lost with a process killed by −9.
+ * Apicurio Registry with its API that is compatible with Confluent's. Without WRITE_DELAY=0, acknowledged schemas
+ * are lost when the process is killed by −9.
  * @param {Stack} stack
  * @param {{ readonly java: string, readonly application: string }} runtime
  * @returns {import('./server.js').Server}

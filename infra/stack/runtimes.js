@@ -12,7 +12,7 @@ import { toxiproxyServer } from './toxiproxy.js';
 import { OLDEST } from './versions.js';
 
 /**
- * The machine's programs that are used; undefined means the one from the cache.
+ * The machine's programs that the stack uses. Undefined means that it uses the one from the cache.
  * @typedef {{ readonly kafkaJava: string | undefined, readonly registryJava: string | undefined, readonly redis: string | undefined }} Machine
  */
 
@@ -39,7 +39,7 @@ export function neededArtefacts({ toxiproxy }, { registryJava, redis }) {
 }
 
 /**
- * Programs that the machine lacks for a stack of this shape, each with how to get it; artefacts in the cache already need none.
+ * Programs that the machine lacks for a stack of this shape, each with how to get it. An artefact that is in the cache needs no program.
  * @param {import('./stack.js').Shape} shape
  * @param {Machine} machine
  */

@@ -8,7 +8,7 @@ const sha256 = (data) => createHash('sha256').update(data).digest('hex');
 const hmac = (key, data) => createHmac('sha256', key).update(data).digest();
 
 /**
- * Sends one request with an AWS signature, version 4, over its whole body. `path` has no query and nothing to be escaped.
+ * Sends one request with an AWS signature, version 4, over its whole body. `path` has no query and no characters that need escaping.
  * @param {S3Settings} settings
  * @param {string} method
  * @param {string} path

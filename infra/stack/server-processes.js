@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, StackError } from './stack-error.js';
 
-/** Every server carries this variable with its folder and name: so /proc alone says which servers run, and no number in a file can be stale. */
+/** Every server has this variable, with its folder and name, in its environment. So /proc alone shows which servers run, and no process id in a file can be stale. */
 const MARK = 'LINEPROOF_STACK_SERVER';
 const POLL_MS = 50;
 
@@ -23,7 +23,7 @@ export function logFile(folder, name) {
 }
 
 /**
- * Starts a server that outlives this process, with nothing of this process's environment but where things are.
+ * Starts a server that outlives this process, with only PATH and HOME of this process's environment.
  * @param {string} folder
  * @param {string} name
  * @param {Launch} launch
@@ -70,12 +70,12 @@ function environmentOf(pid) {
   try {
     return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
   } catch {
-    return []; // ended meanwhile, or another user's
+    return []; // the process ended meanwhile, or is another user's
   }
 }
 
 /**
- * Ends a stack's servers, or those named: TERM to all, and KILL to those that are there after `graceMs`. Gives the names of the killed.
+ * Ends a stack's servers, or the named ones: sends TERM to all, and KILL to those that still run after `graceMs`. Returns the names of the killed.
  * @param {string} folder
  * @param {number} graceMs
  * @param {ReadonlySet<string>} [names]
@@ -87,7 +87,7 @@ export async function stopServers(folder, graceMs, names) {
   const killed = remaining();
   signalAll(killed, 'SIGKILL');
   if (!(await allEnded(remaining, graceMs)))
-    throw new StackError(`cannot stop ${[...remaining().keys()].join(', ')}: still there after SIGKILL`);
+    throw new StackError(`cannot stop ${[...remaining().keys()].join(', ')}: still running after SIGKILL`);
   return [...killed.keys()];
 }
 
@@ -97,7 +97,7 @@ function signalAll(servers, signal) {
     try {
       process.kill(pid, signal);
     } catch {
-      // Ended by itself between the look and the signal.
+      // It ended by itself before the signal.
     }
   }
 }
@@ -113,7 +113,7 @@ async function allEnded(remaining, withinMs) {
 }
 
 /**
- * Waits until `check` succeeds; fails when the server ends before, or after `withinMs`, with the end of its log.
+ * Waits until `check` succeeds. Throws, with the end of the log, if the server ends first or is not ready within `withinMs`.
  * @param {string} folder
  * @param {string} name
  * @param {() => Promise<void>} check

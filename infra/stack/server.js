@@ -6,7 +6,7 @@
  * @property {string} address
  * @property {() => Promise<import('./server-processes.js').Launch>} prepare writes its settings and says how it is run
  * @property {(signal: AbortSignal) => Promise<void>} check one real request; throws while the server does not serve
- * @property {() => Promise<void>} [joined] throws while it does not yet work with the servers it needs; only a start waits for that
+ * @property {() => Promise<void>} [joined] throws while it does not yet work with the other servers that it needs; only a start waits for this
  * @property {() => Promise<void>} [settle] runs once the server serves, and may run again
  */
 

@@ -8,11 +8,11 @@ import { messageOf, StackError } from './stack-error.js';
  * @typedef {object} Shape
  * @property {number} brokers 1 or 3
  * @property {boolean} secure whether there are a SASL_SSL listener and a Redis with TLS and password
- * @property {boolean} toxiproxy whether every server can also be reached through a proxy that makes faults
+ * @property {boolean} toxiproxy whether every server can also be reached through a proxy that can make faults
  */
 
 /**
- * The facts that a stack's first start decides: identity, ports and passwords. stack.json holds it beside the connection settings.
+ * The facts that a stack's first start decides: identity, ports and passwords. stack.json holds them beside the connection settings.
  * @typedef {object} Stack
  * @property {string} name
  * @property {string} folder
@@ -107,7 +107,7 @@ function replaceFile(file, text) {
 }
 
 /**
- * How clients reach the servers, as stack.json says it.
+ * The connection settings for clients, as stack.json holds them.
  * @param {Stack} stack
  */
 export function connectionSettings(stack) {
@@ -126,7 +126,7 @@ function kafkaBrokers(stack, listener, host = HOST) {
   return brokerNumbers(stack.shape).map((n) => `${host}:${portOf(stack, `kafka-${n}${listener}`)}`);
 }
 
-/** TLS endpoints are named, not numbered: clients send no server name for an address. @param {Stack} stack */
+/** TLS endpoints have a host name and not an address: for an address, clients send no server name. @param {Stack} stack */
 function secureKafka(stack) {
   return {
     brokers: kafkaBrokers(stack, '-secure', 'localhost'),

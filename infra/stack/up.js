@@ -16,7 +16,7 @@ import { StackError } from './stack-error.js';
 /** @typedef {import('./server.js').Server} Server */
 
 const READY_MS = 90_000;
-/** A broker asks the controllers before it ends; of brokers that end at once, the last finds none and would wait for minutes. */
+/** A broker asks the controllers before it ends. If all brokers end at the same time, the last finds no controller and would wait for minutes. */
 const GRACE_MS = 5_000;
 
 /** @type {Shape} */
@@ -42,7 +42,7 @@ export async function bringUp(scene, asked) {
 }
 
 /**
- * Ends a stack's servers; false where none ran.
+ * Ends a stack's servers; false if none ran.
  * @param {Scene} scene
  */
 export async function takeDown(scene) {
@@ -69,7 +69,7 @@ function shapeBefore(folder) {
   try {
     return readStack(folder)?.shape ?? {};
   } catch {
-    return {}; // a stack.json that cannot be read is what a reset is for
+    return {}; // a reset must also work if stack.json cannot be read
   }
 }
 

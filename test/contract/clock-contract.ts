@@ -2,13 +2,13 @@ import { expect } from '@jest/globals';
 import type { Clock } from '../../core/ports/clock.ts';
 import { contract, type Exceptions } from './contract.ts';
 
-/** Longer than any test may take: who sleeps to its end fails. */
+/** Longer than any test may take: a test that sleeps to its end fails. */
 const FOR_EVER_MS = 600_000;
 
 /** What every {@link Clock} must do. */
 export function clockContract(name: string, clock: Clock, exceptions: Exceptions = {}): void {
   contract(`Clock: ${name}`, exceptions, (clause) => {
-    clause('the wall clock tells whole microseconds since 1970', async () => {
+    clause('the wall clock gives whole microseconds since 1970', async () => {
       const now = clock.nowMicros();
       expect([Number.isSafeInteger(now), now > 1.57e15, now < 4.1e15]).toEqual([true, true, true]);
     });

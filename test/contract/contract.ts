@@ -25,7 +25,7 @@ export function contract(name: string, exceptions: Exceptions, define: (clause: 
   });
 }
 
-/** The code that a call rejects with; undefined where it does not. */
+/** The code that a call rejects with; undefined if it does not. */
 export async function codeOf(call: () => Promise<unknown>): Promise<unknown> {
   try {
     await call();

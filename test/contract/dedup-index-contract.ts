@@ -62,7 +62,7 @@ class Suite {
     return shard;
   }
 
-  /** What the keys stand for at `watermark`. */
+  /** The entries of the keys at `watermark`. */
   async hits(shard: number, watermark: Watermark, ...keys: readonly Uint8Array[]): Promise<unknown> {
     const answer = await this.call(shard, watermark, watermark, { lookup: keys });
     return answer.ok ? answer.hits.map(plain) : answer;
@@ -82,7 +82,7 @@ function building(token: string, step: number): Watermark {
   return { kind: 'building', token, step };
 }
 
-/** 16 bytes of a number's own. */
+/** 16 bytes that differ for each number. */
 function key(n: number): Uint8Array {
   const bytes = Buffer.alloc(16, 0xa5);
   bytes.writeUInt32BE(n, 0);
@@ -164,19 +164,22 @@ function comparing(clause: Clause, suite: Suite): void {
       expect(await suite.call(shard, watermark, watermark)).toEqual({ ok: false, watermark: building('token', 3) });
   });
 
-  clause('of calls at the same time that expect the same and want different next ones, exactly one is told that it wrote', async () => {
-    const shard = suite.shard();
-    const calls = Array.from({ length: 8 }, (_, i) => suite.call(shard, ABSENT, at(i + 1), { add: [entry(i + 1)] }));
-    const answers = await Promise.all(calls);
-    const winners = answers.flatMap(({ ok }, i) => (ok ? [i + 1] : []));
-    expect(winners.length).toBe(1);
-    const [winner] = winners as [number];
-    for (const answer of answers) if (!answer.ok) expect(answer.watermark).toEqual(at(winner));
-    const keys = answers.map((_, i) => key(i + 1));
-    expect(await suite.hits(shard, at(winner), ...keys)).toEqual(answers.map(({ ok }, i) => (ok ? plain(entry(i + 1)) : undefined)));
-  });
+  clause(
+    'of calls at the same time that expect the same and want different next ones, exactly one gets the answer that it wrote',
+    async () => {
+      const shard = suite.shard();
+      const calls = Array.from({ length: 8 }, (_, i) => suite.call(shard, ABSENT, at(i + 1), { add: [entry(i + 1)] }));
+      const answers = await Promise.all(calls);
+      const winners = answers.flatMap(({ ok }, i) => (ok ? [i + 1] : []));
+      expect(winners.length).toBe(1);
+      const [winner] = winners as [number];
+      for (const answer of answers) if (!answer.ok) expect(answer.watermark).toEqual(at(winner));
+      const keys = answers.map((_, i) => key(i + 1));
+      expect(await suite.hits(shard, at(winner), ...keys)).toEqual(answers.map(({ ok }, i) => (ok ? plain(entry(i + 1)) : undefined)));
+    },
+  );
 
-  clause('a call back to an absent watermark leaves what nobody ever wrote', async () => {
+  clause('a call back to an absent watermark leaves the index as if nobody had ever written to it', async () => {
     const shard = await suite.filled(entry(1));
     expect(await suite.call(shard, at(1), ABSENT, { wipe: true })).toEqual({ ok: true, hits: [] });
     expect(await suite.index.watermark(shard)).toEqual(ABSENT);
@@ -312,7 +315,7 @@ function rebuilding(clause: Clause, suite: Suite): void {
     ]);
   });
 
-  clause('another builder takes over by a token of its own, and the first learns of it at its next step', async () => {
+  clause('another builder takes over with another token, and the first learns of it at its next step', async () => {
     const shard = suite.shard();
     await suite.call(shard, ABSENT, building('first', 0), { wipe: true });
     await suite.call(shard, building('first', 0), building('first', 1), { add: [entry(1)] });
@@ -338,7 +341,7 @@ function limits(clause: Clause, suite: Suite): void {
     expect(wiped.ok && wiped.hits.every((hit) => hit === undefined)).toBe(true);
   });
 
-  clause('its clock, where it has one, tells microseconds since 1970', async () => {
+  clause('its clock, if it has one, gives microseconds since 1970', async () => {
     const now = await suite.index.nowMicros();
     if (now === undefined) return;
     expect([Number.isSafeInteger(now), now > 1.57e15, now < 4.1e15]).toEqual([true, true, true]);
@@ -347,7 +350,7 @@ function limits(clause: Clause, suite: Suite): void {
 }
 
 function closing(clause: Clause, suite: Suite): void {
-  clause('what was written is there after closing and opening again', async () => {
+  clause('written entries are there after closing and opening again', async () => {
     const shard = await suite.filled(entry(1, 5), entry(2, 6));
     const half = suite.shard();
     await suite.call(half, ABSENT, building('token', 0), { add: [entry(3)] });

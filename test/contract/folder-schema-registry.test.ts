@@ -11,7 +11,7 @@ schemaRegistryContract('folder', async () => {
   return { prefix: 'contract', open: () => openFolderSchemaRegistry(path), release: async () => release() };
 });
 
-test('a damaged file makes the folder UNAVAILABLE, never a producer wrong', async () => {
+test('a damaged file makes the registry UNAVAILABLE, and is never held against a producer', async () => {
   const { path, release } = temporaryFolder('registry');
   const registry = await openFolderSchemaRegistry(path);
   const id = await registry.register('subject', '"string"');

@@ -53,7 +53,7 @@ describe('key files', () => {
     },
   );
 
-  test('what is no key is KEY_UNREADABLE, and the message never repeats it', async () => {
+  test('a file without a key is KEY_UNREADABLE, and the message never repeats its content', async () => {
     const { path, text } = await keyFile();
     const parts = text.trim().split('+');
     const secret = parts.at(-1) as string;
@@ -73,7 +73,7 @@ describe('key files', () => {
     }
   });
 
-  test('a key file that is missing or a folder is KEY_UNREADABLE by its path', async () => {
+  test('a missing key file, or a folder in its place, is KEY_UNREADABLE, naming its path', async () => {
     const missing = join(folder, 'missing.key');
     expect(await refusal(missing)).toMatchObject({ code: 'KEY_UNREADABLE', message: expect.stringContaining(missing) });
     const directory = join(folder, 'directory.key');

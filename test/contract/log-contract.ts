@@ -14,7 +14,7 @@ export interface LogPlace {
 }
 
 const NOW = { maxBytes: 1e7, waitMs: 0 };
-/** Longer than any test may take: who waits to its end fails. */
+/** Longer than any test may take: a test that waits to its end fails. */
 const FOR_EVER_MS = 600_000;
 
 /** What every {@link Log} must do. */
@@ -56,7 +56,7 @@ class Suite {
     return `${this.#place?.prefix}-${this.#topics++}`;
   }
 
-  /** A topic of its own. */
+  /** A new topic. */
   async topic(partitions = 1): Promise<string> {
     const topic = this.name();
     await this.log.ensureTopic(topic, { partitions });
@@ -100,13 +100,13 @@ function appending(clause: Clause, suite: Suite): void {
     expect(records.map(({ offset }) => offset)).toEqual(records.map((_, i) => first + i));
   });
 
-  clause('an append tells the time at which the log took its first record, as readers get it', async () => {
+  clause('an append answers the time at which the log took its first record, as readers get it', async () => {
     const topic = await suite.topic();
     const { timestampMicros } = await suite.log.append(topic, 0, [text('a'), text('b')]);
     expect((await suite.all(topic))[0]?.timestampMicros).toBe(timestampMicros);
   });
 
-  clause('concurrent appends do not mix: each call has a stretch of its own, in its order', async () => {
+  clause('concurrent appends do not mix: the records of each call are together, in its order', async () => {
     const topic = await suite.topic();
     const calls = Array.from({ length: 20 }, (_, call) => [0, 1, 2].map((i) => text(`${call}.${i}`)));
     const firsts = await Promise.all(calls.map((records) => suite.log.append(topic, 0, records)));
@@ -118,7 +118,7 @@ function appending(clause: Clause, suite: Suite): void {
     }
   });
 
-  clause('partitions have offsets and records of their own', async () => {
+  clause('each partition has separate offsets and records', async () => {
     const topic = await suite.topic(3);
     await suite.log.append(topic, 2, [text('two')]);
     await suite.log.append(topic, 0, [text('zero'), text('zero again')]);
@@ -132,7 +132,7 @@ function appending(clause: Clause, suite: Suite): void {
     ]);
   });
 
-  clause('topics of which one name begins with the other do not mix', async () => {
+  clause('two topics do not mix if the name of one begins with that of the other', async () => {
     const topic = await suite.topic();
     const longer = `${topic}.0`;
     await suite.log.ensureTopic(longer, { partitions: 1 });
@@ -174,7 +174,7 @@ function content(clause: Clause, suite: Suite): void {
     expect(read[0]?.offset).toBe(first);
   });
 
-  clause('what was appended stays as it was when the caller writes to its bytes afterwards, or a reader to what it got', async () => {
+  clause('an appended record does not change when the caller, or a reader, writes to its bytes afterwards', async () => {
     const topic = await suite.topic();
     const value = utf8('before');
     await suite.log.append(topic, 0, [{ key: null, value }]);
@@ -206,7 +206,7 @@ function reading(clause: Clause, suite: Suite): void {
     expect(await suite.log.read(unused, 0, 0, NOW)).toEqual([]);
   });
 
-  clause('a read starts inside an append of many records where it asks for that', async () => {
+  clause('a read can start inside an append of many records', async () => {
     const topic = await suite.topic();
     await suite.log.append(
       topic,
@@ -228,7 +228,7 @@ function reading(clause: Clause, suite: Suite): void {
     expect(all.map(({ offset }) => offset)).toEqual(Array.from({ length: 20 }, (_, i) => i));
   });
 
-  clause('a read gives at least one record where there is one, however small maxBytes is', async () => {
+  clause('a read gives at least one record if there is one, however small maxBytes is', async () => {
     const topic = await suite.topic();
     await suite.log.append(topic, 0, [{ key: null, value: patterned(100_000) }, text('next')]);
     const [first] = await suite.log.read(topic, 0, 0, { maxBytes: 1, waitMs: 1000 });
@@ -244,7 +244,7 @@ function reading(clause: Clause, suite: Suite): void {
     expect([texts(all), texts(tail), texts(slow)]).toEqual([words, words.slice(25), words]);
   });
 
-  clause('bounds are {0, 0} in an unused partition, and end behind the last record', async () => {
+  clause('bounds are {0, 0} in an unused partition, and end after the last record', async () => {
     const topic = await suite.topic();
     expect(await suite.log.bounds(topic, 0)).toEqual({ start: 0, end: 0 });
     const { offset: first } = await suite.log.append(topic, 0, [text('a'), text('b')]);
@@ -324,7 +324,7 @@ function topics(clause: Clause, suite: Suite): void {
     expect(texts(await suite.all(topic, 1))).toEqual(['kept']);
   });
 
-  clause('a topic that is there with other settings is CONFIG_INVALID and stays as it is', async () => {
+  clause('a topic that exists with other settings is CONFIG_INVALID and stays unchanged', async () => {
     const topic = await suite.topic(2);
     expect(await codeOf(() => suite.log.ensureTopic(topic, { partitions: 3 }))).toBe('CONFIG_INVALID');
     expect(await codeOf(() => suite.log.ensureTopic(topic, { partitions: 1 }))).toBe('CONFIG_INVALID');
@@ -332,13 +332,13 @@ function topics(clause: Clause, suite: Suite): void {
     expect(await codeOf(() => suite.log.bounds(topic, 2))).toBe('NOT_FOUND');
   });
 
-  clause('of two that ensure a topic with different settings at the same time, one gets CONFIG_INVALID', async () => {
+  clause('of two calls that ensure a topic with different settings at the same time, one gets CONFIG_INVALID', async () => {
     const topic = suite.name();
     const codes = await Promise.all([1, 2].map((partitions) => codeOf(() => suite.log.ensureTopic(topic, { partitions }))));
     expect(codes.filter((code) => code !== undefined)).toEqual(['CONFIG_INVALID']);
   });
 
-  clause('a topic or partition that is not there is NOT_FOUND, and asking does not create it', async () => {
+  clause('a topic or partition that does not exist is NOT_FOUND, and asking does not create it', async () => {
     const topic = await suite.topic();
     const missing = suite.name();
     for (const [name, partition] of [
@@ -359,7 +359,7 @@ function topics(clause: Clause, suite: Suite): void {
 }
 
 function closing(clause: Clause, suite: Suite): void {
-  clause('what was acknowledged is there after closing and opening again: records, times, bounds, topics', async () => {
+  clause('acknowledged data is there after closing and opening again: records, times, bounds, topics', async () => {
     const topic = await suite.topic(2);
     await suite.log.append(topic, 0, [text('a'), { key: utf8('k'), value: utf8('b'), headers: { h: utf8('h') } }, text('c')]);
     await suite.log.trim(topic, 0, 1);
@@ -390,7 +390,7 @@ function closing(clause: Clause, suite: Suite): void {
     const topic = await suite.topic();
     const waits = codeOf(() => suite.log.read(topic, 0, 0, { maxBytes: 1000, waitMs: FOR_EVER_MS }));
     await suite.reopen();
-    // With nothing, or with the word that the log is closed.
+    // With no records, or with the error that the log is closed.
     expect([undefined, 'UNAVAILABLE']).toContain(await waits);
   });
 }

@@ -37,7 +37,7 @@ export function loggerContract(name: string, open: (level: Level) => LoggerUnder
       expect(lines(written()).at(-1)).toMatchObject({ level: 'INFO', msg: 'without fields' });
     });
 
-    clause('what is less severe than its level is not written, by children neither', async () => {
+    clause('a line below its level is not written, nor one of its children', async () => {
       for (const [least, level] of LEVELS.entries()) {
         const { logger, written } = open(level);
         for (const each of LEVELS) logger[each]('own');
@@ -72,7 +72,7 @@ export function loggerContract(name: string, open: (level: Level) => LoggerUnder
       }
     });
 
-    clause('a field that is named like a part of the line does not stand for it', async () => {
+    clause('a field that is named like a part of the line does not replace it', async () => {
       const { logger, written } = open('info');
       const fields: LogFields = { msg: 'forged', level: 'FORGED', time: 'forged' };
       logger.info('own', fields);

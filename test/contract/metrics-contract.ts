@@ -33,7 +33,7 @@ export function metricsContract(name: string, open: () => MetricsUnderTest, exce
       expect(await text()).toContain('lineproof_chainer_links_total{shard="0"} 5\nlineproof_chainer_links_total{shard="1"} 7\n');
     });
 
-    clause('a gauge is set and forgotten, by its labels; forgetting what is not there does no harm', async () => {
+    clause('a gauge is set and forgotten, by its labels; forgetting a missing series does no harm', async () => {
       const { metrics, text } = open();
       for (const shard of ['0', '1']) metrics.set('lineproof_chainer_size', 4, { shard });
       metrics.set('lineproof_chainer_size', 3, { shard: '0' });

@@ -54,7 +54,7 @@ class Suite {
     return `${this.#place?.prefix}/${this.#folders++}`;
   }
 
-  /** A key in a folder of its own, with an object where `content` is given. */
+  /** A key in a new folder, with an object if `content` is given. */
   async key(content?: string): Promise<string> {
     const key = `${this.folder()}/object.txt`;
     if (content !== undefined) expect(await this.store.create(key, utf8(content))).toBe(true);
@@ -102,7 +102,7 @@ function creating(clause: Clause, suite: Suite): void {
     expect(words.filter((_, i) => won[i])).toEqual([await suite.text(key)]);
   });
 
-  clause('the object is what was given, when the caller writes to its bytes afterwards or a reader to what it got', async () => {
+  clause('an object does not change when the caller, or a reader, writes to its bytes afterwards', async () => {
     const key = await suite.key();
     const bytes = utf8('before');
     await suite.store.create(key, bytes);
@@ -140,7 +140,7 @@ function creating(clause: Clause, suite: Suite): void {
 }
 
 function replacing(clause: Clause, suite: Suite): void {
-  clause('an object is replaced by who names its tag; the answer is the new tag, with which it goes on', async () => {
+  clause('a caller that names the tag of an object replaces it, and gets the new tag for the next time', async () => {
     const key = await suite.key('one');
     const first = await suite.etag(key);
     const second = await suite.store.replace(key, utf8('two'), first);
@@ -159,7 +159,7 @@ function replacing(clause: Clause, suite: Suite): void {
     expect([await suite.text(key), await suite.etag(key)]).toEqual(['two', now]);
   });
 
-  clause('replacing with no tag creates, and only where there is nothing', async () => {
+  clause('replacing with no tag creates an object, and only if there is none', async () => {
     const key = await suite.key();
     const etag = await suite.store.replace(key, utf8('new'), undefined);
     expect(etag).toBe(await suite.etag(key));
@@ -167,7 +167,7 @@ function replacing(clause: Clause, suite: Suite): void {
     expect(await suite.text(key)).toBe('new');
   });
 
-  clause('what is not there cannot be replaced by a tag', async () => {
+  clause('a missing object cannot be replaced by a tag', async () => {
     const key = await suite.key();
     const other = await suite.key('other');
     expect(await suite.store.replace(key, utf8('lost'), await suite.etag(other))).toBeUndefined();
@@ -218,7 +218,7 @@ function replacing(clause: Clause, suite: Suite): void {
 }
 
 function reading(clause: Clause, suite: Suite): void {
-  clause('what is not there is undefined, also below an object, above one, and with a range', async () => {
+  clause('a missing object is undefined, also below an object, above one, and with a range', async () => {
     const key = await suite.key('here');
     for (const missing of [`${key}.not`, `${key}/below`, key.slice(0, key.lastIndexOf('/')), await suite.key()]) {
       expect([missing, await suite.store.get(missing)]).toEqual([missing, undefined]);
@@ -292,7 +292,7 @@ function listing(clause: Clause, suite: Suite): void {
     expect(await suite.keys(`${suite.folder()}/`)).toEqual([]);
   });
 
-  clause('the list of everything has this object, and nothing that is no key', async () => {
+  clause('the list of everything has this object, and no name that is not a key', async () => {
     const key = await suite.key('listed');
     await suite.store.replace(key, utf8('again'), await suite.etag(key));
     const keys = await suite.keys('');
@@ -319,7 +319,7 @@ function listing(clause: Clause, suite: Suite): void {
 }
 
 function deleting(clause: Clause, suite: Suite): void {
-  clause('a deleted object is gone from get and list, and can be created anew', async () => {
+  clause('a deleted object is gone from get and list, and can be created again', async () => {
     const key = await suite.key('old');
     const etag = await suite.etag(key);
     await suite.store.delete(key);
@@ -329,7 +329,7 @@ function deleting(clause: Clause, suite: Suite): void {
     expect(await suite.text(key)).toBe('new');
   });
 
-  clause('deleting what is not there is no error, also below an object or above one, and harms neither', async () => {
+  clause('deleting a missing object is not an error, also below an object or above one, and harms neither', async () => {
     const key = await suite.key('kept');
     for (const missing of [await suite.key(), `${key}.not`, `${key}/below`, key.slice(0, key.lastIndexOf('/'))])
       await suite.store.delete(missing);
@@ -338,7 +338,7 @@ function deleting(clause: Clause, suite: Suite): void {
 }
 
 function naming(clause: Clause, suite: Suite): void {
-  clause('what is no key is FORMAT_INVALID in every method, before anything is touched', async () => {
+  clause('a text that is not a key is FORMAT_INVALID in every method, before anything is touched', async () => {
     const hostile = ['', '/', '/etc/passwd', 'a/', 'a//b', '.', '..', '../a', 'a/../../b', './a', 'a/.', 'a/..', '.hidden', 'a/.hidden'];
     hostile.push(
       'a\\b',
@@ -386,7 +386,7 @@ function naming(clause: Clause, suite: Suite): void {
     expect(await suite.text(key)).toBeUndefined();
   });
 
-  clause('what would lie below an object, or above one, is stored or refused aloud, and never harms what is there', async () => {
+  clause('an object below another one, or above it, is stored or refused with an error, and never harms the other', async () => {
     const key = await suite.key('here');
     for (const [near, bytes] of [
       [`${key}/below`, 'below'],

@@ -137,7 +137,7 @@ function asking(clause: Clause, suite: Suite): void {
 }
 
 function refusing(clause: Clause, suite: Suite): void {
-  clause('what is no schema is SCHEMA_INVALID, and is not listed', async () => {
+  clause('a text that is not a schema is SCHEMA_INVALID, and is not listed', async () => {
     const [subject, [good]] = [suite.subject(), suite.versions(1) as [string]];
     const bad = [
       '',

@@ -41,7 +41,7 @@ export function signerContract(name: string, open: () => Promise<Signer>, except
       expect(openNote(note, [parseVerifierKey(signer.verifierKey)]).verified.map((line) => line.name)).toEqual([signer.name]);
     });
 
-    clause('nothing that can be read of it is its secret', async () => {
+    clause('none of its readable properties is its secret', async () => {
       const signer = await open();
       expect(Object.keys(signer).toSorted((a, b) => (a < b ? -1 : 1))).toEqual(['keyId', 'name', 'sign', 'verifierKey']);
       expect(JSON.stringify(signer)).not.toContain('PRIVATE');

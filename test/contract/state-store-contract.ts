@@ -66,7 +66,7 @@ class Suite {
 }
 
 function committing(clause: Clause, suite: Suite): void {
-  clause('what is committed is read, replaced and deleted; what was never there is undefined', async () => {
+  clause('a committed entry is read, replaced and deleted; a missing one is undefined', async () => {
     await suite.put({ a: 'one', b: 'two' });
     expect([await suite.text('a'), await suite.text('b'), await suite.text('c')]).toEqual(['one', 'two', undefined]);
     await suite.store.commit([
@@ -111,7 +111,7 @@ function committing(clause: Clause, suite: Suite): void {
     expect((await suite.entries('own/')).length).toBe(20);
   });
 
-  clause('values are bytes: none, every one, and a megabyte; a reader may write to what it got', async () => {
+  clause('values are bytes: none, every one, and a megabyte; a reader may write to the value that it got', async () => {
     const every = Uint8Array.from({ length: 256 }, (_, i) => i);
     const large = new Uint8Array(1_000_000).fill(7);
     const values = { none: new Uint8Array(0), every, part: every.subarray(3, 9), large };
@@ -175,7 +175,7 @@ function iterating(clause: Clause, suite: Suite): void {
 }
 
 function closing(clause: Clause, suite: Suite): void {
-  clause('what was committed is there after closing and opening again', async () => {
+  clause('committed entries are there after closing and opening again', async () => {
     await suite.put({ a: 'one', b: 'two' });
     await suite.store.commit([{ key: 'b', value: undefined }]);
     await suite.reopen();

@@ -8,7 +8,7 @@ import { describeOnStack, STACK_TIMEOUT_MS } from '../support/stack.ts';
 const TIMEOUT_MS = 120_000;
 const SMALL = ['--events', '3000', '--streams', '50', '--shards', '2', '--rate', '1000', '--seconds', '1'];
 
-/** Runs the built bench below a folder of its own, which it must leave empty, with no process in it. */
+/** Runs the built bench below a new folder, which it must leave empty, with no process in it. */
 async function benchWith(options: CommandOptions, args: readonly string[]): Promise<CommandResult> {
   const folder = temporaryFolder('bench-test');
   try {

@@ -49,7 +49,7 @@ describe('the first run, as a user types it', () => {
   );
 
   test(
-    'private keys are readable by their owner only and lie outside the archive',
+    'private keys are readable by their owner only and are outside the archive',
     () => {
       for (const file of filesBelow(join(data, 'keys')).filter((path) => path.endsWith('.key')))
         expect(statSync(file).mode & 0o077).toBe(0);
@@ -108,7 +108,7 @@ describe('the first run, as a user types it', () => {
   );
 });
 
-describe('what a user gets wrong', () => {
+describe('mistakes of a user', () => {
   test.each([
     [['frobnicate'], 2, /no command "frobnicate"/],
     [['verify', '--frob'], 2, /--frob/],
@@ -121,7 +121,7 @@ describe('what a user gets wrong', () => {
     expect(result.stderr).toMatch(message);
   });
 
-  test('a folder that is no archive is named', async () => {
+  test('a folder that is not an archive is named', async () => {
     const { code, stderr } = await lineproof(['verify', join(repository, 'nowhere')]);
     expect([code, stderr]).toEqual([74, expect.stringContaining('nowhere')]);
   });

@@ -73,7 +73,7 @@ describe('programs that share no code with Lineproof', () => {
     TIMEOUT_MS,
   );
 
-  test('the tree lies where a tlog client looks for it', () => {
+  test('the tree is where a tlog client looks for it', () => {
     for (const path of ['checkpoint', 'tile/0', 'tile/entries']) expect(existsSync(join(log, path))).toBe(true);
   });
 });

@@ -53,7 +53,7 @@ describe('the packed package, installed somewhere else', () => {
   test.each([
     ['import', 'module', "import { createCollector } from 'lineproof'; console.log(typeof createCollector);"],
     ['require', 'commonjs', "console.log(typeof require('lineproof').createCollector);"],
-    ['import of the way to Kafka', 'module', "import { connectKafka } from 'lineproof/kafka'; console.log(typeof connectKafka);"],
+    ['import of the entry for Kafka', 'module', "import { connectKafka } from 'lineproof/kafka'; console.log(typeof connectKafka);"],
     ['import of the embedded system', 'module', "import { openEmbedded } from 'lineproof/embedded'; console.log(typeof openEmbedded);"],
   ])(
     'its library loads with %s',
@@ -66,14 +66,14 @@ describe('the packed package, installed somewhere else', () => {
     TIMEOUT_MS,
   );
 
-  test('it brings no tests, no sources and nothing native of its own', () => {
+  test('it brings no tests, sources or tools, but its licence, README and schemas', () => {
     for (const path of ['test', 'core/acceptance/accept.ts', 'bench', 'infra', 'dist/bench', 'dist/infra', 'dist/test'])
       expect(existsSync(join(folder.path, 'node_modules', 'lineproof', path))).toBe(false);
     for (const path of ['LICENSE', 'README.md', 'dist/schemas/event.avsc'])
       expect([path, existsSync(join(folder.path, 'node_modules', 'lineproof', path))]).toEqual([path, true]);
   });
 
-  test('it has every document that its documents and messages point to, and no map of sources that are not there', () => {
+  test('it has every document that its documents and messages point to, and no source maps', () => {
     const own = join(folder.path, 'node_modules', 'lineproof');
     expect(brokenLinks(own)).toEqual([]);
     expect(missingDocuments(own, 'dist')).toEqual([]);

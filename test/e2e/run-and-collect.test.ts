@@ -43,7 +43,7 @@ const run = (args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Comm
 
 describe('lineproof run', () => {
   test(
-    'gives what the command gives, and archives what it read and wrote, with names of variables and no values',
+    'passes on the output of the command, and archives its inputs and outputs, with names of variables but no values',
     async () => {
       writeFileSync(join(work, 'in.csv'), 'a');
       const script = 'cat in.csv > out.csv; echo said; echo complained >&2; exit 7';
@@ -52,7 +52,7 @@ describe('lineproof run', () => {
       const [event] = await archived();
       expect(event).toMatchObject({ stream: 'run/sh', type: 'TRANSFORM' });
       expect(event?.inputs.map(({ name }) => name)).toEqual(['in.csv']);
-      // The system's own folder lies below this one and is no output.
+      // The system's own folder is below this one and is not an output.
       expect(event?.outputs.map(({ name }) => name)).toEqual(['out.csv']);
       const recorded = JSON.stringify(event);
       expect([recorded.includes('API_TOKEN'), recorded.includes('hunter2'), recorded.includes('said')]).toEqual([true, false, false]);
@@ -73,7 +73,7 @@ describe('lineproof run', () => {
       {},
     ],
   ])(
-    'runs the command all the same when %s, with its exit code and one line of warning',
+    'runs the command nevertheless when %s, with its exit code and one line of warning',
     async (_, options, env) => {
       const { code, stdout, stderr } = await run([...options(data), '--', 'sh', '-c', 'echo done; exit 9'], env);
       expect([code, stdout]).toEqual([9, 'done\n']);
@@ -123,7 +123,7 @@ describe('lineproof run', () => {
 
 describe('lineproof collect git', () => {
   test(
-    'adds only what is new, each commit once, and keeps names to itself unless told',
+    'adds only new commits, each once, and keeps names to itself unless told otherwise',
     async () => {
       await makeRepository(work, 3);
       const collect = (...options: string[]): Promise<CommandResult> =>
@@ -151,7 +151,7 @@ describe('lineproof collect git', () => {
   );
 
   test(
-    'takes the files of a folder without git or history, its own data apart, and says so',
+    'takes the files of a folder without git or history, except its own data, and says so',
     async () => {
       writeFileSync(join(work, 'a.csv'), 'a');
       const { code, stdout } = await lineproof(['collect', 'git', work, '--data', data, '--segment-max-age-ms', '1000'], {

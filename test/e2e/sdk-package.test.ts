@@ -12,6 +12,7 @@ const MAX_PACKAGES = 30;
 const folder = temporaryFolder('sdk-package');
 const installed = join(folder.path, 'node_modules');
 const own = join(installed, 'lineproof-sdk');
+const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { devDependencies: Record<string, string> };
 const seed = new Uint8Array(32).fill(7);
 
 /** A service that records one event into a spool, in the module system that `load` is of. */
@@ -46,10 +47,11 @@ function packages(below: string): string[] {
     });
 }
 
+/** What a folder takes on the disk, in blocks as `du` counts them. */
 function bytesBelow(path: string): number {
   return readdirSync(path, { recursive: true, encoding: 'utf8' })
     .map((each) => lstatSync(join(path, each)))
-    .reduce((sum, stat) => sum + (stat.isFile() ? stat.size : 0), 0);
+    .reduce((sum, { blocks }) => sum + blocks * 512, 0);
 }
 
 beforeAll(async () => {
@@ -62,6 +64,19 @@ beforeAll(async () => {
   const install = await runProgram('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', tarball], { cwd: folder.path });
   expect(install).toMatchObject({ code: 0 });
 }, TIMEOUT_MS);
+
+/** A project in TypeScript has the types of Node itself. */
+async function installTypes(): Promise<void> {
+  const args = [
+    'install',
+    '--no-audit',
+    '--no-fund',
+    '--prefer-offline',
+    '--save-dev',
+    `@types/node@${manifest.devDependencies['@types/node']}`,
+  ];
+  expect(await runProgram('npm', args, { cwd: folder.path })).toMatchObject({ code: 0 });
+}
 
 afterAll(() => folder.release());
 
@@ -89,9 +104,19 @@ describe('the SDK package, installed in a service', () => {
     expect(missingDocuments(own, '.')).toEqual([]);
   });
 
+  test('has the registry client of the library, byte for byte, with its licence', () => {
+    const vendored = join(own, 'vendor', 'confluent-schema-registry');
+    const library = join(ROOT, 'node_modules', '@kafkajs', 'confluent-schema-registry');
+    const files = readdirSync(vendored, { recursive: true, encoding: 'utf8' }).filter((path) => /\.js$|LICENSE$/.test(path));
+    expect(files).toEqual(expect.arrayContaining(['LICENSE', 'dist/api/index.js']));
+    const withoutMap = (path: string): string => readFileSync(path, 'utf8').replace(/^\/\/# sourceMappingURL=.*$/m, '');
+    for (const path of files) expect(readFileSync(join(vendored, path), 'utf8')).toBe(withoutMap(join(library, path)));
+  });
+
   test.each(PROJECTS)(
     'compiles and records in a project of %s, on every Node at hand',
     async (name, type, load, module) => {
+      await installTypes();
       const project = join(folder.path, name);
       mkdirSync(project);
       writeFileSync(join(project, 'package.json'), JSON.stringify({ name: name.toLowerCase(), type, private: true }));

@@ -48,7 +48,7 @@ async function archived(): Promise<string[]> {
 }
 
 test(
-  'the snippets of the README and of the first steps compile and run as they stand, and what they record is archived',
+  'the snippets of the README and of the first steps compile and run unchanged, and the events that they record are archived',
   async () => {
     await run('README.md');
     expect(await archived()).toEqual(['CREATE', 'CREATE']);

@@ -182,7 +182,7 @@ describe('demands', () => {
   );
 });
 
-describe('folders that are no archive', () => {
+describe('folders that are not archives', () => {
   test(
     'the data folder, an empty folder, a file, nothing: exit 74, and what to do',
     async () => {
@@ -219,7 +219,7 @@ describe('folders that are no archive', () => {
 
 describe('query', () => {
   test(
-    'reads the archive of the data folder where none is given',
+    'reads the archive of the data folder if none is given',
     async () => {
       const named = await lineproof(['query', archive]);
       expect(named).toMatchObject({ code: 0, stderr: '' });
@@ -232,7 +232,7 @@ describe('query', () => {
   );
 
   test(
-    'a stream that is not there: nothing on stdout, and which ones are on stderr',
+    'a stream that does not exist: nothing on stdout, and the streams that exist on stderr',
     async () => {
       const { code, stdout, stderr } = await lineproof(['query', archive, '--stream', 'wrong\u001b[2J']);
       expect([code, stdout]).toEqual([0, '']);

@@ -15,7 +15,7 @@ const KEYS = logKeysOf(0);
 let chain: TestChain;
 let whole: MemoryObjectStore;
 let log: Signer;
-/** Whose name is the log's and whose key is not. */
+/** A signer with the log's name and another key. */
 let stranger: Signer;
 let older: number;
 let newest: number;
@@ -34,24 +34,24 @@ describe('a note of the log', () => {
   const root = new Uint8Array(32).fill(5);
   const open = (note: string): unknown => openLogNote(utf8(note), log.name, [parseVerifierKey(log.verifierKey)]);
 
-  test('is opened with what it says', async () => {
+  test('is opened with its content', async () => {
     const note = await noteOf(log, 7, root);
     expect(open(note)).toEqual({ origin: log.name, size: 7, root, note });
   });
 
-  test('is not believed where only a key signed it that is not the log’s', async () => {
+  test('is refused if only a foreign key signed it', async () => {
     const note = await noteOf(stranger, 7, root);
     expect(() => open(note)).toThrow(expect.objectContaining({ code: 'ARCHIVE_DIVERGED' }));
   });
 
-  test('is not believed where it is about another log, though the log key signed it', async () => {
+  test('is refused if it is about another log, though the log key signed it', async () => {
     const note = await noteOf(log, 7, root);
     expect(() => openLogNote(utf8(note), `${log.name}0`, [parseVerifierKey(log.verifierKey)])).toThrow(
       expect.objectContaining({ code: 'ARCHIVE_DIVERGED' }),
     );
   });
 
-  test('is not believed where its text was changed after it was signed', async () => {
+  test('is refused if its text was changed after it was signed', async () => {
     const note = (await noteOf(log, 7, root)).replace('\n7\n', '\n8\n');
     expect(() => open(note)).toThrow(expect.objectContaining({ code: 'ARCHIVE_DIVERGED' }));
   });
@@ -81,7 +81,7 @@ describe('the newest snapshot', () => {
     store.objects.set(KEYS.snapshot(newest), encodeEnvelope(await signEnvelope('snapshot', changed, [signer])));
   }
 
-  test('is the one to start from as long as nothing was changed', async () => {
+  test('is used as long as nothing was changed', async () => {
     await put((snapshot) => snapshot);
     expect(await found()).toBe(newest);
   });
@@ -98,12 +98,12 @@ describe('the newest snapshot', () => {
     expect((await archiveAnchor(store, sources, world.origin, 1).snapshot(0))?.head).toEqual({ ...block?.delta.head, policy: null });
   });
 
-  test('is passed over where a key signed it that is not the log’s', async () => {
+  test('is skipped if a foreign key signed it', async () => {
     await put((snapshot) => snapshot, stranger);
     expect(await found()).toBe(older);
   });
 
-  test('is passed over where another hash stands in its frontier', async () => {
+  test('is skipped if its frontier has another hash', async () => {
     await put((snapshot) => ({ ...snapshot, frontier: snapshot.frontier.map((hash) => hash.map((byte) => byte ^ 1)) }));
     expect(await found()).toBe(older);
   });
@@ -112,19 +112,19 @@ describe('the newest snapshot', () => {
     ['another origin', (snapshot) => ({ ...snapshot, origin: 'example.org/other' })],
     ['another number of shards', (snapshot) => ({ ...snapshot, shards: 2 })],
     ['another size with the same frontier', (snapshot) => ({ ...snapshot, size: 2 * snapshot.size })],
-  ])('is passed over where it is of %s', async (_, change) => {
+  ])('is skipped if it is of %s', async (_, change) => {
     await put(change);
     expect(await found()).toBe(older);
   });
 
-  test('is passed over where it is of another shard', async () => {
+  test('is skipped if it is of another shard', async () => {
     await put((snapshot) => ({ ...snapshot, shards: 2 }));
     expect(await found(2)).toBe(newest);
     await put((snapshot) => ({ ...snapshot, shard: 1, shards: 2 }));
     expect(await found(2)).toBeUndefined();
   });
 
-  test('is passed over where it lies at another size than its own', async () => {
+  test('is skipped if it is stored under another size than its own', async () => {
     for (const [from, to] of [
       [KEYS.snapshot(older), KEYS.snapshot(newest)],
       [KEYS.checkpointAt(older), KEYS.checkpointAt(newest)],
@@ -139,12 +139,12 @@ describe('the newest snapshot', () => {
     ['gives another root', () => noteOf(log, newest, new Uint8Array(32))],
     ['gives another size', async () => noteOf(log, older, await rootAt(newest))],
     ['is signed by a stranger', async () => noteOf(stranger, newest, await rootAt(newest))],
-  ])('is passed over where the note of its size %s', async (_, note) => {
+  ])('is skipped if the note of its size %s', async (_, note) => {
     store.objects.set(KEYS.checkpointAt(newest), utf8(await note()));
     expect(await found()).toBe(older);
   });
 
-  test('is passed over where the note of its size is missing', async () => {
+  test('is skipped if the note of its size is missing', async () => {
     store.objects.delete(KEYS.checkpointAt(newest));
     expect(await found()).toBe(older);
   });

@@ -6,7 +6,7 @@ import { MemoryObjectStore } from '../support/memory.ts';
 
 const KEYS = logKeysOf(0);
 
-/** Runs with a store that answers each write with an error of this code; before the first note is due, the run is told to end. */
+/** Runs with a store that answers each write with an error of this code; before the first note is due, the run gets the signal to end. */
 async function endWith(code: ErrorCode, publishIntervalMs = 3_600_000): Promise<MemoryObjectStore> {
   const objects = new MemoryObjectStore();
   objects.create = async () => {
@@ -16,12 +16,12 @@ async function endWith(code: ErrorCode, publishIntervalMs = 3_600_000): Promise<
   return objects;
 }
 
-describe('a run that was told to end', () => {
-  test.each<ErrorCode>(['CLOSED', 'UNAVAILABLE', 'ANSWER_UNUSABLE'])('ends without its last note where the store says %s', async (code) => {
+describe('a run that got the signal to end', () => {
+  test.each<ErrorCode>(['CLOSED', 'UNAVAILABLE', 'ANSWER_UNUSABLE'])('ends without its last note if the store says %s', async (code) => {
     expect((await endWith(code)).objects.has(KEYS.signed)).toBe(false);
   });
 
-  test.each<ErrorCode>(['ARCHIVE_DIVERGED', 'INTERNAL'])('throws %s all the same', async (code) => {
+  test.each<ErrorCode>(['ARCHIVE_DIVERGED', 'INTERNAL'])('throws %s nevertheless', async (code) => {
     await expect(endWith(code)).rejects.toMatchObject({ code });
   });
 });

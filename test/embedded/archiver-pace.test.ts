@@ -29,7 +29,7 @@ interface Read {
   readonly waitMs: number;
 }
 
-/** The chain's log as one that gives a block at a time; `before` hears of each read. */
+/** The chain's log as one that gives a block at a time; `before` is called before each read. */
 function slowly(given: TestChain, before: (read: Read) => void): TestChain {
   const slow: MemoryLog = Object.create(given.log);
   slow.read = async (topic, partition, from, options): Promise<readonly LogRecord[]> => {
@@ -73,7 +73,7 @@ describe('a note is signed', () => {
     expect(signed).toEqual([3, 6, 9]);
   });
 
-  test('as soon as so many leaves wait, however short the time', async () => {
+  test('as soon as enough leaves wait, however short the time', async () => {
     const given = await closeChain(4);
     const objects = new MemoryObjectStore();
     let read = 0;
@@ -89,7 +89,7 @@ describe('a note is signed', () => {
     expect(signed).toEqual([2, 4]);
   });
 
-  test('each second where the settings do not tell, and there is a bound for leaves and polls too', async () => {
+  test('each second by default, and leaves and polls have a default too', async () => {
     const given = await closeChain(6);
     const objects = new MemoryObjectStore();
     let read = 0;
@@ -104,7 +104,7 @@ describe('a note is signed', () => {
     for (const each of [publishIntervalMs, publishLeaves, pollMs]) expect(each).toBeGreaterThan(0);
   });
 
-  test('and tells how long its oldest leaf waited', async () => {
+  test('and a metric says how long its oldest leaf waited', async () => {
     const given = await closeChain(3);
     const waits: number[] = [];
     const metrics = new TestMetrics();
@@ -134,7 +134,7 @@ describe('a read of the chain waits', () => {
 });
 
 describe('a start', () => {
-  test('tells that nothing is attested or archived where the archive is empty', async () => {
+  test('reports that nothing is attested or archived if the archive is empty', async () => {
     const first = new Map<string, number>();
     const metrics = new TestMetrics();
     metrics.set = (name, value) => void (first.has(name) || first.set(name, value));
@@ -142,7 +142,7 @@ describe('a start', () => {
     expect([first.get('lineproof_archiver_attested_size'), first.get('lineproof_archiver_archived_size')]).toEqual([0, 0]);
   });
 
-  test('tells from where it goes on', async () => {
+  test('reports from where it goes on', async () => {
     const given = await makeChain(9);
     const objects = new MemoryObjectStore();
     await archiveChain(given, objects);
@@ -187,7 +187,7 @@ describe('a start', () => {
     expect(objects.objects.size).toBe(0);
   });
 
-  test('fetches the schemas in force, so that the archive has those too that no event uses yet', async () => {
+  test('fetches all schemas in force, so that the archive also has those that no event uses yet', async () => {
     const world = await makeWorld({ schemas: [EVENT_SCHEMA, EVENT_SCHEMA_V2] });
     const given = await makeChain(2, world);
     const steps: string[] = [];

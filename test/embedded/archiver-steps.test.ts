@@ -37,7 +37,7 @@ function ends(store: MemoryObjectStore, kind: 'manifest' | 'snapshot'): number[]
   return [...store.objects.keys()].flatMap(endOf).toSorted((a, b) => a - b);
 }
 
-/** The store as it is told apart: every object but the notes that move. */
+/** The content of the store for comparison: every object but the notes that move. */
 function fixed(store: MemoryObjectStore): [string, Uint8Array][] {
   const moving = new Set<string>([KEYS.signed, KEYS.checkpoint]);
   return [...store.objects].filter(([key]) => !moving.has(key)).toSorted(([a], [b]) => (a < b ? -1 : 1));
@@ -68,7 +68,7 @@ function slowly(given: TestChain, before: (from: number) => void = () => undefin
   return { ...given, log: slow };
 }
 
-/** An archiver that is to be asked, or stopped, while it runs. */
+/** An archiver that a test queries or stops while it runs. */
 function archiverOf({ world, log: source, sources }: TestChain, objects: MemoryObjectStore, logger = new TestLogger()): Archiver {
   return new Archiver({
     origin: world.origin,
@@ -84,7 +84,7 @@ function archiverOf({ world, log: source, sources }: TestChain, objects: MemoryO
   });
 }
 
-/** The same chain on a log of its own: a run trims it. */
+/** The same chain on a new log, because a run trims it. */
 async function again(given: TestChain): Promise<TestChain> {
   const fresh = await makeChain(0, given.world);
   await fresh.log.append(
@@ -105,7 +105,7 @@ async function broadChain(blocks: number): Promise<TestChain> {
 }
 
 describe('a start', () => {
-  test('that the log interrupts while it catches up begins anew, and makes the same archive', async () => {
+  test('that the log interrupts while it catches up starts again, and makes the same archive', async () => {
     const given = await broadChain(17);
     const [whole, objects] = [new MemoryObjectStore(), new MemoryObjectStore()];
     await archiveChain(await again(given), whole);
@@ -123,7 +123,7 @@ describe('a start', () => {
     expect(logger.lines).toEqual(['warn archiver holds']);
     expect(fixed(objects)).toEqual(fixed(whole));
     expect(checkTree(objects, KEYS.folder, KEYS.checkpoint, log(given))).toHaveLength(given.state.head.size);
-    // The clock stands still but for the wait before the second try, whose leaves are all its own.
+    // The clock moves only for the wait before the second try, and the leaves are all from that try.
     expect([...new Set(waits)]).toEqual([0]);
   });
 
@@ -141,7 +141,7 @@ describe('a start', () => {
     const archiver = archiverOf(stopped, objects, logger);
     await archiver.runShard(0, stop.signal);
     expect(logger.lines).toEqual([]);
-    // What it had read is stored again under the names that it has; the note stays the longer one.
+    // The leaves that it had read are stored again under the same names; the longer note stays.
     for (const [key, bytes] of before) expect([key, objects.objects.get(key)]).toEqual([key, bytes]);
     expect(readNote(objects, KEYS.signed, log(given))?.size).toBe(given.state.head.size);
   });
@@ -204,8 +204,8 @@ describe('a start', () => {
 describe('a note that another archiver signed meanwhile', () => {
   test.each<[string, (size: number) => number]>([
     ['at the size that is to be signed', (size) => size],
-    ['at a size that is no block end', (size) => size - 1],
-  ])('over another root, %s, stops the shard and is left as it is', async (_, at) => {
+    ['at a size that is not the end of a block', (size) => size - 1],
+  ])('over another root, %s, stops the shard and is left unchanged', async (_, at) => {
     const given = await makeChain(2);
     const objects = new MemoryObjectStore();
     const foreign = utf8(await noteOf(log(given), at(given.state.head.size), new Uint8Array(32)));
@@ -217,7 +217,7 @@ describe('a note that another archiver signed meanwhile', () => {
     expect(objects.objects.has(KEYS.checkpoint)).toBe(false);
   });
 
-  test('over a longer chain is the one that is shown, at once', async () => {
+  test('over a longer chain is published at once', async () => {
     const given = await makeChain(5);
     const objects = new MemoryObjectStore();
     const shown: (number | undefined)[][] = [];
@@ -244,7 +244,7 @@ describe('a note that another archiver signed meanwhile', () => {
   });
 });
 
-test('a checkpoint of the same size that shows more signatures is left as it is', async () => {
+test('a checkpoint of the same size that has more signatures is left unchanged', async () => {
   const given = await makeChain(2);
   const objects = new MemoryObjectStore();
   let cosigned: Uint8Array | undefined;
@@ -261,7 +261,7 @@ test('a checkpoint of the same size that shows more signatures is left as it is'
 });
 
 describe('what a note covers', () => {
-  /** What a run tells at the end of the chain: leaves attested, offset they reach to, leaves in closed segments. */
+  /** The figures that a run reports at the end of the chain: leaves attested, offset they reach to, leaves in closed segments. */
   async function told(given: TestChain, objects: MemoryObjectStore): Promise<unknown> {
     const stop = new AbortController();
     const answers: unknown[] = [];
@@ -275,14 +275,14 @@ describe('what a note covers', () => {
     return answers.at(-1);
   }
 
-  test('is told as far as it is signed, with what is in closed segments', async () => {
+  test('is reported as far as it is signed, with the leaves in closed segments', async () => {
     const given = await makeChain(7);
     const objects = new MemoryObjectStore();
     const answer = await told(given, objects);
     expect(answer).toEqual([given.state.head.size, given.blocks.length, ends(objects, 'manifest').at(-1)]);
   });
 
-  test('is told after a start that found nothing new', async () => {
+  test('is reported after a start that found nothing new', async () => {
     const given = await makeChain(1);
     await given.grow(['last'], 60);
     const objects = new MemoryObjectStore();
@@ -292,7 +292,7 @@ describe('what a note covers', () => {
     expect(await told(given, objects)).toEqual([size, given.blocks.length, size]);
   });
 
-  test('is not told after a start for blocks that still wait for a note', async () => {
+  test('is not reported after a start for blocks that still wait for a note', async () => {
     const given = await makeChain(2);
     const objects = new MemoryObjectStore();
     await archiveChain(given, objects);
@@ -350,7 +350,7 @@ describe('what a note covers', () => {
 });
 
 describe('snapshots', () => {
-  test('are written where the segments since the last one are larger than it, after a restart too', async () => {
+  test('are written when the segments since the last one are larger than it, also after a restart', async () => {
     const given = await broadChain(17);
     const [whole, objects] = [new MemoryObjectStore(), new MemoryObjectStore()];
     await archiveChain(await again(given), whole);
@@ -367,7 +367,7 @@ describe('snapshots', () => {
     }
     expect(ends(whole, 'snapshot')).toEqual(expected);
     expect([expected.length >= 2, expected.length < all.length]).toEqual([true, true]);
-    // The rest of the chain comes block by block, each to an archiver of its own.
+    // The rest of the chain comes block by block, each to a new archiver.
     const part = await makeChain(0, given.world);
     for (const value of given.values) {
       await part.log.append(TOPICS.chain, 0, [{ key: null, value }]);
@@ -376,7 +376,7 @@ describe('snapshots', () => {
     expect(ends(objects, 'snapshot')).toEqual(expected);
   });
 
-  test('let the chain go only where they can be read as a restart would', async () => {
+  test('allow trimming only if a restart could read them', async () => {
     for (const answer of ['damaged', 'missing'] as const) {
       const given = await makeChain(14);
       const objects = new MemoryObjectStore();
@@ -392,7 +392,7 @@ describe('snapshots', () => {
     }
   });
 
-  test('let nothing go where only an older one can be read', async () => {
+  test('allow no trimming if only an older one can be read', async () => {
     const given = await makeChain(14);
     const objects = new MemoryObjectStore();
     const starts: number[] = [];
@@ -417,7 +417,7 @@ describe('the chain is trimmed', () => {
     return (await given.log.bounds(TOPICS.chain, 0)).start;
   }
 
-  test('by the window of the policy that sealed the last block, not by that of one which no block names yet', async () => {
+  test('by the window of the policy that sealed the last block, not by that of a policy that no block names yet', async () => {
     const given = await makeChain(14);
     const expected = await start(await again(given));
     expect(expected).toBeGreaterThan(0);
@@ -428,7 +428,7 @@ describe('the chain is trimmed', () => {
     expect(fresh.sources.policies.versions).toHaveLength(2);
   });
 
-  test('and the input is not, where the newest policy begins a topic that no block has read yet', async () => {
+  test('and the input is not if the newest policy begins a topic that no block has read yet', async () => {
     const given = await makeChain(14);
     await given.world.nextPolicy((policy) => ({ ...policy, inputGeneration: { generation: 1, firstOffsets: [0] } }));
     await given.log.append(TOPICS.control, 0, [{ key: null, value: given.world.envelopes[1] as Uint8Array }]);
@@ -436,7 +436,7 @@ describe('the chain is trimmed', () => {
     expect((await given.log.bounds(TOPICS.events, 0)).start).toBe(0);
   });
 
-  test('to a block that consumed something: one without input tells nothing about the window', async () => {
+  test('to a block that consumed input: a block without input says nothing about the window', async () => {
     const given = await makeChain(0);
     for (let i = 0; i < 14; i++) {
       await given.grow([`${i}`]);
@@ -449,7 +449,7 @@ describe('the chain is trimmed', () => {
 });
 
 describe('a segment that closes', () => {
-  test('is read back by itself: what lies in full bundles before it is not asked for again', async () => {
+  test('is read back alone: full bundles before it are not read again', async () => {
     const given = await makeChain(0);
     const words = (name: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${name}${i}`);
     await given.grow(words('many', TILE_WIDTH));

@@ -67,27 +67,27 @@ describe('the tail of a stored tree', () => {
     for (const [i, size] of SIZES.entries()) expect(await tailOf(store, size)).toEqual(tails[i]);
   });
 
-  test('is refused where its tiles give another root', async () => {
+  test('is refused if its tiles give another root', async () => {
     await expect(tailOf(store, SIZE, rootOf(others))).rejects.toMatchObject(refused(`its tiles do not give the root at ${SIZE}`));
     for (const path of [tilePath(0, 1, SIZE - TILE_WIDTH), tilePath(1, 0, 1)])
       await expect(tailOf(spoiled(path, lastByte))).rejects.toMatchObject(refused(`its tiles do not give the root at ${SIZE}`));
   });
 
-  test('is refused where its last bundle holds other leaves than its tiles', async () => {
+  test('is refused if its last bundle holds other leaves than its tiles', async () => {
     const path = entriesPath(1, SIZE - TILE_WIDTH);
     for (const change of [firstLeaf, lastByte])
       await expect(tailOf(spoiled(path, change))).rejects.toMatchObject(refused(`${path} does not hold the leaves of its tile`));
   });
 
   test.each([tilePath(0, 1, SIZE - TILE_WIDTH), tilePath(1, 0, 1), entriesPath(1, SIZE - TILE_WIDTH)])(
-    'is refused where %s is missing',
+    'is refused if %s is missing',
     async (path) => {
       await expect(tailOf(spoiled(path, gone))).rejects.toMatchObject(refused(`${path} is missing`));
     },
   );
 });
 
-describe('what is stored and cannot be read', () => {
+describe('a stored object that cannot be read', () => {
   const tree = (path: string) => ({ objects: spoiled(path, cut), folder: FOLDER });
 
   test.each([tilePath(0, 1, SIZE - TILE_WIDTH), tilePath(1, 0, 1)])('is refused in a tail: %s', async (path) => {
@@ -96,7 +96,7 @@ describe('what is stored and cannot be read', () => {
     );
   });
 
-  test('is refused where it is a bundle, in a tail and when it is read back', async () => {
+  test('is refused if it is a bundle, in a tail and when it is read back', async () => {
     const path = entriesPath(1, SIZE - TILE_WIDTH);
     await expect(readStoredTail(tree(path), SIZE, rootOf(leaves))).rejects.toMatchObject(refused(`${path} cannot be read`));
     await expect(readBack(tree(path), EMPTY_TAIL, SIZE, rootOf(leaves))).rejects.toMatchObject(refused(`${path} cannot be read`));
@@ -111,26 +111,26 @@ describe('a stored tree that is read back', () => {
     for (const from of [EMPTY_TAIL, ...tails]) await expect(back(store, from)).resolves.toBeUndefined();
   });
 
-  test('is refused where its leaves give another root, though its tiles fit them', async () => {
+  test('is refused if its leaves give another root, though its tiles fit them', async () => {
     const whole = new MemoryObjectStore();
     const otherTails = await storeTree(whole, others);
     for (const from of [EMPTY_TAIL, ...otherTails.slice(0, -1)])
       await expect(back(whole, from)).rejects.toMatchObject(refused(`its bundles do not give the root at ${SIZE}`));
   });
 
-  test.each([entriesPath(0, TILE_WIDTH), entriesPath(1, SIZE - TILE_WIDTH)])('is refused where %s holds another leaf', async (path) => {
+  test.each([entriesPath(0, TILE_WIDTH), entriesPath(1, SIZE - TILE_WIDTH)])('is refused if %s holds another leaf', async (path) => {
     await expect(back(spoiled(path, lastByte))).rejects.toMatchObject(refused(`its bundles do not give the root at ${SIZE}`));
   });
 
   test.each([tilePath(0, 0, TILE_WIDTH), tilePath(0, 1, SIZE - TILE_WIDTH), tilePath(1, 0, 1)])(
-    'is refused where %s is not what the leaves give',
+    'is refused if %s is not what the leaves give',
     async (path) => {
       for (const change of [lastByte, firstLeaf])
         await expect(back(spoiled(path, change))).rejects.toMatchObject(refused(`${path} is not what the leaves give`));
     },
   );
 
-  test('is refused where a bundle begins with another leaf than the tree before', async () => {
+  test('is refused if a bundle begins with another leaf than the tree before', async () => {
     const path = entriesPath(0, TILE_WIDTH);
     await expect(back(spoiled(path, firstLeaf), tails[SIZES.indexOf(EARLY)])).rejects.toMatchObject(
       refused(`${path} is not what the leaves give`),
@@ -143,17 +143,17 @@ describe('a stored tree that is read back', () => {
     tilePath(0, 0, TILE_WIDTH),
     tilePath(0, 1, SIZE - TILE_WIDTH),
     tilePath(1, 0, 1),
-  ])('is refused where %s is missing', async (path) => {
+  ])('is refused if %s is missing', async (path) => {
     await expect(back(spoiled(path, gone))).rejects.toMatchObject(refused(`${path} is missing`));
   });
 
-  test('is refused where a bundle holds fewer leaves than its name says', async () => {
+  test('is refused if a bundle holds fewer leaves than its name says', async () => {
     const path = entriesPath(1, SIZE - TILE_WIDTH);
     const short = spoiled(path, () => encodeBundle(leaves.slice(TILE_WIDTH, -1)));
     await expect(back(short)).rejects.toMatchObject(refused(`its bundles do not give the root at ${SIZE}`));
   });
 
-  test('asks for nothing that lies before the size from which it reads', async () => {
+  test('reads nothing that is before the size from which it starts', async () => {
     const late = spoiled(entriesPath(0, TILE_WIDTH), gone);
     await expect(back(late, tails[SIZES.indexOf(MIDDLE)])).resolves.toBeUndefined();
     await expect(back(late, tails[SIZES.indexOf(EARLY)])).rejects.toMatchObject({ code: 'ARCHIVE_DIVERGED' });

@@ -16,7 +16,7 @@ const ROOT = new Uint8Array(32).fill(1);
 const DIVERGED = { code: 'ARCHIVE_DIVERGED', details: { key: KEY } };
 
 const signer = testSigner(NAME);
-/** A log key of before, which the policy still names. */
+/** An earlier log key, which the policy still names. */
 const retired = testSigner(NAME, 'retired');
 const stranger = testSigner(NAME, 'stranger');
 const keys: LogKeys = { signer, verifiers: [signer, retired].map(({ verifierKey }) => parseVerifierKey(verifierKey)) };
@@ -31,7 +31,7 @@ beforeEach(() => {
 });
 
 describe('an object that never changes', () => {
-  test('is written once, and taken as it is when it is there', async () => {
+  test('is written once, and kept when it is stored already', async () => {
     expect(await putOnce(objects, KEY, PAYLOAD)).toEqual(PAYLOAD);
     expect(await putOnce(objects, KEY, PAYLOAD.slice())).toEqual(PAYLOAD);
     expect(objects.objects.get(KEY)).toEqual(PAYLOAD);
@@ -43,12 +43,12 @@ describe('an object that never changes', () => {
     expect(objects.objects.get(KEY)).toEqual(PAYLOAD);
   });
 
-  test('may be spelled otherwise where the content tells, and what is stored counts', async () => {
+  test('may be stored in other bytes with the same content, and the stored bytes count', async () => {
     await putOnce(objects, KEY, PAYLOAD);
     expect(await putOnce(objects, KEY, OTHER, () => true)).toEqual(PAYLOAD);
   });
 
-  test('is another one where what is there cannot be read', async () => {
+  test('is another one if the stored bytes cannot be read', async () => {
     await putOnce(objects, KEY, PAYLOAD);
     const unreadable = (): boolean => {
       throw new Error('cannot be read');
@@ -56,7 +56,7 @@ describe('an object that never changes', () => {
     await expect(putOnce(objects, KEY, OTHER, unreadable)).rejects.toMatchObject(DIVERGED);
   });
 
-  test('is asked for again where the store says that it is there and does not give it', async () => {
+  test('is tried again if the store says that it exists and does not return it', async () => {
     objects.create = async () => false;
     await expect(putOnce(objects, KEY, PAYLOAD)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
@@ -65,7 +65,7 @@ describe('an object that never changes', () => {
 describe('a signed payload', () => {
   test.each([
     ['the same key', signer],
-    ['a log key of before', retired],
+    ['an earlier log key', retired],
   ])('is the same under a signature by %s', async (_, by) => {
     const stored = await envelope(PAYLOAD, by);
     objects.objects.set(KEY, stored);
@@ -82,7 +82,7 @@ describe('a signed payload', () => {
     await expect(putEnvelope(objects, KEY, { type: 'manifest', payload: PAYLOAD }, keys)).rejects.toMatchObject(DIVERGED);
   });
 
-  test('is given only where a log key signed it', async () => {
+  test('is returned only if a log key signed it', async () => {
     expect(signedPayload(await envelope(PAYLOAD, signer), 'manifest', keys.verifiers)).toEqual(PAYLOAD);
     expect(signedPayload(await envelope(PAYLOAD, stranger), 'manifest', keys.verifiers)).toBeUndefined();
     expect(signedPayload(PAYLOAD, 'manifest', keys.verifiers)).toBeUndefined();
@@ -94,7 +94,7 @@ describe('a note', () => {
 
   test.each([
     ['the same key', signer],
-    ['a log key of before', retired],
+    ['an earlier log key', retired],
   ])('is the same under a signature by %s', async (_, by) => {
     const stored = utf8(await noteOf(by, 5, ROOT));
     objects.objects.set(KEY, stored);

@@ -206,7 +206,7 @@ describe('an archive of a chain', () => {
     expect([...(point?.streams ?? [])].length).toBeGreaterThan(0);
   });
 
-  test('lets go of the chain before the dedup window and of the input that was consumed', async () => {
+  test('trims the chain before the dedup window, and the input that was consumed', async () => {
     const { start, end } = await chain.log.bounds(TOPICS.chain, 0);
     const point = await archiveAnchor(store, chain.sources, chain.world.origin, 1).snapshot(0);
     expect([start > 0, start < end]).toEqual([true, true]);
@@ -220,7 +220,7 @@ describe('an archive of a chain', () => {
     expect((await chain.log.bounds(TOPICS.events, 0)).start).toBe((point?.head.inputTo as number) - 1);
   });
 
-  test('is gone on with at the next start, from the snapshot', async () => {
+  test('is continued at the next start, from the snapshot', async () => {
     const given = await makeChain(14);
     const objects = new MemoryObjectStore();
     await archiveChain(given, objects);
@@ -247,7 +247,7 @@ test('every metric of an archiver names its shard', async () => {
   for (const [name, labels] of seen) expect([name, labels]).toEqual([name, { shard: '0' }]);
 });
 
-test('an archive that says everything already is not written to', async () => {
+test('an archive that is complete already is not written to', async () => {
   const given = await makeChain(9);
   const objects = new MemoryObjectStore();
   await archiveChain(given, objects);
@@ -280,7 +280,7 @@ describe('blocks that are not accepted', () => {
   });
 });
 
-describe('an archive that is at odds with the chain stops the shard', () => {
+describe('an archive that contradicts the chain stops the shard', () => {
   test('when nothing was changed, it does not', async () => {
     expect(await outcome(async () => undefined)).toBe('goes on');
   });
@@ -292,7 +292,7 @@ describe('an archive that is at odds with the chain stops the shard', () => {
     expect(code).toBe('ARCHIVE_DIVERGED');
   });
 
-  test('a note at a size that is no block end', async () => {
+  test('a note at a size that is not the end of a block', async () => {
     const code = await outcome(async (objects, given) => {
       objects.objects.set(`${FOLDER}/signed`, utf8(await noteOf(log(given), given.state.head.size - 1, new Uint8Array(32))));
     });
@@ -334,7 +334,7 @@ describe('an archive that is at odds with the chain stops the shard', () => {
     expect(code).toBe('LOG_BEHIND');
   });
 
-  test('a chain on which another block stands where the snapshot ends', async () => {
+  test('a chain that has another block where the snapshot ends', async () => {
     const code = await outcome(async (objects, given) => {
       const sizes = keysOf(objects, 'snapshot').map((key) => (parseArchiveKey(key) as { size: number }).size);
       const at = given.blocks.findIndex(({ delta }) => delta.head.size === Math.max(...sizes));
@@ -358,7 +358,7 @@ describe('an archive that is at odds with the chain stops the shard', () => {
   });
 
   test.each(['tile', 'events', 'evidence', 'manifest', 'checkpointAt', 'snapshot', 'policy', 'schema'])(
-    'another content where an object of kind %s is to be written',
+    'other content in the place of an object of kind %s',
     async (kind) => {
       const given = await makeChain(9);
       const [whole, objects] = [new MemoryObjectStore(), new MemoryObjectStore()];
@@ -418,8 +418,8 @@ describe('an archive that is at odds with the chain stops the shard', () => {
   });
 });
 
-describe('what is there already', () => {
-  test('is taken over where it was compressed otherwise, with its own size and digest', async () => {
+describe('an object that is stored already', () => {
+  test('is kept if it was compressed differently, described by its size and digest', async () => {
     const given = await makeChain(9);
     const [whole, objects] = [new MemoryObjectStore(), new MemoryObjectStore()];
     const values = given.values.map((value) => ({ key: null, value }));
@@ -441,7 +441,7 @@ describe('what is there already', () => {
     expect(taken.objects[0]).toEqual({ name, size: other.length, sha256: toHex(sha256(other)), content: first.objects[0]?.content });
   });
 
-  test('is taken over where another log key of the policy signed it', async () => {
+  test('is kept if another log key of the policy signed it', async () => {
     const second = testSigner('example.org/log/0', 'second');
     const world = await makeWorld({
       policy: (policy) => ({
@@ -467,7 +467,7 @@ describe('what is there already', () => {
     expect(readNote(objects, `${FOLDER}/signed`, log(given))?.size).toBe(given.state.head.size);
   });
 
-  test('a snapshot that is damaged or foreign is passed over for an older one, or the start of the log', async () => {
+  test('a snapshot that is damaged or foreign is skipped for an older one, or for the start of the log', async () => {
     const given = await makeChain(14);
     const objects = new MemoryObjectStore();
     await archiveChain(given, objects);

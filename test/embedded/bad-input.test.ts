@@ -92,7 +92,7 @@ const MESSAGES: readonly Bad[] = [
   { name: 'an unknown schema id', reason: 'SCHEMA_ID_UNKNOWN', make: async () => frame(4711, (await alone()).value.subarray(5)) },
   { name: 'the id of another schema', reason: 'SCHEMA_ID_UNKNOWN', make: async () => frame(1, (await alone()).value.subarray(5)) },
   { name: 'truncated Avro', reason: 'BATCH_MALFORMED', make: async () => (await alone()).value.subarray(0, -1) },
-  { name: 'a byte behind the Avro', reason: 'BATCH_MALFORMED', make: async () => Uint8Array.of(...(await alone()).value, 0) },
+  { name: 'a byte after the Avro', reason: 'BATCH_MALFORMED', make: async () => Uint8Array.of(...(await alone()).value, 0) },
   { name: 'Avro in a longer spelling', reason: 'BATCH_MALFORMED', make: async () => longerVarint((await alone()).value) },
   {
     name: 'Avro that claims two billion bytes',
@@ -201,7 +201,7 @@ async function end({ shard: given, lane }: Sent, ...others: readonly TestLane[])
   return codes(verdict);
 }
 
-/** What lies on `provenance.rejected`, its bytes as their hash: a megabyte is compared faster so. */
+/** The records on `provenance.rejected`, with a hash for the bytes: so a megabyte is compared faster. */
 async function keptBy(given: EmbeddedShard): Promise<unknown[]> {
   return (await given.rejected()).map((record) => ({ ...record, bytes: hashOf(record.bytes) }));
 }
@@ -278,7 +278,7 @@ interface BadEvent {
 const EVENTS: readonly BadEvent[] = [
   { name: 'truncated', outcome: 'REJECTED', reason: 'EVENT_MALFORMED', event: () => one('x').subarray(0, -1) },
   {
-    name: 'that hides a second record behind its end',
+    name: 'that hides a second record after its end',
     outcome: 'REJECTED',
     reason: 'EVENT_MALFORMED',
     event: () => Uint8Array.of(...one('x'), ...one('y')),
@@ -382,7 +382,7 @@ describe('lanes', () => {
     expect(inputs.map(({ outcome }) => outcome)).toEqual(['ACCEPTED', 'REJECTED', 'REJECTED', 'ACCEPTED', 'ACCEPTED']);
   });
 
-  test('a gap: linked with a mark, and the auditor names what misses', async () => {
+  test('a gap: linked with a mark, and the auditor names what is missing', async () => {
     const sent = await start();
     await sent.lane.next(world.events(here, 'lost 1', 'lost 2'));
     await sent.shard.send((await sent.lane.next(world.events(here, 'after 1', 'after 2'))).value);

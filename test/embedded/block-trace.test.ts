@@ -19,7 +19,7 @@ afterEach(async () => {
 
 const GOOD = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
 
-test('a block carries the trace of its batch as it came, and nothing else that stands in a header of its input', async () => {
+test('a block carries the trace of its batch as it came, and nothing else from the headers of its input', async () => {
   const world = await makeWorld();
   shard = await EmbeddedShard.open(world);
   const lane = world.lane('traced');

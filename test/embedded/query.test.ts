@@ -54,7 +54,7 @@ describe('query', () => {
     expect(found.map(({ event }) => event?.stream).filter((stream) => stream === 'b')).toHaveLength(1);
   });
 
-  test('of a stream gives its events by position, and tells of the others', async () => {
+  test('of a stream gives its events by position, and reports the streams of all others', async () => {
     const { archive } = await mixedScene();
     const others: string[] = [];
     const found = await query(archive.objects, { stream: 'b', onOther: (stream) => others.push(stream) });
@@ -63,7 +63,7 @@ describe('query', () => {
     expect(await query(archive.objects, { stream: 'nothing' })).toEqual([]);
   });
 
-  test('shows where an event stands and every field: ids as UUIDs, other bytes hexadecimal, a field of a later schema left out', async () => {
+  test('shows the place of an event and every field: ids as UUIDs, other bytes hexadecimal, a field of a later schema left out', async () => {
     const { archive, world } = await mixedScene();
     const later = required((await query(archive.objects)).find(({ logIndex }) => logIndex === 18));
     expect(later).toMatchObject({
@@ -84,7 +84,7 @@ describe('query', () => {
     expect(Object.keys(required(later.event ?? undefined))).not.toContain('purpose');
   });
 
-  test('passes over what retention removed, and says so', async () => {
+  test('skips events that retention removed, and says so', async () => {
     const { archive } = await mixedScene();
     const gone = KEYS.events(0, 18, EVENT_SCHEMA.hex);
     archive.objects.map.delete(gone);
@@ -94,7 +94,7 @@ describe('query', () => {
     expect(removed).toEqual([gone]);
   });
 
-  test('believes the file where a record of retention stands beside it, and passes over a manifest that was removed meanwhile', async () => {
+  test('uses a file that exists beside a record of retention, and skips a manifest that was removed meanwhile', async () => {
     const { archive } = await mixedScene();
     archive.objects.map.set(KEYS.retired(0, 18), utf8('{}'));
     expect(await query(archive.objects)).toHaveLength(16);
@@ -106,7 +106,7 @@ describe('query', () => {
   test.each([
     ['an events file', KEYS.events(0, 18, EVENT_SCHEMA.hex), /events\.avro is not in the archive/],
     ['a schema', schemaKey(EVENT_SCHEMA.hex), /schema [0-9a-f]{64} is not in the archive/],
-  ])('without %s says what misses', async (_, key, message) => {
+  ])('without %s says what is missing', async (_, key, message) => {
     const { archive } = await mixedScene();
     expect(archive.objects.map.delete(key)).toBe(true);
     await expect(query(archive.objects)).rejects.toMatchObject({ code: 'NOT_FOUND', message: expect.stringMatching(message) });

@@ -164,7 +164,7 @@ test('a header that was accepted is found in the archive, where the chain topic 
   expect(codes(await opened.verify())).toEqual([]);
 });
 
-test('what was refused long ago is found in the archive', async () => {
+test('a message that was refused long ago is found in the archive', async () => {
   const { world, look, shard: opened } = await forked();
   const lane = world.lane('others');
   for (let i = 0; i < 6; i++) {
@@ -182,7 +182,7 @@ test.each<[string, (key: string) => boolean, RegExp]>([
   ['evidence', (key) => key.endsWith('.evidence.avro'), /the object is missing, and the manifest lists it/],
   ['a manifest', (key) => key.endsWith('.manifest.json'), /no manifest covers leaves 0/],
   ['policies', (key) => key.startsWith('policies/'), /no policy/],
-])('an archive that lacks %s does not pass for one that was seen', async (_, isGone, said) => {
+])('an archive that lacks %s does not count as seen', async (_, isGone, said) => {
   const { look, shard: opened } = await forked();
   const { objects } = opened.stores;
   const keys: string[] = [];
@@ -193,7 +193,7 @@ test.each<[string, (key: string) => boolean, RegExp]>([
   expect(end).toBeLessThan(from);
 });
 
-test('an archive that was altered does not pass for one that was seen', async () => {
+test('an archive that was altered does not count as seen', async () => {
   const { first, look, shard: opened } = await forked();
   const { objects } = opened.stores;
   const keys: string[] = [];
@@ -209,7 +209,7 @@ test('an archive that was altered does not pass for one that was seen', async ()
   expect(search.accepted).toBeUndefined();
 });
 
-test('what retention removed does not pass for seen', async () => {
+test('an event that retention removed does not count as seen', async () => {
   const { world, look, shard: opened } = await forked();
   const { objects } = opened.stores;
   const keys = logKeysOf(0);
@@ -241,7 +241,7 @@ test('a stranger among the objects is named so that it does not write to the ter
   expect((await look()).obstacle).toMatch(/the object has no place in an archive, so it was not checked \(logs\/0\/\?2J\)$/);
 });
 
-test('a chain that is trimmed while it is read does not pass for one that was seen', async () => {
+test('a chain that is trimmed while it is read does not count as seen', async () => {
   const { look } = await forked();
   // As it stood when the walk began.
   let before: { start: number } | undefined = { start: 0 };
@@ -259,7 +259,7 @@ test('a chain that is trimmed while it is read does not pass for one that was se
   });
 });
 
-test('whoever tells it to stop stops it, wherever it is on its way', async () => {
+test('a signal stops it at any point', async () => {
   const { look } = await forked();
   let reads = 0;
   const lookAndStop = (last: number): Promise<Look> => {
@@ -276,7 +276,7 @@ test('whoever tells it to stop stops it, wherever it is on its way', async () =>
     return look({ through, signal: stop.signal });
   };
   let stopped = 0;
-  // Until one comes to its end before it is told: the archiver may trim, so that not each reads as often.
+  // Until one comes to its end before it is told to stop: the archiver may trim, so that not each reads as often.
   for (let last = 1; ; last++) {
     const outcome = await lookAndStop(last).then(
       () => 'came to its end',

@@ -100,7 +100,7 @@ function verify(objects: ArchiveObjects): Promise<Verdict> {
   return verifyArchive(objects, { keys: [parseVerifierKey(world.root.verifierKey)] });
 }
 
-/** Without a record of retention it is the events that miss. */
+/** Without a record of retention, the events are missing. */
 function namesOf(key: string): string[] {
   if (!key.endsWith('.retired.json')) return [key];
   return world.schemas.map(({ hex }) => key.replace('retired.json', `${hex.slice(0, 16)}.events.avro`)).concat(key);

@@ -43,7 +43,7 @@ const OPTIONAL = [
   'logs/0/tile/entries/002.p/11',
 ];
 
-/** What is required, by a part of its name that tests can be called by before the archive is made. */
+/** The required objects, by a part of their names: tests get their names before the archive is made. */
 const REQUIRED = [
   'logs/0/signed',
   'logs/0/checkpoint',

@@ -19,7 +19,7 @@ import { SEVENS } from '../support/violation.ts';
 
 const KEYS = logKeysOf(0);
 
-describe('an archiver that signs what the log does not give', () => {
+describe('an archiver that signs content that the log does not give', () => {
   const wrongFields: Readonly<Record<string, (manifest: Manifest) => Partial<Manifest>>> = {
     'counts.links': ({ counts }) => ({ counts: { ...counts, links: counts.links + 1 } }),
     'counts.seals': ({ counts }) => ({ counts: { ...counts, seals: counts.seals + 1 } }),
@@ -124,7 +124,7 @@ describe('an archiver that signs what the log does not give', () => {
     }
   });
 
-  test('bytes behind the end of compressed records: ARCHIVE', async () => {
+  test('bytes after the end of compressed records: ARCHIVE', async () => {
     const scene = await makeScene();
     await scene.end();
     const { archive, world } = scene;
@@ -190,7 +190,7 @@ describe('an archiver that signs what the log does not give', () => {
     expect(codes(verdict)).toEqual(failed);
   });
 
-  test('a receipt that points to a removed event cannot be judged, and is no finding', async () => {
+  test('a receipt that points to a removed event cannot be judged, and is not a finding', async () => {
     const scene = await makeScene();
     await scene.block([await scene.say('x'), await scene.say('x')]);
     const verdict = await scene.end({ rows: ([first, ...rest]) => [{ ...required(first), event: null }, ...rest] });

@@ -71,7 +71,7 @@ describe('completeness', () => {
       },
     },
     {
-      name: 'a link stands at a position that its batch does not have',
+      name: 'a link has a position that its batch does not have',
       failed: ['COMPLETE EVENTS_MISSING', 'COMPLETE POSITION'],
       spoil: (forgery) => changeLink(forgery, 1, { position: 2 }),
     },
@@ -138,7 +138,7 @@ describe('completeness', () => {
       },
     },
     {
-      name: 'a lane went on after its end, and its end is stated anew',
+      name: 'a lane went on after its end, and its end is stated again',
       failed: [],
       notes: [],
       messages: async ({ world }) => {
@@ -176,7 +176,7 @@ describe('completeness', () => {
     expect(codes(await scene.verify())).toEqual(['COMPLETE GAP']);
   });
 
-  test('what producers state that they dropped is counted, once for each lane', async () => {
+  test('the dropped events that producers state are counted, once for each lane', async () => {
     const scene = await makeScene();
     const [first, second] = [scene.world.lane('first'), scene.world.lane('second')];
     await scene.block([
@@ -188,7 +188,7 @@ describe('completeness', () => {
     expect([codes(verdict), verdict.properties.COMPLETE.counts['sampledOut']]).toEqual([[], 7]);
   });
 
-  test('of what a lane states to have dropped, the most is counted, even if a later header states less', async () => {
+  test('the highest number of dropped events that a lane states is counted, even if a later header states less', async () => {
     const scene = await makeScene();
     const lane = scene.world.lane('first');
     await scene.block([
@@ -213,7 +213,7 @@ describe('completeness', () => {
     expect([codes(verdict), codes(verdict, 'OPEN')]).toEqual([[], []]);
   });
 
-  test('a gap names the events that miss', async () => {
+  test('a gap names the missing events', async () => {
     const scene = await makeScene();
     await scene.say('left out', 'this too');
     await scene.block([await scene.say('x')]);

@@ -38,7 +38,7 @@ async function faulty({ world }: Scene): Promise<BlockOptions['messages']> {
   ];
 }
 
-describe('what was decided', () => {
+describe('decisions about input', () => {
   const rows: readonly Violation[] = [
     { name: 'a link is marked without a gap', failed: ['POLICY MARKS_WRONG'], spoil: (forgery) => changeLink(forgery, 1, { marks: 1 }) },
     {
@@ -98,7 +98,7 @@ describe('what was decided', () => {
       spoil: (forgery, _, given) => refuse(forgery, firstOf(given), { outcome: 'REJECTED', reason: REASONS.LANE_FORK }),
     },
     {
-      name: 'what is no batch, and batches with every fault that their header shows, are rejected as such',
+      name: 'messages that are not batches, and batches with every fault that their header shows, are rejected as such',
       failed: [],
       messages: faulty,
     },

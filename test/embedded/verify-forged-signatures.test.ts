@@ -29,7 +29,7 @@ describe('signatures', () => {
     {
       name: 'a batch of a stranger is accepted',
       failed: ['SIGNATURES BATCH_UNACCEPTABLE'],
-      // The manifest is right all the same, also about when its earliest event occurred.
+      // The manifest is right nevertheless, also about the time of its earliest event.
       messages: async ({ world }) => [
         await world.lane('stranger', testSigner('stranger')).next([world.schema.encode(world.event('a', 'x', { occurredAt: 1 }))]),
       ],

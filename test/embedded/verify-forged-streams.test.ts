@@ -21,7 +21,7 @@ describe('streams', () => {
       spoil: (forgery) => changeLink(forgery, 1, { previous: SEVENS }),
     },
     {
-      name: 'an event stands under another stream than its own',
+      name: 'an event is linked under another stream than its own',
       failed: ['STREAMS EVENT_STREAM'],
       spoil: (forgery, { archive }) => {
         changeLink(forgery, 1, { stream: 'z' });
@@ -35,7 +35,7 @@ describe('streams', () => {
       spoil: (forgery, { archive }, given) => acceptAnyway(archive.state, forgery, firstOf(given)),
     },
     {
-      name: 'an event hides a second record behind its end',
+      name: 'an event hides a second record after its end',
       failed: ['ARCHIVE CONTAINER'],
       messages: async ({ world, lane }) => [await lane.next(world.events('a', 'x').map((bytes) => Uint8Array.from([...bytes, ...bytes])))],
       spoil: (forgery, { archive }, given) => acceptAnyway(archive.state, forgery, firstOf(given)),
@@ -72,7 +72,7 @@ function worldOfTwoSchemas(): Promise<World> {
   return makeWorld({ schemas: [EVENT_SCHEMA, EVENT_SCHEMA_V2], policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000 }) });
 }
 
-test('the schema of a batch misses, and no event was archived under it: ARCHIVE, naming it', async () => {
+test('the schema of a batch is missing, and no event was archived under it: ARCHIVE, naming it', async () => {
   const scene = await makeScene(await worldOfTwoSchemas());
   const { world } = scene;
   const fork = await world.lane('scene').next([], { schema: EVENT_SCHEMA_V2.digest });

@@ -43,7 +43,7 @@ describe('uniqueness', () => {
       spoil: (forgery, { archive }) => receiptOf(forgery, { original: archive.size }),
     },
     {
-      name: 'a receipt stands at the position of a link, and points to it',
+      name: 'a receipt has the position of a link, and points to it',
       failed: ['COMPLETE POSITION', 'UNIQUE ORIGINAL_MISSING'],
       spoil: (forgery, { archive }) => {
         const { event } = required(forgery.links[1]);

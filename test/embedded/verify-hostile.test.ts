@@ -108,7 +108,7 @@ describe('sizes that lie', () => {
     expect(named(await scene.verify(), 'TOO_LARGE')).toEqual([KEYS.checkpoint]);
   });
 
-  test('an object that is not listed is not there, and only the one that should be is named', async () => {
+  test('an object that is not listed counts as missing, and is named only if it is required', async () => {
     const scene = await endedScene();
     const key = `${KEYS.folder}/tile/0/000.p/${scene.archive.size}`;
     expect(scene.archive.objects.map.delete(key)).toBe(true);
@@ -125,7 +125,7 @@ describe('sizes that lie', () => {
     expect(verdict.unlisted['MISSING']).toBe(1900);
   });
 
-  test.each(['9007199254740992', '1152921504606846976', '-1', '1e3', '007'])('a checkpoint of %s leaves is none', async (size) => {
+  test.each(['9007199254740992', '1152921504606846976', '-1', '1e3', '007'])('a checkpoint of %s leaves is not one', async (size) => {
     const scene = await endedScene();
     const text = formatCheckpoint({ origin: 'example.org/log/0', size: 1, root: SEVENS }).replace('\n1\n', `\n${size}\n`);
     scene.archive.objects.map.set(KEYS.checkpoint, utf8(await signNote(text, scene.archive.signer)));
@@ -212,7 +212,7 @@ describe('sizes that lie', () => {
       return (await scene.verify()).findings.filter(({ code }) => code === 'BLOCK_TOO_LARGE').length;
     }
 
-    test('do not fill the memory: from the first on that no block can hold they are passed over, and that is named once', async () => {
+    test('do not fill the memory: from the first link on that no block can hold they are skipped, and this is named once', async () => {
       const most = linksOf(LIMITS.blockBytes);
       expect(most.reduce((sum, { length }) => sum + length, 0)).toBe(LIMITS.blockBytes);
       expect(await tooLarge(most)).toBe(0);
@@ -270,7 +270,7 @@ describe('two histories', () => {
   });
 });
 
-describe('what was taken from elsewhere', () => {
+describe('objects that were taken from elsewhere', () => {
   test('the log of another origin: LOG', async () => {
     const scene = await endedScene();
     const other = await makeScene(await richWorld());
@@ -344,7 +344,7 @@ describe('an archive that grows while it is read', () => {
     ['tiles', 1, false],
     ['tiles, again and again', 3, false],
     ['segments', 2, true],
-  ])('by %s is judged as it stood: no finding', async (_, times, segments) => {
+  ])('by %s is judged as it was when it was listed: no finding', async (_, times, segments) => {
     const scene = await makeScene();
     const before = scene.archive.size;
     const verdict = await verify(growing(scene, times, segments), scene);
@@ -372,7 +372,7 @@ describe('an archive that grows while it is read', () => {
     ['the first', [KEYS.checkpoint]],
     ['the second', ['', KEYS.checkpoint]],
     ['each', [KEYS.checkpoint, KEYS.signed]],
-  ])('without a note in %s listing: it is listed until it stands still, and is OK', async (_, absent) => {
+  ])('without a note in %s listing: it is listed until it no longer changes, and is OK', async (_, absent) => {
     const scene = await endedScene();
     const verdict = await verify(new Restless(scene.archive.objects, ...absent), scene);
     expect([verdict.ok, codes(verdict)]).toEqual([true, []]);
@@ -388,7 +388,7 @@ describe('an archive that grows while it is read', () => {
     expect(watched.read.filter((key) => key === KEYS.checkpoint)).toHaveLength(2);
   });
 
-  test('faster than it can be listed ends all the same', async () => {
+  test('faster than it can be listed is judged nevertheless', async () => {
     const scene = await makeScene();
     expect(typeof (await verify(growing(scene, 1000, false), scene)).ok).toBe('boolean');
   });

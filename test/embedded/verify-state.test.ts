@@ -22,7 +22,7 @@ import { codes, makeScene, Scene } from '../support/scene.ts';
 const KEYS = logKeysOf(0);
 const SEVENS = new Uint8Array(32).fill(7);
 
-describe('a snapshot that the log key signed and that says something else than the log', () => {
+describe('a snapshot that the log key signed and that contradicts the log', () => {
   const wrong: Readonly<Record<string, (snapshot: Snapshot) => Partial<Snapshot>>> = {
     origin: () => ({ origin: 'example.org/other' }),
     shards: () => ({ shards: 2 }),
@@ -78,7 +78,7 @@ describe('a snapshot that the log key signed and that says something else than t
   });
 });
 
-describe('what retention removed', () => {
+describe('events that retention removed', () => {
   const DAY_MS = 86_400_000;
   const LAST_MS = 20_000;
   const keeping = (eventsKeepMs: number | null): Promise<World> =>
@@ -116,7 +116,7 @@ describe('what retention removed', () => {
     map.set(KEYS.retired(first, end), encodeEnvelope(await signEnvelope('retired', record, [archive.signer])));
   }
 
-  test('as the policy allows is no finding, and counted', async () => {
+  test('as the policy allows are not a finding, and are counted', async () => {
     const verdict = await removed(await keeping(DAY_MS));
     expect([codes(verdict), verdict.ok]).toEqual([[], true]);
     expect(verdict.properties.STREAMS.counts['retired']).toBe(12);
@@ -127,12 +127,12 @@ describe('what retention removed', () => {
     expect(codes(await removed(await keeping(null)))).toEqual(wrong);
   });
 
-  test('as soon as the policy allows it is none; a millisecond too early: ARCHIVE', async () => {
+  test('as soon as the policy allows it are not a finding; a millisecond too early: ARCHIVE', async () => {
     expect(codes(await removed(await keeping(DAY_MS), undefined, DAY_MS - LAST_MS))).toEqual([]);
     expect(codes(await removed(await keeping(DAY_MS), undefined, DAY_MS - LAST_MS - 1))).toEqual(wrong);
   });
 
-  test('what a record names and is there all the same is read and counted as any event', async () => {
+  test('that still exist although a record names them are read and counted as any event', async () => {
     const scene = await makeScene(await keeping(DAY_MS));
     scene.time += 2 * DAY_MS * 1000;
     await scene.end();
@@ -147,7 +147,7 @@ describe('what retention removed', () => {
     expect(codes(await scene.verify())).toContain('ARCHIVE SHA256');
   });
 
-  test('leaves the other fields of a manifest to be right: ARCHIVE', async () => {
+  test('do not excuse the other fields of a manifest: ARCHIVE', async () => {
     const scene = await makeScene(await keeping(DAY_MS));
     await scene.end({ manifest: (manifest) => ({ ...manifest, counts: { ...manifest.counts, empty: 7 } }) });
     const key = KEYS.manifest(18, scene.archive.size);
@@ -321,7 +321,7 @@ describe('leaves that cannot be read', () => {
     }
   });
 
-  test('take the snapshots behind them out of judgement', async () => {
+  test('leave the snapshots after them unjudged', async () => {
     const scene = await makeScene();
     await scene.end({ snapshot: true });
     const { size, objects } = scene.archive;
@@ -386,7 +386,7 @@ describe('a schema', () => {
   });
 });
 
-test('the schema of archived events misses: ARCHIVE, named for each file that cannot be read without it', async () => {
+test('the schema of archived events is missing: ARCHIVE, named for each file that cannot be read without it', async () => {
   const scene = await makeScene();
   await scene.end();
   const key = schemaKey(scene.world.schema.hex);
@@ -482,7 +482,7 @@ describe('silence', () => {
     expect(codes(verdict, 'OPEN')).toEqual(['COMPLETE SILENCE']);
   });
 
-  test('within the interval, to its last microsecond, is none', async () => {
+  test('within the interval, to its last microsecond, is not a finding', async () => {
     const scene = await makeScene(await listening(15_000));
     await scene.block([await scene.lane.next([])]);
     scene.time += 13 * SECOND;
@@ -523,7 +523,7 @@ describe('silence', () => {
     ]);
   });
 
-  test('of a producer who is no longer active, or of whose home shard nothing is known, is none', async () => {
+  test('of a producer who is no longer active, or of whose home shard nothing is known, is not a finding', async () => {
     const [retired, elsewhere] = [await makeScene(await listening(15_000)), await makeScene(await listening(1, 2))];
     await retired.world.nextPolicy((policy) => ({
       ...policy,

@@ -60,7 +60,7 @@ describe('the key that is pinned', () => {
     expect(verdict.properties.LOG.trust).toMatch(/^log key example\.org\/log\/0\+[0-9a-f]{8} \(pinned\)$/);
   });
 
-  test('a log key beside the root key takes nothing away: other log keys of the policy are right all the same', async () => {
+  test('a log key beside the root key takes nothing away: other log keys of the policy still count', async () => {
     const scene = await makeScene();
     const [before, after] = [required(scene.world.logs[0]), testSigner('example.org/log/0', 'after')];
     await scene.world.nextPolicy((policy) => ({
@@ -78,11 +78,11 @@ describe('the key that is pinned', () => {
     await scene.end();
     const verdict = await scene.verify(required(scene.world.logs[0]).verifierKey);
     expect([verdict.ok, verdict.properties.LOG.result]).toEqual([false, 'NOT CHECKED']);
-    // It is a key of this archive all the same.
+    // It is nevertheless a key of this archive.
     expect([codes(verdict), verdict.properties.POLICY.result]).toEqual([[], 'NOT CHECKED']);
   });
 
-  test('a root key that stands in the policy and did not sign it: FAILED', async () => {
+  test('a root key that is in the policy and did not sign it: FAILED', async () => {
     const real = testSigner('example.org/log/root');
     const thief = testSigner('example.org/log/root', 'thief');
     const world = new World({});
@@ -95,7 +95,7 @@ describe('the key that is pinned', () => {
     expect([verdict.ok, codes(verdict)]).toEqual([false, ['POLICY KEY_FOREIGN']]);
   });
 
-  test('a log key that stands in a policy of somebody else beside the thief’s own: FAILED', async () => {
+  test('a log key in a foreign policy, beside the key of the thief: FAILED', async () => {
     const real = testSigner('example.org/log/0', 'the real one');
     const world = await makeWorld({
       policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000, logs: [...policy.logs, active(real.verifierKey)] }),
@@ -223,7 +223,7 @@ describe('policies', () => {
 });
 
 describe('keys that are retired or stolen', () => {
-  test('a retired producer, chainer and log key are no tampering', async () => {
+  test('a retired producer, chainer and log key are not tampering', async () => {
     const scene = await makeScene();
     const { world, archive } = scene;
     const [chainer, log] = [testSigner('example.org/log/chainer', 'new'), testSigner('example.org/log/0', 'new log')];
@@ -284,13 +284,13 @@ describe('keys that are retired or stolen', () => {
     ['producers', 3, ['SIGNATURES SUSPECT']],
     ['chainers', 1, ['SIGNATURES SUSPECT']],
     ['logs', 1, ['ARCHIVE MANIFEST_SUSPECT', 'LOG NOTE_SUSPECT']],
-  ] as const)('%s: what a stolen key signed %d leaves after that size is SUSPECT', async (role, after, expected) => {
+  ] as const)('%s: a signature by a stolen key, %d leaves after that size, is SUSPECT', async (role, after, expected) => {
     const { verdict } = await compromise(role, ({ archive }) => archive.size - after);
     expect([verdict.ok, codes(verdict)]).toEqual([false, expected]);
   });
 });
 
-describe('what the log key must have signed', () => {
+describe('objects that the log key must have signed', () => {
   const stranger = testSigner('example.org/log/0', 'stranger');
   const keys = logKeysOf(0);
 

@@ -70,7 +70,7 @@ let chain: TestChain;
 let whole: MemoryObjectStore;
 let calls: number;
 
-/** The same chain on a log of its own, for trimming is part of the run. */
+/** The same chain on a new log, because trimming is part of the run. */
 async function freshLog(): Promise<TestChain> {
   const fresh = await makeChain(0, chain.world, chain.sources);
   await fresh.log.append(

@@ -111,7 +111,7 @@ test(`${CALLS} calls of record while the log refuses, hangs and closes: no excep
     const delayMs = await busyService(collector, next);
     next += CALLS_PER_ROUND;
     acknowledged.add(formatUuid(await collector.recordDurably(numbered(next++))));
-    // What a fault left is no work of the next round.
+    // Work that a fault left does not belong to the next round.
     await log.behave('healthy');
     await collector.flush();
     return delayMs;

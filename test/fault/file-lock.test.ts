@@ -72,13 +72,13 @@ describe.each(PLACES)('the owner of a folder, who lives at the place "%s",', (ow
 describe('a lock', () => {
   afterEach(killAll);
 
-  test('is no hindrance after a reboot, also where its number has another process and the clock was set back', async () => {
+  test('does not keep anybody out after a reboot, also where its number has another process and the clock was set back', async () => {
     const [folder, clock] = [join(root, 'reboot'), join(root, 'clock')];
     writeFileSync(clock, String(-365 * 86_400_000));
     const owner = child('here');
     expect(await take(owner, folder)).toBe('taken');
     await owner.kill();
-    // Its socket lies there as the reboot found it. The number belongs to this process now.
+    // Its socket is there as at the reboot. The number belongs to this process now.
     rewrite(folder, { boot: '00000000-0000-4000-8000-000000000000', pid: process.pid, since: '2099-01-01T00:00:00.000Z' });
     const late = tell('another PID namespace', [process.execPath, '--import', './test/support/moved-clock.js', ...CHILD], {
       MOVED_CLOCK_FILE: clock,
@@ -169,7 +169,7 @@ describe('a lock', () => {
       expect(await take(masked, folder)).toMatch(/^refused .*it may be in use by process/);
     });
 
-    test('is no hindrance after a reboot', async () => {
+    test('does not keep anybody out after a reboot', async () => {
       const folder = folderOf('reboot');
       const owner = child('here', env);
       expect(await take(owner, folder)).toBe('taken');
@@ -207,7 +207,7 @@ test('a folder that cannot be written is an error, and no lock', async () => {
   await killAll();
 });
 
-/** Runs a child in mounts of its own, which the shell's `script` makes. */
+/** Runs a child in separate mounts, which the shell's `script` makes. */
 function inMounts(script: string, env: NodeJS.ProcessEnv = {}): Told {
   const told = tell('here', [...mounted(script), process.execPath, ...CHILD], env);
   started.push(told);

@@ -1,4 +1,4 @@
-// A job that records into the spool of a running system, told what to do line by line. Arguments: data folder, name of its spool.
+// A job that records into the spool of a running system. It reads its orders line by line. Arguments: data folder, name of its spool.
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { createCollector, created, readKeyFile } from '../../dist/sdk/lineproof.js';

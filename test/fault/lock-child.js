@@ -1,4 +1,4 @@
-// A process that locks folders, told what to do line by line; each line gets one line as its answer. It keeps its locks until it is told or killed.
+// A process that locks folders. It reads its orders line by line, and answers each with one line. It keeps its locks until an order or a kill ends them.
 // Runs the built code: the compiler that runs the sources in other tests needs /proc.
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -67,7 +67,7 @@ describe.each<[Place, Place]>([
     };
     expect(await lineproofAt(other, ['start', '--until-idle', '--data', data])).toMatchObject(refused);
     expect(await lineproofAt(other, ['emit', '--data', data], EVENTS)).toMatchObject(refused);
-    // A run is recorded all the same: the owner of the folder takes up its spool.
+    // A run is recorded nevertheless: the owner of the folder takes up its spool.
     expect(await lineproofAt(other, ['run', '--data', data, '--', 'true'])).toMatchObject({ code: 0, stderr: '' });
     await kill();
     const emitted = await lineproofAt(other, ['emit', '--data', data], EVENTS);

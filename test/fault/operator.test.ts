@@ -28,7 +28,7 @@ async function mustBeWhole(): Promise<void> {
   expect(queried.stdout.trim().split('\n').length).toBe(COMMITS + 2);
 }
 
-/** The command ends with this code and says, in one line of its own, what is wrong and what to do. */
+/** The command ends with this code and says, in one line, what is wrong and what to do. */
 async function mustRefuse(exit: number, code: string, ...says: readonly string[]): Promise<string> {
   const { code: exited, stdout, stderr } = await start();
   expect([exited, stdout]).toEqual([exit, '']);
@@ -64,7 +64,7 @@ afterAll(() => folder.release());
 
 describe('keys', () => {
   test.each(['root', 'collector', 'chainer', 'log-0'])(
-    'a missing %s key is named, and never made anew',
+    'a missing %s key is named, and never replaced by a new one',
     async (name) => {
       const key = join(data, 'keys', `${name}.key`);
       renameSync(key, join(folder.path, 'kept.key'));
@@ -76,7 +76,7 @@ describe('keys', () => {
   );
 
   test(
-    'keys that are gone as a whole are not made anew either',
+    'keys that are all gone are not replaced either',
     async () => {
       const keys = join(data, 'keys');
       rmSync(keys, { recursive: true });
@@ -183,7 +183,7 @@ describe('a damaged log', () => {
   );
 
   test(
-    'that is gone is not begun anew beside an archive',
+    'that is gone is not started again beside an archive',
     async () => {
       rmSync(log, { recursive: true });
       await mustRefuse(1, 'LOG_BEHIND', log, 'restore the log from its backup');
@@ -195,7 +195,7 @@ describe('a damaged log', () => {
 });
 
 describe('a policy that does not verify', () => {
-  /** Changes the first record of provenance.control as it lies on the disk. */
+  /** Changes the first record of provenance.control on the disk. */
   async function alterPolicy(change: (record: Buffer) => void): Promise<void> {
     const root = open<Buffer, string>({ path: join(data, 'log'), noSubdir: false, encoding: 'binary', maxDbs: 16, cache: false });
     const records = root.openDB<Buffer, [string, number, number]>('records', { encoding: 'binary' });
@@ -226,7 +226,7 @@ describe('a policy that does not verify', () => {
 });
 
 describe('a full disk', () => {
-  /** Runs a script as the superuser of its own mounts, where `$1` is an empty disk of that size. */
+  /** Runs a script as the superuser of separate mounts, where `$1` is an empty disk of that size. */
   async function onDisk(size: string, script: string, collected: string): Promise<string[]> {
     const mount = join(folder.path, 'disk');
     mkdirSync(mount, { recursive: true });
@@ -248,7 +248,7 @@ describe('a full disk', () => {
   const command = '"$2" "$3" start --collect git "$4" --until-idle --verify --segment-max-age-ms 1000 --data data';
 
   test.each(['16k', '48k', '600k'])(
-    'of %s is told at the first start, which succeeds once there is space',
+    'of %s is reported at the first start, which succeeds once there is space',
     async (size) => {
       const said = await onDisk(
         size,

@@ -100,7 +100,7 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
     await goesOn(shard);
   });
 
-  test('an event schema that is in force is not to be had', async () => {
+  test('an event schema that is in force is not available', async () => {
     const shard = await makeShard();
     const { sim, world, lane } = shard;
     sim.eventSchemas = [EVENT_SCHEMA.text];
@@ -114,7 +114,7 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
     expect(readChain(sim.log, world).state.stream('a')?.index).toBe(2);
   });
 
-  test('an event schema of a block that somebody else appended is not to be had', async () => {
+  test('an event schema of a block that somebody else appended is not available', async () => {
     const shard = await makeShard();
     const { sim, world } = shard;
     sim.start();
@@ -124,7 +124,7 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
     sim.eventSchemas = [EVENT_SCHEMA.text];
     sim.start();
     await turns(shard, 300);
-    expect(sim.living.map(({ logger }) => logger.lines)).toEqual([['error shard holds: a schema that it needs cannot be had']]);
+    expect(sim.living.map(({ logger }) => logger.lines)).toEqual([['error shard holds: a schema that it needs is not available']]);
     sim.eventSchemas = world.schemas.map(({ text }) => text);
     await goesOn(shard);
   });
@@ -137,7 +137,7 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
     await sim.log.append(TOPICS.chain, 0, [{ key: null, value }]);
     sim.start();
     await turns(shard, 300);
-    expect(sim.living.map(({ logger }) => logger.lines)).toEqual([['error shard holds: a policy that it needs cannot be had']]);
+    expect(sim.living.map(({ logger }) => logger.lines)).toEqual([['error shard holds: a policy that it needs is not available']]);
     await sim.publishPolicies(2);
     await goesOn(shard);
   });
@@ -155,7 +155,7 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
     }
   });
 
-  test('its dedup index has come to be run so that it may forget', async () => {
+  test('its dedup index was reconfigured so that it may forget', async () => {
     const shard = await makeShard();
     const { sim, lane, world } = shard;
     sim.dedup.forgets = true;
@@ -167,7 +167,7 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
   });
 });
 
-describe('what is put right is believed without a restart:', () => {
+describe('a repair takes effect without a restart:', () => {
   test('a policy that does not demand the missing schema any more: its messages are refused, and the shard goes on', async () => {
     const shard = await makeShard();
     const { sim, world, lane } = shard;
@@ -181,7 +181,7 @@ describe('what is put right is believed without a restart:', () => {
     await goesOn(shard, [[0, REASONS.SCHEMA_NOT_IN_FORCE]]);
   });
 
-  test('a registry id that stands for nothing when it is first met, and later for the batch schema', async () => {
+  test('a registry id that means nothing when it is first met, and later the batch schema', async () => {
     const shard = await makeShard();
     const { sim, world, lane } = shard;
     sim.schemaOfId = () => undefined;

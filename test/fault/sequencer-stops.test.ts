@@ -90,7 +90,7 @@ async function goesOn(sim: ChainerSim, given = world): Promise<void> {
   expect(await auditProblems(sim.objects, given)).toEqual([]);
 }
 
-/** Sets chain and input back to their first record, and writes another history in the place of the rest, in as many blocks as told. */
+/** Sets chain and input back to their first record, and writes another history in the place of the rest, in the given number of blocks. */
 async function rewrite(sim: ChainerSim, blocks: number): Promise<void> {
   const { state } = readChain(sim.log, world, 1);
   for (const topic of [TOPICS.chain, TOPICS.events]) sim.log.setBack(topic, 0, 1);
@@ -140,7 +140,7 @@ describe('a chainer stops', () => {
     );
   });
 
-  test('where another record stands at the place of the block that it remembers', async () => {
+  test('where another record is at the place of the block that it remembers', async () => {
     const sim = await makeShard();
     sim.log.setBack(TOPICS.chain, 0, 3);
     await sim.log.append(TOPICS.chain, 0, [{ key: null, value: new Uint8Array(9) }]);
@@ -178,7 +178,7 @@ describe('a chainer stops', () => {
     expect(await stop(sim)).toBe('LOG_BEHIND: cannot go on: the dedup index knows 6 leaves of shard 0, the chain topic gives only 4');
   });
 
-  test('where the dedup index stands at a block, and the chain holds another one there', async () => {
+  test('where the dedup index is at a block, and the chain holds another one there', async () => {
     const sim = await makeShard();
     await rewrite(sim, 4);
     await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
@@ -188,7 +188,7 @@ describe('a chainer stops', () => {
     );
   });
 
-  test('not, where the dedup index stands at a block of which the chain knows nothing any more: it is filled anew', async () => {
+  test('not, where the dedup index is at a block that the chain no longer has: it is filled again', async () => {
     const sim = await makeShard();
     const lane = world.lane('new');
     const message = await lane.next([world.schema.encode(world.event('a', 'new'))]);
@@ -201,7 +201,7 @@ describe('a chainer stops', () => {
     await goesOn(sim);
   });
 
-  test('not, where the dedup index stands at a block older than the window that lies twice on the chain', async () => {
+  test('not, where the dedup index is at a block older than the window that is twice on the chain', async () => {
     const sim = await makeShard(world, messages.slice(0, 1));
     const [first] = sim.log.history(TOPICS.chain, 0);
     await sim.log.append(TOPICS.chain, 0, [{ key: null, value: (first as SimRecord).value }]);
@@ -232,7 +232,7 @@ describe('a chainer stops', () => {
     ['a link of another message', firstLink(({ inputOffset }) => ({ inputOffset: inputOffset + 1 }))],
     ['a link at another position', firstLink(() => ({ position: 2 ** 31 - 1 }))],
     ['another event', ({ events }) => ({ events: [world.schema.encode(world.event('a', 'other')), ...events.slice(1)] })],
-  ])('not, where accepted seals were appended anew with %s: the dedup index is filled from the true blocks', async (_, change) => {
+  ])('not, where accepted seals were appended again with %s: the dedup index is filled from the true blocks', async (_, change) => {
     const sim = await makeShard(world, []);
     const [lane, again] = [world.lane('true'), world.lane('again')];
     await send(sim, (await lane.next(world.events('a', 'x', 'y'))).value);
@@ -330,7 +330,7 @@ describe('a chainer stops', () => {
     }
   });
 
-  test('where another message stands in the input than the one that was consumed last', async () => {
+  test('where the input holds another message than the one that was consumed last', async () => {
     const sim = await makeShard();
     sim.log.setBack(TOPICS.events, 0, 3);
     await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
@@ -348,7 +348,7 @@ describe('a chainer stops', () => {
     for (const again of [false, true]) {
       if (again) await restart(sim, 'kept');
       expect(await stop(sim)).toBe(
-        'CHAIN_TRIMMED: cannot rebuild the dedup index: shard 0 of provenance.chain lost blocks below leaf 4, which lie inside the dedup window',
+        'CHAIN_TRIMMED: cannot rebuild the dedup index: shard 0 of provenance.chain lost blocks below leaf 4, which are inside the dedup window',
       );
       expect(await sim.dedup.watermark(0)).toEqual({ kind: 'absent' });
     }
@@ -366,7 +366,7 @@ describe('a chainer stops', () => {
     flushed = true;
     await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array(1) }]);
     expect(await stop(sim)).toBe(
-      'CHAIN_TRIMMED: cannot rebuild the dedup index: shard 0 of provenance.chain lost blocks below leaf 4, which lie inside the dedup window',
+      'CHAIN_TRIMMED: cannot rebuild the dedup index: shard 0 of provenance.chain lost blocks below leaf 4, which are inside the dedup window',
     );
     expect(await sim.dedup.watermark(0)).toMatchObject({ kind: 'building' });
   });
@@ -379,7 +379,7 @@ describe('a chainer stops', () => {
     await sim.log.append(TOPICS.chain, 0, [{ key: null, value }]);
     await restart(sim, 'kept');
     expect(await stop(sim)).toBe(
-      'FORMAT_UNKNOWN: cannot read the chain on: the block at offset 4 is signed by a chainer key in a format that this version does not know; upgrade this process',
+      'FORMAT_UNKNOWN: cannot go on: the block at offset 4 is signed by a chainer key in a format that this version does not know; upgrade this process',
     );
   });
 
@@ -395,7 +395,7 @@ describe('a chainer stops', () => {
   });
 });
 
-describe('an input topic that was made anew', () => {
+describe('an input topic that was recreated', () => {
   test('is read from where the policy says, at a restart and while the process runs', async () => {
     for (const again of [true, false]) {
       const given = await smallWorld();
@@ -426,7 +426,7 @@ describe('an input topic that was made anew', () => {
   });
 });
 
-describe('an input topic that was made anew, of which nothing came yet', () => {
+describe('an input topic that was recreated, of which nothing came yet', () => {
   test('is not compared with the one before, after a block without input that begins it', async () => {
     for (const memory of ['kept', 'lost'] as const) {
       const given = await smallWorld();
@@ -464,7 +464,7 @@ describe('a chainer', () => {
     await goesOn(sim);
   });
 
-  test('forgets identities behind the dedup window', async () => {
+  test('forgets identities that left the dedup window', async () => {
     const sim = await makeShard(world, []);
     for (const { value } of messages) {
       await send(sim, value);
@@ -475,7 +475,7 @@ describe('a chainer', () => {
     await goesOn(sim);
   });
 
-  test('that fills its index anew remembers the later of two links of one identity', async () => {
+  test('that fills its index again remembers the later of two links of one identity', async () => {
     const lane = world.lane('twice');
     const again = async (): Promise<Uint8Array> => (await lane.next(world.events('a', 'twice'))).value;
     const sim = await makeShard(world, []);
@@ -560,7 +560,7 @@ describe('a chainer', () => {
     expect(readChain(sim.log, world).blocks).toHaveLength(1);
   });
 
-  test('tells how far it consumed the input only once it knows', async () => {
+  test('reports how far it consumed the input only once it knows', async () => {
     const sim = await makeShard();
     await restart(sim, 'lost');
     const next = required(sim.processes.at(-1)).sequencer;

@@ -71,7 +71,7 @@ beforeAll(async () => {
   chatter.push(await farewell(lane));
 });
 
-/** A lane's last word. */
+/** The message that states the end of a lane. */
 function farewell(lane: TestLane): Promise<TestMessage> {
   return lane.next([], { lanes: [{ epoch: lane.epoch, shard: 0, number: lane.number + 1, seq: lane.seq, final: true }] });
 }
@@ -118,7 +118,7 @@ async function play(makeRun: (random: Random, seed: number) => Play): Promise<vo
   }
 }
 
-describe('whatever fails, and whoever works on the shard, at every one of its calls: the history is the one that the input demands', () => {
+describe('whatever fails, at every call, and whichever processes work on the shard: the history is the one that the input demands', () => {
   test(
     'when one process after another, or several at a time, believe that they own it',
     () =>
@@ -176,7 +176,7 @@ describe('whatever fails, and whoever works on the shard, at every one of its ca
   );
 
   test(
-    'when two of them fill the dedup index at the same time, of which one stands further back',
+    'when two of them fill the dedup index at the same time, one of which is further back',
     async () => {
       const lane = forgetful.lane('filling');
       const batches: TestMessage[] = [];

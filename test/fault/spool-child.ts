@@ -27,7 +27,7 @@ async function untilKilled(): Promise<void> {
   for (let i = 0; ; i++) await recordDurably(collector, i);
 }
 
-/** The disk is a small one of its own: fills it, sees the spool refused, makes room, and goes on. */
+/** The disk is a small separate one: fills it, sees the spool refused, makes room, and goes on. */
 async function onFullDisk(): Promise<void> {
   const [filler, rest] = ['filler', 'rest'].map((name) => join(dirname(spool), name)) as [string, string];
   const fill = (path: string): void => {

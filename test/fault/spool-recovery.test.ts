@@ -91,7 +91,7 @@ describe('a spool that a killed process left', () => {
     expect(heard.counts.has(DAMAGED)).toBe(false);
   });
 
-  test('and that is cut at any byte loses nothing that was acknowledged before that byte, and is no damage', async () => {
+  test('and that is cut at any byte loses nothing that was acknowledged before that byte, and is not damage', async () => {
     const killed = await killedSpool(7, 5);
     for (let cut = 0; cut <= killed.bytes.length; cut++) {
       const { ids, heard } = await reopen(killed, killed.bytes.subarray(0, cut));

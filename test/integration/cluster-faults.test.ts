@@ -129,7 +129,7 @@ describeOnStack('the services when something goes wrong under load', () => {
   );
 
   test(
-    'Redis flushed, and set back to an older dump, under load: nothing doubled, nothing lost, and the time to rebuild is told',
+    'Redis flushed, and set back to an older dump, under load: nothing doubled, nothing lost, and the time to rebuild is logged',
     () =>
       onCluster(stack, { shards: 2, producers: ['second'] }, async (cluster) => {
         const lines = loadLines(0, 40_000, 16);
@@ -208,7 +208,7 @@ async function whileRedisEvicts(cluster: TestCluster, url: string): Promise<void
     await evict('allkeys-random', (await told('memory', 'used_memory')) - Math.round(kept / 3));
     await until('a tenth of the keys is forgotten', async () => (await told('stats', 'evicted_keys')) > keys / 10);
     await evict('allkeys-random', 0);
-    // Chance may take what tells of the loss; what is hard to notice is that it does not.
+    // Random eviction may remove the keys that show the loss; the hard case is that it does not.
     for (const [key, dump] of states) if ((await server.exists(key)) === 0) await server.restore(key, 0, dump);
     const again = cluster.emit('second', linesFile(join(cluster.folder, 'again'), lines));
     again.catch(() => undefined);

@@ -150,7 +150,7 @@ describeOnStack('operating the services', () => {
   );
 
   test(
-    'all chainers and archivers are restarted one after the other under load, and each hands its shards over when it is told to end',
+    'all chainers and archivers are restarted one after the other under load, and each hands its shards over when it gets the signal to end',
     () =>
       onCluster(stack, { shards: 4 }, async (cluster) => {
         const lines = loadLines(0, 200_000, 32);
@@ -197,7 +197,7 @@ describeOnStack('operating the services', () => {
   );
 
   test(
-    'a service refuses to start on topics on which it would not hold, and says what to do',
+    'a service refuses to start on topics that break its protocol, and says what to do',
     () =>
       onCluster(stack, { shards: 1 }, async (cluster) => {
         const admin = cluster.kafka.admin();

@@ -27,7 +27,7 @@ describeOnStack('a policy that changes', () => {
   }, STACK_TIMEOUT_MS);
 
   test(
-    'is taken up by running services: a new producer is linked, a retired one no longer; what it had signed goes out anew, and the archive verifies',
+    'is taken up by running services: a new producer is linked, a retired one no longer; events that it had signed are sent again, and the archive verifies',
     () =>
       onCluster(stack, { shards: 2, producers: ['old'] }, async (cluster) => {
         const [chainer, archiver] = [cluster.start('chain', 'chainer'), cluster.start('archive', 'archiver')];

@@ -53,7 +53,7 @@ async function followInput(cluster: TestCluster, events: number, twice: number):
   return { repeatedBatches: messages - distinct.size, events: seen };
 }
 
-/** Streams in which the events of a producer do not stand in the order in which it recorded them. */
+/** Streams in which the events of a producer are not in the order in which it recorded them. */
 async function unorderedStreams(cluster: TestCluster): Promise<{ readonly ids: Set<string>; readonly unordered: string[] }> {
   const ids = new Set<string>();
   const last = new Map<string, number>();

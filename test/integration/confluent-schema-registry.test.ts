@@ -171,7 +171,7 @@ describe('a registry that gives no usable answer', () => {
     null: [{ body: 'null' }, /not a JSON object/],
     'a list': [{ body: '[]' }, /not a JSON object/],
     'another object': [{ body: '{"hello":"world"}' }, /has no (usable id|schema|usable version)/],
-    'numbers that are none': [{ body: '{"id":"1","version":-1,"schema":7}' }, /has no (usable id|schema|usable version)/],
+    'numbers that are not numbers': [{ body: '{"id":"1","version":-1,"schema":7}' }, /has no (usable id|schema|usable version)/],
     'a redirect': [
       { status: 302, headers: { location: 'https://login.example/' } },
       /redirects to https:\/\/login\.example\/; name that place/,
@@ -201,7 +201,7 @@ describe('a registry that gives no usable answer', () => {
     expect((await outcomes(liar(SCHEMA)))[0]).toBe('fine: 7');
   });
 
-  test('more versions than can be are UNAVAILABLE', async () => {
+  test('more versions than possible are UNAVAILABLE', async () => {
     const answer = JSON.stringify({ id: 1, version: 1_000_000_000, schema: SCHEMA });
     expect((await outcomes({ body: answer }))[2]).toMatch(/^UNAVAILABLE .*1000000000 versions/);
   });
@@ -253,7 +253,7 @@ describe('what only an operator can change', () => {
     expect(error).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringMatching(/certificate/) });
   });
 
-  test('settings that are none are CONFIG_INVALID, and no password is shown', () => {
+  test('settings that are not valid are CONFIG_INVALID, and no password is shown', () => {
     const wrong: Partial<ConfluentRegistrySettings>[] = [
       { url: 'host:8081' },
       { url: 'ftp://:secret@host' },

@@ -63,7 +63,7 @@ describeOnStack('the log on Kafka', () => {
     sasl: { mechanism: 'plain', ...kafka.secure.plain },
   }));
 
-  test('what follows the marker of a transaction is read, also by whoever does not wait and gets one batch at a time', async () => {
+  test('records after the marker of a transaction are read, also by a reader that does not wait and gets one batch at a time', async () => {
     const given = settings();
     const log = openKafkaLog(given, new TestLogger());
     try {

@@ -138,7 +138,7 @@ describeOnStack('Redis', () => {
       return keys.map((name) => name.slice(name.indexOf('}:') + 2)).toSorted();
     }
 
-    /** Entries in buckets, of which each has a mark of its own as well. */
+    /** Entries in buckets, each of which has its own mark as well. */
     async function entriesIn(origin: string, buckets: readonly string[]): Promise<number> {
       const fields = await Promise.all(buckets.map((name) => direct.hlen(`lineproof:{${origin}/0}:${name}`)));
       return fields.reduce((sum, each) => sum + each - 1, 0);
@@ -305,7 +305,7 @@ describe('a Redis URL', () => {
     expect(parseRedisUrl('redis://host')).toMatchObject({ host: 'host', port: 6379, username: '', password: '', db: 0 });
   });
 
-  test('that is none is refused without being shown', () => {
+  test('that is not valid is refused without being shown', () => {
     for (const url of [
       '',
       'host:6379',

@@ -54,7 +54,7 @@ async function makeTwins(cluster: TestCluster, stack: StackSettings): Promise<Tw
   };
 }
 
-/** `lineproof rejected resubmit` by an operator with a key and a data folder of their own. */
+/** `lineproof rejected resubmit` by an operator with another key and data folder. */
 function operatorOf(cluster: TestCluster): (place: string, ...args: string[]) => Promise<CommandResult> {
   const data = join(cluster.folder, 'operator');
   mkdirSync(join(data, 'keys'), { recursive: true });
@@ -95,7 +95,7 @@ async function chainOf(cluster: TestCluster): Promise<{ readonly links: readonly
   };
 }
 
-describeOnStack('a batch that was refused, sent anew', () => {
+describeOnStack('a batch that was refused, sent again', () => {
   let stack: StackSettings;
   beforeAll(async () => {
     stack = await testStack();
@@ -138,7 +138,7 @@ describeOnStack('a batch that was refused, sent anew', () => {
 
         const done = await resubmit('0/0');
         expect([done.code, JSON.parse(done.stdout)]).toEqual([0, expect.objectContaining({ sent: 2, linked: 1, dryRun: false })]);
-        await until('what was sent anew is linked', async () => (await tail.links()) === 5);
+        await until('the events that were sent again are linked', async () => (await tail.links()) === 5);
         const after = await sentTo();
         const again = await resubmit('0/0');
         expect([again.code, JSON.parse(again.stdout)]).toEqual([0, expect.objectContaining({ sent: 0, linked: 3 })]);
@@ -187,7 +187,7 @@ describeOnStack('a batch that was refused, sent anew', () => {
   );
 
   test(
-    'is refused where no block says that it was, where nothing is, and where the key may not send',
+    'is refused if no block says that it was refused, if nothing is there, and if the key may not send',
     () =>
       onCluster(stack, { shards: 1, producers: ['twin', 'operator'] }, async (cluster) => {
         const { world, lanes, framed } = await makeTwins(cluster, stack);
@@ -257,7 +257,7 @@ describeOnStack('a batch that was refused, sent anew', () => {
         expect(JSON.parse((await resubmit('0/0')).stdout)).toMatchObject({ sent: 0, linked: 1 });
         expect(await sentTo()).toBe(before);
 
-        // A call that could not send all of it before its time was over, and whose batches arrived all the same.
+        // A call that could not send all of it before its time was over, and whose batches arrived nevertheless.
         await leave(cluster, EVENT_SCHEMA.decode(world.events(there, 'left')[0] as Uint8Array));
         const dry = await resubmit('0/0', '--dry-run');
         expect([dry.code, await sentTo()]).toEqual([0, before]);

@@ -36,7 +36,7 @@ jest.setTimeout(60_000);
 let stack: StackSettings;
 /** How its S3 is reached, but for the bucket. */
 let server: Omit<S3Settings, 'bucket'> & { readonly endpoint: string; readonly credentials: Credentials };
-/** A client of our own, to see what is there. */
+/** A separate client, to see what is stored. */
 let direct: S3Client;
 
 async function newBucket(locked = false): Promise<string> {
@@ -96,10 +96,10 @@ describeOnStack('S3', () => {
       return { open: async () => openS3ObjectStore(settings), release: async () => undefined, prefix: 'contract' };
     },
     {
-      'a deleted object is gone from get and list, and can be created anew':
-        'versitygw judges conditions on what lies under a delete marker',
-      'deleting what is not there is no error, also below an object or above one, and harms neither':
-        'versitygw fails to delete what lies above an object where there are versions',
+      'a deleted object is gone from get and list, and can be created again':
+        'versitygw judges conditions on the object under a delete marker',
+      'deleting a missing object is not an error, also below an object or above one, and harms neither':
+        'versitygw fails to delete a key above an object if there are versions',
     },
   );
 
@@ -284,7 +284,7 @@ describeOnStack('S3', () => {
       expect(await refusal({ credentials: { accessKeyId: 'nobody', secretAccessKey: 'x' } })).toMatch(
         /^CONFIG_INVALID .*does not know this access key/,
       );
-      expect(await refusal({ bucket: 'lineproof-no-such-bucket' })).toMatch(/^CONFIG_INVALID .*bucket is not there; create it/);
+      expect(await refusal({ bucket: 'lineproof-no-such-bucket' })).toMatch(/^CONFIG_INVALID .*bucket does not exist; create it/);
       expect(await refusal({ objectLock: { mode: 'GOVERNANCE', days: 1 } })).toMatch(/^CONFIG_INVALID .*has no object lock/);
       const error = await checkObjectStore({ ...server, bucket, credentials: wrong }).catch((each: unknown) => each);
       expect(inspect(error, { depth: 10 })).not.toContain('wr0ng-secret');
@@ -295,7 +295,7 @@ describeOnStack('S3', () => {
       expect(await refusal({ endpoint: away })).toMatch(/^UNAVAILABLE cannot write /);
     });
 
-    test('refuses settings that are none', async () => {
+    test('refuses settings that are not valid', async () => {
       const wrong: Partial<S3Settings>[] = [
         { endpoint: 'localhost:9000' },
         { prefix: 'no-slash' },
@@ -311,7 +311,7 @@ describeOnStack('S3', () => {
   });
 
   describe('the way to the server', () => {
-    test('TLS with an authority of its own; another is not trusted', async () => {
+    test('TLS with a given authority; another is not trusted', async () => {
       const { ca, cert, key } = await newCertificates();
       const url = await between(
         () => undefined,

@@ -16,8 +16,14 @@ const topicPrefix = `sdk${randomBytes(6).toString('hex')}.`;
 const opened: KafkaConnection[] = [];
 let stack: StackSettings;
 
-function open(options: Partial<KafkaOptions> = {}): KafkaConnection {
-  const connection = connectKafka({ brokers: stack.kafka.brokers, topicPrefix, registry: stack.registry, ...options });
+/** The same entry as the SDK package has it: it asks the registry through files that the build copied. */
+async function connectOfPackage(): Promise<typeof connectKafka> {
+  const entry = new URL('../../dist/sdk-package/sdk/kafka.js', import.meta.url).href;
+  return ((await import(entry)) as { connectKafka: typeof connectKafka }).connectKafka;
+}
+
+function open(options: Partial<KafkaOptions> = {}, connect = connectKafka): KafkaConnection {
+  const connection = connect({ brokers: stack.kafka.brokers, topicPrefix, registry: stack.registry, ...options });
   opened.push(connection);
   return connection;
 }
@@ -34,11 +40,12 @@ describeOnStack('a service on Kafka', () => {
     folder.release();
   });
 
-  test.each([
+  test.each<[string, () => Partial<KafkaOptions>, typeof connectOfPackage?]>([
     ['in clear', () => ({})],
+    ['from the SDK package', () => ({}), connectOfPackage],
     [
       'by TLS and SCRAM',
-      (): Partial<KafkaOptions> => ({
+      () => ({
         brokers: stack.kafka.secure.brokers,
         tls: { ca: readFileSync(stack.kafka.secure.caFile, 'utf8') },
         sasl: { mechanism: 'scram-sha-256', ...stack.kafka.secure.scramSha256 },
@@ -46,8 +53,8 @@ describeOnStack('a service on Kafka', () => {
     ],
   ])(
     'records, flushes, and closes with nothing left, %s',
-    async (_, options) => {
-      const connection = open(options());
+    async (_, options, connect = () => Promise.resolve(connectKafka)) => {
+      const connection = open(options(), await connect());
       const before = await Promise.all([0, 1].map((shard) => connection.log.bounds(TOPICS.events, shard)));
       const collector = await createCollector({
         origin: 'test',

@@ -177,7 +177,7 @@ describeOnStack('a stack with everything', () => {
     expect(await registerSchema(stack.registry.url)).toEqual({ registered: 200, known: 200, schema });
   });
 
-  test('S3 stores an object once, and only for who knows the secret', async () => {
+  test('S3 stores an object once, and only for clients that know the secret', async () => {
     const path = `/${stack.s3.bucket}/stack-test/${process.pid}`;
     const once = { body: 'content', headers: { 'if-none-match': '*' } };
     expect((await s3Request(stack.s3, 'PUT', path, once)).status).toBe(200);

@@ -15,7 +15,7 @@ import { describeOnStack, STACK_TIMEOUT_MS, type StackSettings, testStack } from
 const SPAN = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7', traceFlags: 1 };
 const TRACEPARENT = toHex(utf8(`00-${SPAN.traceId}-${SPAN.spanId}-01`));
 
-/** Records three events in a span and three outside of any, as a service does, in batches of their own. */
+/** Records three events in a span and three outside of any, as a service does, in separate batches. */
 async function runService(cluster: TestCluster, stack: StackSettings): Promise<void> {
   const kafka = connectKafka({ brokers: stack.kafka.brokers, topicPrefix: cluster.topicPrefix, registry: stack.registry });
   try {
@@ -48,7 +48,7 @@ describeOnStack('a trace that a service is in', () => {
   afterAll(() => context.disable());
 
   test(
-    'is found on the batch, on its block and in the log of the chainer, by whoever has its id',
+    'is found on the batch, on its block and in the log of the chainer, by its id',
     () =>
       onCluster(stack, { shards: 1 }, async (cluster) => {
         await runService(cluster, stack);

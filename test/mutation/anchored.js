@@ -18,7 +18,7 @@ export const ANCHORED = {
     ['putContainer', 'stored.length', 'bytes.length'],
   ],
   chainer: [
-    // The index names its watermark in every call, and a rebuild is told from another.
+    // The index names its watermark in every call, and a rebuild is distinguished from another.
     ['window', 'return { ok: false, watermark: shelf.watermark };', ''],
     ['window', 'same(shelf.watermark, call.expect)', 'true'],
     ['#rebuild', 'toHex(randomBytes(16))', "''"],

@@ -1,4 +1,4 @@
-// Which tests ask for which mutants: found by running each test file once, in a process of its own, without a mutant.
+// Which tests ask for which mutants: found by running each test file once, in a separate process, without a mutant.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { Worker } from './pool.js';
 

@@ -12,13 +12,13 @@ import { bodyOf, childrenOf, isFunction, lineCounter, parse } from '../../script
  * @property {Kind} kind
  * @property {number} from
  * @property {number} to
- * @property {string} text What stands in the range then.
+ * @property {string} text The text that replaces the range.
  */
 
 const MOVED = { '<': '<=', '<=': '<', '>': '>=', '>=': '>', '===': '!==', '!==': '===' };
 /** Calls whose only use is that they refuse: their names begin so, or they are the object's own. */
 const CHECKS = /^(?:this\.#?\w+(?:\.\w+)?|must\w*|check\w+|findings\.\w+|this\.#?o?\.?findings\.\w+|fail|refuse)$/;
-/** Methods whose result may stand for what they are called on. */
+/** Methods whose result may be replaced by the object that they are called on. */
 const PASSING = new Set(['toSorted', 'toReversed', 'slice', 'subarray', 'filter', 'trim']);
 const NOTHING = '(nothing)';
 

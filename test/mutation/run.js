@@ -16,7 +16,7 @@ import { Results } from './results.js';
 import { isNamed, suites } from './suites.js';
 import { makeWorld } from './world.js';
 
-/** One in so many verdicts is looked at once more, in a process of its own. */
+/** One in this many verdicts is checked once more, in a separate process. */
 const SAMPLE = 25;
 /** A test that is no slower is tried first on the next mutant of the function in which it noticed one. */
 const TRIED_FIRST_MS = 500;
@@ -117,7 +117,7 @@ function ask(worker, mutant, candidates, fresh) {
 }
 
 /**
- * What a process of its own has to run after the shared one noticed nothing: what only asks for the mutant from the start, and the rest once
+ * The tests that a separate process must run after the shared one noticed nothing: what only asks for the mutant from the start, and the rest once
  * more where that is cheap, since what an earlier mutant left in a cache can hide this one.
  */
 function alone({ reached, all }) {
@@ -125,7 +125,7 @@ function alone({ reached, all }) {
   return [...again, ...all.filter((test) => !reached.includes(test))];
 }
 
-/** The verdict on one mutant: in the shared process first, then in one of its own, then by jest. */
+/** The verdict on one mutant: in the shared process first, then in a separate one, then by jest. */
 async function judge(worker, mutant, { reached, all }, slow) {
   const first = reached.length === 0 ? { verdict: 'survived' } : await ask(worker, mutant, reached, false);
   // What took too long or went wrong in a process that others have used counts only when it does so in a fresh one too.

@@ -1,4 +1,4 @@
-// What the sources of a world ask at every mutant. It stands in the world's root; sources and worker share it.
+// What the sources of a world ask at every mutant. It is in the world's root; sources and worker share it.
 
 /** Mutant that counts; -1 is none. */
 let active = Number(process.env.MUTANT ?? -1);

@@ -188,7 +188,7 @@ async function bomb(): Promise<Uint8Array> {
   return concat(await container([]), count, size, data, SYNC);
 }
 
-/** A text format: the bytes are read as Node reads them, so that a mutant that is no UTF-8 still is a text. */
+/** A text format: the bytes are read as Node reads them, so that a mutant that is not UTF-8 is still a text. */
 function text(name: string, samples: readonly string[], again: (text: string) => string): HostileFormat {
   return {
     name,

@@ -7,7 +7,7 @@ import { mutate, seeded } from './mutate.ts';
 const RUNS = Number(process.argv[2]);
 const LYING_ARRAY = Uint8Array.of(0xfe, 0xff, 0xff, 0xff, 0x0f);
 
-/** What became of one mutant. Only a coded error of whoever made the input is a refusal; everything else is rethrown. */
+/** The outcome of one mutant. Only a coded error with the fault of the input counts as a refusal; everything else is rethrown. */
 async function fate({ again }: HostileFormat, mutant: Uint8Array): Promise<'taken' | 'refused'> {
   try {
     if (!equal(await again(mutant), mutant)) throw new Error('it was taken and written in another way');

@@ -23,7 +23,7 @@ export interface TestChain {
   readonly values: Uint8Array[];
   /** Appends a block with these words on stream `a`, `seconds` after the one before. */
   grow(words: readonly string[], seconds?: number): Promise<void>;
-  /** Appends a block of these messages, `seconds` after the one before; a number stands for so many offsets without a message. */
+  /** Appends a block of these messages, `seconds` after the one before; a number means that many offsets without a message. */
   add(messages: readonly (TestMessage | Uint8Array | number)[], seconds?: number): Promise<void>;
 }
 
@@ -82,7 +82,7 @@ export interface Archivable {
   readonly sources: Sources;
 }
 
-/** Archives shard 0 of the chain until there is nothing more to read; `options` stand over the usual ones. */
+/** Archives shard 0 of the chain until there is nothing more to read; `options` override the defaults. */
 export async function archiveChain(chain: Archivable, objects: ObjectStore, options: Partial<ArchiverOptions> = {}): Promise<ArchiveRun> {
   const { world, log, sources } = chain;
   const [metrics, logger, stop] = [new TestMetrics(), new TestLogger(), new AbortController()];
@@ -103,7 +103,7 @@ export async function archiveChain(chain: Archivable, objects: ObjectStore, opti
   return { metrics, logger, archiver };
 }
 
-/** The log as one reader sees it who stops at the end of the chain. */
+/** The log for a reader that stops at the end of the chain. */
 function untilIdle(log: Log, stop: AbortController): Log {
   return {
     ensureTopic: (topic, settings) => log.ensureTopic(topic, settings),

@@ -56,7 +56,7 @@ export class ChainOracle {
   readonly #world: World;
   readonly #ids = new Map<string, Known>();
   readonly #headers = new Map<string, number>();
-  /** What lies on `provenance.rejected`, by offset and position. */
+  /** The records on `provenance.rejected`, by offset and position. */
   readonly #kept = new Map<string, { readonly turn: number; readonly bytes: Uint8Array }[]>();
   readonly #lanes = new Map<string, { number: number; hash: Uint8Array; appendedAt: number }>();
   #appendedAt = 0;

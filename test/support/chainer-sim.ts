@@ -147,7 +147,7 @@ export class ChainerSim {
     return process;
   }
 
-  /** Ends a process at the call it stands at: it gets no turn any more. */
+  /** Ends a process at its present call: it gets no more turns. */
   kill(process: SimProcess): void {
     process.alive = false;
     this.#waiting = this.#waiting.filter((waiting) => waiting.process !== process);
@@ -229,7 +229,7 @@ export class ChainerSim {
       answer ??= given;
     }
     if (fault.late > 0) void this.#late(effect);
-    // The answer travels: whoever waits for it can be stalled or killed meanwhile.
+    // The answer travels: the process that waits for it can be stalled or killed meanwhile.
     if (this.#o.random.chance(0.3)) await this.#turn(process);
     if (fault.fails || fault.now === 0) throw new LineproofError('UNAVAILABLE', `cannot call ${name}: told to fail`);
     return answer as T;

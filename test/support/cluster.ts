@@ -164,7 +164,7 @@ function sealOf(value: Uint8Array): { readonly seal: Seal; readonly hash: Uint8A
   }
 }
 
-/** Follows the chain topic as it grows: what stands in it, the beaten blocks apart. */
+/** Follows the chain topic as it grows, and keeps its blocks but those that lost a race. */
 export class ChainTail {
   readonly #log: Log;
   readonly #at: { offset: number; size: number; seal: Uint8Array }[];
@@ -198,7 +198,7 @@ export class ChainTail {
   }
 }
 
-/** An origin of its own on the shared stack: topics, policy, keys, bucket prefix, and the processes that work on it. */
+/** A new origin on the shared stack: topics, policy, keys, bucket prefix, and the processes that work on it. */
 export class TestCluster {
   readonly folder: string;
   readonly shards: number;
@@ -276,7 +276,7 @@ export class TestCluster {
     return result;
   }
 
-  /** Starts a service with a name and a data folder of its own. */
+  /** Starts a service with this name and a separate data folder. */
   start(command: 'chain' | 'archive', name: string, ...args: string[]): ClusterService {
     return this.startWith({}, command, name, ...args);
   }
@@ -289,7 +289,7 @@ export class TestCluster {
     return service;
   }
 
-  /** Emits a file of lines as a process with this producer's key and a spool of its own. */
+  /** Emits a file of lines as a process with this producer's key and a separate spool. */
   async emit(producer: string, file: string): Promise<void> {
     await this.must([...this.#emitArguments(producer), file]);
   }
@@ -388,7 +388,7 @@ export class TestCluster {
     return JSON.parse(stdout);
   }
 
-  /** The last lines of every service's log, for who looks into a failure. */
+  /** The last lines of every service's log, for somebody who investigates a failure. */
   logs(): string {
     const tails = this.#services.map(({ name, log }) => `--- ${name}\n${log.split('\n').slice(-SHOWN_LINES).join('\n')}`);
     return tails.join('\n');
@@ -402,7 +402,7 @@ export class TestCluster {
   }
 }
 
-/** Runs `body` on a cluster of its own; when it fails, the services' logs are shown. */
+/** Runs `body` on a new cluster; when it fails, the services' logs are shown. */
 export async function onCluster(
   stack: StackSettings,
   options: ClusterOptions,

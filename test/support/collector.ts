@@ -28,7 +28,7 @@ export function openOn(log: Log | null, spool: string | null, more: Partial<Coll
   });
 }
 
-/** An event with an id of its own for each number, on one of seven streams. */
+/** An event for each number, with a different id, on one of seven streams. */
 export function event(number: number, more: Partial<Event> = {}): Event {
   const stream = `s/${number % 7}`;
   return {

@@ -36,7 +36,7 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Chainer and archiver of shard 0 on the adapters of an embedded system, in a folder of their own, by a clock that the test moves. */
+/** Chainer and archiver of shard 0 on the adapters of an embedded system, in a new folder, by a clock that the test moves. */
 export class EmbeddedShard {
   readonly world: World;
   readonly stores: Stores;
@@ -131,7 +131,7 @@ export class EmbeddedShard {
     });
   }
 
-  /** What lies on `provenance.rejected`. */
+  /** The records on `provenance.rejected`. */
   async rejected(): Promise<readonly Rejected[]> {
     const records = await this.stores.log.read(TOPICS.rejected, 0, 0, { maxBytes: 64 * 1024 * 1024, waitMs: 0 });
     return records.map(({ value }) => decodeRejected(value));

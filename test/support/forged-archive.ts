@@ -44,15 +44,15 @@ export class ArchiveObjects implements ObjectStore {
   }
 
   create(): Promise<boolean> {
-    throw new Error('whoever checks an archive writes nothing');
+    throw new Error('a check of an archive writes nothing');
   }
 
   replace(): Promise<string | undefined> {
-    throw new Error('whoever checks an archive writes nothing');
+    throw new Error('a check of an archive writes nothing');
   }
 
   delete(): Promise<void> {
-    throw new Error('whoever checks an archive deletes nothing');
+    throw new Error('a check of an archive deletes nothing');
   }
 
   async close(): Promise<void> {

@@ -16,13 +16,13 @@ export interface Forgery {
   inputs: EvidenceInput[];
   links: Link[];
   events: Uint8Array[];
-  /** Stands for the links' bytes. */
+  /** Replaces the bytes of the links. */
   linkBytes?: Uint8Array[];
-  /** Stands for the evidence's bytes. */
+  /** Replaces the bytes of the evidence. */
   evidence?: Uint8Array;
-  /** Stands over the fields that fit. */
+  /** Overrides fields of the seal that fits. */
   seal: { -readonly [Field in keyof Seal]?: Seal[Field] };
-  /** Stands for the seal's bytes. */
+  /** Replaces the bytes of the seal. */
   sealBytes?: Uint8Array;
   signer: Signer;
   keyId?: Uint8Array;
@@ -54,7 +54,7 @@ export function honest(world: World, view: LogView, options: BlockOptions): Forg
   };
 }
 
-/** Chains the links of each stream anew, so that a change of one link breaks no rule about the next. */
+/** Chains the links of each stream again, so that a change of one link breaks no rule about the next. */
 export function rechain(view: LogView, links: readonly Link[]): Link[] {
   const ends = new Map<string, { index: number; hash: Uint8Array }>();
   return links.map((link) => {

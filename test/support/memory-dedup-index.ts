@@ -9,9 +9,9 @@ interface Shelf {
 /** The dedup index in memory, with copies of it to be set back to. */
 export class MemoryDedupIndex implements DedupIndex {
   #shelves = new Map<number, Shelf>();
-  /** How far the index's clock is ahead of everybody else's, microseconds; undefined: it has none of its own. */
+  /** How far the index's clock is ahead of everybody else's, microseconds; undefined: it has no clock. */
   differ: number | undefined;
-  /** Stands for a server that was set to evict. */
+  /** Acts as a server that is configured to evict. */
   forgets = false;
   readonly #now: () => number;
 
@@ -58,7 +58,7 @@ export class MemoryDedupIndex implements DedupIndex {
     return this.#shelf(shard).entries.size;
   }
 
-  /** Stands for somebody who writes what he must not. */
+  /** Acts as a program that writes a watermark that it must not write. */
   setWatermark(shard: number, watermark: Watermark): void {
     this.#shelf(shard).watermark = watermark;
   }

@@ -1,6 +1,6 @@
 /**
  * Loaded into a process before its own code (`--import`): its wall clock differs from the machine's by as many milliseconds as the file says that
- * MOVED_CLOCK_FILE names, read anew a hundred times a second. The product knows the time of day by `Date` alone, so this is what a wrong clock is
+ * MOVED_CLOCK_FILE names, read again a hundred times a second. The product knows the time of day by `Date` alone, so this is what a wrong clock is
  * to it; a machine's clock cannot be set in a test, and time-outs, which run on the monotonic clock, stay right as they do there.
  */
 import { readFileSync } from 'node:fs';

@@ -19,10 +19,10 @@ export interface ArchiveSays {
   readonly links: ReadonlyMap<string, number>;
 }
 
-/** Chainer and archiver on real stores in a folder, without a collector of their own. */
+/** Chainer and archiver on real stores in a folder, without a collector. */
 export interface TestPipeline {
   readonly pipeline: EmbeddedPipeline;
-  /** A collector of the pipeline's producer; `options` stand over the usual ones. */
+  /** A collector of the pipeline's producer; `options` override the defaults. */
   collect(options: Partial<CollectorOptions> & Pick<CollectorOptions, 'spool'>): Promise<Collector>;
   /** Waits until everything is archived, stops, and has the auditor look at what is on disk, by the pinned root key. */
   end(): Promise<ArchiveSays>;

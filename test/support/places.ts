@@ -24,7 +24,7 @@ export function at(place: Place, argv: readonly [string, ...string[]]): [string,
   return ['unshare', ...AS_ROOT, ...flags, ...hide, ...argv];
 }
 
-/** What runs a program in mounts of its own, which the shell's `script` makes before it ends in `exec "$0" "$@"`. */
+/** The command that runs a program in separate mounts, which the shell's `script` makes before it ends in `exec "$0" "$@"`. */
 export function mounted(script: string): [string, ...string[]] {
   return ['unshare', ...AS_ROOT, '--mount', 'sh', '-c', script];
 }

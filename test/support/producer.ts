@@ -54,7 +54,7 @@ export interface TestMessage {
 }
 
 export interface BlockOptions {
-  /** Messages with consecutive offsets from the state's `inputTo` on; a number stands for so many offsets without a message. */
+  /** Messages with consecutive offsets from the state's `inputTo` on; a number means that many offsets without a message. */
   readonly messages: readonly (TestMessage | Uint8Array | number)[];
   readonly acceptedAt?: number;
   /** Time of the first message; each further one is a millisecond later. */

@@ -13,7 +13,7 @@ export type Happening = (play: Play, random: Random) => Promise<void> | void;
 export interface PlayOptions {
   readonly world: World;
   readonly random: Random;
-  /** Values for the input topic; a number stands for so many offsets that hold nothing. */
+  /** Values for the input topic; a number means that many offsets that hold nothing. */
   readonly input: readonly (Uint8Array | number)[];
   readonly depth: number;
   /** Identities that wait for the index; none, where it is left out. */
@@ -22,7 +22,7 @@ export interface PlayOptions {
   readonly policies?: number;
   /** Processes at the start. */
   readonly processes?: number;
-  /** Input that lies there at the start, and how likely more of it comes at each turn. */
+  /** Input that is there at the start, and how likely more of it comes at each turn. */
   readonly atStart: number;
   readonly feedChance: number;
   readonly fault?: (call: CallName, process: SimProcess) => CallFault;
@@ -31,7 +31,7 @@ export interface PlayOptions {
   readonly until?: (() => boolean) | undefined;
   /** Whether the archive is made and audited in the end; the chain is always read and compared. */
   readonly audit: boolean;
-  /** What the auditor may say all the same. */
+  /** Findings that the auditor may raise nevertheless. */
   readonly tolerated?: RegExp;
 }
 

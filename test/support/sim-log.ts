@@ -77,7 +77,7 @@ export class SimLog implements Log {
     held.end = end;
   }
 
-  /** Makes a partition anew, empty; what it held. */
+  /** Recreates a partition, empty; returns the records that it held. */
   renew(topic: string, partition: number): readonly SimRecord[] {
     const { history } = this.#partition(topic, partition);
     this.#partitions.delete(`${topic}/${partition}`);

@@ -4,8 +4,8 @@ import { HASH_BYTES, subtreeRoot } from '../hash.ts';
 import { TILE_WIDTH, tilePath, tileWidth } from '../tile.ts';
 
 /**
- * Root of the complete subtree of 2^level leaves that begins at leaf index · 2^level. It is believed as it comes: a proof built from
- * it is worth nothing until checkInclusion or checkConsistency has said so.
+ * Root of the complete subtree of 2^level leaves that begins at leaf index · 2^level. It is not checked: a proof built from
+ * it proves nothing until checkInclusion or checkConsistency accepts it.
  */
 export type ReadHash = (level: number, index: number) => Promise<Uint8Array>;
 
@@ -45,14 +45,14 @@ export async function proveConsistency(oldSize: number, newSize: number, readHas
       first = middle;
     }
   }
-  // Only if the old tree is itself a subtree does the verifier know the root of the rest.
+  // If the old tree is one complete subtree (`first` is 0), the verifier knows this root already.
   if (first > 0) nodes.push(rangeRoot(first, end, readHash));
   return Promise.all(nodes.toReversed());
 }
 
 /**
- * Reads subtree roots out of the tiles of a log of `size` leaves; every tile is fetched once. `readTile` answers undefined where there
- * is no object; the full tile may replace a partial one. Throws NOT_FOUND where neither is there, FORMAT_INVALID on a wrong length.
+ * Reads subtree roots out of the tiles of a log of `size` leaves; every tile is fetched once. `readTile` answers undefined if there
+ * is no object; the full tile may replace a partial one. Throws NOT_FOUND if neither exists, FORMAT_INVALID on a wrong length.
  */
 export function tileHashReader(size: number, readTile: (path: string) => Promise<Uint8Array | undefined>): ReadHash {
   const tiles = new Map<string, Promise<Uint8Array>>();

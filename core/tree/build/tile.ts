@@ -16,7 +16,7 @@ export interface TreeTail {
   readonly size: number;
   /** The partial tiles that a log of this size has, level 0 first. */
   readonly tiles: readonly Tile[];
-  /** The partial bundle; no bytes where `size` is a multiple of 256. */
+  /** The partial bundle; empty if `size` is a multiple of 256. */
   readonly bundle: Uint8Array;
 }
 
@@ -32,8 +32,8 @@ export interface Growth {
 
 /**
  * Grows the log by `leaves`. A pure function: after a crash the same leaves on the tail of the last signed size give the same bytes again,
- * under the same paths; objects of a size that was never signed may lie about and do no harm. All of them must be readable before the
- * new size is signed. `leafHashes` saves hashing the leaves again. Throws LIMIT_EXCEEDED on a leaf above 65,535 bytes.
+ * under the same paths. Objects of a size that was never signed may be left over and do no harm. All objects must be readable before the
+ * new size is signed. `leafHashes`, if given, saves hashing the leaves again. Throws LIMIT_EXCEEDED on a leaf above 65,535 bytes.
  */
 export function growTree(tail: TreeTail, leaves: readonly Uint8Array[], leafHashes: readonly Uint8Array[] = hashLeaves(leaves)): Growth {
   if (leaves.length !== leafHashes.length)
@@ -42,7 +42,7 @@ export function growTree(tail: TreeTail, leaves: readonly Uint8Array[], leafHash
   const full = growing.append(leafHashes);
   const tiles = growing.partials();
   const { bundles, rest } = growBundles(tail, leaves);
-  // A partial tile of a high level may be the one that the old size had: it is there already.
+  // A partial tile of a high level may be the same as at the old size. Then it is stored already.
   const added = new Set(tilesOf(growing.size, tail.size).map(({ level, n, width }) => tilePath(level, n, width)));
   const hashes = [...full, ...tiles].map(({ level, n, width, bytes }) => ({ path: tilePath(level, n, width), bytes }));
   return {
@@ -51,7 +51,7 @@ export function growTree(tail: TreeTail, leaves: readonly Uint8Array[], leafHash
   };
 }
 
-/** Reads the tail of a log of `size` leaves; `read` rejects where there is no object. Compare {@link tailFrontier} with the signed root. */
+/** Reads the tail of a log of `size` leaves; `read` rejects if there is no object. Compare {@link tailFrontier} with the signed root. */
 export async function readTail(size: number, read: (path: string) => Promise<Uint8Array>): Promise<TreeTail> {
   const tiles = partialTilesOf(size).map(async (name) => ({ ...name, bytes: await read(tilePath(name.level, name.n, name.width)) }));
   const width = size % TILE_WIDTH;

@@ -1,4 +1,4 @@
-// Command interop holds Lineproof's trees against golang.org/x/mod/sumdb/tlog, which shares no code with them.
+// Command interop compares Lineproof's trees with those of golang.org/x/mod/sumdb/tlog, which shares no code with them.
 //
 //	interop vectors          prints roots and proofs that tlog computes, as test/vectors/tree/tlog.json
 //	interop check <folder>   reads logs/<shard>/ as a tlog client does: tiles against the checkpoint, every leaf against the tiles
@@ -160,7 +160,7 @@ func path(tile tlog.Tile) string {
 }
 
 // checkLog computes the root from the tiles alone, compares it with the checkpoint's, then checks that every leaf of every bundle is
-// proven by the tiles, and that the folder holds what this size needs. Signatures are not looked at.
+// proven by the tiles, and that the folder holds every file that this size needs. It does not check signatures.
 func checkLog(name string) (int64, tlog.Hash, error) {
 	log := folder(name)
 	note, err := log.read("checkpoint")
@@ -188,7 +188,7 @@ func checkLog(name string) (int64, tlog.Hash, error) {
 	return size, root, checkLeaves(log, size, root, reader)
 }
 
-// checkTiles looks that each tile of this size is stored under its own width and has the right length.
+// checkTiles checks that each tile of this size is stored under its own width and has the right length.
 func checkTiles(log folder, size int64) error {
 	for _, tile := range tlog.NewTiles(tileHeight, 0, size) {
 		data, err := log.read(path(tile))

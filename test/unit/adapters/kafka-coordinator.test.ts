@@ -26,7 +26,7 @@ test('a setting that forbids it is said at once', async () => {
   expect(asked()).toBe(1);
 });
 
-test('who stops does not wait any longer', async () => {
+test('an abort ends the wait', async () => {
   const { ask, asked } = failing(100, gone);
   await expect(askCoordinator('join', ask, AbortSignal.abort())).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   expect(asked()).toBe(1);

@@ -21,7 +21,7 @@ test('the owner of a partition is the stable name of its member, or the client i
   ]);
 });
 
-test('a group that shares its partitions anew has no owners, and is described all the same', () => {
+test('a group that rebalances has no owners, and is described nevertheless', () => {
   const empty = Buffer.alloc(0);
   const joining = { clientId: 'c', memberMetadata: empty, memberAssignment: empty };
   const waiting = { ...member('a', []), memberAssignment: empty };

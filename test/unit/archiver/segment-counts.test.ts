@@ -77,7 +77,7 @@ test('without a block there is no time at which one was accepted, nor anything e
   });
 });
 
-test('a conflict is no rejection, and producers come in the order of their names', async () => {
+test('a conflict is not a rejection, and producers come in the order of their names', async () => {
   const other = testSigner('example.org/log/a-producer');
   const world = await makeWorld({
     policy: (policy) => ({
@@ -123,7 +123,7 @@ test('times reach from the earliest, wherever it comes, and policies are in the 
   });
 });
 
-test('of what a lane states to have left out, the most counts, even if a later header states less', async () => {
+test('the highest number of dropped events that a lane states counts, even if a later header states less', async () => {
   const world = await makeWorld();
   const [first, second] = [world.lane('one'), world.lane('two')];
   const counts = new SegmentCounts();

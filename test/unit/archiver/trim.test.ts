@@ -53,14 +53,14 @@ describe('behind a snapshot', () => {
 
   test.each([
     ['none is known', []],
-    ['the oldest that is known lies at the window’s start', [0, 1]],
+    ['the oldest that is known is at the start of the window', [0, 1]],
   ])('no block is trimmed where %s', async (_, places) => {
     for (const [i, micros] of places.entries()) note(10 + i, micros);
     await trim.behind(head);
     expect(trimmed).toEqual([[TOPICS.events, head.inputTo - 1]]);
   });
 
-  test('the only block stays, though it lies before the window', async () => {
+  test('the only block stays, though it is before the window', async () => {
     note(10, -1);
     await trim.behind(head);
     expect(trimmed[0]).toEqual([TOPICS.chain, 10]);

@@ -60,7 +60,7 @@ async function makeParts(words: readonly string[], confirmIdentities = MANY, min
   return parts;
 }
 
-/** Where the index stands when it is in step with the judged chain. */
+/** The watermark of the index when it is in step with the judged chain. */
 function head({ chain }: ShardParts): Watermark {
   return watermarkOf(chain.state.head, chain.chainOffset);
 }
@@ -124,7 +124,7 @@ describe('a look-up', () => {
   });
 });
 
-describe('an index that stands elsewhere than believed', () => {
+describe('an index whose watermark is not the expected one', () => {
   test('is filled from the chain where it is empty, in counted steps, and only then answers', async () => {
     const parts = await makeParts(['1', '2', '3']);
     parts.index.flush();
@@ -148,7 +148,7 @@ describe('an index that stands elsewhere than believed', () => {
     expect([await parts.index.watermark(0), parts.index.size(0)]).toEqual([head(parts), 4]);
   });
 
-  test('gets the blocks that it does not have where it stands further back on our chain', async () => {
+  test('gets its missing blocks if it is further back on our chain', async () => {
     const parts = await makeParts(['1', '2'], 1);
     await lookup(parts);
     const setBack = parts.index.copy();
@@ -160,7 +160,7 @@ describe('an index that stands elsewhere than believed', () => {
     expect([await parts.index.watermark(0), parts.rebuilds]).toEqual([head(parts), 1]);
   });
 
-  test('gets all blocks, without being emptied, where it stands at the empty log', async () => {
+  test('gets all blocks, without being emptied, if it is at the empty log', async () => {
     const parts = await makeParts(['1', '2']);
     expect(await parts.index.watermark(0)).toMatchObject({ kind: 'at', size: 0 });
     parts.sync.reset();

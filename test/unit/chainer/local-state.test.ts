@@ -16,7 +16,7 @@ function delta(size: number, name: string): LogDelta {
   };
 }
 
-test('who takes up what was written last gives up what was only noted: it is of a later size than is written then', async () => {
+test('a load discards changes that were noted but not written: they belong to a later size', async () => {
   const local = new LocalState(new MemoryStateStore(), 0);
   local.note(delta(2, 'written'), []);
   await local.write(delta(2, '').head, 0, openSegment(0));

@@ -60,7 +60,7 @@ async function orderAfter(place: Place, before: readonly TestMessage[], messages
   const parts = await meet(place, before);
   const intakes = world.intakes(parts.top, { messages: place === 'in this block' ? [...before, ...messages] : messages });
   const known = await parts.sync.lookup(intakes.flatMap(lookupKeys), parts.signal);
-  if (known === undefined) throw new Error('the index should stand where it is believed to');
+  if (known === undefined) throw new Error('the watermark of the index should be the expected one');
   const rules = { acceptedAt: START_MICROS, inputGeneration: 0, laneRetentionMicros: 1e12 };
   return { intakes, ordered: order(parts.top, intakes, known, rules) };
 }
@@ -96,7 +96,7 @@ function hashOf(bytes: Uint8Array): string {
 }
 
 describe('an event of an accepted batch', () => {
-  test('is linked where its identity is nowhere', async () => {
+  test('is linked if its identity is not known', async () => {
     const outcome = await orderAfter('nowhere', [], [await world.lane('one').next([allowed('x')])]);
     expect([lastInput(outcome), linked(outcome), kept(outcome)]).toEqual([{ outcome: 'ACCEPTED', reason: 0, receipts: [] }, [[0, 0]], []]);
   });
@@ -173,7 +173,7 @@ describe('a batch whose header continues its lane', () => {
       ]);
     });
 
-    test(`GAP, after headers known ${place}: the same, and its first link says that a gap lies before it`, async () => {
+    test(`GAP, after headers known ${place}: the same, and its first link says that there is a gap before it`, async () => {
       const [before, message] = await scene((lane) => ({ number: lane.number + 1, firstSeq: lane.seq + 5 }));
       const outcome = await orderAfter(place, before, [message]);
       expect(lastInput(outcome)).toEqual({ outcome: 'ACCEPTED', reason: 0, receipts: RECEIPTS(0, second) });
@@ -201,7 +201,7 @@ describe('a batch whose header continues its lane', () => {
     });
   }
 
-  test('GAP, at the first header of its lane that comes: its first link says that a gap lies before it', async () => {
+  test('GAP, at the first header of its lane that comes: its first link says that there is a gap before it', async () => {
     const message = await world.lane('late').next([allowed('x')], { number: 3, firstSeq: 3, previous: new Uint8Array(32).fill(7) });
     expect(linked(await orderAfter('nowhere', [], [message]))).toEqual([[0, MARKS.gapBefore]]);
   });
@@ -219,7 +219,7 @@ describe('a batch whose header continues its lane', () => {
   });
 });
 
-describe('a message that is no batch', () => {
+describe('a message that is not a batch', () => {
   test('is refused for its reason, and its bytes are kept', async () => {
     const outcome = await orderAfter('nowhere', [], [MALFORMED]);
     expect(lastInput(outcome)).toEqual({ outcome: 'REJECTED', reason: REASONS.FRAMING_INVALID, receipts: [] });

@@ -72,7 +72,7 @@ describe('the end of a chain', () => {
     expect((await chainEnd(await logOf(...first, ...lost, won), 0, 0)).size).toBe(theirs.state.head.size);
   });
 
-  test('is found where a block was appended twice, and beside what is no block', async () => {
+  test('is found where a block was appended twice, and beside records that are not blocks', async () => {
     const { first, ours } = await forked(2);
     const next = await ours.next(1);
     const log = await logOf(...first, next, next, ...first, new Uint8Array(3), await ours.next(4));

@@ -19,7 +19,7 @@ async function ask(path: string, method = 'GET'): Promise<[number, string]> {
 }
 
 describe('the health server', () => {
-  test('says 200 where all is well, else 503 and what is not', async () => {
+  test('answers 200 if all is well, else 503 and the problem', async () => {
     expect([await ask('/healthz'), await ask('/readyz')]).toEqual([
       [200, 'ok\n'],
       [503, 'not in the group yet\n'],

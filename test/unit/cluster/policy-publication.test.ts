@@ -49,7 +49,7 @@ test.each([
   ['no object', 'null', /cannot use policy/],
   ['one field', '{"origin":"example.com/o"}', /cannot use policy/],
   ['a field of another shape', JSON.stringify({ ...testPolicy(), producers: 'all' }), /producers/],
-])('a file that holds no policy says what is wrong: %s', (_, content, message) => {
+])('a file without a policy is refused with the fault: %s', (_, content, message) => {
   expect(() => readPolicyFile(fileOf(content))).toThrow(message);
 });
 
@@ -68,7 +68,7 @@ test('a producer is admitted once, and not again where its key was retired', () 
   expect(() => newProducers({ ...policy, producers }, [known], ['*'])).toThrow(/its key is RETIRED, and no status goes back/);
 });
 
-test('every change has a line of its own', () => {
+test('every change has its line', () => {
   const before = testPolicy();
   const [producer] = before.producers;
   const other = testSigner('other', 12).verifierKey;

@@ -74,7 +74,7 @@ function recordsOf(schema: unknown): Map<string, string[]> {
   return found;
 }
 
-/** Names of the fields in the table that stands under `**name**`. */
+/** Names of the fields in the table under `**name**`. */
 function describedFields(name: string): string[] {
   const [, part = ''] = text.split(`**${name}**: `);
   return table(part.split('\n\n').slice(1, 2).join(), 'field').map(([cell = '']) => cell.replaceAll('`', ''));

@@ -11,7 +11,7 @@ export function namedRows(markdown: string): Map<string, readonly string[]> {
   for (const line of markdown.split('\n')) {
     const name = /^\| `([^`]+)`/.exec(line)?.[1];
     if (name === undefined) continue;
-    if (rows.has(name)) throw new Error(`${name} stands in the document twice`);
+    if (rows.has(name)) throw new Error(`${name} is in the document twice`);
     rows.set(
       name,
       line

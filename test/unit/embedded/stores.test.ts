@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { closeStores, type Stores } from '../../../embedded/stores.ts';
 
-test('every store is closed, also behind one that fails, and the first failure is told', async () => {
+test('every store is closed, also after one that fails, and the first failure is thrown', async () => {
   const closed: string[] = [];
   const store = (name: string, failure?: string): { close(): Promise<void> } => ({
     close: async () => {

@@ -24,7 +24,7 @@ function artefact(make: (path: string) => Promise<void>): Parameters<typeof fetc
   return { name: 'thing', version: '1', about: 'making a thing', recipe: ['versions.js'], missing: async () => [], make };
 }
 
-test('what several ask for at once is made once, and all get the whole of it', async () => {
+test('an artefact that several ask for at once is made once, and all get it whole', async () => {
   let made = 0;
   const thing = artefact(async (path) => {
     made++;
@@ -37,7 +37,7 @@ test('what several ask for at once is made once, and all get the whole of it', a
   expect(readdirSync(paths[0] as string)).toEqual(['first', 'second']);
 });
 
-test('what could not be made leaves nothing that looks made, and is tried again', async () => {
+test('an artefact that could not be made leaves nothing behind, and is tried again', async () => {
   const broken = artefact(async (path) => {
     writeFileSync(join(path, 'half'), '');
     throw new Error('the line is dead');
@@ -52,7 +52,7 @@ test('what could not be made leaves nothing that looks made, and is tried again'
   expect(readdirSync(whole)).toEqual(['whole']);
 });
 
-test('what a killed process left half made is cleared away', async () => {
+test('an artefact that a killed process left half made is removed', async () => {
   mkdirSync(join(folder.path, 'lineproof-stack', '.thing-abcdef', 'made'), { recursive: true });
   await fetchArtefact(
     artefact(async () => undefined),
@@ -76,7 +76,7 @@ test('a lock keeps the second out until the first is done', async () => {
   const order: string[] = [];
   let second: Promise<void> | undefined;
   await withFileLock(file, silent, async () => {
-    // Waited for outside; its own waiting shows that it stands at the lock.
+    // The wait shows that the second process has come to the lock.
     await new Promise<void>((waits) => {
       second = withFileLock(file, waits, async () => {
         order.push('second');

@@ -58,7 +58,7 @@ function batch(events: readonly Uint8Array[], signer = world.producer): Promise<
   return world.batch(events, { epoch: testId('epoch') }, signer);
 }
 
-/** A whole message as it lies on `provenance.rejected`. */
+/** A whole message as a record on `provenance.rejected`. */
 function whole(value: Uint8Array, more: Partial<Rejected> = {}): Rejected {
   return {
     origin: world.origin,
@@ -99,7 +99,7 @@ const refusal = (why: RegExp): unknown => expect.objectContaining({ code: 'NOT_R
 
 describe('a batch that was refused', () => {
   test.each<ReasonName>(['LANE_FORK', 'KEY_UNKNOWN', 'KEY_NOT_ACTIVE', 'SCHEMA_NOT_IN_FORCE', 'SHARD_WRONG', 'SCHEMA_ID_UNKNOWN'])(
-    'for %s can be sent anew, when the newest policy knows who signed it',
+    'for %s can be sent again, when the newest policy knows who signed it',
     (reason) => {
       const opened = openRejected(whole(message.value, { reason: REASONS[reason] }), world.policy);
       expect(opened.events.map(({ position, bytes }) => [position, toHex(bytes)])).toEqual(
@@ -112,7 +112,7 @@ describe('a batch that was refused', () => {
   const sendable = ['LANE_FORK', 'KEY_UNKNOWN', 'KEY_NOT_ACTIVE', 'SCHEMA_NOT_IN_FORCE', 'SHARD_WRONG', 'SCHEMA_ID_UNKNOWN'];
   const ofEvents = ['STREAM_WRONG_SHARD', 'STREAM_NOT_PERMITTED', 'TYPE_NOT_PERMITTED', 'FIELD_MISSING'];
   test.each(Object.keys(REASONS).filter((name) => ![...sendable, ...ofEvents].includes(name)) as ReasonName[])(
-    'for %s cannot be sent anew, however good its bytes are',
+    'for %s cannot be sent again, however good its bytes are',
     (reason) => {
       expect(() => openRejected(whole(message.value, { reason: REASONS[reason] }), world.policy)).toThrow(
         refusal(/message 7 of shard 0: /),
@@ -120,11 +120,11 @@ describe('a batch that was refused', () => {
     },
   );
 
-  test('for a reason that this version does not know cannot be sent anew', () => {
+  test('for a reason that this version does not know cannot be sent again', () => {
     expect(() => openRejected(whole(message.value, { reason: 31 }), world.policy)).toThrow(refusal(/does not know its reason/));
   });
 
-  test('by a key that was retired since can be sent anew', async () => {
+  test('by a key that was retired since can be sent again', async () => {
     const { value } = await batch(world.events(here, 'a'), RETIRED);
     expect(openRejected(whole(value, { reason: REASONS.KEY_NOT_ACTIVE }), world.policy).events).toHaveLength(1);
   });
@@ -180,20 +180,20 @@ describe('a batch that was refused', () => {
       async () => whole((await world.batch([], { epoch: testId('epoch'), origin: 'other' })).value),
       /another origin/,
     ],
-    ['bytes that are no batch', async () => whole(Uint8Array.of(0, 0, 0, 0, 7, 1, 2)), /cannot be read as a batch/],
+    ['bytes that are not a batch', async () => whole(Uint8Array.of(0, 0, 0, 0, 7, 1, 2)), /cannot be read as a batch/],
     ['another digest', async () => whole(message.value, { digest: new Uint8Array(32) }), /do not have the digest/],
     [
       'bytes that were cut',
       async () => whole(new Uint8Array(LIMITS.rejectedBytes), { size: LIMITS.rejectedBytes + 1 }),
       /only 1048576 of its 1048577 bytes were kept/,
     ],
-  ])('with %s cannot be sent anew', async (_, make, why) => {
+  ])('with %s cannot be sent again', async (_, make, why) => {
     const record = await make();
     expect(() => openRejected(record, world.policy)).toThrow(refusal(why));
   });
 });
 
-describe('what a block says of what was refused', () => {
+describe('the evidence about a refused message', () => {
   test('is that message, that reason, that place', () => {
     const opened = openRejected(whole(message.value), world.policy);
     expect(toHex(checkEvidence(opened, evidenceOf(message), world.policy).headerBytes)).toBe(toHex(message.header));
@@ -245,14 +245,14 @@ describe('what a block says of what was refused', () => {
     expect(() => checkEvidence(opened, evidence(), world.policy)).toThrow(refusal(why));
   });
 
-  test('does not stand for other bytes than it was said of', () => {
+  test('does not count for other bytes', () => {
     const digest = eventDigests(world.schema.digest, message.events)[1] as Uint8Array;
     const opened = openRejected(single(message.events[0] as Uint8Array, { digest }), world.policy);
     expect(() => checkEvidence(opened, accepted(), world.policy)).toThrow(refusal(/do not have the digest/));
   });
 });
 
-describe('the events of what was refused', () => {
+describe('refused events', () => {
   const rules = (): Omit<BatchRules, 'shard'> => world.rules();
   const operator = (): ProducerInForce => world.policy.producer(OPERATOR.name, OPERATOR.keyId) as ProducerInForce;
 
@@ -325,7 +325,7 @@ describe('a search through the log', () => {
     ]);
   });
 
-  test('finds the evidence of the very message, the header where it was accepted, and what is linked or taken', () => {
+  test('finds the evidence of this message, the header where it was accepted, and what is linked or taken', () => {
     const opened = openRejected(whole(message.value), world.policy);
     const digests = digestsOf(message.events);
     const search = searchFor(opened, digests, world.schema, SHARDS);

@@ -64,7 +64,7 @@ describe('an event of a later schema', () => {
     expect(() => EVENT_SCHEMA_V2.readHead(EVENT_SCHEMA.encode(EVENT))).toThrow(expect.objectContaining({ code: 'AVRO_INVALID' }));
   });
 
-  test('is archived under a schema of its own, its bytes as they are', () => {
+  test('is archived under another schema, its bytes unchanged', () => {
     const row = {
       logIndex: 1,
       streamIndex: 0,
@@ -108,8 +108,8 @@ describe('an event schema', () => {
   });
 
   test.each<[string, string]>([
-    ['is no JSON', '{'],
-    ['is no record', '"string"'],
+    ['is not JSON', '{'],
+    ['is not a record', '"string"'],
     ['has another name', changed((schema) => Object.assign(schema, { name: 'Happening' }))],
     ['has another namespace', changed((schema) => Object.assign(schema, { namespace: 'other' }))],
     ['lacks a field of version 1', changed(({ fields }) => fields.splice(12, 1))],

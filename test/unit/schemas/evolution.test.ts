@@ -33,7 +33,7 @@ test.each<[string, (schema: Schema) => unknown]>([
     (schema) => inside(schema, 'actor').fields.push({ name: 'x', type: 'long', default: 0 }),
   ],
   ['a symbol at the end of an enum with a default', (schema) => inside(schema, 'type').symbols.push('ARCHIVE')],
-  ['other words for people', (schema) => Object.assign(schema, { doc: 'x' })],
+  ['another doc', (schema) => Object.assign(schema, { doc: 'x' })],
   ['nothing', () => undefined],
 ])('%s may be added', (_, change) => {
   expect(faultsOf(change)).toEqual([]);
@@ -85,6 +85,6 @@ test.each<[string, string, (schema: Schema) => unknown]>([
       delete inside(schema, 'type').default;
     },
   ],
-])('it is no evolution when %s', (_, fault, change) => {
+])('it is not an evolution when %s', (_, fault, change) => {
   expect(faultsOf(change).join('\n')).toContain(fault);
 });

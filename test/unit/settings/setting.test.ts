@@ -48,7 +48,7 @@ describe('settings of a table', () => {
       expect(problems).toContain(part);
   });
 
-  test('a whole number lies between its bounds, both included, and is written in digits', () => {
+  test('a whole number is between its bounds, both included, and is written in digits', () => {
     const port = (value: string) =>
       loadTable(CLUSTER_SETTINGS, { flags: { 'http-port': value }, env: {}, file: undefined }).values.httpPort;
     expect([port('0'), port('65535')]).toEqual([0, 65_535]);
@@ -58,7 +58,7 @@ describe('settings of a table', () => {
       );
   });
 
-  test('of the other table in the same file are no problem', () => {
+  test('of the other table in the same file are not a problem', () => {
     const config = file('both.json', JSON.stringify({ spoolWhenFull: 'refuse', s3Bucket: 'b' }));
     expect(problemsOf({}, {}, config)).toBe('');
   });

@@ -139,7 +139,7 @@ describe('a block that follows', () => {
   });
 });
 
-test('a failure that is not a rule of acceptance is no verdict: it is thrown', async () => {
+test('a failure that is not a rule of acceptance is not a verdict: it is thrown', async () => {
   const value = await forge(state, honest(world, state, { messages: [next] }));
   const failing: AcceptContext = {
     ...world.context,
@@ -291,10 +291,10 @@ const BROKEN: readonly [AcceptanceRule, string, (forgery: Forgery) => void][] = 
   ['BATCH', 'the batch has another signature', ({ inputs }) => spoilBatch(inputs, { signature: new Uint8Array(64) })],
   ['BATCH', 'the batch has another key id', ({ inputs }) => spoilBatch(inputs, { keyId: Uint8Array.of(1, 2, 3, 4) })],
   ['BATCH', 'the header cannot be read', ({ inputs }) => spoilBatch(inputs, { header: new Uint8Array(3) })],
-  ['LINK_BATCH', 'a link stands at an offset without a batch', ({ links }) => change(links, 2, { inputOffset: state.head.inputTo + 1 })],
+  ['LINK_BATCH', 'a link names an offset without a batch', ({ links }) => change(links, 2, { inputOffset: state.head.inputTo + 1 })],
   [
     'LINK_ORDER',
-    'links stand in another order than their positions',
+    'links are in another order than their positions',
     (forgery) => {
       const [first, second, third] = forgery.links as [Link, Link, Link];
       forgery.links = rechain(state, [second, first, third]);
@@ -314,8 +314,12 @@ const BROKEN: readonly [AcceptanceRule, string, (forgery: Forgery) => void][] = 
   ],
   ['LINK_MARKS', 'a gap is marked where there is none', (forgery) => relink(forgery, 0, { marks: 1 })],
   ['LINK_MARKS', 'a gap is marked inside a batch', (forgery) => relink(forgery, 1, { marks: 1 })],
-  ['LINK_TIME', 'a link has a time of its own', (forgery) => relink(forgery, 1, { acceptedAt: at(forgery.links, 1).acceptedAt + 1 })],
-  ['LINK_STREAM', "a link stands under another stream than its event's", (forgery) => relink(forgery, 1, { stream: 'a' })],
+  [
+    'LINK_TIME',
+    'a link has another time than the seal',
+    (forgery) => relink(forgery, 1, { acceptedAt: at(forgery.links, 1).acceptedAt + 1 }),
+  ],
+  ['LINK_STREAM', "a link names another stream than its event's", (forgery) => relink(forgery, 1, { stream: 'a' })],
   ['LINK_INDEX', 'a position of the stream is left out', ({ links }) => change(links, 1, { index: 2 })],
   ['LINK_INDEX', 'a position of the stream is given twice', ({ links }) => change(links, 1, { index: 0 })],
   ['LINK_PREVIOUS', "a link does not name its stream's end", ({ links }) => change(links, 1, { previous: OTHER })],
@@ -346,8 +350,8 @@ const BROKEN: readonly [AcceptanceRule, string, (forgery: Forgery) => void][] = 
     },
   ],
   ['POSITIONS', 'an event has a link and a receipt', ({ inputs }) => giveReceipt(inputs, 1, next)],
-  ['POSITIONS', 'a receipt stands behind the end of the batch', ({ inputs }) => giveReceipt(inputs, 3, next)],
-  ['POSITIONS', 'a link stands behind the end of the batch', (forgery) => relink(forgery, 2, { position: 3 })],
+  ['POSITIONS', 'a receipt has a position after the end of the batch', ({ inputs }) => giveReceipt(inputs, 3, next)],
+  ['POSITIONS', 'a link has a position after the end of the batch', (forgery) => relink(forgery, 2, { position: 3 })],
   [
     'BATCH_ROOT',
     'a receipt names another event than the batch had',
@@ -409,7 +413,7 @@ describe('batches in evidence', () => {
     expect(await spoilt((forgery) => relink(forgery, 1, { marks: 1 }), { messages: [ahead] })).toBe('refused LINK_MARKS');
   });
 
-  test('stand beside inputs that were repeated or refused with a header, which decide nothing', async () => {
+  test('may be beside inputs that were repeated or refused with a header, which decide nothing', async () => {
     const fork = await world.batch(next.events, { epoch: lane.epoch, number: 0 });
     const heartbeat = await world.lane('two').next([]);
     const options = { messages: [next, heartbeat, heartbeat, fork] };
@@ -436,7 +440,7 @@ describe('batches in evidence', () => {
     expect([...accepted.delta.lanes.values()].map(({ number }) => number)).toEqual([1, 2]);
   });
 
-  test('LINK_ORDER: links of two batches stand in turn', async () => {
+  test('LINK_ORDER: links of two batches alternate', async () => {
     const other = await world.lane('two').next(world.events('c', '1'));
     const outcome = await spoilt(
       (forgery) => {
@@ -481,13 +485,13 @@ describe('batches in evidence', () => {
     expect(judge(view, await forge(view, forgery), narrow.context)).toBe('refused EVENT');
   });
 
-  test('of a schema that is in force and cannot be had make the reader wait for it', async () => {
+  test('of a schema that is in force and not available make the reader wait for it', async () => {
     const value = await forge(state, honest(world, state, { messages: [next] }));
     const verdict = accept(state, value, { policies: world.policies, eventSchema: () => undefined });
     expect(verdict).toEqual({ kind: 'wait', missing: 'schema', digest: EVENT_SCHEMA.hex });
   });
 
-  test('of two schemas may stand in one block', async () => {
+  test('of two schemas may be in one block', async () => {
     const text = JSON.parse(SCHEMA_TEXTS.Event) as { fields: object[] };
     text.fields.push({ name: 'note', type: ['null', 'string'], default: null });
     const later = compileEventSchema(JSON.stringify(text));
@@ -520,7 +524,7 @@ describe('policies', () => {
     expect(judge(view, await forge(view, honest(other, view, { messages: [], policy: after })), other.context)).toBe('accepted');
   });
 
-  test('of another origin or number of shards are no policies of this log', async () => {
+  test('of another origin or number of shards are not policies of this log', async () => {
     const view = new LogState(genesis('example.org/other', 0, 1));
     expect(judge(view, await forge(view, honest(world, view, { messages: [] })))).toBe('refused POLICY');
     const wide = new LogState(genesis(world.origin, 0, 2));

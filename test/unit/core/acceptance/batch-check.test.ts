@@ -18,7 +18,7 @@ const SHARDS = 4;
 const EPOCH = testId('epoch');
 const RETIRED = testSigner('example.org/log/retired');
 const NARROW = testSigner('example.org/log/narrow');
-/** Producers whose home lane lies in shard 0, and in another one. */
+/** Producers whose home lane is in shard 0, and in another one. */
 const [HOME, AWAY] = [true, false].map((home) => testSigner(first('example.org/producer', home))) as [Signer, Signer];
 
 let world: World;
@@ -206,7 +206,7 @@ describe('a message is refused as a whole', () => {
     expect(reasonOf(await tooLarge(extra + 1, [unreadable]))).toBe('BATCH_TOO_LARGE');
   });
 
-  test('and is held, not refused, while its schema is in force and cannot be had', async () => {
+  test('and is held, not refused, while its schema is in force and not available', async () => {
     const rules: BatchRules = { ...world.rules(), eventSchema: () => undefined };
     expect(check((await good()).value, rules)).toEqual({ kind: 'hold', schema: EVENT_SCHEMA.hex });
   });
@@ -251,7 +251,7 @@ const EVENTS: readonly [ReasonName, string, () => Uint8Array][] = [
   ['EVENT_TOO_LARGE', 'a byte more than the limit', () => bytesOf(LIMITS.eventBytes + 1)],
   ['EVENT_MALFORMED', 'nothing', () => bytesOf(0)],
   ['EVENT_MALFORMED', 'cut', () => (world.events(here, '1')[0] as Uint8Array).subarray(0, -1)],
-  ['EVENT_MALFORMED', 'a second record behind its end', () => Uint8Array.of(...two(), ...two())],
+  ['EVENT_MALFORMED', 'a second record after its end', () => Uint8Array.of(...two(), ...two())],
   ['EVENT_MALFORMED', 'as large as may be', () => bytesOf(LIMITS.eventBytes).fill(0xff)],
   ['EVENT_INVALID', 'attributes out of order', () => raw({ attributes: [B, A] })],
   ['EVENT_INVALID', 'an attribute twice', () => raw({ attributes: [A, A] })],

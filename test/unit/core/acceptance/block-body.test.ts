@@ -85,7 +85,7 @@ describe('the body of an accepted block', () => {
       },
     ],
     [
-      'an event that lies behind its batch',
+      'an event beyond the end of its batch',
       (links) => {
         links[3] = { ...at(links, 3), position: 2 };
       },
@@ -126,7 +126,7 @@ describe('the body of an accepted block', () => {
     expect(passes(spoil)).toBe(false);
   });
 
-  test('has no bytes that are no links', () => {
+  test('has no bytes that are not links', () => {
     const { block, seal } = accepted;
     const links = (bytes: Uint8Array): Uint8Array[] => [bytes, ...block.links.slice(1)];
     for (const bytes of [new Uint8Array(0), block.seal, at(block.links, 0).subarray(0, -1)])

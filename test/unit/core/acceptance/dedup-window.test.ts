@@ -13,7 +13,7 @@ test('the window never starts before the log does', () => {
   expect(dedupWindowStart(2_999_999, { dedupWindowMs: 2_000, clockSkewMs: 1_000 })).toBe(0);
 });
 
-test('what left the window does not come back, whatever the later policies say', () => {
+test('identities that left the window do not come back, whatever the later policies say', () => {
   const blocks = fc.array(fc.record({ appendedAt: fc.nat(100_000_000), dedupWindowMs: fc.nat(50_000), clockSkewMs: fc.nat(5_000) }));
   fc.assert(
     fc.property(blocks, (given) => {

@@ -141,7 +141,7 @@ describe('places in the archive', () => {
     'logs/3/timestamps/1.A.tsr',
     'logs/3/../3/signed',
     `${schemaKey(hex)}\n`,
-  ])('%j is no place', (key) => {
+  ])('%j is not a place', (key) => {
     expect(codeOf(() => parseArchiveKey(key))).toBe('FORMAT_INVALID');
   });
 });

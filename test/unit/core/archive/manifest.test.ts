@@ -41,7 +41,7 @@ function places(value: unknown, path: readonly (string | number)[] = []): [path:
   return [[path, value], ...inner];
 }
 
-/** `value` with what stands at `path` replaced. */
+/** `value` with the part at `path` replaced. */
 function put(value: unknown, [step, ...rest]: readonly (string | number)[], replacement: unknown): unknown {
   if (step === undefined) return replacement;
   const copy = structuredClone(value) as Record<string | number, unknown>;
@@ -86,7 +86,7 @@ describe.each([
   });
 });
 
-test('null stands where nothing came before, and where nothing occurred', () => {
+test('null means that nothing came before, or that nothing occurred', () => {
   const other = { ...MANIFEST, occurred: null, previous: hex };
   expect(parseManifest(encodeManifest(other))).toEqual(other);
   expect(codeOf(() => parseManifest(utf8(canonicalJson({ ...MANIFEST, accepted: null }))))).toBe('FORMAT_INVALID');

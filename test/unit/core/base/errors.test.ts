@@ -11,7 +11,7 @@ test.each([
   ['an error of another realm', { message: 'elsewhere' }, 'elsewhere'],
   ['a text', 'plain', 'plain'],
   ['nothing', undefined, 'undefined'],
-  ['an object that says nothing', { message: 5 }, '[object Object]'],
-])('what %s says', (_, thrown, message) => {
+  ['an object without a message', { message: 5 }, '[object Object]'],
+])('the message of %s', (_, thrown, message) => {
   expect(messageOf(thrown)).toBe(message);
 });

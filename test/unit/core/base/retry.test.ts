@@ -36,7 +36,7 @@ function failing(...codes: readonly ErrorCode[]): LineproofError[] {
 }
 
 describe('a call that is tried again', () => {
-  test('is made once where it succeeds', async () => {
+  test('is made once if it succeeds', async () => {
     expect(await run([])).toEqual({ outcome: 'done', waits: [], told: [] });
   });
 

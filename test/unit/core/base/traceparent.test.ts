@@ -21,7 +21,7 @@ describe('a traceparent header', () => {
     expect(parseTraceparent(header)).toEqual({ traceId, sampled: false, header });
   });
 
-  test('is not made of ids that no span has', () => {
+  test('is not made of ids that no span can have', () => {
     expect(formatTraceparent(new Uint8Array(16), fromHex(spanId), true)).toBeUndefined();
     expect(formatTraceparent(fromHex(traceId), new Uint8Array(8), true)).toBeUndefined();
   });
@@ -33,13 +33,13 @@ describe('a traceparent header', () => {
     ['upper case', `00-${traceId.toUpperCase()}-${spanId}-01`],
     ['another version', `01-${traceId}-${spanId}-01`],
     ['the version that is forbidden', `ff-${traceId}-${spanId}-01`],
-    ['something behind it', `00-${traceId}-${spanId}-01-x`],
+    ['something after it', `00-${traceId}-${spanId}-01-x`],
     ['a line break at its end', `00-${traceId}-${spanId}-1\n`],
     ['no hexadecimal digit', `00-${traceId.replace('0', 'g')}-${spanId}-01`],
     ['a control character', `00-${traceId.replace('0', '\n')}-${spanId}-01`],
     ['ids of exchanged lengths', `00-${spanId}-${traceId}-01`],
     ['a megabyte', '0'.repeat(1_000_000)],
-  ])('with %s is no header', (_, text) => {
+  ])('with %s is not a header', (_, text) => {
     expect(parseTraceparent(utf8(text))).toBeUndefined();
   });
 

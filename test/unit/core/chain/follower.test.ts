@@ -71,7 +71,7 @@ function pointOf({ state, chainOffset, segment }: ChainFollower): RecoveryPoint 
 }
 
 describe('a follower of the chain', () => {
-  test('accepts block after block and ignores what is none', async () => {
+  test('accepts block after block and ignores other records', async () => {
     await append(JUNK, values[1] as Uint8Array);
     const chain = follow(world, log);
     expect(await readAll(chain)).toEqual(sizes);
@@ -106,7 +106,7 @@ describe('a follower of the chain', () => {
     expect(await readAll(chain)).toEqual(sizes);
   });
 
-  test('goes over a block that its caller appended itself', async () => {
+  test('moves over a block that its caller appended itself', async () => {
     const chain = await readSome(4);
     const { accepted } = await world.block((await readSome(4)).state, { messages: [] });
     const block = chain.accept(accepted, 7);
@@ -170,7 +170,7 @@ describe('the block that a follower goes on from', () => {
     ['LOG_BEHIND', 'the topic ends before it', () => log.setBack(TOPICS.chain, 0, 2)],
     [
       'LOG_DIVERGED',
-      'another record lies in its place',
+      'another record is in its place',
       async () => {
         log.setBack(TOPICS.chain, 0, 2);
         await append(JUNK);
@@ -178,7 +178,7 @@ describe('the block that a follower goes on from', () => {
     ],
     [
       'LOG_DIVERGED',
-      'another block lies in its place',
+      'another block is in its place',
       async () => {
         log.setBack(TOPICS.chain, 0, 2);
         await append(values[4] as Uint8Array);
@@ -186,7 +186,7 @@ describe('the block that a follower goes on from', () => {
     ],
     [
       'LOG_DIVERGED',
-      'nothing lies in its place',
+      'nothing is in its place',
       async () => {
         log.setBack(TOPICS.chain, 0, 2);
         log.skip(TOPICS.chain, 0, 1);

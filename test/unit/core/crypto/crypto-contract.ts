@@ -71,7 +71,7 @@ export function holdCryptoContract(crypto: Crypto): void {
     expect(sha256(arena.subarray(2, 5))).toEqual(sha256(utf8('abc')));
   });
 
-  test('every hash has memory of its own', () => {
+  test('every hash has separate memory', () => {
     const hash = sha256(utf8('a'));
     const before = toHex(hash);
     sha256(utf8('b'));

@@ -43,7 +43,7 @@ describe('canonical JSON', () => {
   });
 
   test.each(['{"a":1,"a":1}', '{"b":1,"a":1}', '1.0', '1E2', '-0', '"\\u0041"', '"\\/"', ' 1', '1\n', '\ufeff1', '', '[1,]', '"\\ud800"'])(
-    '%j is not it',
+    '%j is not canonical',
     (json) => {
       expect(() => parseCanonicalJson(utf8(json))).toThrow(FORMAT_INVALID);
     },

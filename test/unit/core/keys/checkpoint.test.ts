@@ -17,7 +17,7 @@ test.each([0, 1, 2 ** 32, 2 ** 53 - 1])('size %d is read as it is written', (siz
 
 test.each([
   ['an extension line', `${GOOD}extension\n`],
-  ['an empty line behind it', `${GOOD}\n`],
+  ['an empty line after it', `${GOOD}\n`],
   ['no last newline', GOOD.slice(0, -1)],
   ['a leading zero', GOOD.replace('20852163', '020852163')],
   ['a sign', GOOD.replace('20852163', '+20852163')],
@@ -31,7 +31,7 @@ test.each([
   ['a root of 31 bytes', GOOD.replace(BASE64, toBase64(ROOT.slice(1)))],
   ['a root of 33 bytes', GOOD.replace(BASE64, toBase64(new Uint8Array(33)))],
   ['a root without padding', GOOD.replace('=\n', '\n')],
-  ['a space behind the size', GOOD.replace('20852163', '20852163 ')],
+  ['a space after the size', GOOD.replace('20852163', '20852163 ')],
   ['carriage returns', GOOD.replaceAll('\n', '\r\n')],
   ['nothing', ''],
 ])('one with %s is refused', (_, text) => {

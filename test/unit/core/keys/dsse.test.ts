@@ -94,9 +94,9 @@ describe('envelopes', () => {
     ['another type than expected', (value) => canonical({ ...value, payloadType: PAYLOAD_TYPES.manifest })],
     ['a member that is not known', (value) => canonical({ ...value, extra: 1 })],
     ['a member that is not known in a signature', (value) => canonical({ ...value, signatures: [{ extra: 1, keyid: 'k', sig: '' }] })],
-    ['a payload that is no text', (value) => canonical({ ...value, payload: 7 })],
+    ['a payload that is not text', (value) => canonical({ ...value, payload: 7 })],
     ['a payload in base64url', (value) => canonical({ ...value, payload: '-_8=' })],
-    ['signatures that are no list', (value) => canonical({ ...value, signatures: {} })],
+    ['signatures that are not a list', (value) => canonical({ ...value, signatures: {} })],
     ['a signature that is null', (value) => canonical({ ...value, signatures: [null] })],
     ['a signature without a name', (value) => canonical({ ...value, signatures: [{ sig: '' }] })],
     ['101 signatures', (value) => canonical({ ...value, signatures: Array.from({ length: 101 }, () => ({ keyid: 'k', sig: '' })) })],
@@ -105,7 +105,7 @@ describe('envelopes', () => {
     ['a list around it', (value) => utf8(`[${JSON.stringify(value)}]`)],
     ['null in its place', () => utf8('null')],
     ['nothing', () => utf8('')],
-    ['bytes that are no UTF-8', () => Uint8Array.of(0xff)],
+    ['bytes that are not UTF-8', () => Uint8Array.of(0xff)],
   ])('with %s cannot be read', async (_, change) => {
     const bytes = change(await json());
     expect(() => decodeEnvelope(bytes, 'policy')).toThrow(

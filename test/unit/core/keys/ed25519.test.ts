@@ -30,7 +30,7 @@ test('sound keys are taken', () => {
   expect(speccheck.cases.filter(({ publicKey, keyAllowed }) => refuses(fromHex(publicKey)) === keyAllowed)).toEqual([]);
 });
 
-test('what is no point, or has another length, is refused', () => {
+test('a key that is not a point, or has another length, is refused', () => {
   // y = 2 has no x on the curve.
   for (const bytes of [fromHex(`02${'00'.repeat(31)}`), new Uint8Array(0), new Uint8Array(31), new Uint8Array(33)])
     expect(refuses(bytes)).toBe(true);

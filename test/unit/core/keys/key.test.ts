@@ -76,7 +76,7 @@ describe('key names', () => {
   });
 
   test.each(['', 'a b', 'a+b', 'a\tb', 'a\nb', 'a\u00a0b', 'a\u0000b', 'a\u0085b', 'a\u007fb', '\ud800', 'x'.repeat(256), 'ü'.repeat(128)])(
-    '%j is none',
+    '%j is not one',
     (name) => {
       expect(() => checkKeyName(name)).toThrow(KEY_INVALID);
     },
@@ -93,12 +93,12 @@ describe('private keys', () => {
 
   test.each([
     ['a verifier key', GO_VERIFIER],
-    ['nothing behind the prefix', 'PRIVATE+KEY+'],
+    ['nothing after the prefix', 'PRIVATE+KEY+'],
     ["another key's id", GO_PRIVATE.replace('c74f20a3', 'c74f20a4')],
     ['another algorithm', GO_PRIVATE.replace('+AYEK', '+AoEK')],
     ['a seed cut short', GO_PRIVATE.slice(0, -4)],
-    ['a newline behind it', `${GO_PRIVATE}\n`],
-  ])('%s is none', (_, text) => {
+    ['a newline after it', `${GO_PRIVATE}\n`],
+  ])('%s is not one', (_, text) => {
     expect(() => parsePrivateKey(text)).toThrow(KEY_INVALID);
   });
 

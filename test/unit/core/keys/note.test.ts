@@ -108,7 +108,7 @@ describe('notes of every shape', () => {
   const line = fc.string({ unit: 'grapheme', maxLength: 12 }).map((text) => text.replaceAll(/[\p{Cc}]/gu, '.'));
   const text = fc.array(line, { minLength: 1, maxLength: 6 }).map((lines) => `${lines.join('\n')}\n`);
 
-  test('the text ends at the last empty line, whatever stands in it', async () => {
+  test('the text ends at the last empty line, whatever it contains', async () => {
     await fc.assert(
       fc.asyncProperty(text, async (body) => {
         const note = await signNote(body, signerOf('log'));
@@ -143,7 +143,7 @@ describe('notes of every shape', () => {
     }
   });
 
-  test('a key of an algorithm that we do not have rejects what it signed', () => {
+  test('a key of an unknown algorithm rejects the note that it signed', () => {
     const key = parseVerifierKey(formatVerifierKey('pq', 6, new Uint8Array(1312)));
     const note = formatNote('t\n', [{ name: 'pq', id: key.id, signature: new Uint8Array(64) }]);
     expect(codeOf(() => openNote(note, [key]))).toBe('SIGNATURE_INVALID');
@@ -226,7 +226,7 @@ describe('cosignatures', () => {
     expect(verifyCosignature(witness, text, signature.subarray(1))).toBe(false);
   });
 
-  test('an ordinary signature by the same key is no cosignature', async () => {
+  test('an ordinary signature by the same key is not a cosignature', async () => {
     const plain = await signNote(text, signer);
     const asWitness = plain.replace(/— .*\n$/, '');
     const { signature } = readNote(plain).signatures[0] as NoteSignature;
@@ -235,7 +235,7 @@ describe('cosignatures', () => {
     );
   });
 
-  test('times beyond 2^53 are none', async () => {
+  test('times beyond 2^53 are not times', async () => {
     const { signature } = await cosign(text, Number.MAX_SAFE_INTEGER, signer);
     expect(cosignatureTime(signature)).toBe(Number.MAX_SAFE_INTEGER);
     signature[0] = 1;

@@ -71,7 +71,7 @@ test('keys nobody named count for nothing', () => {
   expect(quorumHolds(parse(`${witnesses('A')}quorum A\n`), new Set([witnessKey('B'), log]))).toBe(false);
 });
 
-test('white space, comments and URLs stand where the specification lets them', () => {
+test('white space, comments and URLs may be where the specification allows them', () => {
   const text = `# heading\n\t # indented\n \t\n  log\t${log}  https://log.example/#x \n${witnesses('A#1')}\tquorum A#1\n# after\n`;
   expect(parse(text)).toMatchObject({ logs: [{ url: 'https://log.example/#x' }], witnesses: [{ name: 'A#1' }], quorum: 'A#1' });
   expect(parse(`${witnesses('Kélvin\u212a')}witness K ${witnessKey('K')} https://w\nquorum K\n`).witnesses.map(({ name }) => name)).toEqual(
@@ -113,7 +113,7 @@ test.each([
   ['a threshold above the members', `${A}group g 2 A\nquorum g\n`],
   ['a threshold with a leading zero', `${A}group g 01 A\nquorum g\n`],
   ['a threshold with a sign', `${A}group g +1 A\nquorum g\n`],
-  ['a threshold that is no number', `${A}group g some A\nquorum g\n`],
+  ['a threshold that is not a number', `${A}group g some A\nquorum g\n`],
   ['a witness with a log key', `witness A ${log}\nquorum A\n`],
   ['a log with a witness key', `log ${witnessKey('A')}\nquorum none\n`],
   ['a witness without key', 'witness A\nquorum A\n'],
@@ -130,7 +130,7 @@ test.each([
   expect(codeOf(() => parse(text))).toBe('FORMAT_INVALID');
 });
 
-test('what is refused names its line; bytes that are no UTF-8 and files that are too large are refused', () => {
+test('an error names the line; bytes that are not UTF-8 and files that are too large are refused', () => {
   expect(messageOf(() => parse(`# one\n\n${A}group g 7 A\nquorum g\n`))).toContain('line 4');
   expect(codeOf(() => parseWitnessPolicy(concat(utf8('#'), Uint8Array.of(0xff), utf8('\nquorum none\n'))))).toBe('FORMAT_INVALID');
   expect(codeOf(() => parse(`#${'x'.repeat(1024 * 1024)}\nquorum none\n`))).toBe('LIMIT_EXCEEDED');

@@ -132,8 +132,8 @@ describe('a later version', () => {
     ['a key is retired', { chainers: [{ ...first.chainers[0], status: 'RETIRED' }, entry('chainer-2', 22)] }],
     ['a key is found to be stolen', compromised([0, 9])],
     ['keys and schemas are added', { logs: [...first.logs, entry('example.com/o/0', 35)], schemas: ['0'.repeat(64)] }],
-    ['the input topic was made anew', { inputGeneration: { generation: 1, firstOffsets: [7, 0] } }],
-  ])('is taken where %s', async (_, change) => {
+    ['the input topic was recreated', { inputGeneration: { generation: 1, firstOffsets: [7, 0] } }],
+  ])('is accepted when %s', async (_, change) => {
     expect((await open(successor(change))).latest.policy.version).toBe(2);
   });
 

@@ -165,7 +165,7 @@ describe('what fields say together', () => {
     expect(problemsOf(({ logs }) => ({ logs: [logs[0], { ...logs[1], key: testSigner('example.com/o/1', 31).verifierKey }] }))).toBe('');
   });
 
-  test('a threshold counts public keys: one under two names is no second root', () => {
+  test('a threshold counts public keys: one key under two names is not two roots', () => {
     const keys = [testSigner('root-1', 1), testSigner('root-1b', 1)].map(({ verifierKey }) => verifierKey);
     expect(problemsOf(() => ({ roots: { keys, threshold: 2 } }))).toContain('policy.roots.threshold must not exceed');
   });
