@@ -37,6 +37,8 @@ const LOG_KEY = 'Find out who signed it. If somebody else has the log key, mark 
 const PRODUCER = "Ask the producer's operator; compare with the producer's spool where it still exists.";
 const WAIT = 'Nothing while the log grows. Verify again later.';
 const NOTHING = 'Nothing.';
+const LIMITED =
+  'Find out whether somebody added objects. If all are needed, verify with a program that has higher bounds (auditor/audit-limits.ts).';
 const STRANGER = 'Find out who put it there. Move it out of the archive.';
 
 /** Every finding of the auditor. docs/findings.md shows this table to its reader, and a test compares the two. */
@@ -82,6 +84,9 @@ export const FINDINGS = {
     ABSENT: ['The table of contents is missing. Nothing depends on it.', NOTHING],
     BEYOND_CHECKPOINT: ['The object covers leaves that no checkpoint or manifest covers yet, so it was not checked.', WAIT],
     CHECKPOINT_BEHIND: ['A note is signed that is not published yet; or the published checkpoint was set back.', WAIT],
+  }),
+  ...group(['ARCHIVE', ...PROVEN_BY_EVIDENCE], 'NOT CHECKED', {
+    BEYOND_LIMIT: ['The archive holds more than this program reads into memory. What lies beyond was not checked.', LIMITED],
   }),
   ...group(PROVEN_BY_EVIDENCE, 'NOT CHECKED', {
     UNSHOWN: ['Something that the property rests on is missing or cannot be used; another finding names it.', RESTORE],

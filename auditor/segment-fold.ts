@@ -16,6 +16,8 @@ export class SegmentFold {
   readonly #closed = new Set<string>();
   /** The current segment, with the unread rest of its files. */
   #segment: AuditedSegment | undefined;
+  /** Number of the first manifest that has not ended. */
+  #next = 0;
   #draft = new ManifestDraft();
   /** False where a block of the segment could not be judged: then the draft lacks it. */
   #draftWhole = true;
@@ -37,8 +39,11 @@ export class SegmentFold {
   /** The segment that a leaf lies in. It is read when it is not at hand. */
   async at(leaf: number): Promise<AuditedSegment | undefined> {
     if (this.#segment !== undefined && leaf < this.#segment.manifest.end) return this.#segment;
-    const next = this.#manifests.find(({ manifest }) => manifest.first <= leaf && leaf < manifest.end);
-    this.#segment = next === undefined ? undefined : await readSegment(this.#audit, next, this.#archivedUntil);
+    // Leaves only rise, and so do the first leaves of manifests: what ended once is not looked at again.
+    while ((this.#manifests[this.#next]?.manifest.end ?? leaf + 1) <= leaf) this.#next += 1;
+    const next = this.#manifests[this.#next];
+    this.#segment =
+      next === undefined || next.manifest.first > leaf ? undefined : await readSegment(this.#audit, next, this.#archivedUntil);
     return this.#segment;
   }
 

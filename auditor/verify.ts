@@ -5,6 +5,7 @@ import type { VerifierKey } from '../core/keys/key.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { AcrossShards } from './across-shards.ts';
 import { type ArchiveReader, openArchive } from './archive-reader.ts';
+import { AUDIT_LIMITS, type AuditLimits } from './audit-limits.ts';
 import { Findings } from './findings.ts';
 import { type Governance, readGovernance } from './governance.ts';
 import { type Demands, type Gathered, judge } from './judgement.ts';
@@ -20,6 +21,8 @@ export interface VerifyOptions extends Demands {
   readonly origin?: string;
   /** Hex digest of the first version of the policy, which must be the archive's. */
   readonly genesis?: string;
+  /** Bounds of memory, where they are not the usual ones. */
+  readonly limits?: AuditLimits;
   /** Called with the number of leaves that were checked and an estimate of all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -27,7 +30,7 @@ export interface VerifyOptions extends Demands {
 /** Verifies an archive: reads and hashes every byte of it again. Writes nothing, and never throws because of an archive's content. */
 export async function verifyArchive(store: ObjectStore, options: VerifyOptions): Promise<Verdict> {
   const findings = new Findings();
-  const { objects, listed } = await openArchive(store, findings);
+  const { objects, listed } = await openArchive(store, findings, options.limits);
   const governance = await readGovernance(objects, listed, options.keys, findings);
   const across = { lanes: new LaneAudit(findings), refusals: new Refusals() };
   if (governance === undefined)
@@ -37,7 +40,7 @@ export async function verifyArchive(store: ObjectStore, options: VerifyOptions):
     );
   checkDemands(governance, options, findings);
   await checkArchiveJson(objects, listed, governance, findings);
-  const audited = await auditShards({ objects, listed, governance, findings, across }, options);
+  const audited = await auditShards({ objects, listed, governance, findings, across, limits: options.limits ?? AUDIT_LIMITS }, options);
   across.lanes.finish(governance.history.latest);
   const shards = audited.map(({ moment }) => moment);
   const counts = countsOf(
@@ -55,6 +58,7 @@ interface WholeAudit {
   readonly governance: Governance;
   readonly findings: Findings;
   readonly across: AcrossShards;
+  readonly limits: AuditLimits;
 }
 
 async function auditShards({ across, ...sources }: WholeAudit, { onProgress }: VerifyOptions): Promise<AuditedShard[]> {

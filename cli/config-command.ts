@@ -1,3 +1,4 @@
+import { LineproofError } from '../core/base/errors.ts';
 import { printable, terminalJson, wrapped } from '../core/base/terminal-text.ts';
 import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
@@ -21,6 +22,7 @@ export const configCommand: Command = {
     'The file is the one that --config names, or config.json in the data folder: for the services, only if --data or LINEPROOF_HOME names that folder.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
+    if (invocation.operands.length > 0) throw new LineproofError('USAGE', 'config takes no arguments; see lineproof config --help');
     const rows = rowsOf(invocation);
     const { stdout } = invocation.terminal;
     if (invocation.options['json'] === true) {

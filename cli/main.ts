@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { LineproofError } from '../core/base/errors.ts';
 import { printableLines } from '../core/base/terminal-text.ts';
@@ -21,6 +22,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import('./status-command.ts')).statusCommand,
   config: async () => (await import('./config-command.ts')).configCommand,
 };
+
+/** Commands whose output is a list of which a reader may want the beginning only. */
+const LISTS: readonly string[] = ['query', 'rejected', 'help', '--help'];
 
 async function commandOf(name: string): Promise<Command> {
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
@@ -84,8 +88,17 @@ async function flushed(stream: NodeJS.WriteStream): Promise<void> {
 const stop = new AbortController();
 // If the reader of stderr has gone, that must change neither the command's work nor its exit code.
 process.stderr.on('error', () => undefined);
-// A reader that went away (`lineproof query | head`) ends the command, quietly.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.io));
+// A reader that went away (`lineproof query | head`) ends a command that lists, quietly. Of all others a result is lost: a verdict that nobody read is not OK.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE' && LISTS.includes(process.argv[2] ?? '')) process.exit(EXIT.ok);
+  try {
+    // Synchronous: the process ends here, before the exit code of the command itself is set.
+    writeSync(2, `lineproof: cannot write the result: ${error.code ?? error.message} [IO_FAILED]\n`);
+  } catch {
+    // Nobody reads messages either.
+  }
+  process.exit(EXIT.io);
+});
 
 let code: number;
 try {
@@ -97,4 +110,6 @@ try {
 process.exitCode = code;
 // Output that a slow reader has not taken yet would be lost, even if it is too little to ask for a drain.
 await Promise.all([process.stdout, process.stderr].map(flushed));
+// An error of the last write is told after it.
+await new Promise((resolve) => setImmediate(resolve));
 process.exit();

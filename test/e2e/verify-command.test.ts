@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Verdict } from '../../auditor/verdict.ts';
 import { Progress } from '../../cli/progress.ts';
 import { flip } from '../support/alterations.ts';
-import { type CommandResult, lineproof, makeRepository, temporaryFolder } from '../support/command.ts';
+import { type CommandResult, lineproof, MAIN, makeRepository, runProgram, temporaryFolder } from '../support/command.ts';
 
 const TIMEOUT_MS = 600_000;
 const folder = temporaryFolder('verify-command');
@@ -190,14 +190,19 @@ describe('folders that are not archives', () => {
       mkdirSync(empty);
       const cases: [string, RegExp][] = [
         [data, /it is not an archive; .*archive looks like one/],
-        [empty, /it is not an archive, or an empty one/],
+        [folder.path, /it is not an archive; .*\.lineproof\/archive looks like one/],
+        [join(archive, 'logs'), /it is not an archive; .*archive looks like one/],
+        [join(data, 'keys'), /it is not an archive, or an empty one: .*the folder holds actors\.key, .* and \d more/],
+        [empty, /it is not an archive, or an empty one: .*the folder is empty/],
         [rootFile, /it is not a folder/],
         [join(folder.path, 'nowhere'), /there is no such folder/],
+        ['gs://bucket/prefix', /s3:\/\/BUCKET/],
       ];
       for (const command of ['verify', 'query'])
         for (const [path, message] of cases) {
           const { code, stdout, stderr } = await lineproof([command, path]);
           expect([command, code, stdout, stderr]).toEqual([command, 74, '', expect.stringMatching(message)]);
+          if (code === 74) expect(stderr).toContain('[NOT_FOUND]');
         }
     },
     TIMEOUT_MS,
@@ -249,6 +254,30 @@ describe('query', () => {
       expect((await lineproof(['verify', '--help'])).stdout).toMatch(
         /1 {2}FAILED:[\s\S]*3 {2}NOT CHECKED:[\s\S]*4 {2}UNPROVEN:[\s\S]*5 {2}OPEN:[\s\S]*0 {2}OK:[\s\S]*74:/,
       );
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe('a result that cannot be written', () => {
+  const shell = (line: string): Promise<CommandResult> =>
+    runProgram('bash', ['-c', line, 'bash', process.execPath, MAIN, archive, rootFile]);
+
+  test(
+    'is an error, whatever it was: a verdict that nobody could read is not OK',
+    async () => {
+      for (const line of ['"$1" "$2" verify "$3" --key "$4" > /dev/full', 'set -o pipefail; "$1" "$2" verify "$3" --key "$4" | true'])
+        expect([line, (await shell(line)).code]).toEqual([line, 74]);
+      expect((await shell('"$1" "$2" verify "$3" --key "$4" > /dev/full')).stderr).toMatch(/cannot write the result: ENOSPC/);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'ends a list quietly if its reader has seen enough, and not if the disk is full',
+    async () => {
+      expect(await shell('set -o pipefail; "$1" "$2" query "$3" | true')).toMatchObject({ code: 0, stderr: '' });
+      expect((await shell('"$1" "$2" query "$3" > /dev/full')).code).toBe(74);
     },
     TIMEOUT_MS,
   );
