@@ -51,7 +51,6 @@ export async function readManifests(audit: Audit): Promise<StoredManifest[]> {
   );
   let left = audit.limits.manifestBytes;
   for (const key of [...keys].toSorted()) {
-    left -= audit.listed.get(key) ?? 0;
     if (left < 0) {
       nameBeyond(audit, key);
       break;
@@ -61,6 +60,7 @@ export async function readManifests(audit: Audit): Promise<StoredManifest[]> {
       previous = undefined;
       continue;
     }
+    left -= manifest.payload.length;
     const at = { shard, object: key, leaf: manifest.first };
     const inPlace = manifest.origin === `${audit.origin}/${shard}` && key === logKeysOf(shard).manifest(manifest.first, manifest.end);
     if (!inPlace || manifest.end <= manifest.first) {

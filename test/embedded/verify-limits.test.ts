@@ -62,9 +62,7 @@ describe('the auditor decides how much it holds, not the archive', () => {
 
   test('more bytes of manifests than the bound: NOT CHECKED, and the first that was not read is named', async () => {
     const scene = await endedScene();
-    const { map } = scene.archive.objects;
-    const first = required(map.get(KEYS.manifest(0, 18))).length;
-    const verdict = await verify(scene.archive.objects, scene, { limits: { ...AUDIT_LIMITS, manifestBytes: first } });
+    const verdict = await verify(scene.archive.objects, scene, { limits: { ...AUDIT_LIMITS, manifestBytes: 0 } });
     const beyond = verdict.findings.find(({ code }) => code === 'BEYOND_LIMIT');
     expect([verdict.ok, beyond?.place.object]).toEqual([false, KEYS.manifest(18, scene.archive.size)]);
   });
