@@ -1,6 +1,7 @@
-import { mkdirSync, statfsSync } from 'node:fs';
+import { statfsSync } from 'node:fs';
 import { open, type RootDatabase } from 'lmdb';
 import { LineproofError, messageOf } from '../core/base/errors.ts';
+import { makeFolder } from '../platform/made-folder.ts';
 
 const MAX_VALUE_LISTS = 16;
 /** With less than this a disk counts as full: lmdb ends the process if it cannot make its files, and reports a write that was cut short as an I/O error. */
@@ -20,7 +21,7 @@ export class Environment {
   constructor(folder: string) {
     this.#folder = folder;
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      makeFolder(folder);
       if (isFull(folder)) throw new LineproofError('DISK_FULL', `cannot open ${folder}: its disk is full; free some space and start again`);
       this.root = open<Buffer, string>({
         path: folder,

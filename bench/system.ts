@@ -1,4 +1,4 @@
-import type { EventInput } from '../sdk/event-builder.ts';
+import type { EventInput } from '../sdk/event-input.ts';
 
 /** A signed note as it was observed, with the number of links of its shard that it covers. */
 export interface Attestation {

@@ -1,3 +1,4 @@
+import type { EventInput } from '../sdk/event-input.ts';
 import { type Cost, measured } from './cost.ts';
 import type { BenchSystem, Checked } from './system.ts';
 import type { Workload } from './workload.ts';
@@ -45,7 +46,7 @@ export async function measureThroughput(
   const cpu = process.cpuUsage();
   const cost = await measured(events, async () => {
     const ids = await offer(system, workload, { events, eventsPerWait, keep: repeats });
-    for (const [i, id] of ids.entries()) system.record({ ...workload.event(i), id });
+    for (const [i, id] of ids.entries()) system.record({ ...workload.event(i), id, occurredAt: new Date() } as EventInput);
     seconds.recorded = since();
     await system.finish();
     seconds.archived = since();

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { LineproofError } from '../core/base/errors.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
-import { buildEvent, type EventInput } from '../sdk/event-builder.ts';
+import { buildEvent } from '../sdk/event-builder.ts';
+import type { EventInput } from '../sdk/event-input.ts';
 
 /** Size of every event as it is encoded, signed and archived. */
 export const EVENT_BYTES = 500;

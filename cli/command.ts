@@ -9,6 +9,8 @@ export interface CommandOption {
   readonly type: 'string' | 'boolean';
   readonly short?: string;
   readonly multiple?: boolean;
+  /** Whether the arguments that follow its value are values too: a shell makes a list of a pattern without quotes. */
+  readonly takesList?: boolean;
   /** Placeholder for the value in the help text. */
   readonly value?: string;
   readonly help: string;
@@ -45,6 +47,8 @@ export interface Command {
   readonly takesCommand?: boolean;
   /** Whether the command takes signals itself, instead of being ended by them. */
   readonly takesSignals?: boolean;
+  /** Whether the command does its whole work although the reader of its results has gone (`| head`). */
+  readonly outlivesReader?: boolean;
   /** Lines under the options: exit codes, an example. */
   readonly notes: readonly string[];
   /** Resolves with the exit code. */
@@ -93,12 +97,32 @@ export function parseInvocation(command: Command, argv: readonly string[], termi
     ]),
   );
   try {
-    const { values, positionals } = parseArgs({ args: [...own], options, allowPositionals: true, strict: true });
-    return { options: values as Invocation['options'], operands: positionals, rest, terminal };
+    const { values, tokens } = parseArgs({ args: [...own], options, allowPositionals: true, strict: true, tokens: true });
+    const { operands, lists } = sorted(command, tokens);
+    return { options: { ...(values as Invocation['options']), ...lists }, operands, rest, terminal };
   } catch (error) {
     const reason = error instanceof Error ? (error.message.split('. ')[0] ?? error.message) : String(error);
     throw new LineproofError('USAGE', `${reason}; see lineproof ${command.name} --help`);
   }
+}
+
+type Token = { readonly kind: string; readonly name?: string; readonly value?: string | undefined };
+
+/** Arguments that are not options, each given to the option that takes it in a list, if it follows one. */
+function sorted(command: Command, tokens: readonly Token[]): { readonly operands: string[]; readonly lists: Record<string, string[]> } {
+  const takers = new Set(command.options.flatMap(({ name, takesList }) => (takesList === true ? [name] : [])));
+  const operands: string[] = [];
+  const lists: Record<string, string[]> = {};
+  const listOf = (name: string): string[] => {
+    lists[name] ??= [];
+    return lists[name];
+  };
+  let list = operands;
+  for (const { kind, name = '', value = '' } of tokens) {
+    if (kind === 'option') list = takers.has(name) ? listOf(name) : operands;
+    if (kind === 'positional' || takers.has(name)) list.push(value);
+  }
+  return { operands, lists };
 }
 
 /** The part of a line of help that names an option. */

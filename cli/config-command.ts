@@ -1,5 +1,6 @@
 import { LineproofError } from '../core/base/errors.ts';
 import { printable, terminalJson, wrapped } from '../core/base/terminal-text.ts';
+import { inForce } from '../embedded/fixed-settings.ts';
 import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
 import { describeSettings, type SettingRow } from '../settings/load-settings.ts';
@@ -29,16 +30,26 @@ export const configCommand: Command = {
       stdout.write(`${terminalJson(rows, 2)}\n`);
       return EXIT.ok;
     }
-    for (const { name, value, source, unit, reason } of rows) {
+    for (const { name, value, source, unit, reason, inForce: fixed } of rows) {
       stdout.write(`${name.padEnd(16)} ${printable(String(value)).padEnd(30)} ${source}\n`);
       stdout.write(`${wrapped(`    ${reason}${unit === '' ? '' : ` (${unit})`}`, 4).join('\n')}\n`);
+      if (fixed !== undefined) stdout.write(`    in force: ${fixed}, which the first start of this data folder fixed\n`);
     }
     return EXIT.ok;
   },
 };
 
-function rowsOf(invocation: Invocation): SettingRow[] {
-  return invocation.options['cluster'] === true
-    ? describeSettings(CLUSTER_SETTINGS, loadClusterSettings(invocation))
-    : describeSettings(SETTINGS, loadInvocationSettings(invocation));
+/** A row, with the value in force where the data folder has another one. */
+interface ConfigRow extends SettingRow {
+  readonly inForce?: string | number;
+}
+
+function rowsOf(invocation: Invocation): ConfigRow[] {
+  if (invocation.options['cluster'] === true) return describeSettings(CLUSTER_SETTINGS, loadClusterSettings(invocation));
+  const loaded = loadInvocationSettings(invocation);
+  const fixed: Readonly<Record<string, string | number>> = inForce(loaded.values.data);
+  return describeSettings(SETTINGS, loaded).map((row) => {
+    const value = fixed[row.name];
+    return value === undefined || value === row.value ? row : { ...row, inForce: value };
+  });
 }

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { OpenSettings } from '../embedded/fixed-settings.ts';
 import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
 import { ALL_NAMES, SETTINGS } from '../settings/embedded-settings.ts';
 import { type LoadedSettings, loadTable } from '../settings/load-settings.ts';
@@ -17,6 +18,13 @@ const BARRED = { data: 'names a data folder, and the file lies in one; take it o
  */
 export function loadInvocationSettings(invocation: Invocation): LoadedSettings<typeof SETTINGS> {
   return loadTable(SETTINGS, textsOf(SETTINGS, invocation, true));
+}
+
+/** The same, for opening the data folder. */
+export function openSettings(invocation: Invocation): OpenSettings {
+  const { values, sources } = loadInvocationSettings(invocation);
+  const given = new Set(Object.entries(sources).flatMap(([name, source]) => (source === 'default' ? [] : [name])));
+  return { ...values, given };
 }
 
 /** The settings of the services, as {@link loadSettings} finds them. */

@@ -50,6 +50,7 @@ async function main(argv: readonly string[], terminal: Terminal): Promise<number
   const invocation = parseInvocation(command, args, terminal);
   if (invocation.options['help'] === true) return print(terminal, commandHelp(command));
   if (command.takesSignals !== true) stopOnSignals();
+  reader.isNeeded = command.outlivesReader !== true;
   return command.run(invocation);
 }
 
@@ -88,8 +89,10 @@ async function flushed(stream: NodeJS.WriteStream): Promise<void> {
 const stop = new AbortController();
 // If the reader of stderr has gone, that must change neither the command's work nor its exit code.
 process.stderr.on('error', () => undefined);
-// A reader that went away (`lineproof query | head`) ends a command that lists, quietly. Of all others a result is lost: a verdict that nobody read is not OK.
+const reader = { isNeeded: true };
+// A reader that went away (`lineproof query | head`) ends a command that lists, quietly. It does not end a command whose work is more than what it prints. Of all others a result is lost: a verdict that nobody read is not OK.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE' && !reader.isNeeded) return;
   if (error.code === 'EPIPE' && LISTS.includes(process.argv[2] ?? '')) process.exit(EXIT.ok);
   try {
     // Synchronous: the process ends here, before the exit code of the command itself is set.

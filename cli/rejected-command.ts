@@ -61,7 +61,7 @@ export const rejectedCommand: Command = {
     const cluster = await openClusterReaders({ ...values, logLevel: 'error' }, action === 'resubmit' || namesKeys(loaded));
     try {
       if (named && action === 'show') return await show(invocation, cluster.log, place);
-      if (named) return await sendAnew(invocation, values, cluster, place);
+      if (named) return await sendAgain(invocation, values, cluster, place);
       const { shards } = (await cluster.sources()).policies.latest.policy;
       return await list(invocation, cluster.log, shards);
     } finally {
@@ -115,7 +115,7 @@ async function findAt(log: Log, action: string, place: string): Promise<Found & 
   return { shard: Number(shard), offset: first.offset, record: decoded(first.value), value: first.value };
 }
 
-async function sendAnew(
+async function sendAgain(
   { options, terminal }: Invocation,
   settings: ClusterSettings,
   cluster: ClusterReaders,

@@ -25,7 +25,7 @@ export interface ResubmitOptions {
   /** `SHARD/OFFSET` on `provenance.rejected`. */
   readonly place: string;
   readonly dryRun: boolean;
-  /** Goes on where part of the log's history is unavailable. */
+  /** Proceeds even if part of the log's history is unavailable. */
   readonly partialHistory: boolean;
   readonly json: boolean;
 }
@@ -37,7 +37,7 @@ export async function resubmit(record: Rejected, options: ResubmitOptions): Prom
   const sources = await cluster.sources();
   await sources.refreshSchemas();
   const plan = await plannedOver(record, signer, sources, options);
-  // Also if there is nothing to send: events that an earlier call left in the spool must not stay until their identities have left the dedup window.
+  // Sends even if the plan is empty: events that an earlier call left in the spool must reach the log before their identities leave the dedup window.
   if (!options.dryRun && !(await send(plan, signer, sources, options))) {
     options.terminal.stderr.write('lineproof: not everything reached the log; it stays in the spool: run the same command again\n');
     return EXIT.io;
@@ -46,7 +46,7 @@ export async function resubmit(record: Rejected, options: ResubmitOptions): Prom
   return plan.withheld.length === 0 ? EXIT.ok : EXIT.findings;
 }
 
-/** The plan, made over the archive of the settings. */
+/** The plan, made with the archive that the settings name. */
 async function plannedOver(record: Rejected, signer: Signer, sources: Sources, options: ResubmitOptions): Promise<Plan> {
   const { settings, cluster, partialHistory, terminal } = options;
   const objects = await openObjectStore(settings);

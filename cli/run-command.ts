@@ -1,13 +1,15 @@
-import { randomUUID } from 'node:crypto';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
-import type { EventSink } from '../collector/event-sink.ts';
 import { runCommand as runAndDescribe } from '../collector/run.ts';
-import { hasCode, LineproofError } from '../core/base/errors.ts';
-import { EmbeddedSystem, openSpoolOnly } from '../embedded/system.ts';
-import { SETTINGS, type Settings } from '../settings/embedded-settings.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
+import { formatUuid } from '../core/formats/identity.ts';
+import type { OpenSettings } from '../embedded/fixed-settings.ts';
+import { openRecorder, type Recorder } from '../embedded/recorder.ts';
+import { SETTINGS } from '../settings/embedded-settings.ts';
+import { userName } from './actor-names.ts';
 import { type Command, type Invocation, stringOptions } from './command.ts';
-import { loadInvocationSettings } from './invocation-settings.ts';
+import { openSettings } from './invocation-settings.ts';
+import { describeRecorder } from './recorder-notes.ts';
 
 /** `lineproof run -- CMD`: a command, its input and output files, and its exit code passed on. */
 export const runCommand: Command = {
@@ -15,13 +17,27 @@ export const runCommand: Command = {
   summary: 'Run a command and record its input and output files',
   usage: ['run [--in GLOB]... [--out GLOB]... -- COMMAND [ARG...]'],
   options: [
-    { name: 'in', type: 'string', multiple: true, value: 'GLOB', help: 'input files, relative to this folder; may be repeated' },
+    {
+      name: 'in',
+      type: 'string',
+      multiple: true,
+      takesList: true,
+      value: 'GLOB',
+      help: 'input files: a file, a folder, or a pattern with * ? ** [a-z] {a,b}; may be repeated or be a list',
+    },
     {
       name: 'out',
       type: 'string',
       multiple: true,
+      takesList: true,
       value: 'GLOB',
-      help: 'output files; files below this folder that changed meanwhile are recorded as well, up to 10,000',
+      help: 'output files, as --in; files below this folder that changed meanwhile are recorded as well, up to 10,000',
+    },
+    {
+      name: 'quiet',
+      short: 'q',
+      type: 'boolean',
+      help: 'do not print the stream and the id of the event; failures are printed all the same',
     },
     { name: 'with-arguments', type: 'boolean', help: 'record the arguments of COMMAND; left out otherwise, as they can hold secrets' },
   ],
@@ -29,23 +45,30 @@ export const runCommand: Command = {
   takesCommand: true,
   takesSignals: true,
   notes: [
-    'Exits with the exit code of COMMAND, whether or not it could be recorded; 127 if there is no such program, 126 if it cannot be started.',
-    'Signals go to COMMAND. A signal after COMMAND has ended stops the recording.',
+    'Exits with the exit code of COMMAND, whether or not it could be recorded: 128 + n after signal n, 127 if there is no such program, 126 if it cannot be started.',
+    'Signals go to COMMAND. One that comes before prevents it, one after its end stops the recording.',
+    'The last line on stderr has the stream and the id of the event. docs/getting-started.md says what the event holds.',
     'Names of environment variables are recorded, their values never.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
+    if (invocation.operands.length > 0)
+      throw new LineproofError(
+        'USAGE',
+        `run does not take ${JSON.stringify(invocation.operands[0])}: the command comes after --, and files after --in or --out`,
+      );
     if (invocation.rest.length === 0)
       throw new LineproofError('USAGE', 'run takes the command after --, as in: lineproof run -- make report');
     // An unusable configuration prevents the recording, but not the run.
-    const settings = tried(() => loadInvocationSettings(invocation).values);
+    const settings = tried(() => openSettings(invocation));
     const { env, stderr } = invocation.terminal;
+    const say = (text: string): void => void stderr.write(`lineproof: ${text}\n`);
     const [program, ...args] = invocation.rest as [string, ...string[]];
-    let ending: (() => Promise<unknown>) | undefined;
+    let recorder: Recorder | undefined;
     const result = await runAndDescribe(
       async () => {
-        const opened = await openSink(settings());
-        ending = opened.close;
-        return opened.collector;
+        const { logLevel } = settings();
+        recorder = await openRecorder(settings(), 'run', pinoLogger(logLevel), prometheusMetrics());
+        return { sink: recorder.collector, user: await userName(settings()) };
       },
       {
         command: [program, ...args],
@@ -59,14 +82,18 @@ export const runCommand: Command = {
     );
     // The recorded event is on disk: from here on a signal ends this process with the command's exit code.
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(result.exitCode));
-    const failure = result.failure ?? (await closing(ending));
-    const what = result.started ? 'the run was not recorded: ' : '';
-    if (failure !== undefined) stderr.write(`lineproof: ${what}${failure instanceof Error ? failure.message : JSON.stringify(failure)}\n`);
+    const failure = result.failure ?? (await closing(recorder));
+    if (result.fault !== undefined) say(messageOf(result.fault));
+    if (failure !== undefined) say(`the run was not recorded: ${messageOf(failure)}`);
+    for (const note of result.notes) say(note);
+    if (result.event !== undefined && recorder !== undefined && invocation.options['quiet'] !== true)
+      for (const note of [...describeRecorder(recorder, settings().data), `recorded ${result.stream} ${formatUuid(result.event)}`])
+        say(note);
     return result.exitCode;
   },
 };
 
-/** Runs the action now; each later call returns its value or throws its error. */
+/** Runs `work` now; each call of the result returns its value or throws its error. */
 function tried<T>(work: () => T): () => T {
   try {
     const value = work();
@@ -78,7 +105,7 @@ function tried<T>(work: () => T): () => T {
   }
 }
 
-function exceptOf(settings: () => Settings): { readonly except?: string } {
+function exceptOf(settings: () => OpenSettings): { readonly except?: string } {
   try {
     return { except: settings().data };
   } catch {
@@ -86,24 +113,11 @@ function exceptOf(settings: () => Settings): { readonly except?: string } {
   }
 }
 
-async function closing(close: (() => Promise<unknown>) | undefined): Promise<unknown> {
+async function closing(recorder: Recorder | undefined): Promise<unknown> {
   try {
-    await close?.();
+    await recorder?.close();
     return undefined;
   } catch (error) {
     return error;
-  }
-}
-
-/** The embedded system if no process works on the data folder, else a spool that its process takes over. */
-async function openSink(settings: Settings): Promise<{ collector: EventSink; close: () => Promise<unknown> }> {
-  const [logger, metrics] = [pinoLogger(settings.logLevel), prometheusMetrics()];
-  try {
-    const system = await EmbeddedSystem.open(settings, logger, metrics);
-    return { collector: system.collector, close: () => system.close() };
-  } catch (error) {
-    if (!hasCode(error, 'DATA_IN_USE')) throw error;
-    const collector = await openSpoolOnly(settings, `run-${randomUUID()}`, logger, metrics);
-    return { collector, close: () => collector.close() };
   }
 }

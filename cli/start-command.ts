@@ -1,6 +1,5 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { randomBytes } from '#crypto';
 import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
@@ -13,11 +12,13 @@ import { utf8, utf8Text } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { terminalJson } from '../core/base/terminal-text.ts';
 import { parseVerifierKey } from '../core/keys/key.ts';
+import type { OpenSettings } from '../embedded/fixed-settings.ts';
 import { EmbeddedSystem } from '../embedded/system.ts';
 import { SETTINGS, type Settings } from '../settings/embedded-settings.ts';
+import { actorKey } from './actor-names.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
-import { loadInvocationSettings } from './invocation-settings.ts';
+import { openSettings } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
 import { verdictJson, verifyStore } from './verify-command.ts';
 
@@ -31,7 +32,7 @@ export const startCommand: Command = {
       name: 'collect',
       type: 'string',
       value: 'git',
-      help: 'collect the git history of DIR (the folder itself without git) before anything else',
+      help: 'first collect the git history of DIR, or its files if it has no git history',
     },
     { name: 'until-idle', type: 'boolean', help: 'end when everything recorded is archived, instead of running on' },
     { name: 'verify', type: 'boolean', help: 'verify the archive at the end, with the root key that this system made' },
@@ -47,7 +48,7 @@ export const startCommand: Command = {
   run: start,
 };
 
-/** `lineproof collect git`: the same, once. */
+/** `lineproof collect git`: collects, archives and ends. */
 export const collectCommand: Command = {
   name: 'collect',
   summary: 'Collect a git history (or a folder) into the embedded system, once',
@@ -74,7 +75,7 @@ interface Outcome {
 
 async function start(invocation: Invocation): Promise<number> {
   const begun = performance.now();
-  const { values } = loadInvocationSettings(invocation);
+  const values = openSettings(invocation);
   const { terminal } = invocation;
   const wanted = stringOption(invocation, 'collect');
   if (wanted !== undefined && wanted !== 'git') throw new LineproofError('USAGE', `--collect takes git, not ${JSON.stringify(wanted)}`);
@@ -108,7 +109,7 @@ async function start(invocation: Invocation): Promise<number> {
 }
 
 async function work(
-  settings: Settings,
+  settings: OpenSettings,
   folder: string | undefined,
   untilIdle: boolean,
   terminal: Terminal,
@@ -144,7 +145,7 @@ async function collect(system: EmbeddedSystem, settings: Settings, folder: strin
   try {
     return await collectGit(folder, system.collector, cursorStore(system), {
       actors: settings.actors,
-      actorKey: actorKey(settings.data),
+      actorKey: await actorKey(settings.data),
       except: settings.data,
       progress: (events) => progress.update('collecting', events, 0),
       signal: terminal.signal,
@@ -163,16 +164,6 @@ function cursorStore({ pipeline }: EmbeddedSystem): CursorStore {
     },
     put: (name, value) => state.commit([{ key: `collect/${name}`, value: utf8(value) }]),
   };
-}
-
-/** The key under which names of persons are hashed, made at the first use. */
-function actorKey(data: string): Uint8Array {
-  const path = join(data, 'keys', 'actors.key');
-  if (!existsSync(path)) {
-    mkdirSync(join(data, 'keys'), { recursive: true, mode: 0o700 });
-    writeFileSync(path, randomBytes(32), { mode: 0o600, flag: 'wx' });
-  }
-  return readFileSync(path);
 }
 
 async function finish(system: EmbeddedSystem, terminal: Terminal, say: (text: string) => void): Promise<void> {

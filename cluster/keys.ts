@@ -1,9 +1,9 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readKeyFile } from '../adapters/key-files.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { parseVerifierKey } from '../core/keys/key.ts';
 import type { Signer } from '../core/ports/signer.ts';
+import { makeFolder } from '../platform/made-folder.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import { isThere, readSmallFile } from '../settings/small-file.ts';
 import { typedKeyText } from '../settings/typed-key.ts';
@@ -47,6 +47,6 @@ export function pinnedRoot(settings: ClusterSettings, beside = true): string | u
 
 /** Makes a folder that only this user can read. */
 export function privateFolder(path: string): string {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  makeFolder(path);
   return path;
 }

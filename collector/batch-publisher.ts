@@ -70,7 +70,7 @@ export class BatchPublisher {
       const root = batchRoot(eventDigests(collector.eventSchema.digest, events));
       ready = await this.#prepare(lane, { root, events, createdAt: collector.clock.nowMicros(), lanes: [] });
     } catch (error) {
-      // Nothing of it is spooled as a batch: the lane takes the same events again.
+      // The batch is not in the spool: the lane takes the same events again.
       lane.restore(taken);
       throw error;
     }
@@ -81,7 +81,7 @@ export class BatchPublisher {
     collector.metrics.set('lineproof_collector_spool_bytes', spool.bytes);
   }
 
-  /** Sends the first of the lane's leftovers as the bytes that an earlier start signed. */
+  /** Sends the first batch that an earlier start left in the lane, as the bytes that it signed. */
   async sendLeft(lane: Lane, { batch, header, segment, events }: PlannedBatch): Promise<void> {
     const { collector, spool } = this.#o;
     const bytes: Uint8Array[] = [];
@@ -101,7 +101,7 @@ export class BatchPublisher {
     const { isFinal } = heartbeats;
     heartbeats.foldSampledOut();
     const earlier = [...heartbeats.earlier];
-    // Rows and time are of one instant: the statement is that nothing more was recorded until then.
+    // Rows and time must be of one instant: the heartbeat states that nothing more was recorded until then.
     const statements = heartbeats.statements(earlier);
     const createdAt = heartbeats.heardUntil();
     for (const { lanes, final } of statements) {

@@ -31,7 +31,7 @@ import { encodeEventHead, encodeLanes } from './spool-payload.ts';
 import { RECORD } from './spool-record.ts';
 import { type TakenOver, takeOver } from './take-over.ts';
 
-/** Event bytes kept in memory while they wait; beyond, they are read back from the spool. */
+/** Event bytes that are kept in memory while they wait; all others are read back from the spool. */
 const MEMORY_BYTES = 64 * 1024 * 1024;
 /** A spool also counts as full when this much waits for a slow disk: the service's memory is not a spool. */
 const MAX_UNWRITTEN_BYTES = 256 * 1024 * 1024;
@@ -162,7 +162,7 @@ export class Collector {
     return id;
   }
 
-  /** Resolves when everything recorded so far, earlier starts' leftovers included, is acknowledged by the log. Waits as long as that takes; rejects with CLOSED when the collector closes before, or never had a log. */
+  /** Resolves when the log has acknowledged everything recorded so far, also what earlier starts left. Waits as long as that takes; rejects with CLOSED if the collector closes before that, or has no log. */
   async flush(): Promise<void> {
     if (this.#sender === undefined) throw new LineproofError('CLOSED', 'cannot flush: this collector only spools');
     const targets = this.#lanes.map(({ recordedSeq }) => recordedSeq);

@@ -2,7 +2,7 @@ import { compare, utf8 } from '../core/base/bytes.ts';
 import { LIMITS } from '../core/base/limits.ts';
 import type { DataRef, Event } from '../core/formats/event.ts';
 
-/** Bytes left in an event that is one of several parts, for everything except data: parents, attributes, names. */
+/** Bytes that one part of an event keeps free for everything except data: parents, attributes, facets, names. */
 const RESERVED_BYTES = 160 * 1024;
 const REF_OVERHEAD_BYTES = 64;
 
@@ -10,13 +10,13 @@ const REF_OVERHEAD_BYTES = 64;
 export interface EventContent {
   readonly inputs: readonly DataRef[];
   readonly outputs: readonly DataRef[];
-  /** The id of a part after the first, which has the event's own. */
+  /** The id of a part after the first. The first part has the event's own id. */
   partId(part: number): Uint8Array;
 }
 
 /**
- * The event with its inputs and outputs, or as many events as it takes to keep each below the limit of docs/formats.md §1. Parts after the first
- * name it as their parent, and all of them say how many there are.
+ * The event with its inputs and outputs. If they are too many for the limit of docs/formats.md §1, they are spread over several events: each later event
+ * names the first as its parent, and each says how many there are.
  */
 export function eventParts(event: Omit<Event, 'inputs' | 'outputs'>, { inputs, outputs, partId }: EventContent): Event[] {
   const sides = [...inputs.map((ref) => ({ ref, isInput: true })), ...outputs.map((ref) => ({ ref, isInput: false }))];
@@ -49,7 +49,7 @@ function refBytes({ namespace, name, version, digest }: DataRef): number {
   return REF_OVERHEAD_BYTES + 3 * (namespace.length + name.length + (version?.length ?? 0)) + (digest?.value.length ?? 0);
 }
 
-/** Attributes as an event wants them: sorted by the UTF-8 bytes of their keys. */
+/** Attributes in the order that an event needs: sorted by the UTF-8 bytes of their keys. */
 export function sortedAttributes(attributes: ReadonlyMap<string, string>): Event['attributes'] {
   return [...attributes].map(([key, value]) => ({ key, value })).toSorted((a, b) => compare(utf8(a.key), utf8(b.key)));
 }

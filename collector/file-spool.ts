@@ -31,7 +31,7 @@ export interface FileSpoolOptions {
   readonly stateKind: number;
   /** Size at which the spool counts as full; segments are small against it. */
   readonly maxBytes: number;
-  /** Called for each stretch that cannot be read. */
+  /** Called for each stretch of bytes that cannot be read. */
   damaged(): void;
 }
 
@@ -45,8 +45,8 @@ export function listSpools(parent: string): string[] {
 }
 
 /**
- * Append-only segments in a folder, one process at a time. A start never writes to a file of an earlier one. All that is appended during one
- * fsync is written by the next (group commit).
+ * Append-only segments in a folder, which one process uses at a time. A start never writes to a file of an earlier start. Records that are appended
+ * during one fsync are written together with the next (group commit).
  */
 export class FileSpool implements Spool {
   readonly #options: FileSpoolOptions;
@@ -75,8 +75,8 @@ export class FileSpool implements Spool {
   }
 
   /**
-   * Reads what earlier starts left, segment by segment, oldest first. A segment is deleted once nothing holds it ({@link Segment.live}): the
-   * caller raises that count for the records that it keeps, before anything is released.
+   * Reads the segments that earlier starts left, oldest first. A segment is deleted when its count {@link Segment.live} is 0: before it releases
+   * anything, the caller raises that count for each record that it keeps.
    */
   recover(found: (segment: Segment, records: readonly SpoolRecord[]) => void): void {
     const { folder, logger, damaged } = this.#options;
@@ -101,7 +101,7 @@ export class FileSpool implements Spool {
     }
   }
 
-  /** Reads once more a segment that {@link recover} found; its damage was reported then. */
+  /** Reads a segment that {@link recover} found once more; its damage was reported the first time. */
   reread({ path, magic }: Segment): readonly SpoolRecord[] {
     return readRecords(readSegment(path), magic).records;
   }
@@ -194,7 +194,7 @@ export class FileSpool implements Spool {
       try {
         rmSync(oldest.path, { force: true });
       } catch (error) {
-        // Its records are no longer needed and do no harm; the next release tries again.
+        // Records that are no longer needed do no harm; the next release tries again.
         const { code, message } = spoolError('delete a segment of the spool', error);
         this.#options.logger.error(message, { code });
         return;
@@ -204,7 +204,7 @@ export class FileSpool implements Spool {
     }
   }
 
-  /** Waits until the appended records are written, unless the disk fails; `empty`: nothing is left to be sent, so the folder can be emptied. */
+  /** Waits until the appended records are written, unless the disk fails; `empty` means that nothing is left to be sent, so that its files can be deleted. */
   async close(empty: boolean): Promise<void> {
     try {
       await this.durable();
@@ -238,7 +238,7 @@ export class FileSpool implements Spool {
       } catch (error) {
         const failure = spoolError('write to spool', error);
         this.#options.logger.error(failure.message, { code: failure.code });
-        // Callers that wait learn of it, also those behind the chunk. Nothing is dropped, and the next try has new promises.
+        // All callers that wait are told, also those whose records come after the chunk. Nothing is dropped; the next try has new promises.
         for (const waiting of [chunk, this.#chunk]) {
           if (waiting === undefined) continue;
           const { settle } = waiting.attempt;

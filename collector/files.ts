@@ -8,7 +8,8 @@ import type { DataRef } from '../core/formats/event.ts';
 /** Most files of one commit or folder that are listed; the number of further files is stated. */
 export const MAX_FILES = 100_000;
 
-const IGNORED = new Set(['.git', 'node_modules', '.lineproof']);
+/** Folders that nobody means by "all files". */
+export const IGNORED_FOLDERS: ReadonlySet<string> = new Set(['.git', 'node_modules', '.lineproof']);
 
 const MAX_NAME_BYTES = 16 * 1024;
 
@@ -38,7 +39,7 @@ async function* walkBelow(folder: Buffer, below: Buffer, except: Buffer | undefi
     const path = Buffer.concat([folder, SLASH, entry.name]);
     const relative = below.length === 0 ? entry.name : Buffer.concat([below, SLASH, entry.name]);
     if (entry.isFile()) yield { name: pathText(relative), path };
-    else if (entry.isDirectory() && !IGNORED.has(entry.name.toString()) && except?.equals(path) !== true)
+    else if (entry.isDirectory() && !IGNORED_FOLDERS.has(entry.name.toString()) && except?.equals(path) !== true)
       yield* walkBelow(path, relative, except);
   }
 }
@@ -58,7 +59,7 @@ export async function hashFile(namespace: string, name: string, path: Buffer): P
   return { namespace, name, version: null, digest: { algorithm: 'sha256', value: hash.digest() }, size, mediaType: null };
 }
 
-/** Stream names have no control characters and a bounded length. */
+/** A name as a part of a stream's name: without control characters, and of a bounded length. */
 export function safeName(name: string): string {
   return (
     Array.from(name.replaceAll(/\p{Cc}/gu, '_'))
@@ -67,7 +68,7 @@ export function safeName(name: string): string {
   );
 }
 
-/** A path's bytes as text. Bytes that are not UTF-8 become `\\xNN`, and so does a backslash that would look like that. A path that is too long is cut and gets its digest. */
+/** A path's bytes as text. Bytes that are not UTF-8 become `\\xNN`, and so does a backslash in such a name. A path that is too long is cut, and its digest is added. */
 export function pathText(bytes: Buffer): string {
   const text = bytes.toString('utf8');
   const isText = !text.includes('\ufffd') || Buffer.from(text).equals(bytes);

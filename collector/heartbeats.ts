@@ -7,7 +7,7 @@ import type { LeftEpoch } from './spool-payload.ts';
 export interface HeartbeatsOptions {
   readonly epoch: Uint8Array;
   readonly lanes: readonly Lane[];
-  /** The lane that heartbeats go to: the one of the producer's name. */
+  /** The lane that heartbeats go to: that of the shard of the producer's name. */
   readonly home: Lane;
   readonly clock: Clock;
   readonly everyMs: number;
@@ -16,13 +16,13 @@ export interface HeartbeatsOptions {
 /** The statements of one heartbeat. Its own lane is added when its number is known. */
 export interface Heartbeat {
   readonly lanes: readonly HeartbeatLane[];
-  /** Whether it ends its own lane too. */
+  /** Whether the heartbeat also ends the lane that it goes to. */
   readonly final: boolean;
 }
 
 /** When the producer states "nothing more was recorded until now", and for which lanes (docs/formats.md §2). */
 export class Heartbeats {
-  /** Earlier epochs whose lanes no acknowledged heartbeat states as final yet. */
+  /** Earlier epochs whose lanes are not yet stated as final in an acknowledged heartbeat. */
   readonly earlier: LeftEpoch[] = [];
   readonly #options: HeartbeatsOptions;
   #demand: 'none' | 'due' | 'final' = 'none';
@@ -33,23 +33,23 @@ export class Heartbeats {
     this.#at = options.clock.monotonicMs() + options.everyMs;
   }
 
-  /** Demands one now; a final one ends this epoch's lanes. */
+  /** Makes a heartbeat due now; a final heartbeat ends this epoch's lanes. */
   demand(kind: 'due' | 'final'): void {
     this.#demand = kind;
     this.#options.home.wake();
   }
 
-  /** Whether one is demanded, or its time has come. */
+  /** Whether a heartbeat was demanded, or its time has come. */
   get isDue(): boolean {
     return this.#demand !== 'none' || this.#options.clock.monotonicMs() >= this.#at;
   }
 
-  /** Whether a final one is demanded and not acknowledged yet. */
+  /** Whether a final heartbeat was demanded and is not acknowledged yet. */
   get isFinal(): boolean {
     return this.#demand === 'final';
   }
 
-  /** Milliseconds until the next one is due, at least 1. */
+  /** Milliseconds until the next heartbeat is due, at least 1. */
   get waitMs(): number {
     return Math.max(1, this.#at - this.#options.clock.monotonicMs());
   }
@@ -59,7 +59,7 @@ export class Heartbeats {
     return this.earlier.length > 0 || this.#options.lanes.some(({ head, sampledOut }) => head.number > 0 || sampledOut > 0);
   }
 
-  /** The heartbeats that state all lanes of this epoch, and as final those of earlier ones: mostly one. */
+  /** The heartbeats that state all lanes of this epoch, and all lanes of earlier epochs as final. Mostly one heartbeat has room for all of them. */
   statements(earlier: readonly LeftEpoch[]): Heartbeat[] {
     const lanes = [...this.#ownLanes(), ...earlier.flatMap(finalLanes)];
     // One row is left for the heartbeat's own lane.
@@ -70,20 +70,20 @@ export class Heartbeats {
     return heartbeats;
   }
 
-  /** The instant until which everything recorded is counted by a header: now, or when the oldest event was recorded that none counts. Microseconds. */
+  /** Headers count every event that was recorded before this instant: now, or the time at which the oldest event without a header was recorded. Microseconds. */
   heardUntil(): number {
     let until = this.#options.clock.nowMicros();
     for (const { waitingSince } of this.#options.lanes) until = Math.min(until, waitingSince ?? until);
     return until;
   }
 
-  /** Moves drops that no batch of their lane will count soon to the home lane. */
+  /** Moves the count of dropped events to the home lane, if no batch of their own lane will state it soon. */
   foldSampledOut(): void {
     const { home, lanes } = this.#options;
     for (const lane of lanes) if (lane !== home) home.drop(lane.takeUncounted());
   }
 
-  /** Takes note that the log acknowledged the statements about `earlier`; `wasFinal`: of a final heartbeat. */
+  /** Takes note that the log acknowledged the statements about `earlier`; `wasFinal` says whether they were in a final heartbeat. */
   acknowledged(earlier: readonly LeftEpoch[], wasFinal: boolean): void {
     this.earlier.splice(0, earlier.length);
     this.#at = this.#options.clock.monotonicMs() + this.#options.everyMs;

@@ -21,7 +21,7 @@ export function batchTraceparent(events: readonly Pick<Waiting, 'trace'>[]): Uin
   return first === undefined || first === null ? undefined : formatTraceparent(first.traceId, first.spanId, first.sampled === true)?.header;
 }
 
-/** The trace of an event that an earlier start recorded; null where the schema does not read the event. */
+/** The trace of an event that an earlier start recorded; null if the event cannot be read by this schema. */
 export function traceOf(schema: EventSchema, bytes: Uint8Array): EventTrace | null {
   try {
     return schema.decode(bytes).trace;
@@ -39,7 +39,7 @@ export class WaitingBytes {
     this.#max = max;
   }
 
-  /** Counts `length` more bytes; false where the bound is reached and they must not be kept. */
+  /** Counts `length` more bytes; false if the bound is reached, so that they must not be kept. */
   keep(length: number): boolean {
     if (this.#used >= this.#max) return false;
     this.#used += length;
@@ -76,7 +76,7 @@ export class LaneQueue {
     this.#cost += item.cost;
   }
 
-  /** Takes events up to `maxEvents` and `maxCost`, at least one where there is one. */
+  /** Takes events up to `maxEvents` and `maxCost`, but at least one if there is one. */
   take(maxEvents: number, maxCost: number): Waiting[] {
     const taken: Waiting[] = [];
     let cost = 0;

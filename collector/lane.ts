@@ -4,22 +4,22 @@ import type { Clock } from '../core/ports/clock.ts';
 import { LaneQueue, type Waiting } from './lane-queue.ts';
 import type { PlannedBatch } from './spool-payload.ts';
 
-/** The place from which the lane's next header goes on. */
+/** The place in the lane at which the next header begins. */
 export interface LaneHead {
   /** The next header's number. */
   readonly number: number;
   /** Sequence number of the first event that no header counts. */
   readonly seq: number;
-  /** Hash of the header before; zeros before the first. */
+  /** Hash of the previous header; zeros before the first. */
   readonly previous: Uint8Array;
-  /** How many of the lane's dropped events a header counts. */
+  /** How many of the lane's dropped events are stated in a header. */
   readonly sampledOut: number;
 }
 
 const IDLE = (): void => undefined;
 
 /**
- * One shard's events on their way out: which wait, which are taken, and how far the log has acknowledged.
+ * One shard's events on their way to the log: which of them wait, which are taken for a batch, and how far the log has acknowledged.
  * The recording side pushes and counts drops; the publisher takes, commits and acknowledges.
  */
 export class Lane {
@@ -42,7 +42,7 @@ export class Lane {
     return this.#head;
   }
 
-  /** AUXILIARY events that a full spool dropped, counted in a header of this lane or soon to be. */
+  /** AUXILIARY events that a full spool dropped, and that a header of this lane states or will state. */
   get sampledOut(): number {
     return this.#sampledOut;
   }
@@ -52,7 +52,7 @@ export class Lane {
     this.#sampledOut += events;
   }
 
-  /** Next sequence number to be given to an event. */
+  /** Sequence number that the next event gets. */
   get recordedSeq(): number {
     return this.#recordedSeq;
   }
@@ -106,7 +106,7 @@ export class Lane {
     this.#acknowledgedSeq += count;
   }
 
-  /** Takes from this lane the dropped events that no header counts, if no batch of the lane will count them soon. */
+  /** Takes the dropped events that are not in a header away from this lane, if no batch of the lane will state them soon. */
   takeUncounted(): number {
     if (this.waitingSince !== undefined) return 0;
     const uncounted = this.#sampledOut - this.#head.sampledOut;
@@ -114,12 +114,12 @@ export class Lane {
     return uncounted;
   }
 
-  /** Lets a {@link pause} see whether it is over. */
+  /** Makes a {@link pause} ask whether it is over. */
   wake(): void {
     this.#wake();
   }
 
-  /** Waits until `isOver`, asked at each {@link wake}, the stop, or the end of `ms`. */
+  /** Waits until `isOver` is true, which it asks at each {@link wake}, until the stop, or for `ms`. */
   async pause(ms: number, isOver: () => boolean, clock: Clock, stop: AbortSignal): Promise<void> {
     if (isOver() || stop.aborted) return;
     const over = new AbortController();

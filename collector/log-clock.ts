@@ -13,7 +13,7 @@ export interface LogClockOptions {
   readonly metrics: Metrics;
 }
 
-/** Compares the local clock with the log's, which every acknowledgement tells. It logs once when they part and once when they agree again. */
+/** Compares the local clock with the log's, which is in every acknowledgement. It logs once when they start to differ and once when they agree again. */
 export class LogClock {
   readonly #o: LogClockOptions;
   #offsetMicros: number | undefined;
@@ -28,7 +28,7 @@ export class LogClock {
     return this.#offsetMicros === undefined ? undefined : Math.round(this.#offsetMicros / 1000);
   }
 
-  /** The log took something at `takenAt` by its own clock, which was asked at `askedAt` by ours and has answered now. */
+  /** Takes note of an answer that came now: the log was asked at `askedAt` by our clock, and took the message at `takenAt` by its own. */
   heard(askedAt: number, takenAt: number): void {
     const { clock, metrics } = this.#o;
     const answeredAt = clock.nowMicros();

@@ -26,7 +26,7 @@ export interface SenderOptions {
   readonly appendTimeoutMs: number;
 }
 
-/** Sends a message until the log has acknowledged it. Its caller sends one at a time for each lane. */
+/** Sends a message until the log has acknowledged it. The caller sends one message at a time for each lane. */
 export class BatchSender {
   readonly #options: SenderOptions;
   readonly #key: Uint8Array;
@@ -39,15 +39,15 @@ export class BatchSender {
     this.logClock = new LogClock(options);
   }
 
-  /** Resolves once some try was acknowledged, a late answer included; rejects with CLOSED when `signal` aborts before. `traceparent` goes into the header of that name. */
+  /** Resolves when any try was acknowledged, also by a late answer; rejects with CLOSED when `signal` aborts before. `traceparent` goes into the header of that name. */
   async send(shard: number, payload: Uint8Array, signal: AbortSignal, traceparent?: Uint8Array): Promise<void> {
     const { clock, metrics, logger, appendTimeoutMs } = this.#options;
     let backoffMs = FIRST_BACKOFF_MS;
     let arrived = false;
-    // One controller for each wait and no AbortSignal.any: Node 20 keeps something of every signal that was made from one that lives long.
+    // One controller for each wait, not AbortSignal.any: Node 20 leaks memory for every signal that is made from a signal with a long life.
     let wait = new AbortController();
     const wake = (): void => wait.abort();
-    // Framed once: tries that a log never answers share its bytes.
+    // Framed once: tries that the log never answers share these bytes.
     let value: Uint8Array | undefined;
     const headers = traceparent === undefined ? HEADERS : { ...HEADERS, [TRACEPARENT]: traceparent };
     const attempt = async (): Promise<void> => {

@@ -13,7 +13,7 @@ export interface Chunk {
   base: number;
   /** Kind, start and payload length of each record: their headers are written when the segment, and so the magic, is known. */
   readonly notes: number[];
-  /** Settles with the try that is under way; a failed chunk gets a new one. */
+  /** Settles with the current try to write; a chunk that failed gets a new promise. */
   attempt: Attempt;
 }
 
@@ -22,7 +22,7 @@ interface Attempt {
   readonly settle: (error?: unknown) => void;
 }
 
-/** A promise of the next try to write, and how it is settled. Nobody need await it. */
+/** A promise of the next try to write, and the functions that settle it. It need not be awaited. */
 export function newAttempt(): Attempt {
   let settle: (error?: unknown) => void = () => undefined;
   const durable = new Promise<void>((resolve, reject) => {

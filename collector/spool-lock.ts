@@ -5,7 +5,7 @@ export function lockSpool(folder: string): Promise<FileLock> {
   return takeFileLock(optionsFor(folder));
 }
 
-/** The process that works on a spool's folder, or may do so. */
+/** The process that works on a spool's folder, or may be working on it. */
 export function spoolHolder(folder: string): Promise<LockHolder | undefined> {
   return holderOf(optionsFor(folder));
 }

@@ -7,7 +7,7 @@ import { RECORD, type SpoolRecord } from './spool-record.ts';
 export const EVENT_HEAD_BYTES = 8;
 const PLACE_BYTES = 30;
 
-/** How far a lane of some epoch has come: its next numbers. */
+/** How far the log has acknowledged a lane of an epoch. */
 export interface LaneProgress {
   number: number;
   seq: number;
@@ -30,7 +30,7 @@ export interface LeftEvent {
   readonly place: Place;
 }
 
-/** Leftovers of an earlier start. */
+/** What an earlier start left. */
 export interface LeftEpoch {
   readonly epoch: Uint8Array;
   readonly lanes: Map<number, LaneProgress>;
@@ -116,7 +116,7 @@ export class Leftovers {
   }
 }
 
-/** A batch to be sent again as it is, with its events in order. */
+/** A batch that is sent again as it is, with its events in order. */
 export interface PlannedBatch extends LeftBatch {
   readonly events: readonly LeftEvent[];
 }
@@ -129,8 +129,8 @@ export function leftEvent(segment: Segment, { payload, at }: SpoolRecord): LeftE
 }
 
 /**
- * Decides about an epoch's leftovers: whole batches are sent unchanged, every other event that was not acknowledged moves.
- * Show it every event first.
+ * Decides what happens to what an epoch left: whole batches are sent unchanged, and every other event that was not acknowledged moves to the new epoch.
+ * Every event must be shown to it first.
  */
 export class LeftPlan {
   readonly epoch: LeftEpoch;

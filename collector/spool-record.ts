@@ -12,7 +12,7 @@ export interface SpoolRecord {
   readonly kind: number;
   /** Where the payload starts in its segment. */
   readonly at: number;
-  /** A view. */
+  /** A view of the segment's bytes. */
   readonly payload: Uint8Array;
 }
 

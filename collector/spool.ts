@@ -1,6 +1,6 @@
 import type { SpoolRecord } from './spool-record.ts';
 
-/** One file of the spool. It can go once nothing in it is live and all before it went. */
+/** One file of the spool. It can be deleted when nothing in it is live and all files before it are deleted. */
 export interface Segment {
   readonly path: string;
   readonly epoch: Uint8Array;
@@ -10,7 +10,7 @@ export interface Segment {
   live: number;
 }
 
-/** Where a record's payload is or will be. */
+/** The place at which a record's payload is, or will be. */
 export interface Place {
   readonly chunk: { readonly segment: Segment | undefined; readonly base: number; live: number };
   readonly at: number;
@@ -22,15 +22,15 @@ export interface FoundRecord extends SpoolRecord {
   readonly segment: Segment;
 }
 
-/** The spool as the recorder uses it; on disk or in memory. */
+/** The spool as the collector uses it; on disk or in memory. */
 export interface Spool {
-  /** Bytes that the spool takes, those not yet written included. */
+  /** Size of the spool in bytes, with those that are not yet written. */
   readonly bytes: number;
   /** Bytes that wait in memory for the disk. */
   readonly unwritten: number;
   /** Adds a record; `live` ones hold their segment until {@link Spool.release}. Its bytes are copied. */
   append(kind: number, head: Uint8Array, payload: Uint8Array, live: boolean): Place;
-  /** Resolves when all that was appended is on disk. Rejects with DISK_FULL or IO_FAILED when a try to write failed; it is tried again, and nothing appended is dropped. */
+  /** Resolves when all that was appended is on disk. Rejects with DISK_FULL or IO_FAILED if a try to write failed; the spool tries again, and drops nothing that was appended. */
   durable(): Promise<void>;
   /** Resolves when all that was appended is on disk, however long that takes; rejects with CLOSED after {@link Spool.interrupt}. */
   settled(): Promise<void>;
@@ -41,6 +41,6 @@ export interface Spool {
   release(place: Place): void;
   /** Releases one record of a segment that an earlier start wrote. */
   releaseFrom(segment: Segment): void;
-  /** `empty`: nothing is left to be sent, the files may go. */
+  /** `empty` means that nothing is left to be sent, so that the files can be deleted. */
   close(empty: boolean): Promise<void>;
 }

@@ -15,7 +15,7 @@ import { RECORD } from './spool-record.ts';
 const MOVE_BYTES = 16 * 1024 * 1024;
 const NOTHING = new Uint8Array(0);
 
-/** Where the leftovers of earlier starts go. */
+/** The collector that takes over what earlier starts left. */
 export interface TakeOverOptions {
   readonly spool: FileSpool;
   readonly origin: string;
@@ -40,7 +40,7 @@ export interface TakenOver {
 }
 
 /**
- * Reads the leftovers of earlier starts and plans them: whole batches unchanged, all other events under this epoch.
+ * Reads what earlier starts left and queues it: whole batches as they are, and all other events under this epoch.
  * A crash at any point leaves each event in at least one epoch: a segment is released only after all that moves from it is durable elsewhere.
  */
 export async function takeOver(options: TakeOverOptions): Promise<TakenOver> {
@@ -99,7 +99,7 @@ function adopt(planned: PlannedBatch, { lanes, origin }: TakeOverOptions): void 
   for (const { segment } of planned.events) segment.live++;
 }
 
-/** Puts the events that an epoch left without a batch under this epoch, segment by segment; gives the number of events. */
+/** Records under this epoch, segment by segment, the events that an earlier epoch left without a batch; gives their number. */
 async function moveEvents(plan: LeftPlan, seen: Set<string> | undefined, options: TakeOverOptions): Promise<number> {
   const { spool, eventSchema } = options;
   let moved = 0;

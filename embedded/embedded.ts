@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { type Collector as FriendlyCollector, friendlyCollector } from '../sdk/friendly-collector.ts';
-import { defaultSettings, type Settings } from '../settings/embedded-settings.ts';
+import type { Settings } from '../settings/embedded-settings.ts';
+import { openSettings } from './fixed-settings.ts';
 import { EmbeddedSystem } from './system.ts';
 
 /** Options of an embedded system for callers of the library; all other settings have the defaults of `lineproof config`. */
@@ -23,7 +24,7 @@ export interface EmbeddedHandle {
 
 /** Opens the whole system in this process; the first start makes its keys and its policy. Throws DATA_IN_USE, CONFIG_INVALID, KEY_UNREADABLE, DISK_FULL, IO_FAILED. */
 export async function openEmbedded(options: EmbeddedOptions = {}): Promise<EmbeddedHandle> {
-  const settings: Settings = { ...defaultSettings(), ...options };
+  const settings = openSettings(options);
   const system = await EmbeddedSystem.open(settings, pinoLogger(settings.logLevel), prometheusMetrics());
   const { keys } = system.pipeline;
   return {

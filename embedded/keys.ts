@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { importPrivateKey, randomBytes } from '#crypto';
 import { readKeyFile, writeKeyFile } from '../adapters/key-files.ts';
 import { toHex } from '../core/base/bytes.ts';
 import type { Signer } from '../core/ports/signer.ts';
+import { makeFolder } from '../platform/made-folder.ts';
 
 /** The keys of an embedded system: each may do one thing. */
 export interface EmbeddedKeys {
@@ -23,7 +24,7 @@ export async function makeEmbeddedKeys(folder: string, origin: string, shards: n
   if (existsSync(folder) && readdirSync(folder).length > 0) return false;
   const draft = `${folder}.new`;
   rmSync(draft, { recursive: true, force: true });
-  mkdirSync(draft, { recursive: true, mode: 0o700 });
+  makeFolder(draft);
   await makeKeys(draft, origin, shards);
   // COMMIT POINT. An empty folder of that name is replaced.
   renameSync(draft, folder);

@@ -10,8 +10,8 @@ import { registerSchemas } from '../core/chain/registered-schemas.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
-import type { Settings } from '../settings/embedded-settings.ts';
 import { makeKeysOnce, mustBeFirstStart, publishFirstPolicy } from './first-start.ts';
+import { mustBeOrigin, type OpenSettings, shardsInForce, warnOfOthers } from './fixed-settings.ts';
 import { type EmbeddedKeys, readEmbeddedKeys } from './keys.ts';
 import { closeStores, openStores, type Stores } from './stores.ts';
 
@@ -73,15 +73,18 @@ export class EmbeddedPipeline {
   }
 
   /** Opens the folder, makes keys and policy at the first start, and starts chainer and archiver for every shard. */
-  static async open(settings: Settings, logger: Logger, metrics: Metrics): Promise<EmbeddedPipeline> {
+  static async open(settings: OpenSettings, logger: Logger, metrics: Metrics): Promise<EmbeddedPipeline> {
     const folder = await openDataFolder(settings.data);
     try {
       const made = await makeKeysOnce(settings);
-      const keys = { ...(await readEmbeddedKeys(join(settings.data, 'keys'), settings.shards)), made };
+      const shards = shardsInForce(settings);
+      const keys = { ...(await readEmbeddedKeys(join(settings.data, 'keys'), shards)), made };
+      mustBeOrigin(settings, keys.origin);
       const stores = await openStores(settings.data);
       try {
-        const pipeline = new EmbeddedPipeline({ folder, keys, stores, shards: settings.shards, logger, metrics });
-        await pipeline.#prepare(settings);
+        const pipeline = new EmbeddedPipeline({ folder, keys, stores, shards, logger, metrics });
+        await pipeline.#prepare({ ...settings, shards });
+        warnOfOthers(settings, pipeline.sources.policies.latest.policy, logger);
         pipeline.#start();
         return pipeline;
       } catch (error) {
@@ -94,9 +97,8 @@ export class EmbeddedPipeline {
     }
   }
 
-  async #prepare(settings: Settings): Promise<void> {
+  async #prepare(settings: OpenSettings): Promise<void> {
     const { log, registry } = this.stores;
-    for (const topic of [TOPICS.events, TOPICS.chain, TOPICS.rejected]) await log.ensureTopic(topic, { partitions: settings.shards });
     await log.ensureTopic(TOPICS.control, { partitions: 1 });
     await registerSchemas(registry);
     await this.sources.refreshPolicies();
@@ -109,9 +111,10 @@ export class EmbeddedPipeline {
     if (shards !== settings.shards) {
       throw new LineproofError(
         'CONFIG_INVALID',
-        `cannot start with ${settings.shards} shards: the policy of ${origin} has ${shards}, and that number never changes`,
+        `cannot start with ${settings.shards} shards: the policy of ${origin} has ${shards}, and that number never changes; the keys of the others are missing in ${join(settings.data, 'keys')}, so restore them from their backup`,
       );
     }
+    for (const topic of [TOPICS.events, TOPICS.chain, TOPICS.rejected]) await log.ensureTopic(topic, { partitions: settings.shards });
   }
 
   #start(): void {

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
 import { openFolderSchemaRegistry } from '../adapters/folder-schema-registry.ts';
@@ -12,6 +11,7 @@ import type { Log } from '../core/ports/log.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import type { StateStore } from '../core/ports/state-store.ts';
+import { makeFolder } from '../platform/made-folder.ts';
 
 /** The stores of an embedded system's pipeline, opened on one data folder. */
 export interface Stores {
@@ -25,7 +25,7 @@ export interface Stores {
 /** Opens the stores of a data folder, each in a folder below it; if one cannot be opened, closes the others. Throws IO_FAILED for one that is damaged. */
 export async function openStores(data: string): Promise<Stores> {
   const path = (name: string): string => {
-    mkdirSync(join(data, name), { recursive: true, mode: 0o700 });
+    makeFolder(join(data, name));
     return join(data, name);
   };
   checkEnvironments(['log', 'dedup', 'state'].map(path));

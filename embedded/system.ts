@@ -13,6 +13,7 @@ import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
 import { errnoOf } from '../platform/errno.ts';
 import type { Settings } from '../settings/embedded-settings.ts';
+import { mustBeOrigin, type OpenSettings, shardsInForce } from './fixed-settings.ts';
 import { type EmbeddedKeys, readEmbeddedKeys } from './keys.ts';
 import { EmbeddedPipeline } from './pipeline.ts';
 
@@ -51,14 +52,14 @@ export class EmbeddedSystem {
   }
 
   /** Opens pipeline and collector on the data folder of `settings`. */
-  static async open(settings: Settings, logger: Logger, metrics: Metrics): Promise<EmbeddedSystem> {
+  static async open(settings: OpenSettings, logger: Logger, metrics: Metrics): Promise<EmbeddedSystem> {
     const pipeline = await EmbeddedPipeline.open(settings, logger, metrics);
     try {
       const { keys, stores } = pipeline;
       const spools = join(settings.data, SPOOLS);
       const collect = (folder: string): Promise<Collector> =>
         openCollector({
-          ...collectorOptions(settings, keys, logger, metrics),
+          ...collectorOptions({ ...settings, shards: pipeline.shards }, keys, logger, metrics),
           registry: stores.registry,
           log: stores.log,
           spool: { folder, maxBytes: settings.spoolMaxBytes, whenFull: settings.spoolWhenFull },
@@ -148,11 +149,13 @@ function collectorOptions(
 }
 
 /** Opens a separate spool beside a system that another process runs: that process takes it over. Throws KEY_UNREADABLE if there are no keys yet. */
-export async function openSpoolOnly(settings: Settings, name: string, logger: Logger, metrics: Metrics): Promise<Collector> {
-  const keys = await readEmbeddedKeys(join(settings.data, 'keys'), settings.shards);
+export async function openSpoolOnly(settings: OpenSettings, name: string, logger: Logger, metrics: Metrics): Promise<Collector> {
+  const shards = shardsInForce(settings);
+  const keys = await readEmbeddedKeys(join(settings.data, 'keys'), shards);
+  mustBeOrigin(settings, keys.origin);
   const registry = await openFolderSchemaRegistry(join(settings.data, 'registry'));
   return openCollector({
-    ...collectorOptions(settings, keys, logger, metrics),
+    ...collectorOptions({ ...settings, shards }, keys, logger, metrics),
     registry,
     log: null,
     spool: { folder: join(settings.data, SPOOLS, name), maxBytes: settings.spoolMaxBytes, whenFull: settings.spoolWhenFull },

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -11,6 +11,7 @@ import { readLock } from './lock-file.ts';
 import { holdsOfThisThread, judgeLock, type LockState } from './lock-judgement.ts';
 import { formatOwner, type LockOwner, type LockPlace, newOwner, placeOf } from './lock-owner.ts';
 import { sweepLock } from './lock-sweep.ts';
+import { makeFolder } from './made-folder.ts';
 import { thisProcess } from './process-evidence.ts';
 
 /** A folder that this thread works on alone. */
@@ -89,7 +90,7 @@ export async function holderOf(options: FileLockOptions): Promise<LockHolder | u
 async function contend(file: string, socket: LifeSocket | undefined): Promise<FileLock | Held> {
   const folder = dirname(file);
   for (let tries = 0; tries < TRIES; tries++) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     try {
       const place = placeOf(folder);
       const line = await inquire(file, place);
@@ -215,6 +216,8 @@ function inUse({ folder, subject, otherwise }: FileLockOptions, file: string, he
 
 function describeOwner({ pid, processes, host, since }: LockOwner): string {
   const here = thisProcess().processes;
-  const where = processes !== here && processes !== '' && here !== '' ? ' of another PID namespace' : '';
+  const isSame = processes === here && here !== '';
+  const isOther = processes !== here && processes !== '' && here !== '';
+  const where = isSame ? '' : ` of ${isOther ? 'another' : 'perhaps another'} PID namespace, such as a container's,`;
   return `process ${pid}${where}${host === hostname() ? '' : ` on host ${host}`} (since ${since})`;
 }

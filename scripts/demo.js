@@ -64,7 +64,7 @@ function produce(env, producer) {
       stream: `orders/${(i * 7 + producer) % 25}`,
       type: i % 3 === 0 ? 'CREATE' : 'TRANSFORM',
       actor: `shop-${producer}`,
-      attributes: { number: i, producer },
+      attributes: { number: String(i), producer: String(producer) },
     });
   writeFileSync(file, `${Array.from({ length: EVENTS }, (_, i) => line(i)).join('\n')}\n`);
   const args = ['dist/cli/main.js', 'emit', '--cluster', '--quiet', file, '--data', join(folder, `producer-${producer}`)];

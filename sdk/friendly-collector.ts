@@ -2,7 +2,8 @@ import type { Collector as Recorder } from '../collector/collector.ts';
 import type { CollectorStats } from '../collector/collector-options.ts';
 import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { formatUuid } from '../core/formats/identity.ts';
-import { buildEvent, type EventInput } from './event-builder.ts';
+import { buildEvent } from './event-builder.ts';
+import type { EventInput } from './event-input.ts';
 
 /** Records provenance events. Ids are UUIDs as text. */
 export interface Collector {
@@ -17,7 +18,7 @@ export interface Collector {
   readonly stats: CollectorStats;
 }
 
-/** The friendly face of a collector that is open already. */
+/** The collector of the SDK around a collector that is open already. */
 export function friendlyCollector(collector: Recorder): Collector {
   return {
     record: (event) => taking(() => formatUuid(collector.record(buildEvent(event)))),
@@ -45,7 +46,7 @@ function taking<T>(work: () => T): T {
   }
 }
 
-/** An event that breaks its types is an event that cannot be taken, whatever stumbled over it. */
+/** The error for an event that cannot be taken, wherever it was noticed. */
 function refusal(error: unknown): LineproofError {
   if (error instanceof LineproofError && error.code !== 'AVRO_INVALID') return error;
   const fact = messageOf(error);

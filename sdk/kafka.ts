@@ -24,7 +24,7 @@ export interface KafkaOptions {
     readonly auth?: { readonly username: string; readonly password: string };
     readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
   };
-  /** Takes the messages of the connections; default none. */
+  /** Receives the log messages of the connections; default none. */
   readonly logger?: Logger;
 }
 
@@ -32,7 +32,7 @@ export interface KafkaOptions {
 export interface KafkaConnection {
   readonly log: Log;
   readonly registry: SchemaRegistry;
-  /** After the collector was closed. */
+  /** Closes the connections; call it after the collector was closed. */
   close(): Promise<void>;
 }
 

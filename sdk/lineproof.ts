@@ -12,13 +12,13 @@ import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import type { Signer } from '../core/ports/signer.ts';
-import type { EventInput } from './event-builder.ts';
+import type { EventInput, TypedInput } from './event-input.ts';
 import { type Collector, friendlyCollector } from './friendly-collector.ts';
 
 export type { CollectorStats, SpoolSettings } from '../collector/collector-options.ts';
 export type { ErrorCode } from '../core/base/errors.ts';
 export type { EventType, Importance } from '../core/formats/event.ts';
-export type { DataInput, EventInput, ParentInput } from './event-builder.ts';
+export type { DataInput, EventInput, ParentInput, TimeInput, TypedInput } from './event-input.ts';
 export type { Collector } from './friendly-collector.ts';
 export type { Clock, Log, Logger, Metrics, SchemaRegistry, Signer };
 export { hasCode, keySigner, LineproofError, parsePrivateKey, readKeyFile };
@@ -27,13 +27,13 @@ export { hasCode, keySigner, LineproofError, parsePrivateKey, readKeyFile };
 export interface CreateCollectorOptions {
   /** The log's name, as its policy has it. */
   readonly origin: string;
-  /** As the policy has it. */
+  /** The number of shards, as the policy has it. */
   readonly shards: number;
   /** The producer's key: {@link readKeyFile}, or a key that never leaves its device. */
   readonly signer: Signer;
   /** Null: the collector only spools, and the process that opens the folder later sends the events in it. */
   readonly log: Log | null;
-  /** Needed where there is a log. */
+  /** Needed if there is a log. */
   readonly registry?: SchemaRegistry;
   readonly spool: SpoolSettings;
   readonly clock?: Clock;
@@ -42,9 +42,6 @@ export interface CreateCollectorOptions {
   readonly lingerMs?: number;
   readonly heartbeatMs?: number;
 }
-
-/** The fields that an event of a kind needs, without its type. */
-export type TypedInput = Omit<EventInput, 'type'>;
 
 const silent: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => silent };
 const noRegistry: SchemaRegistry = {
@@ -77,7 +74,15 @@ function checkGiven(options: Partial<CreateCollectorOptions> | undefined): void 
 
 const typed =
   (type: EventType) =>
-  (event: TypedInput): EventInput => ({ ...event, type });
+  (event: TypedInput): EventInput => {
+    // Callers without types can give both.
+    const given = (event as { readonly type?: unknown } | undefined)?.type;
+    if (given !== undefined && given !== type)
+      throw new LineproofError('EVENT_INVALID', `cannot take event: type is given to a function that makes events of type ${type}`, {
+        field: 'type',
+      });
+    return { ...event, type };
+  };
 
 /** Data came into being. */
 export const created = typed('CREATE');

@@ -15,7 +15,7 @@ interface SpanContext {
   readonly traceFlags?: unknown;
 }
 
-/** W3C trace context of the active span, where the service has loaded OpenTelemetry's API and a span is active; never throws. */
+/** W3C trace context of the active span; null if the service has not loaded OpenTelemetry's API, or no span is active. Never throws. */
 export function activeTrace(): EventTrace | null {
   const api = (globalThis as { readonly [OPENTELEMETRY]?: Api })[OPENTELEMETRY as never] as Api | undefined;
   if (api === undefined) return null;

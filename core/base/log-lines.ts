@@ -147,6 +147,13 @@ export const LOG_LINES = {
     by: 'collector',
     meaning: 'The process ended while the disk refused writes: records that were not acknowledged as durable are lost.',
   },
+  settingNotInForce: {
+    text: 'setting not in force: the first start of the data folder fixed another value',
+    level: 'warn',
+    by: 'start, run, emit, openEmbedded',
+    meaning:
+      '`setting` was given as `given`, but the policy of the data folder has `inForce`. The embedded system cannot change its policy.',
+  },
   spoolNotAdopted: {
     text: 'spool not taken up; trying again later',
     level: 'warn',

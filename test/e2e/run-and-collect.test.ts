@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type CommandResult, lineproof, makeRepository, temporaryFolder } from '../support/command.ts';
@@ -48,7 +48,10 @@ describe('lineproof run', () => {
       writeFileSync(join(work, 'in.csv'), 'a');
       const script = 'cat in.csv > out.csv; echo said; echo complained >&2; exit 7';
       const { code, stdout, stderr } = await run(['--data', data, '--in', '*.csv', '--', 'sh', '-c', script], { API_TOKEN: 'hunter2' });
-      expect({ code, stdout, stderr }).toEqual({ code: 7, stdout: 'said\n', stderr: 'complained\n' });
+      expect([code, stdout]).toEqual([7, 'said\n']);
+      expect(stderr).toMatch(
+        /^complained\nlineproof: first start: made keys and a policy in .*\nlineproof: recorded run\/sh [0-9a-f-]{36}\n$/,
+      );
       const [event] = await archived();
       expect(event).toMatchObject({ stream: 'run/sh', type: 'TRANSFORM' });
       expect(event?.inputs.map(({ name }) => name)).toEqual(['in.csv']);
@@ -107,15 +110,42 @@ describe('lineproof run', () => {
   );
 
   test(
-    'says that there is no such program with 127, that it may not be run with 126, and records neither',
+    'says that there is no such program with 127, that it may not be run with 126, and records both',
     async () => {
+      const said = (why: RegExp): unknown =>
+        expect.stringMatching(new RegExp(`^lineproof: cannot run ${why.source}\n[^]*lineproof: recorded run/\\S+ [0-9a-f-]{36}\n$`));
       const missing = await run(['--data', data, '--', 'no-such-program']);
-      expect([missing.code, missing.stderr]).toEqual([127, 'lineproof: cannot run "no-such-program": there is no such program\n']);
+      expect([missing.code, missing.stderr]).toEqual([127, said(/"no-such-program": there is no such program/)]);
       writeFileSync(join(work, 'locked'), '#!/bin/sh\n');
       chmodSync(join(work, 'locked'), 0o644);
       const locked = await run(['--data', data, '--', './locked']);
-      expect([locked.code, locked.stderr]).toEqual([126, expect.stringContaining('./locked')]);
-      expect(existsSync(data)).toBe(false);
+      expect([locked.code, locked.stderr]).toEqual([126, said(/".\/locked": .*EACCES/)]);
+      const told = (await archived()).map(({ attributes }) =>
+        attributes.filter(({ key }) => /exitCode|started/.test(key)).map(({ value }) => value),
+      );
+      expect(told).toEqual([
+        ['127', 'false'],
+        ['126', 'false'],
+      ]);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'takes the list that a shell makes of a pattern, warns of patterns that name nothing, and tells who ran it where',
+    async () => {
+      for (const name of ['a.csv', 'b.csv']) writeFileSync(join(work, name), name);
+      const args = ['--data', data, '--in', 'a.csv', 'b.csv', '--out', 'no-*', 'out', '--with-arguments', '--', 'sh', '-c', 'echo 1 > out'];
+      const { code, stderr } = await run(args);
+      expect([code, stderr]).toEqual([0, expect.stringContaining('lineproof: "no-*" names no file\n')]);
+      expect(await run(['--data', data, 'a.csv', '--', 'true'])).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('does not take "a.csv"'),
+      });
+      const [event] = await archived();
+      expect([event?.inputs, event?.outputs].map((refs) => refs?.map(({ name }) => name))).toEqual([['a.csv', 'b.csv'], ['out']]);
+      const { value: where } = event?.attributes.find(({ key }) => key === 'run.folder') ?? {};
+      expect([where, JSON.stringify(event).includes(`"onBehalfOf":"hmac:`)]).toEqual([work, true]);
     },
     TIMEOUT_MS,
   );

@@ -35,11 +35,14 @@ async function run(document: string): Promise<void> {
   expect([document, ran.stdout, ran.stderr, ran.code]).toEqual([document, '', '', 0]);
 }
 
+/** Types of the archived events, once the verdict is OK and nothing was in conflict. */
 async function archived(): Promise<string[]> {
   const start = await lineproof(['start', '--until-idle', '--verify', '--json', '--data', data, '--segment-max-age-ms', '1000'], {
     cwd: folder.path,
   });
-  expect(JSON.parse(start.stdout)).toMatchObject({ verdict: { ok: true, properties: { COMPLETE: { result: 'OK' } } } });
+  expect(JSON.parse(start.stdout)).toMatchObject({
+    verdict: { ok: true, properties: { COMPLETE: { result: 'OK' }, UNIQUE: { counts: { conflicts: 0 } } } },
+  });
   const { stdout } = await lineproof(['query', join(data, 'archive'), '--json']);
   return stdout
     .trim()
@@ -48,12 +51,16 @@ async function archived(): Promise<string[]> {
 }
 
 test(
-  'the snippets of the README and of the first steps compile and run unchanged, and the events that they record are archived',
+  'the snippets of the README and of the first steps compile and run unchanged, twice without a conflict, and the events that they record are archived',
   async () => {
     await run('README.md');
     expect(await archived()).toEqual(['CREATE', 'CREATE']);
     await run('docs/getting-started.md');
     expect(await archived()).toEqual(['CREATE', 'CREATE', 'CREATE', 'TRANSFORM']);
+    // What has a key is recorded once; the event without one is another event each time.
+    await run('README.md');
+    await run('docs/getting-started.md');
+    expect(await archived()).toEqual(['CREATE', 'CREATE', 'CREATE', 'TRANSFORM', 'CREATE']);
   },
   TIMEOUT_MS,
 );

@@ -13,7 +13,7 @@ const EACH = 500;
 /** Events that the producer gives ids and times, by its own clock. */
 function undatedLines(from: number): string[] {
   return Array.from({ length: EACH }, (_, i) =>
-    JSON.stringify({ stream: `clocks/${i % 8}`, type: 'CREATE', actor: 'producer', attributes: { number: from + i } }),
+    JSON.stringify({ stream: `clocks/${i % 8}`, type: 'CREATE', actor: 'producer', attributes: { number: String(from + i) } }),
   );
 }
 

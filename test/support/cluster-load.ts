@@ -12,7 +12,7 @@ export function loadLines(producer: number, count: number, streams: number): str
       id: `01890000-0000-7${producer.toString(16).padStart(3, '0')}-8000-${number.toString(16).padStart(12, '0')}`,
       occurredAt: OCCURRED_AT,
       outputs: [{ namespace: 'test', name: `object-${number}`, version: '1' }],
-      attributes: { number },
+      attributes: { number: String(number) },
     }),
   );
 }

@@ -21,7 +21,7 @@ export const caused: EventInput = transformed({
   stream: 's',
   actor: { id: 'x', kind: 'JOB' },
   parents: [{ stream: 's', id: 'x' }],
-  attributes: { rows: 3, ok: true },
+  attributes: { rows: '3' },
 });
 // @ts-expect-error -- a typed builder says the type itself
 export const twice = created({ stream: 's', actor: 'a', type: 'DELETE' });
@@ -30,7 +30,28 @@ export const nobody = accessed({ stream: 's' });
 // @ts-expect-error -- there is no such type
 export const unknown: EventInput = { stream: 's', actor: 'a', type: 'GUESS' };
 // @ts-expect-error -- attributes are flat
-export const nested = created({ stream: 's', actor: 'a', attributes: { a: { b: 1 } } });
+export const nested = created({ stream: 's', actor: 'a', attributes: { a: { b: '1' } } });
+// @ts-expect-error -- attributes are texts
+export const counted = created({ stream: 's', actor: 'a', attributes: { rows: 3 } });
+// @ts-expect-error -- a misspelled field is not a field
+export const misspelled = created({ stream: 's', actor: 'a', ocurredAt: new Date() });
+// @ts-expect-error -- a misspelled field of data is not a field
+export const misnamed = created({ stream: 's', actor: 'a', outputs: [{ nmae: 'x' }] });
+// @ts-expect-error -- null is not a name
+export const unnamed = created({ stream: 's', actor: 'a', outputs: [{ name: null }] });
+// @ts-expect-error -- a time has a type of its own
+export const numbered = created({ stream: 's', actor: 'a', occurredAt: 1767225600000 });
+
+export const repeatable: EventInput = created({ stream: 's', actor: 'a', idempotencyKey: 'k', occurredAt: '2026-01-31T10:00:00Z' });
+export const identified: EventInput = created({ stream: 's', actor: 'a', id: 'x', occurredAt: new Date(0) });
+// @ts-expect-error -- an event with a key says its time, or a repeated call is a conflict
+export const timeless = created({ stream: 's', actor: 'a', idempotencyKey: 'k' });
+// @ts-expect-error -- so does an event with an id
+export const timelessId = created({ stream: 's', actor: 'a', id: 'x' });
+// @ts-expect-error -- a key is a text
+export const numeric = created({ stream: 's', actor: 'a', idempotencyKey: 7, occurredAt: new Date(0) });
+// @ts-expect-error -- an event has an id or a key, not both
+export const both = created({ stream: 's', actor: 'a', id: 'x', idempotencyKey: 'k', occurredAt: new Date(0) });
 
 export async function record(collector: Collector): Promise<string> {
   const id: string = collector.record(plain);

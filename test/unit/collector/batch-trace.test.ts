@@ -52,7 +52,7 @@ describe('the message of a batch', () => {
     expect(await sent(traceOf('a', false), traceOf('b', true), traceOf('c', true))).toEqual({ traceId: 'b'.repeat(32), sampled: true });
   });
 
-  test('names none where no event has one, or one that no span can have', async () => {
+  test('names no trace if no event has one, or only one that no span can have', async () => {
     expect(await sent(null, null)).toEqual({ traceId: undefined, sampled: undefined });
     expect(await sent({ traceId: new Uint8Array(16), spanId })).toEqual({ traceId: undefined, sampled: undefined });
   });
@@ -78,7 +78,7 @@ describe('the message of a batch', () => {
     await collector.close();
   });
 
-  test('that an earlier start left, sent or not cut yet, names what its events say', async () => {
+  test('names the trace of its events if an earlier start left it, as a batch or as events', async () => {
     const stream = 's';
     const hanging = await openOn(
       faultyLog(new MemoryLog(), () => 'hang'),
@@ -98,7 +98,7 @@ describe('the message of a batch', () => {
   });
 });
 
-test('whether a span is recorded is no part of the event', () => {
+test('the event does not hold whether its span is recorded', () => {
   expect(toHex(EVENT_SCHEMA.encode(event(0, { trace: traceOf('a', true) })))).toBe(
     toHex(EVENT_SCHEMA.encode(event(0, { trace: traceOf('a') }))),
   );

@@ -43,7 +43,7 @@ describe('a collector', () => {
     expect(idsIn(log)).toEqual(idsOf(3000));
   });
 
-  test('leaves what no log took to the next start, which states the earlier lanes as final', async () => {
+  test('leaves events that the log did not take to the next start, which states the earlier lanes as final', async () => {
     const log = new MemoryLog();
     let fault: Fault = 'none';
     const first = await openOn(
@@ -94,7 +94,7 @@ describe('a collector', () => {
     rmSync(copy, { recursive: true, force: true });
   });
 
-  test('only spools where there is no log, and refuses a second process on its folder', async () => {
+  test('only spools if there is no log, and refuses a second process on its folder', async () => {
     const alone = await openOn(null, folder);
     await alone.recordDurably(event(1));
     await expect(openOn(null, folder)).rejects.toMatchObject({ code: 'DATA_IN_USE' });
@@ -106,7 +106,7 @@ describe('a collector', () => {
     expect(idsIn(log)).toEqual(idsOf(1, 1));
   });
 
-  test('a full spool refuses or drops AUXILIARY events and counts them, as told', async () => {
+  test('with a full spool refuses events, or drops AUXILIARY events and counts them, as its options say', async () => {
     const refusing = await openOn(null, null, { spool: { folder: null, maxBytes: 1000, whenFull: 'refuse' } });
     expect(() => Array.from({ length: 20 }, (_, i) => refusing.record(event(i)))).toThrow(expect.objectContaining({ code: 'SPOOL_FULL' }));
     const log = new MemoryLog();

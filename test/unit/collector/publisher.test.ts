@@ -114,7 +114,7 @@ describe('a lane', () => {
     expect(idsIn(log)).toEqual(idsOf(2500));
   });
 
-  test('takes an answer that comes after the time-out as the acknowledgement that it is', async () => {
+  test('takes an answer that comes after the time-out as an acknowledgement', async () => {
     const log = new MemoryLog();
     const late: (() => void)[] = [];
     const collector = await openOn(
@@ -304,7 +304,7 @@ describe('a heartbeat', () => {
     for (const { createdAt, seq } of states) expect(recordedAt.filter((at) => at < createdAt).length).toBeLessThanOrEqual(seq);
   });
 
-  test('that has more lanes to state than one holds becomes several, and ends', async () => {
+  test('becomes several if one cannot state all lanes, and all of them are sent', async () => {
     const shards = 1500;
     const options: Partial<CollectorOptions> = { shards, lingerMs: 0 };
     const log = new MemoryLog();
@@ -333,7 +333,7 @@ describe('a heartbeat', () => {
 });
 
 describe('a start after a start', () => {
-  test('sends leftovers first and in order, has an epoch of its own, and ends the earlier lanes until a heartbeat about it was acknowledged', async () => {
+  test('sends what the earlier start left first and in order, has a new epoch, and states the earlier lanes as final until a heartbeat was acknowledged', async () => {
     const log = new MemoryLog();
     const open = (fault: () => Fault): Promise<Collector> => openOn(faultyLog(log, fault), folder, { shards: 1, lingerMs: 0 });
     const first = await open(() => (log.records.length === 0 ? 'none' : 'refuse'));
@@ -371,7 +371,7 @@ describe('a start after a start', () => {
   });
 });
 
-test('everything wrong with the options is said at once', async () => {
+test('one error names everything that is wrong with the options', async () => {
   const wrong = {
     origin: '',
     shards: 0,
@@ -385,7 +385,7 @@ test('everything wrong with the options is said at once', async () => {
     expect((error as Error).message).toContain(name);
 });
 
-test('closing twice is closing once', async () => {
+test('a second call of close does nothing', async () => {
   const log = new MemoryLog();
   const collector = await openOn(log, null);
   collector.record(event(1));

@@ -139,7 +139,7 @@ describe('a disk that fails', () => {
     }
   }
 
-  test('at fsync is reported to everybody who waits, and what was recorded is written anew once it works', async () => {
+  test('at fsync is reported to every caller that waits, and the events are written again when it works', async () => {
     let fails = false;
     const heard = listen();
     await withFailingSync(
@@ -170,7 +170,7 @@ describe('a disk that fails', () => {
     );
   });
 
-  test('for good does not keep a collector from closing, with a log or without', async () => {
+  test('and never works again does not keep a collector from closing, with a log or without', async () => {
     let fails = false;
     await withFailingSync(
       () => fails,

@@ -31,7 +31,7 @@ test('a segment cut at any byte gives every whole record, and the rest as torn',
   }
 });
 
-test('a flipped byte at any position costs one record, is reported as damage, and what stands before and after is kept', () => {
+test('a flipped byte at any position costs one record, is reported as damage, and the records before and after it are kept', () => {
   const { bytes, ends } = segment();
   for (let at = 0; at < bytes.length; at++) {
     const damaged = Buffer.from(bytes);

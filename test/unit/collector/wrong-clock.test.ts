@@ -37,7 +37,7 @@ function dated(log: MemoryLog): Log {
 }
 
 describe('a collector whose clock is wrong', () => {
-  test('says so once, says how far it is off as long as it is, and says when it is right again', async () => {
+  test('logs it once, shows in its metrics how far it is off, and logs when it is right again', async () => {
     let off = 0;
     const { logger, metrics, lines, gauges } = listen();
     const collector = await openOn(dated(new MemoryLog()), folder, { clock: clockOff(() => off), logger, metrics, lingerMs: 0 });
@@ -59,7 +59,7 @@ describe('a collector whose clock is wrong', () => {
     ]);
   });
 
-  test('keeps the order of its events in their streams over starts between which the clock was set back', async () => {
+  test('keeps the order of the events of a stream, also if the clock is set back between two starts', async () => {
     for (const [start, hours] of [2, -2, 0].entries()) {
       const hung = await openOn(
         faultyLog(new MemoryLog(), () => 'hang'),
@@ -92,14 +92,14 @@ describe('the clock of the log', () => {
     return { offsets, lines };
   }
 
-  test('differs by what the way of an answer does not explain', () => {
+  test('differs by the time that the delay of the answer does not explain', () => {
     expect(heard([1000, 1000, 1300], [1000, 1150, 1300], [1000, 1300, 1300], [1000, 990, 1300], [1000, 1310, 1300])).toEqual({
       offsets: [0, 0, 0, 10, -10],
       lines: [],
     });
   });
 
-  test('at the edge of what is told is not told again and again', () => {
+  test('is not reported again and again if it stays near the limit', () => {
     const { lines } = heard(...[61, 59, 61, 40, 61, 29, 59, 61].map((off) => [1000 + off, 1000, 1000 + off] as const));
     expect(lines.map((line) => line.split(' ').slice(0, 4).join(' '))).toEqual([
       'warn local clock is',

@@ -271,3 +271,12 @@ test.each([
 ])('of the file systems, %s (%s) has one kernel: %s', (_, type, expected) => {
   expect(isOfOneKernel({ folder: '', fileSystem: `linux:${type}` })).toBe(expected);
 });
+
+test.each([
+  ['another', { processes: 'pid:[1] time:[1]' }],
+  ['perhaps another', { processes: '' }],
+])('a living owner of %s PID namespace is named so, because its number means nothing here', async (which, changes) => {
+  await take();
+  writeFileSync(file, `${JSON.stringify({ ...ownerIn(), ...changes, pid: 4_194_305 })}\n`);
+  await mustRefuse(new RegExp(`it is in use by process 4194305 of ${which} PID namespace, such as a container's,.*stop that process`));
+});

@@ -1,0 +1,49 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { systemClock } from '../adapters/system-clock.ts';
+import type { Collector } from '../collector/collector.ts';
+import { hasCode } from '../core/base/errors.ts';
+import type { Logger } from '../core/ports/logger.ts';
+import type { Metrics } from '../core/ports/metrics.ts';
+import type { OpenSettings } from './fixed-settings.ts';
+import { EmbeddedSystem, openSpoolOnly } from './system.ts';
+
+/** How long a first start in another process may take to make the keys. */
+const KEYS_MS = 10_000;
+const POLL_MS = 50;
+
+/** A collector for a command that records into a data folder, whether or not another process works on it. */
+export interface Recorder {
+  readonly collector: Collector;
+  /** Name of the log, if this call made its keys and its policy. */
+  readonly madeLog: string | undefined;
+  /** The spool beside a folder that is in use. Its events are durable; the owner of the folder, or the next one, takes them over. */
+  readonly spool: string | undefined;
+  close(): Promise<unknown>;
+}
+
+/**
+ * Opens the embedded system if no process works on the data folder, else a spool that the folder's owner takes over. `name` tells what the spool
+ * is of. Throws what {@link EmbeddedSystem.open} throws, but DATA_IN_USE only for a spool.
+ */
+export async function openRecorder(settings: OpenSettings, name: string, logger: Logger, metrics: Metrics): Promise<Recorder> {
+  try {
+    const system = await EmbeddedSystem.open(settings, logger, metrics);
+    const { origin, made } = system.pipeline.keys;
+    return { collector: system.collector, madeLog: made ? origin : undefined, spool: undefined, close: () => system.close() };
+  } catch (error) {
+    if (!hasCode(error, 'DATA_IN_USE')) throw error;
+    await keysOf(settings);
+    const unique = `${name}-${randomUUID()}`;
+    const collector = await openSpoolOnly(settings, unique, logger, metrics);
+    const spool = join(settings.data, 'spool', unique);
+    return { collector, madeLog: undefined, spool, close: () => collector.close() };
+  }
+}
+
+/** Resolves when the folder has keys, or its owner takes too long to make them. */
+async function keysOf({ data }: OpenSettings): Promise<void> {
+  const end = performance.now() + KEYS_MS;
+  while (!existsSync(join(data, 'keys')) && performance.now() < end) await systemClock.sleep(POLL_MS);
+}
