@@ -1,8 +1,8 @@
-import { printable } from '../auditor/verdict-text.ts';
 import { collectGit } from '../collector/git/collect.ts';
 import type { CursorStore, GitCollection } from '../collector/git/collection.ts';
 import { utf8, utf8Text } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { printable } from '../core/base/terminal-text.ts';
 import type { EmbeddedSystem } from '../embedded/system.ts';
 import type { Settings } from '../settings/embedded-settings.ts';
 import { actorKey } from './actor-names.ts';

@@ -5,8 +5,10 @@ import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import type { Verdict } from '../auditor/verdict.ts';
 import { verdictText } from '../auditor/verdict-text.ts';
+import { VERDICTS } from '../auditor/verdict-words.ts';
 import type { GitCollection } from '../collector/git/collection.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { terminalJson } from '../core/base/terminal-text.ts';
 import { parseVerifierKey } from '../core/keys/key.ts';
 import type { OpenSettings } from '../embedded/fixed-settings.ts';
 import { EmbeddedSystem } from '../embedded/system.ts';
@@ -16,7 +18,7 @@ import { EXIT } from './exit-codes.ts';
 import { collectInto, describeCollection, GIT_OPTIONS, refuseGitOptions } from './git-collection.ts';
 import { openSettings } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
-import { verifyStore } from './verify-command.ts';
+import { verdictJson, verifyStore } from './verify-command.ts';
 
 /** `lineproof start`: everything embedded in one process. */
 export const startCommand: Command = {
@@ -39,6 +41,7 @@ export const startCommand: Command = {
   notes: [
     'The first start makes keys and a policy below the data folder. Protect keys/root.key: its holder can change the policy.',
     'Without --until-idle it runs until SIGINT or SIGTERM.',
+    'Exit codes with --verify: those of lineproof verify.',
     'Exit code 74: with --until-idle, it was interrupted before everything was archived; nothing was verified.',
   ],
   run: start,
@@ -92,20 +95,20 @@ async function start(invocation: Invocation): Promise<number> {
   const seconds = (performance.now() - begun) / 1000;
   if (json)
     terminal.stdout.write(
-      `${JSON.stringify({ ...outcome, interrupted, seconds, ...(verdict === undefined ? {} : { verdict }) }, undefined, 2)}\n`,
+      `${terminalJson({ ...outcome, interrupted, seconds, ...(verdict === undefined ? {} : { verdict: verdictJson(verdict) }) }, 2)}\n`,
     );
   else if (verdict !== undefined) {
     say(`\n${verdictText(verdict).trimEnd()}`);
     say(`Pinned   ${outcome.rootKey}`);
     say(
-      `Took     ${seconds.toFixed(1)} s. Verify again: lineproof verify ${join(values.data, 'archive')} --key ${join(values.data, 'keys', 'root.pub')}`,
+      `Took     ${seconds.toFixed(1)} s. Verify again: lineproof verify ${join(values.data, 'archive')} --key @${join(values.data, 'keys', 'root.pub')}`,
     );
   }
   if (interrupted) {
     terminal.stderr.write('lineproof: interrupted: not everything is archived, and nothing was verified; the next start goes on\n');
     return EXIT.io;
   }
-  return verdict === undefined || verdict.ok ? EXIT.ok : EXIT.findings;
+  return verdict === undefined ? EXIT.ok : VERDICTS[verdict.result].exitCode;
 }
 
 async function work(
@@ -150,5 +153,5 @@ async function runOn(system: EmbeddedSystem, terminal: Terminal, say: (text: str
 
 async function verifyOwn(settings: Settings, terminal: Terminal): Promise<Verdict> {
   const key = parseVerifierKey(readFileSync(join(settings.data, 'keys', 'root.pub'), 'utf8').trim());
-  return verifyStore(await openFolderObjectStore(join(settings.data, 'archive')), [key], terminal);
+  return verifyStore(await openFolderObjectStore(join(settings.data, 'archive')), { keys: [key] }, terminal);
 }
