@@ -17,6 +17,7 @@ import { ACCEPTANCE_RULES, type AcceptanceRule } from './acceptance-rules.ts';
 import { type BatchProof, type BatchRules, checkHeader, isReceiptOf, judgeEvent, type ProvenHeader } from './batch-check.ts';
 import { judgeLane } from './lane.ts';
 import { type Head, type Lane, type LogDelta, type LogHead, type LogView, laneKey } from './log-state.ts';
+import { decoded, must, Refusal, Wait } from './refusal.ts';
 import { isSealSignedBy, isSealSignedByAny } from './seal-signature.ts';
 
 const ZEROS = new Uint8Array(32);
@@ -53,23 +54,6 @@ export type Acceptance =
   | { readonly kind: 'wait'; readonly missing: 'policy' | 'schema'; readonly digest: string; readonly signed: boolean }
   /** Signed by a chainer key, yet in a format that this reader does not know: the reader stops. */
   | { readonly kind: 'stop'; readonly rule: AcceptanceRule };
-
-/** Thrown by the steps below, caught in {@link accept}: never leaves this file. */
-class Refusal {
-  readonly rule: AcceptanceRule;
-  constructor(rule: AcceptanceRule) {
-    this.rule = rule;
-  }
-}
-
-class Wait {
-  readonly missing: 'policy' | 'schema';
-  readonly digest: string;
-  constructor(missing: 'policy' | 'schema', digest: string) {
-    this.missing = missing;
-    this.digest = digest;
-  }
-}
 
 /**
  * The acceptance function: whether the Kafka value `value` is the block that follows `view`, and which changes it makes.
@@ -140,18 +124,6 @@ function judgeBlock(view: LogView, block: Block, context: AcceptContext): Accept
   const delta: LogDelta = { head: next, streams, lanes, lanesFrom: appendedAt - policy.policy.laneRetentionMs * 1000 };
   const headers = new Map([...batches].map(([offset, { header }]) => [offset, header] as const));
   return { kind: 'accepted', block, seal, links, heads, headers, leafHashes: [...hashes, sealHash], inputs, delta };
-}
-
-function must(rule: AcceptanceRule, holds: boolean): void {
-  if (!holds) throw new Refusal(rule);
-}
-
-function decoded<T>(rule: AcceptanceRule, decode: () => T): T {
-  try {
-    return decode();
-  } catch {
-    throw new Refusal(rule);
-  }
 }
 
 function decodeSeal(bytes: Uint8Array): Seal {

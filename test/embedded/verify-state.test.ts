@@ -203,7 +203,8 @@ describe('what has not ended', () => {
     await scene.archive.publish();
     const verdict = await scene.verify();
     const open = Object.entries(verdict.properties).flatMap(([property, { result }]) => (result === 'OPEN' ? [property] : []));
-    expect([verdict.ok, open]).toEqual([true, ['STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE']]);
+    expect([verdict.ok, open]).toEqual([true, ['LOG', 'STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE', 'POLICY']]);
+    expect([verdict.result, verdict.shards]).toEqual(['OPEN', [expect.objectContaining({ size: scene.archive.size, archived: 18 })]]);
   });
 
   test('a snapshot of a size that no segment ends at yet is reported', async () => {
@@ -320,10 +321,10 @@ describe('what has not ended', () => {
 });
 
 describe('leaves that cannot be read', () => {
-  const blind = ['STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE'].map((property) => `${property} LEAVES_MISSING`);
-  const failed = ['ARCHIVE MISSING', 'LOG LEAVES_MISSING', ...blind].toSorted();
+  const failed = ['ARCHIVE MISSING', 'LOG LEAVES_MISSING'];
+  const unshown = ['COMPLETE', 'ORDER', 'POLICY', 'SIGNATURES', 'STREAMS', 'UNIQUE'].map((property) => `${property} UNSHOWN`);
 
-  test('are named once for each property, and from there on nothing but tree and files is judged', async () => {
+  test('fail the log, each property that rests on them is not checked, and from there on nothing but tree and files is judged', async () => {
     const world = await richWorld();
     const { objects } = await richArchive(world);
     const keys = [parseVerifierKey(world.root.verifierKey)];
@@ -332,7 +333,8 @@ describe('leaves that cannot be read', () => {
       for (const key of bundles) map.delete(key);
     });
     const verdict = await verifyArchive(without, { keys });
-    expect([codes(verdict), verdict.findings.filter(({ code }) => code === 'LEAVES_MISSING').length]).toEqual([failed, 6]);
+    expect([codes(verdict), codes(verdict, 'NOT CHECKED')]).toEqual([failed, unshown]);
+    expect(verdict.findings.filter(({ code }) => code === 'LEAVES_MISSING' || code === 'UNSHOWN')).toHaveLength(7);
     for (const key of [KEYS.evidence(0, 367), KEYS.evidence(367, 523)]) {
       const { findings } = await verifyArchive(
         without.changed((map) => map.delete(key)),
@@ -371,21 +373,25 @@ describe('a tree that ends within a block', () => {
 
 describe('objects that have no place', () => {
   test.each([
-    ['logs/0/notes.txt', ['ARCHIVE UNKNOWN_OBJECT']],
-    ['logs/0/tile/0/x000/001', ['ARCHIVE UNKNOWN_OBJECT']],
-    ['logs/0/tile/9/000', ['ARCHIVE UNKNOWN_OBJECT']],
-    ['policies/readme.txt', ['ARCHIVE UNKNOWN_OBJECT']],
-    ['README.txt', []],
-    ['logs/0/tile/0/000.manifest.json', ['ARCHIVE UNKNOWN_OBJECT']],
-    [KEYS.evidence(0, 3), ['ARCHIVE UNLISTED']],
-    [KEYS.events(0, 18, '7'.repeat(64)), ['ARCHIVE UNLISTED']],
-    [KEYS.retired(0, 3), ['ARCHIVE UNLISTED']],
-    [KEYS.retired(3, 18), ['ARCHIVE UNLISTED']],
-  ])('%s: %j', async (key, failed) => {
+    ['logs/0/notes.txt', 'ARCHIVE UNKNOWN_OBJECT'],
+    ['logs/0/tile/0/x000/001', 'ARCHIVE UNKNOWN_OBJECT'],
+    ['logs/0/tile/9/000', 'ARCHIVE UNKNOWN_OBJECT'],
+    ['logs/0/timestamps/18.somebody.tsr', 'ARCHIVE UNKNOWN_OBJECT'],
+    ['logs/7/signed', 'ARCHIVE UNKNOWN_OBJECT'],
+    ['policies/readme.txt', 'ARCHIVE UNKNOWN_OBJECT'],
+    ['README.txt', 'ARCHIVE UNKNOWN_OBJECT'],
+    ['logs/0/tile/0/000.manifest.json', 'ARCHIVE UNKNOWN_OBJECT'],
+    [KEYS.evidence(0, 3), 'ARCHIVE UNLISTED'],
+    [KEYS.events(0, 18, '7'.repeat(64)), 'ARCHIVE UNLISTED'],
+    [KEYS.retired(0, 3), 'ARCHIVE UNLISTED'],
+    [KEYS.retired(3, 18), 'ARCHIVE UNLISTED'],
+  ])('%s: a note, and no result changes: %s', async (key, noted) => {
     const scene = await makeScene();
     await scene.end();
     scene.archive.objects.map.set(key, new Uint8Array([1, 2, 3]));
-    expect(codes(await scene.verify())).toEqual(failed);
+    const verdict = await scene.verify();
+    expect([verdict.result, codes(verdict), codes(verdict, 'NOTE')]).toEqual(['OK', [], [noted]]);
+    expect(verdict.findings[0]?.place.object).toBe(key);
   });
 });
 
@@ -413,6 +419,9 @@ test('the schema of archived events is missing: ARCHIVE, named for each file tha
   expect([codes(verdict), files.map(({ place }) => place.object)]).toEqual([['ARCHIVE MISSING'], [key, key]]);
 });
 
+/** A message that is refused: unlike offsets without one, it moves the log's time. */
+const GARBAGE = new Uint8Array(1);
+
 describe('two shards', () => {
   /** When the near shard's last message was appended, after the start, and what clocks may differ by. */
   const [STATED, SKEW] = [SECOND + 1000, SECOND];
@@ -430,7 +439,7 @@ describe('two shards', () => {
     expect(nearLane.epoch).toEqual(epoch);
     const stream = (shard: number): string => required(['s1', 's2', 's3', 's4', 's5'].find((name) => shardOf(name, 2) === shard));
     const sent = await farLane.next(world.events(stream(0), 'x'));
-    await far.block({ messages: dropped ? [1] : [sent], appendedAt: START_MICROS, acceptedAt: START_MICROS });
+    await far.block({ messages: dropped ? [GARBAGE] : [sent], appendedAt: START_MICROS, acceptedAt: START_MICROS });
     const lanes = [
       { epoch, shard: 0, number: 1, seq: 1, final },
       { epoch, shard: 1, number: 2, seq: 1, final },
@@ -439,7 +448,7 @@ describe('two shards', () => {
     await near.block({ messages: spoken, appendedAt: START_MICROS + SECOND, acceptedAt: START_MICROS + SECOND });
     for (const archive of [far, near]) {
       const time = START_MICROS + (archive === far ? readFor : 30 * SECOND);
-      await archive.block({ messages: [1], appendedAt: time, acceptedAt: START_MICROS + 30 * SECOND });
+      await archive.block({ messages: [GARBAGE], appendedAt: time, acceptedAt: START_MICROS + 30 * SECOND });
       await archive.close();
     }
     const scene = new Scene(world);
@@ -492,7 +501,7 @@ describe('silence', () => {
     expect(codes(await scene.end(), 'OPEN')).toEqual([]);
     for (let i = 0; i < 2; i++) {
       scene.time += 60 * SECOND;
-      await scene.block([1]);
+      await scene.block([GARBAGE]);
     }
     await scene.archive.close();
     const verdict = await scene.verify();
@@ -503,10 +512,10 @@ describe('silence', () => {
     const scene = await makeScene(await listening(15_000));
     await scene.block([await scene.lane.next([])]);
     scene.time += 13 * SECOND;
-    await scene.block([1]);
+    await scene.block([GARBAGE]);
     await scene.archive.close();
     expect(codes(await scene.verify(), 'OPEN')).toEqual(['COMPLETE LANE_OPEN']);
-    await scene.block([1], undefined, { appendedAt: scene.time + 1 });
+    await scene.block([GARBAGE], undefined, { appendedAt: scene.time + 1 });
     await scene.archive.close();
     expect(codes(await scene.verify(), 'OPEN')).toEqual(['COMPLETE LANE_OPEN', 'COMPLETE SILENCE']);
   });
