@@ -49,7 +49,6 @@ class Block:
 def split_blocks(tree, log, report):
     """The blocks of the leaves, in order."""
     blocks, links, first = [], [], 0
-    tree.readable = len(tree.leaves)
     for index, leaf in enumerate(tree.leaves):
         try:
             kind, value = LEAF.decode(leaf)
@@ -57,7 +56,6 @@ def split_blocks(tree, log, report):
                 raise Wrong("unknown marks")
         except Wrong as error:
             report.failed("LOG", "leaf is neither link nor seal", f"{log.name} leaf {index}: {error}")
-            tree.readable = index
             return blocks
         if kind == "Link":
             links.append(value)
