@@ -84,7 +84,6 @@ const ROWS: readonly (readonly [string, Alteration, readonly string[]])[] = [
   ['the newest tile is missing', deleted(/^logs\/1\/tile\/0\/000\.p\/\d+$/), ['ARCHIVE']],
   ['the newest bundle is cut', cut(/^logs\/1\/tile\/entries\/000\.p\/\d+$/), ['LOG']],
   ['an older bundle is altered', (copy) => flipBit(copy, oldest(/^logs\/1\/tile\/entries\/000\.p\/\d+$/)), ['LOG']],
-  ['the newest bundle is altered', flipped(/^logs\/1\/tile\/entries\/000\.p\/\d+$/, 0.9), ['LOG']],
   ['an events file is missing', deleted(/^logs\/1\/.*\.events\.avro$/), ['ARCHIVE']],
   ['an events file is altered', flipped(/^logs\/1\/.*\.events\.avro$/, 0.9), ['ARCHIVE']],
   ['an events file is cut', cut(/^logs\/1\/.*\.events\.avro$/), ['ARCHIVE']],
