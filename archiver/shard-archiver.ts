@@ -49,7 +49,7 @@ export interface ShardArchiverOptions {
 }
 
 /**
- * The archiver of one shard: checks the chain again, stores it, and only then attests it. Shares no decision with the chainer.
+ * The archiver of one shard: checks the chain again, stores its leaves, and only then attests them. Shares no decision with the chainer.
  * Each part that writes (tree, segment, snapshot, note, trim) holds its unfinished work; the fields of this class say when to publish.
  */
 export class ShardArchiver {
