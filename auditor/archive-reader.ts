@@ -2,7 +2,9 @@ import { type ArchiveKey, parseArchiveKey } from '../core/archive/archive-keys.t
 import { equal } from '../core/base/bytes.ts';
 import { LIMITS } from '../core/base/limits.ts';
 import type { ObjectStore, StoredObject } from '../core/ports/object-store.ts';
+import { AUDIT_LIMITS, type AuditLimits } from './audit-limits.ts';
 import type { Findings } from './findings.ts';
+import { PROVEN_BY_EVIDENCE } from './property.ts';
 
 /** How an audit reads: an object that was not listed does not exist, and an object larger than its kind can be is not loaded. */
 export type ArchiveReader = Pick<ObjectStore, 'get'>;
@@ -27,8 +29,8 @@ const MAX_BYTES: Readonly<Record<ArchiveKey['kind'], number>> = {
   tile: 256 * (2 + LIMITS.leafBytes) + KiB,
   events: 256 * MiB,
   evidence: 512 * MiB,
-  manifest: 64 * MiB,
-  retired: 64 * MiB,
+  manifest: 8 * MiB,
+  retired: 8 * MiB,
   snapshot: 512 * MiB,
   timestamp: 64 * KiB,
 };
@@ -39,33 +41,44 @@ const UNREADABLE = 'the object is listed but cannot be read: it is not a plain f
  * Reads the notes, lists the objects, and reads the notes again, until both readings are the same. So a growing archive is judged as it was at one time:
  * no note is newer than the listed objects, and no segment is newer than the notes. If the notes change at each try, the last listing is judged.
  */
-export async function openArchive(store: ObjectStore, findings: Findings): Promise<OpenedArchive> {
-  let sizes = await listObjects(store);
-  let notes = await readNotes(store, sizes);
+export async function openArchive(store: ObjectStore, findings: Findings, limits = AUDIT_LIMITS): Promise<OpenedArchive> {
+  let sizes = await listObjects(store, limits);
+  let notes = await readNotes(store, sizes, limits);
   for (let tries = 0; tries < LISTING_TRIES; tries++) {
-    sizes = await listObjects(store);
-    const after = await readNotes(store, sizes);
+    sizes = await listObjects(store, limits);
+    const after = await readNotes(store, sizes, limits);
     const settled = sameNotes(notes, after);
     notes = after;
     if (settled) break;
+  }
+  if (sizes.size > limits.objects) {
+    const message = `the archive has more than ${limits.objects} objects; the others were not looked at`;
+    for (const property of ['ARCHIVE', ...PROVEN_BY_EVIDENCE] as const) findings.add('BEYOND_LIMIT', message, {}, { property });
   }
   const listed = placedObjects(sizes, findings);
   return { listed, objects: { get: boundedGet(store, listed, notes, findings) } };
 }
 
-async function listObjects(store: ObjectStore): Promise<Map<string, number>> {
+/** The objects with their sizes: one more than the bound at most. */
+async function listObjects(store: ObjectStore, limits: AuditLimits): Promise<Map<string, number>> {
   const sizes = new Map<string, number>();
-  for await (const { key, size } of store.list('')) sizes.set(key, size);
+  for await (const { key, size } of store.list('')) {
+    sizes.set(key, size);
+    if (sizes.size > limits.objects) break;
+  }
   return sizes;
 }
 
-/** The two objects of each log that change while it grows. */
-async function readNotes(store: ObjectStore, sizes: ReadonlyMap<string, number>): Promise<Map<string, StoredObject>> {
+/** The two objects of each log that change while it grows, as long as all of them are within the bound. Others are read when they are needed. */
+async function readNotes(store: ObjectStore, sizes: ReadonlyMap<string, number>, limits: AuditLimits): Promise<Map<string, StoredObject>> {
   const notes = new Map<string, StoredObject>();
+  let left = limits.noteBytes;
   for (const [key, size] of sizes) {
     if (!/^logs\/[0-9]{1,16}\/(?:signed|checkpoint)$/.test(key) || size > MAX_BYTES.signed) continue;
-    const note = await store.get(key);
-    if (note !== undefined) notes.set(key, note);
+    left -= size;
+    if (left < 0) break;
+    const note = await store.get(key, { start: 0, end: MAX_BYTES.signed + 1 });
+    if (note !== undefined && note.bytes.length <= MAX_BYTES.signed) notes.set(key, note);
   }
   return notes;
 }
@@ -87,9 +100,7 @@ function placedObjects(sizes: ReadonlyMap<string, number>, findings: Findings): 
       parseArchiveKey(key);
       listed.set(key, size);
     } catch {
-      // A stranger's file beside the archive's folders does no harm. Inside them only archive objects belong.
-      const severity = /^(?:logs|policies|schemas)\//.test(key) ? 'FAILED' : 'NOTE';
-      findings.add('UNKNOWN_OBJECT', 'the object has no place in an archive, so it was not checked', { object: key }, { severity });
+      findings.add('UNKNOWN_OBJECT', 'no rule of the format gives this name a place', { object: key });
     }
   }
   return listed;
@@ -112,12 +123,15 @@ function boundedGet(
     const size = listed.get(key);
     if (size === undefined) return undefined;
     const limit = MAX_BYTES[parseArchiveKey(key).kind];
-    if (size > limit) {
-      const message = `the object has ${size} bytes; an object of this kind has at most ${limit}`;
+    // An object may have grown since it was listed: never more than a byte beyond the bound is read.
+    const range = size > 0 ? { start: 0, end: limit + 1 } : undefined;
+    const stored = size > limit ? undefined : (notes.get(key) ?? (await store.get(key, range)));
+    const found = Math.max(size, stored?.bytes.length ?? 0);
+    if (found > limit) {
+      const message = `the object has ${found} bytes; an object of this kind has at most ${limit}`;
       if (isNew(key)) findings.add('TOO_LARGE', message, { object: key });
       return undefined;
     }
-    const stored = notes.get(key) ?? (await store.get(key));
     if (stored === undefined && isNew(key)) findings.add('MISSING', UNREADABLE, { object: key }, { property: 'ARCHIVE' });
     return stored;
   };

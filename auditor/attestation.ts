@@ -39,7 +39,7 @@ export function attestedNote(bytes: Uint8Array, origin: string, shard: number, k
   return { value: fault?.code === 'SIGNATURE' ? undefined : checkpoint, faults: fault === undefined ? [] : [fault] };
 }
 
-/** Reads a DSSE payload about leaves up to `end(payload)` and judges who signed it. An unsigned payload still gives its value, to be compared with the log. */
+/** Reads a DSSE payload about leaves up to `end(payload)` and judges who signed it. A payload that none of the keys signed is not parsed, and gives no value. */
 export function attestedPayload<T extends object>(
   bytes: Uint8Array,
   type: PayloadType,
@@ -50,20 +50,23 @@ export function attestedPayload<T extends object>(
     end,
   }: { shard: number; keys: readonly KeyInForce[]; decode: (payload: Uint8Array) => T; end: (value: T) => number },
 ): Attestation<T & { readonly payload: Uint8Array }> {
-  let value: (T & { readonly payload: Uint8Array }) | undefined;
   try {
     const envelope = decodeEnvelope(bytes, type);
-    value = { ...decode(envelope.payload), payload: envelope.payload };
-    const fault = signersFault(envelopeSigners(envelope, verifiers(keys)), keys, shard, end(value));
+    const signers = envelopeSigners(envelope, verifiers(keys));
+    if (signers.length === 0) return { value: undefined, faults: [UNSIGNED] };
+    const value = { ...decode(envelope.payload), payload: envelope.payload };
+    const fault = signersFault(signers, keys, shard, end(value));
     return { value, faults: fault === undefined ? [] : [fault] };
   } catch (error) {
-    return { ...refused<T & { readonly payload: Uint8Array }>(error), value };
+    return refused(error);
   }
 }
 
+const UNSIGNED: Fault = { code: 'SIGNATURE', message: 'no log key signed it' };
+
 /** The fault if nobody signed leaves up to `end`, or only compromised keys that are not believed that far. */
 function signersFault(signers: readonly VerifierKey[], keys: readonly KeyInForce[], shard: number, end: number): Fault | undefined {
-  if (signers.length === 0) return { code: 'SIGNATURE', message: 'no log key signed it' };
+  if (signers.length === 0) return UNSIGNED;
   const believed = keys
     .filter(({ verifier }) => signers.includes(verifier))
     .some(({ entry }) => entry.believed === null || end <= (entry.believed[shard] ?? 0));

@@ -1,4 +1,5 @@
 import type { ArchiveReader } from './archive-reader.ts';
+import type { AuditLimits } from './audit-limits.ts';
 import type { Findings } from './findings.ts';
 import type { Governance } from './governance.ts';
 
@@ -12,4 +13,5 @@ export interface Audit {
   readonly shards: number;
   readonly governance: Governance;
   readonly findings: Findings;
+  readonly limits: AuditLimits;
 }

@@ -1,12 +1,13 @@
 import { dedupWindowStart } from '../core/acceptance/dedup-window.ts';
 import { toHex } from '../core/base/bytes.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
+import type { AcrossShards } from './across-shards.ts';
 import type { Audit } from './audit.ts';
 import type { AuditedBlock } from './audited-block.ts';
 import { type ProvenEvidence, proveBlock } from './block-proof.ts';
 import { InputAudit } from './input-audit.ts';
-import type { LaneAudit } from './lane-audit.ts';
 import { LinkAudit } from './link-audit.ts';
+import { PROVEN_BY_EVENTS, PROVEN_BY_EVIDENCE } from './property.ts';
 import { ReplayedLog } from './replayed-log.ts';
 import { checkSeal } from './seal-audit.ts';
 import { UniqueAudit } from './unique-audit.ts';
@@ -38,10 +39,10 @@ export class BlockAudit {
   /** Signatures over seals. */
   #signatures = 0;
 
-  constructor(audit: Audit, lanesOfArchive: LaneAudit) {
+  constructor(audit: Audit, across: AcrossShards) {
     this.#audit = audit;
     this.#unique = new UniqueAudit(audit.shard, audit.findings);
-    this.#inputs = new InputAudit(audit, this.log, lanesOfArchive, this.#unique);
+    this.#inputs = new InputAudit(audit, this.log, across, this.#unique);
     this.#links = new LinkAudit(audit, this.log, this.#unique);
   }
 
@@ -50,21 +51,31 @@ export class BlockAudit {
     const { head } = this.log;
     const { history } = this.#audit.governance;
     const named = history.byDigest(toHex(block.seal.policy));
-    // If a block's policy is missing, judge the block by the previous policy, so that one missing object does not fail every later block.
-    const policy = named ?? history.byDigest(head.policy ?? '') ?? history.latest;
-    const { findings, evidence } = proveBlock(block, this.#audit, policy, named);
     checkSeal(this.#audit, block, head, named);
-    for (const each of findings) this.#audit.findings.take(each);
+    // Without its policy a block cannot be judged. No other policy stands in: it would accuse keys that the missing one permits.
+    const evidence = named === undefined ? undefined : this.#prove(block, named);
     this.#links.checkStreams(block);
-    const appendedAt = evidence === undefined ? head.appendedAt : this.#inputs.check(block, evidence, policy);
-    if (evidence !== undefined) this.#links.checkUnique(block, evidence, policy);
+    const appendedAt = named === undefined || evidence === undefined ? head.appendedAt : this.#inputs.check(block, evidence, named);
+    if (named !== undefined && evidence !== undefined) this.#links.checkUnique(block, evidence, named);
+    else this.#lose(block);
     this.#blocks += 1;
-    if (named !== undefined && block.evidence !== undefined) this.#signatures += 1;
-    this.#endBlock(block, appendedAt, policy, named);
+    this.#endBlock(block, appendedAt, named);
     return evidence;
   }
 
-  #endBlock({ seal, sealHash, sealLeaf }: AuditedBlock, appendedAt: number, policy: PolicyInForce, named: PolicyInForce | undefined): void {
+  #prove(block: AuditedBlock, policy: PolicyInForce): ProvenEvidence | undefined {
+    const { findings, evidence } = proveBlock(block, this.#audit, policy);
+    for (const each of findings) this.#audit.findings.take(each);
+    if (block.evidence !== undefined) this.#signatures += 1;
+    return evidence;
+  }
+
+  #lose({ links, sealLeaf }: AuditedBlock): void {
+    this.log.lose(sealLeaf);
+    this.#links.lose(links);
+  }
+
+  #endBlock({ seal, sealHash, sealLeaf }: AuditedBlock, appendedAt: number, named: PolicyInForce | undefined): void {
     const { head } = this.log;
     const next = {
       nextIndex: sealLeaf + 1,
@@ -77,7 +88,21 @@ export class BlockAudit {
       windowFrom: named === undefined ? head.windowFrom : dedupWindowStart(appendedAt, named.policy, head.windowFrom),
       final: seal.final,
     };
-    this.log.endBlock(next, appendedAt - policy.policy.laneRetentionMs * 1000);
+    this.log.endBlock(next, named === undefined ? 0 : appendedAt - named.policy.laneRetentionMs * 1000);
+  }
+
+  /** Reports each property that something missing leaves unshown. Blocks from leaf `archived` on are in no segment yet: they have no evidence. */
+  reportUnshown(archived: number): void {
+    const { findings, shard } = this.#audit;
+    const { lostFrom } = this.log;
+    if (lostFrom !== undefined && lostFrom < archived) {
+      const message = 'the evidence or the policy of a block is missing or cannot be used, so that this is not shown from there on';
+      for (const property of PROVEN_BY_EVIDENCE) findings.add('UNSHOWN', message, { shard, leaf: lostFrom }, { property });
+    }
+    const { missing, firstMissing } = this.#links;
+    if (missing === 0) return;
+    const message = `${missing} events are missing, so that this is not shown for them`;
+    for (const property of PROVEN_BY_EVENTS) findings.add('UNSHOWN', message, { shard, leaf: firstMissing as number }, { property });
   }
 
   counts(): BlockCounts {

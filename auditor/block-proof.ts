@@ -36,17 +36,10 @@ export interface BlockProof {
 
 /**
  * Checks of a block all that needs no other block: signatures, digests and roots, which take most of an audit's time. A pure function of its arguments,
- * so that blocks can be proven in any order and on other threads. `policy` is the one that the block is judged by; `named`, undefined where the archive
- * does not hold it, is the one that its seal names.
+ * so that blocks can be proven in any order and on other threads. `policy` is the one that its seal names.
  */
-export function proveBlock(
-  block: AuditedBlock,
-  context: ProofContext,
-  policy: PolicyInForce,
-  named: PolicyInForce | undefined,
-): BlockProof {
-  const findings: Finding[] = [];
-  if (named !== undefined) findings.push(...chainerFindings(block, context, named));
+export function proveBlock(block: AuditedBlock, context: ProofContext, policy: PolicyInForce): BlockProof {
+  const findings = chainerFindings(block, context, policy);
   const inputs = readInputs(block, context, findings);
   return { findings, evidence: inputs === undefined ? undefined : proveEvidence({ block, context, policy, findings }, inputs) };
 }

@@ -1,7 +1,7 @@
-import { PROVEN_BY_SEGMENTS, type Property } from './property.ts';
+import { PROVEN_BY_EVIDENCE, type Property } from './property.ts';
 
-/** `FAILED` fails the finding's property, `OPEN` keeps it open, `NOTE` reports something and changes no result. */
-export type Severity = 'FAILED' | 'OPEN' | 'NOTE';
+/** `FAILED` fails the finding's property, `NOT CHECKED` claims nothing of it, `OPEN` keeps it open, `NOTE` reports something and changes no result. */
+export type Severity = 'FAILED' | 'NOT CHECKED' | 'OPEN' | 'NOTE';
 
 export interface FindingTraits {
   /** The property that the finding is about. A list where each place that raises the finding says which one. */
@@ -37,15 +37,12 @@ const LOG_KEY = 'Find out who signed it. If somebody else has the log key, mark 
 const PRODUCER = "Ask the producer's operator; compare with the producer's spool where it still exists.";
 const WAIT = 'Nothing while the log grows. Verify again later.';
 const NOTHING = 'Nothing.';
+const LIMITED =
+  'Find out whether somebody added objects. If all are needed, verify with a program that has higher bounds (auditor/audit-limits.ts).';
+const STRANGER = 'Find out who put it there. Move it out of the archive.';
 
 /** Every finding of the auditor. docs/findings.md shows this table to its reader, and a test compares the two. */
 export const FINDINGS = {
-  ...group('ARCHIVE', ['FAILED', 'NOTE'], {
-    UNKNOWN_OBJECT: [
-      "The object has no place in an archive. It fails the archive inside the archive's own folders, and is a note beside them.",
-      'Find out who put it there. Move it out of the archive.',
-    ],
-  }),
   ...group(['ARCHIVE', 'POLICY'], 'FAILED', { MISSING: ['An object that the archive needs is missing or cannot be read.', RESTORE] }),
   ...group('ARCHIVE', 'FAILED', {
     TOO_LARGE: ['The object is larger than any object of its kind can be, so it was not read.', COMPARE],
@@ -61,7 +58,6 @@ export const FINDINGS = {
     MANIFEST_FIELD: ['A field of the manifest differs from what the log gives.', ARCHIVER],
     SEGMENT_OVERLAP: ['Two manifests cover the same leaves.', ARCHIVER],
     SEGMENT_END: ['A segment ends where the rule of the log does not end it, or goes on where the rule ends it.', ARCHIVER],
-    UNLISTED: ['No manifest lists the object.', ARCHIVER],
     SIZE: ['The file does not have the size that its manifest states.', COMPARE],
     SHA256: ['The file does not have the SHA-256 that its manifest states.', COMPARE],
     CONTENT: ['The records of the file do not have the digest that its manifest states.', COMPARE],
@@ -80,14 +76,23 @@ export const FINDINGS = {
     SIGNED_OLD: ['The newest signed note is older than the published checkpoint: it was set back.', RESTORE],
   }),
   ...group('ARCHIVE', 'NOTE', {
+    UNKNOWN_OBJECT: ['Nothing in the archive accounts for the object. It was not checked, and no result rests on it.', STRANGER],
+    UNLISTED: [
+      'The object is named like a file of a segment, and no manifest lists it. It was not checked, and no result rests on it.',
+      STRANGER,
+    ],
     ABSENT: ['The table of contents is missing. Nothing depends on it.', NOTHING],
     BEYOND_CHECKPOINT: ['The object covers leaves that no checkpoint or manifest covers yet, so it was not checked.', WAIT],
     CHECKPOINT_BEHIND: ['A note is signed that is not published yet; or the published checkpoint was set back.', WAIT],
   }),
-  ...group(['LOG', ...PROVEN_BY_SEGMENTS], 'FAILED', {
-    LEAVES_MISSING: ['Leaves cannot be read, so that nothing is shown from there on. It fails each property that rests on them.', RESTORE],
+  ...group(['ARCHIVE', ...PROVEN_BY_EVIDENCE], 'NOT CHECKED', {
+    BEYOND_LIMIT: ['The archive holds more than this program reads into memory. What lies beyond was not checked.', LIMITED],
+  }),
+  ...group(PROVEN_BY_EVIDENCE, 'NOT CHECKED', {
+    UNSHOWN: ['Something that the property rests on is missing or cannot be used; another finding names it.', RESTORE],
   }),
   ...group('LOG', 'FAILED', {
+    LEAVES_MISSING: ['Leaves cannot be read, so that nothing is shown from there on.', RESTORE],
     NOTE_MALFORMED: ['The signed note cannot be read or is of another log.', COMPARE],
     NOTE_SIGNATURE: ['No log key signed the note, or a signature is wrong.', COMPARE],
     NOTE_SUSPECT: ['Only a compromised log key signed the note, after the size up to which that key is believed.', LOG_KEY],
@@ -173,8 +178,11 @@ export const FINDINGS = {
       'Let one process use one spool, and keep spools out of backups that are restored.',
     ],
   }),
-  ...group(PROVEN_BY_SEGMENTS, 'OPEN', {
-    SEGMENT_OPEN: ['The newest leaves are in no closed segment yet, so that these properties are not shown for them.', WAIT],
+  ...group(PROVEN_BY_EVIDENCE, 'OPEN', {
+    SEGMENT_OPEN: [
+      'The newest leaves are in no closed segment yet, so that they have no evidence, and nothing is claimed about them.',
+      WAIT,
+    ],
   }),
   ...group('UNIQUE', 'FAILED', {
     LINKED_TWICE: ['An event was linked twice within the dedup window.', CHAINER],
@@ -195,6 +203,14 @@ export const FINDINGS = {
     KEY_FOREIGN: [
       'None of the pinned keys is a root key or log key of the archive.',
       'Compare the key with the one that the operator publishes.',
+    ],
+    ORIGIN_FOREIGN: [
+      'The archive is of another origin than the caller demanded.',
+      'Compare the origin with the one that the operator publishes.',
+    ],
+    GENESIS_FOREIGN: [
+      'The first version of the policy is not the one that the caller demanded.',
+      'Compare its digest with the one that you kept: the root key signed two histories, or this archive is of another system.',
     ],
     POLICY_INVALID: ['A version of the policy cannot be used.', COMPARE],
     POLICY_CHAIN: [

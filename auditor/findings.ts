@@ -17,32 +17,37 @@ export function finding<C extends FindingCode>(code: C, message: string, place: 
   return { ...named, code, message, place };
 }
 
-/** Collects findings: it keeps at most 100 of each code and counts the others. */
+/** A severity that decides a result. The first that a property has is its result. */
+const RANKS = ['FAILED', 'NOT CHECKED', 'OPEN'] as const satisfies readonly Severity[];
+export type Worst = (typeof RANKS)[number];
+
+/** Collects findings: of each code it keeps at most 100 for each property and severity, so that none pushes out another kind, and counts the others. */
 export class Findings {
   readonly list: Finding[] = [];
-  readonly #numbers = new Map<FindingCode, number>();
-  readonly #worst = new Map<Property, 'FAILED' | 'OPEN'>();
+  readonly #numbers = new Map<string, number>();
+  readonly #unlisted = new Map<FindingCode, number>();
+  readonly #severities = new Map<Property, Set<Severity>>();
 
   add<C extends FindingCode>(code: C, message: string, place: Place, ...choice: ChoiceArguments<C>): void {
     this.take(finding(code, message, place, ...choice));
   }
 
   take(one: Finding): void {
-    const number = (this.#numbers.get(one.code) ?? 0) + 1;
-    this.#numbers.set(one.code, number);
-    if (one.severity !== 'NOTE' && this.#worst.get(one.property) !== 'FAILED') this.#worst.set(one.property, one.severity);
+    const kind = `${one.code} ${one.property} ${one.severity}`;
+    const number = (this.#numbers.get(kind) ?? 0) + 1;
+    this.#numbers.set(kind, number);
+    this.#severities.set(one.property, (this.#severities.get(one.property) ?? new Set()).add(one.severity));
     if (number <= KEPT_PER_CODE) this.list.push(one);
+    else this.#unlisted.set(one.code, (this.#unlisted.get(one.code) ?? 0) + 1);
   }
 
   /** The worst severity of a property, notes left aside. */
-  worst(property: Property): 'FAILED' | 'OPEN' | undefined {
-    return this.#worst.get(property);
+  worst(property: Property): Worst | undefined {
+    return RANKS.find((severity) => this.#severities.get(property)?.has(severity) === true);
   }
 
   /** How many findings of each code were not kept. */
   unlisted(): Record<string, number> {
-    return Object.fromEntries(
-      [...this.#numbers].filter(([, number]) => number > KEPT_PER_CODE).map(([code, number]) => [code, number - KEPT_PER_CODE]),
-    );
+    return Object.fromEntries(this.#unlisted);
   }
 }

@@ -99,8 +99,9 @@ async function nameMissing(objects: ArchiveReader, listed: ReadonlyMap<string, n
 /** The versions that follow from each other, from 1 on. The first that does not is a finding, and later ones are not used. */
 function openHistory(stored: readonly StoredPolicy[], findings: Findings): PolicyHistory | undefined {
   let history: PolicyHistory | undefined;
+  const keys = new Set(stored.map(({ key }) => key));
   for (const { key, policy, bytes } of stored) {
-    if (policy.previous !== null && !stored.some((each) => each.key === policyKey(policy.previous ?? ''))) {
+    if (policy.previous !== null && !keys.has(policyKey(policy.previous))) {
       const message = `version ${policy.version} of the policy names this version as the one before it, and the archive does not hold it`;
       findings.add('MISSING', message, { object: policyKey(policy.previous) }, { property: 'POLICY' });
     }

@@ -8,10 +8,10 @@ import type { BatchHeader } from '../core/formats/batch.ts';
 import type { EvidenceInput } from '../core/formats/evidence.ts';
 import { MARKS } from '../core/formats/leaf.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
+import type { AcrossShards } from './across-shards.ts';
 import type { Audit } from './audit.ts';
 import type { AuditedBlock } from './audited-block.ts';
 import type { ProvenEvidence } from './block-proof.ts';
-import type { LaneAudit } from './lane-audit.ts';
 import { headerOf, type ProvenBatch } from './proven-batch.ts';
 import type { ReplayedLog } from './replayed-log.ts';
 import type { UniqueAudit } from './unique-audit.ts';
@@ -28,17 +28,17 @@ interface InputInBlock {
 export class InputAudit {
   readonly #audit: Audit;
   readonly #log: ReplayedLog;
-  readonly #lanesOfArchive: LaneAudit;
+  readonly #across: AcrossShards;
   readonly #unique: UniqueAudit;
   batches = 0;
   /** Signatures of producers. */
   signatures = 0;
   offsets = 0;
 
-  constructor(audit: Audit, log: ReplayedLog, lanesOfArchive: LaneAudit, unique: UniqueAudit) {
+  constructor(audit: Audit, log: ReplayedLog, across: AcrossShards, unique: UniqueAudit) {
     this.#audit = audit;
     this.#log = log;
-    this.#lanesOfArchive = lanesOfArchive;
+    this.#across = across;
     this.#unique = unique;
   }
 
@@ -52,7 +52,8 @@ export class InputAudit {
       const place = { shard, offset };
       if (input.appendedAt < appendedAt) findings.add('APPENDED_BACK', 'the input was appended before the input that it follows', place);
       appendedAt = input.appendedAt;
-      this.#lanesOfArchive.consumed(shard, appendedAt);
+      this.#across.lanes.consumed(shard, appendedAt);
+      this.#across.refusals.take(input, checks[i]);
       const given = { input, check: checks[i], policy, place };
       if (input.outcome === 'ACCEPTED') this.#checkAccepted(given, batches.get(offset), block);
       else if (input.outcome === 'REPEATED') this.#checkRepeated(given);
@@ -83,11 +84,11 @@ export class InputAudit {
     const replay = this.#unique.accepted(input.batch.header, place.offset);
     const at = { ...place, appendedAt: input.appendedAt };
     if (!replay) {
-      this.#lanesOfArchive.accepted(header, input.batch.header, at, policy);
+      this.#across.lanes.accepted(header, input.batch.header, at, policy);
       this.#checkClock(header, given);
     }
     const outcome = this.#moveLane(header, given);
-    this.#checkMarks(batch, block, outcome === 'GAP' ? MARKS.gapBefore : 0);
+    if (this.#log.isWhole) this.#checkMarks(batch, block, outcome === 'GAP' ? MARKS.gapBefore : 0);
     this.#checkProducer(header, input.batch.keyId, place);
   }
 
@@ -96,7 +97,7 @@ export class InputAudit {
     if (input.batch === null) return;
     this.signatures += 1;
     if (check?.kind === 'rejected') this.#unacceptable(check.reason, 'a repeated batch', place);
-    if (!this.#unique.wasAccepted(input.batch.header))
+    if (this.#log.isWhole && !this.#unique.wasAccepted(input.batch.header))
       this.#audit.findings.add('REPEATED_WRONG', 'the batch is logged as repeated and was never accepted', place);
   }
 
@@ -124,7 +125,7 @@ export class InputAudit {
     const key = laneKey(header.producer, header.epoch);
     const hash = headerHash(input);
     const outcome = this.#judgeLane(header, input, hash, policy);
-    if (outcome === 'FORK' || outcome === 'REPEATED')
+    if (this.#log.isWhole && (outcome === 'FORK' || outcome === 'REPEATED'))
       this.#audit.findings.add('LANE_WRONG', `the accepted batch does not follow its lane: ${outcome}`, place);
     this.#log.moveLane(key, { number: header.number + 1, hash, appendedAt: input.appendedAt });
     return outcome;
@@ -175,7 +176,8 @@ export class InputAudit {
   /** A header that was rejected as a fork does not follow its lane. A header that was accepted before may be called a fork as well. */
   #checkFork(header: BatchHeader, stated: ReasonName | undefined, { input, policy, place }: InputInBlock): void {
     const outcome = this.#judgeLane(header, input, headerHash(input), policy);
-    if (outcome === 'NEXT' || outcome === 'GAP') this.#reasonWrong(stated, `the header follows its lane (${outcome})`, place);
+    if (this.#log.isWhole && (outcome === 'NEXT' || outcome === 'GAP'))
+      this.#reasonWrong(stated, `the header follows its lane (${outcome})`, place);
   }
 
   #reasonWrong(stated: ReasonName | undefined, why: string, place: InputInBlock['place']): void {

@@ -45,6 +45,8 @@ export class LaneAudit {
   readonly #lanes = new Map<string, LaneEnd>();
   readonly #statements = new Map<string, Statement>();
   readonly #spans = new Map<number, Span>();
+  /** Shards of which evidence is missing: lanes there, and statements about any lane, may be missing too. */
+  readonly #blind = new Set<number>();
   /** Last heartbeat of each producer. */
   readonly #beats = new Map<string, number>();
   heartbeats = 0;
@@ -65,6 +67,11 @@ export class LaneAudit {
     return sum;
   }
 
+  /** Evidence of a shard is missing: from here on nobody is accused of a gap that the missing evidence may fill. */
+  lose(shard: number): void {
+    this.#blind.add(shard);
+  }
+
   /** The input of a shard was consumed up to this time. */
   consumed(shard: number, appendedAt: number): void {
     const span = this.#spans.get(shard);
@@ -77,7 +84,7 @@ export class LaneAudit {
     const key = laneName(header.producer, toHex(header.epoch), header.shard);
     const lane = this.#lanes.get(key);
     const place = { shard: at.shard, offset: at.offset, lane: key };
-    this.#checkContinues(header, lane, place);
+    if (!this.#blind.has(at.shard)) this.#checkContinues(header, lane, place);
     if (lane === undefined || header.number >= lane.number) {
       this.#lanes.set(key, {
         shard: header.shard,
@@ -89,7 +96,7 @@ export class LaneAudit {
     }
     if (header.count > 0) return;
     this.heartbeats += 1;
-    this.#checkSilence(header.producer, at, policy);
+    if (!this.#blind.has(at.shard)) this.#checkSilence(header.producer, at, policy);
     for (const stated of header.lanes) this.#state(header, stated, at);
   }
 
@@ -132,7 +139,7 @@ export class LaneAudit {
   finish(latest: PolicyInForce): void {
     for (const [key, stated] of this.#statements) this.#checkStatement(key, stated, latest.policy.clockSkewMs * 1000);
     for (const [key, { number, shard }] of this.#lanes) {
-      if (this.#statements.get(key)?.final !== true) {
+      if (this.#blind.size === 0 && this.#statements.get(key)?.final !== true) {
         const message = `still open: the producer has not stated the end of this lane, which has ${number} batches so far`;
         this.#findings.add('LANE_OPEN', message, { shard, lane: key });
       }
@@ -141,11 +148,13 @@ export class LaneAudit {
       const producer = key.slice(0, key.indexOf('+'));
       const home = shardOf(producer, latest.policy.shards);
       const span = this.#spans.get(home);
-      if (status === 'ACTIVE' && span !== undefined) this.#checkSilence(producer, { shard: home, appendedAt: span.to }, latest);
+      if (status === 'ACTIVE' && span !== undefined && !this.#blind.has(home))
+        this.#checkSilence(producer, { shard: home, appendedAt: span.to }, latest);
     }
   }
 
   #checkStatement(key: string, stated: Statement, skewMicros: number): void {
+    if (this.#blind.has(stated.shard)) return undefined;
     const lane = this.#lanes.get(key);
     const [number, seq] = [lane?.number ?? 0, lane?.seq ?? 0];
     const place = { shard: stated.shard, lane: key };

@@ -20,6 +20,9 @@ export class LinkAudit {
   links = 0;
   /** Links whose event retention removed. */
   retired = 0;
+  /** Links whose event is missing without permission, and the first of them. */
+  missing = 0;
+  firstMissing: number | undefined;
 
   constructor(audit: Audit, log: ReplayedLog, unique: UniqueAudit) {
     this.#audit = audit;
@@ -50,9 +53,17 @@ export class LinkAudit {
     this.#log.extendStream(link.stream, { index: link.index, hash, logIndex: leaf });
   }
 
+  /** Takes the links of a block without evidence: a receipt that points to one of them cannot be judged. */
+  lose(links: readonly AuditedLink[]): void {
+    for (const { leaf } of links) this.#unique.unknown(leaf);
+  }
+
   /** Remembers the linked events, and follows each receipt to its original. */
   checkUnique(block: AuditedBlock, evidence: ProvenEvidence, policy: PolicyInForce): void {
     this.retired += evidence.retired;
+    const missing = evidence.unknown.length - evidence.retired;
+    if (missing > 0) this.firstMissing ??= evidence.unknown[0];
+    this.missing += missing;
     for (const leaf of evidence.unknown) this.#unique.unknown(leaf);
     this.#takeLinks(block, evidence, policy);
     this.#checkOriginals(block, evidence.inputs);

@@ -13,5 +13,19 @@ export const PROPERTIES = [
 ] as const;
 export type Property = (typeof PROPERTIES)[number];
 
-/** The properties that only segments prove: leaves name events and evidence by digest, and segments hold them. */
-export const PROVEN_BY_SEGMENTS = ['STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE'] as const satisfies readonly Property[];
+/**
+ * The properties that nothing claims of leaves without evidence: leaves name events and evidence by digest, and segments hold them. Of such leaves
+ * only the tree is known.
+ */
+export const PROVEN_BY_EVIDENCE = [
+  'LOG',
+  'STREAMS',
+  'SIGNATURES',
+  'ORDER',
+  'COMPLETE',
+  'UNIQUE',
+  'POLICY',
+] as const satisfies readonly Property[];
+
+/** The properties that nothing claims of a link whose event is missing. */
+export const PROVEN_BY_EVENTS = ['STREAMS', 'SIGNATURES', 'UNIQUE', 'POLICY'] as const satisfies readonly Property[];

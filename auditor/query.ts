@@ -1,12 +1,11 @@
 import { inflateRawSync } from 'node:zlib';
 import avsc from 'avsc';
 import { segmentSyncMarker } from '../core/acceptance/segment-rule.ts';
-import { logKeysOf, parseArchiveKey } from '../core/archive/archive-keys.ts';
-import { parseManifest } from '../core/archive/manifest.ts';
+import { logKeysOf, parseArchiveKey, schemaKey } from '../core/archive/archive-keys.ts';
+import { type Manifest, parseManifest } from '../core/archive/manifest.ts';
 import { readContainer } from '../core/avro/ocf.ts';
 import { fromHex, toHex, utf8Text } from '../core/base/bytes.ts';
-import { LineproofError } from '../core/base/errors.ts';
-import { archivedEventSchema, decodeArchivedEvent } from '../core/formats/archived-event.ts';
+import { type ArchivedColumns, archivedEventSchema, decodeArchivedEvent } from '../core/formats/archived-event.ts';
 import type { Event } from '../core/formats/event.ts';
 import { compileEventSchema, EVENT_SCHEMA, type EventSchema } from '../core/formats/event-schema.ts';
 import { formatUuid } from '../core/formats/identity.ts';
@@ -14,6 +13,8 @@ import { decodeEnvelope } from '../core/keys/dsse.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import { type ArchiveReader, openArchive } from './archive-reader.ts';
 import { Findings } from './findings.ts';
+import { errorText } from './governance.ts';
+import { MAX_ROW_BYTES } from './segment-audit.ts';
 
 export interface QueryOptions {
   /** Gives only events of this stream. */
@@ -42,81 +43,167 @@ export interface ArchivedEventView {
 }
 
 /**
- * The archive's events, unverified, in the order of each shard's log; one segment at a time is in memory.
- * Events of older schemas are read as events of the newest schema that this program knows.
+ * The archive's events, unverified, in the order of each shard's log; the records of one segment at a time are in memory. An object that cannot be read
+ * is a finding, and its events are left out. Events of older schemas are read as events of the newest schema that this program knows.
  */
-export async function* queryArchive(store: ObjectStore, options: QueryOptions): AsyncGenerator<ArchivedEventView> {
-  const { objects, listed } = await openArchive(store, new Findings());
-  const schemas = await readSchemas(objects, listed);
+export async function* queryArchive(
+  store: ObjectStore,
+  options: QueryOptions,
+  findings = new Findings(),
+): AsyncGenerator<ArchivedEventView> {
+  const { objects, listed } = await openArchive(store, findings);
+  const schemas = await readSchemas(objects, listed, findings);
+  const sources: Sources = { objects, listed, schemas, findings };
   for (const key of listed.keys()) {
     const place = parseArchiveKey(key);
     if (place.kind !== 'manifest') continue;
-    const stored = await objects.get(key);
-    if (stored === undefined) continue;
-    const manifest = parseManifest(decodeEnvelope(stored.bytes, 'manifest').payload);
-    const sync = segmentSyncMarker(manifest.origin, manifest.first, manifest.end, fromHex(manifest.root));
-    const found: ArchivedEventView[] = [];
-    const { events, retired } = logKeysOf(place.shard);
-    for (const hex of manifest.schemas) {
-      const object = events(place.first, place.end, hex);
-      if (!listed.has(object) && listed.has(retired(place.first, place.end))) {
-        options.onRemoved?.(object);
-        continue;
-      }
-      const schema = schemas.get(hex);
-      if (schema === undefined) throw new LineproofError('NOT_FOUND', `cannot query: schema ${hex} is not in the archive`);
-      for await (const view of eventsOf(objects, object, { schema, sync, shard: place.shard }, options)) found.push(view);
-    }
-    yield* found.toSorted((a, b) => a.logIndex - b.logIndex);
+    const manifest = await readManifest(sources, key, place.shard);
+    if (manifest !== undefined) yield* eventsOfSegment(sources, manifest, place, options);
   }
 }
 
-async function readSchemas(objects: ArchiveReader, listed: ReadonlyMap<string, number>): Promise<Map<string, EventSchema>> {
-  const schemas = new Map<string, EventSchema>();
-  for (const key of listed.keys()) {
-    const stored = key.startsWith('schemas/') ? await objects.get(key) : undefined;
+interface Sources {
+  readonly objects: ArchiveReader;
+  readonly listed: ReadonlyMap<string, number>;
+  readonly schemas: ReadonlyMap<string, EventReader>;
+  readonly findings: Findings;
+}
+
+/** A schema of the archive, and its events as events of the newest schema. */
+interface EventReader {
+  readonly schema: EventSchema;
+  readonly resolve: (bytes: Uint8Array) => Event;
+}
+
+/** An archived record that was asked for, not resolved yet. */
+interface FoundRecord {
+  readonly columns: ArchivedColumns;
+  readonly event: Uint8Array | null;
+  readonly object: string;
+  readonly reader: EventReader;
+}
+
+async function readManifest({ objects, findings }: Sources, object: string, shard: number): Promise<Manifest | undefined> {
+  const stored = await objects.get(object);
+  if (stored === undefined) return undefined;
+  try {
+    return parseManifest(decodeEnvelope(stored.bytes, 'manifest').payload);
+  } catch (error) {
+    findings.add('MANIFEST_MALFORMED', `the manifest cannot be used: ${errorText(error)}`, { shard, object });
+    return undefined;
+  }
+}
+
+async function* eventsOfSegment(
+  sources: Sources,
+  manifest: Manifest,
+  { shard, first, end }: { readonly shard: number; readonly first: number; readonly end: number },
+  options: QueryOptions,
+): AsyncGenerator<ArchivedEventView> {
+  const { listed, schemas, findings } = sources;
+  const sync = segmentSyncMarker(manifest.origin, manifest.first, manifest.end, fromHex(manifest.root));
+  const { events, retired } = logKeysOf(shard);
+  const found: FoundRecord[] = [];
+  const file = { shard, sync, left: { bytes: MAX_ROW_BYTES } };
+  // Each schema once: a forged manifest may list one twice.
+  for (const hex of new Set(manifest.schemas)) {
+    const object = events(first, end, hex);
+    if (!listed.has(object) && listed.has(retired(first, end))) {
+      options.onRemoved?.(object);
+      continue;
+    }
+    const reader = schemas.get(hex);
+    const missing = { shard, object: schemaKey(hex) };
+    if (reader !== undefined) await readRecords(sources, { ...file, object, reader }, options, found);
+    else if (!listed.has(missing.object))
+      findings.add('MISSING', 'the schema of an events file is not in the archive', missing, { property: 'ARCHIVE' });
+  }
+  for (const each of found.toSorted((a, b) => a.columns.logIndex - b.columns.logIndex)) {
+    const view = viewOf(each, shard, findings);
+    if (view !== undefined) yield view;
+  }
+}
+
+/** The schemas of the archive that this program can read events of. Each other one is a finding. */
+async function readSchemas(
+  objects: ArchiveReader,
+  listed: ReadonlyMap<string, number>,
+  findings: Findings,
+): Promise<Map<string, EventReader>> {
+  const schemas = new Map<string, EventReader>();
+  for (const object of listed.keys()) {
+    const stored = object.startsWith('schemas/') ? await objects.get(object) : undefined;
     if (stored === undefined) continue;
-    const schema = compileEventSchema(utf8Text(stored.bytes));
-    schemas.set(schema.hex, schema);
+    try {
+      const schema = compileEventSchema(utf8Text(stored.bytes));
+      if (schemaKey(schema.hex) !== object) throw new Error('it does not have the digest that its name states');
+      schemas.set(schema.hex, { schema, resolve: resolverOf(schema) });
+    } catch (error) {
+      findings.add('SCHEMA_INVALID', `the schema cannot be used: ${errorText(error)}`, { object });
+    }
   }
   return schemas;
 }
 
-async function* eventsOf(
-  objects: ArchiveReader,
-  object: string,
-  { schema, sync, shard }: { readonly schema: EventSchema; readonly sync: Uint8Array; readonly shard: number },
+interface EventsFile {
+  readonly shard: number;
+  readonly object: string;
+  readonly sync: Uint8Array;
+  readonly reader: EventReader;
+  /** Decompressed bytes that the files of the segment may still have. */
+  readonly left: { bytes: number };
+}
+
+/** Adds the records of a file that were asked for, as far as it can be read. */
+async function readRecords(
+  { objects, listed, findings }: Sources,
+  { shard, object, sync, reader, left }: EventsFile,
   { stream, onOther }: QueryOptions,
-): AsyncGenerator<ArchivedEventView> {
+  found: FoundRecord[],
+): Promise<void> {
+  const place = { shard, object };
   const stored = await objects.get(object);
-  if (stored === undefined) throw new LineproofError('NOT_FOUND', `cannot query: ${object} is not in the archive`);
+  if (stored === undefined) {
+    if (!listed.has(object)) findings.add('MISSING', 'the object is missing, and the manifest lists it', place, { property: 'ARCHIVE' });
+    return;
+  }
+  const read = (at: number, length: number): Uint8Array => stored.bytes.subarray(at, at + length);
   const inflate = (data: Uint8Array, maxOutputLength: number): Uint8Array => inflateRawSync(data, { maxOutputLength });
-  const resolve = resolverOf(schema);
-  for await (const { records } of readContainer(
-    archivedEventSchema(schema.text),
-    sync,
-    (at, length) => stored.bytes.subarray(at, at + length),
-    inflate,
-  )) {
-    for (const record of records) {
-      const { columns, event } = decodeArchivedEvent(record);
-      const own = event === null ? undefined : schema.readHead(event).stream;
-      if (stream !== undefined && own !== stream) {
-        if (own !== undefined) onOther?.(own);
-        continue;
+  try {
+    for await (const { data, records } of readContainer(archivedEventSchema(reader.schema.text), sync, read, inflate)) {
+      left.bytes -= data.length;
+      if (left.bytes < 0) {
+        findings.add('TOO_LARGE', 'the object decompresses to more than a segment can hold', place);
+        return;
       }
-      const { logIndex, streamIndex, acceptedAt, producer, leafHash } = columns;
-      yield {
-        shard,
-        logIndex,
-        streamIndex,
-        acceptedAt: new Date(acceptedAt / 1000).toISOString(),
-        producer,
-        leafHash: toHex(leafHash),
-        object,
-        event: event === null ? null : plain(resolve(event)),
-      };
+      for (const record of records) {
+        const { columns, event } = decodeArchivedEvent(record);
+        const own = stream === undefined || event === null ? undefined : reader.schema.readHead(event).stream;
+        if (stream === undefined || own === stream) found.push({ columns, event, object, reader });
+        else if (own !== undefined) onOther?.(own);
+      }
     }
+  } catch (error) {
+    findings.add('CONTAINER', `the object cannot be read as an Avro file: ${errorText(error)}`, place);
+  }
+}
+
+function viewOf({ columns, event, object, reader }: FoundRecord, shard: number, findings: Findings): ArchivedEventView | undefined {
+  const { logIndex, streamIndex, acceptedAt, producer, leafHash } = columns;
+  try {
+    return {
+      shard,
+      logIndex,
+      streamIndex,
+      acceptedAt: new Date(acceptedAt / 1000).toISOString(),
+      producer,
+      leafHash: toHex(leafHash),
+      object,
+      event: event === null ? null : plain(reader.resolve(event)),
+    };
+  } catch (error) {
+    findings.add('CONTAINER', `the event cannot be read by its schema: ${errorText(error)}`, { shard, object, leaf: logIndex });
+    return undefined;
   }
 }
 

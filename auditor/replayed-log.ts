@@ -32,13 +32,24 @@ const GENESIS: ReplayedHead = {
 
 /**
  * The state of one shard's log after the blocks that were read, built again from the archive alone. Seal, input and link audit read it. Each part has one
- * writer: the link audit extends streams, the input audit moves lanes, the block audit ends a block.
+ * writer: the link audit extends streams, the input audit moves lanes, the block audit ends a block and says where evidence is lost.
  */
 export class ReplayedLog {
   #head = GENESIS;
   readonly #streams = new Map<string, Head>();
   /** Lanes that are held, the one that moved least recently first. */
   readonly #lanes = new Map<string, Lane>();
+  #lostFrom: number | undefined;
+
+  /** False once the evidence of a block was missing: from there on lanes and accepted headers are not known, and nothing is judged by them. */
+  get isWhole(): boolean {
+    return this.#lostFrom === undefined;
+  }
+
+  /** The first seal whose evidence cannot be used. */
+  get lostFrom(): number | undefined {
+    return this.#lostFrom;
+  }
 
   get head(): ReplayedHead {
     return this.#head;
@@ -60,6 +71,11 @@ export class ReplayedLog {
     // Removed first, so that the map stays in the order of moves, in which lanes are forgotten.
     this.#lanes.delete(key);
     this.#lanes.set(key, lane);
+  }
+
+  /** The evidence of the block with this seal cannot be used. */
+  lose(sealLeaf: number): void {
+    this.#lostFrom ??= sealLeaf;
   }
 
   /** Moves to the state after a block, and forgets lanes whose last header was appended before `lanesFrom`. */

@@ -14,14 +14,17 @@ import { attestedPayload } from './attestation.ts';
 import type { Audit } from './audit.ts';
 import type { AuditedRow } from './audited-block.ts';
 import { errorText } from './governance.ts';
+import { PROVEN_BY_EVIDENCE } from './property.ts';
 import { retiredObjects } from './retirement.ts';
 import type { StoredManifest } from './stored-manifest.ts';
 
+/** Most leaves of a segment: it ends with the block that reaches its bound, and a link has more than 100 bytes. */
+const MAX_SEGMENT_LEAVES = LIMITS.segmentLeaves + LIMITS.blockBytes / 100;
 /**
  * Bounds of the decompressed records of a segment. It ends with the block that reaches 65,536 leaves or 64 MiB of events, and a row adds less than
  * 1 KiB to its event. Nothing but age bounds its evidence; files with more than 512 MiB are not believed.
  */
-const MAX_ROW_BYTES = LIMITS.segmentEventBytes + LIMITS.blockBytes + 1024 * (LIMITS.segmentLeaves + LIMITS.blockBytes / 100);
+export const MAX_ROW_BYTES = LIMITS.segmentEventBytes + LIMITS.blockBytes + 1024 * MAX_SEGMENT_LEAVES;
 const MAX_EVIDENCE_BYTES = 512 * 1024 * 1024;
 
 /** A segment of the archive: its signed manifest and the content of its files. */
@@ -41,11 +44,23 @@ export async function readManifests(audit: Audit): Promise<StoredManifest[]> {
   const { shard, findings } = audit;
   const manifests: StoredManifest[] = [];
   let end = 0;
-  let previous: string | null = null;
-  const keys = [...audit.listed.keys()].filter((name) => name.startsWith(logKeysOf(shard).segments) && name.endsWith('.manifest.json'));
-  for (const key of keys.toSorted()) {
+  /** Undefined where the manifest before cannot be used: then what names it cannot be judged. */
+  let previous: string | null | undefined = null;
+  const keys = new Set(
+    [...audit.listed.keys()].filter((name) => name.startsWith(logKeysOf(shard).segments) && name.endsWith('.manifest.json')),
+  );
+  let left = audit.limits.manifestBytes;
+  for (const key of [...keys].toSorted()) {
+    if (left < 0) {
+      nameBeyond(audit, key);
+      break;
+    }
     const manifest = await readManifest(audit, key);
-    if (manifest === undefined) continue;
+    if (manifest === undefined) {
+      previous = undefined;
+      continue;
+    }
+    left -= manifest.payload.length;
     const at = { shard, object: key, leaf: manifest.first };
     const inPlace = manifest.origin === `${audit.origin}/${shard}` && key === logKeysOf(shard).manifest(manifest.first, manifest.end);
     if (!inPlace || manifest.end <= manifest.first) {
@@ -53,17 +68,25 @@ export async function readManifests(audit: Audit): Promise<StoredManifest[]> {
       continue;
     }
     const between = logKeysOf(shard).manifest(end, manifest.first);
-    if (manifest.first > end && !keys.includes(between)) {
+    if (manifest.first > end) previous = undefined;
+    if (manifest.first > end && !keys.has(between)) {
       const place = { shard, object: between, leaf: end };
       findings.add('MISSING', `no manifest covers leaves ${end} to ${manifest.first - 1}`, place, { property: 'ARCHIVE' });
     }
     if (manifest.first < end) findings.add('SEGMENT_OVERLAP', `leaves ${manifest.first} to ${end - 1} are in two segments`, at);
-    if (manifest.previous !== previous) findings.add('MANIFEST_PREVIOUS', 'the manifest does not name the manifest before it', at);
+    if (previous !== undefined && manifest.previous !== previous)
+      findings.add('MANIFEST_PREVIOUS', 'the manifest does not name the manifest before it', at);
     previous = toHex(sha256(manifest.payload));
     end = manifest.end;
     manifests.push({ key, digest: previous, manifest });
   }
   return manifests;
+}
+
+function nameBeyond({ shard, findings, limits }: Audit, object: string): void {
+  const message = `the manifests of the shard have more than ${limits.manifestBytes} bytes; from this one on they were not read`;
+  for (const property of ['ARCHIVE', ...PROVEN_BY_EVIDENCE] as const)
+    findings.add('BEYOND_LIMIT', message, { shard, object }, { property });
 }
 
 const MANIFEST_FAULTS = { MALFORMED: 'MANIFEST_MALFORMED', SIGNATURE: 'MANIFEST_SIGNATURE', SUSPECT: 'MANIFEST_SUSPECT' } as const;
@@ -102,13 +125,14 @@ export async function readSegment(audit: Audit, stored: StoredManifest, archived
   const retired = new Set<string>();
   let whole = true;
   // All events files of a segment share one bound.
-  const container = { sync, left: { bytes: MAX_ROW_BYTES } };
+  const stretch = { first: manifest.first, end: Math.min(manifest.end, manifest.first + MAX_SEGMENT_LEAVES) };
+  const container = { sync, stretch, left: { bytes: MAX_ROW_BYTES } };
   // Each name once: a forged manifest may list one twice.
   for (const listing of new Map(manifest.objects.map((object) => [object.name, object] as const)).values()) {
     const hex = schemas.get(listing.name);
     if (hex !== undefined && removable.has(listing.name) && !audit.listed.has(`${segments}${listing.name}`)) retired.add(hex);
     else if (hex !== undefined) whole = (await readRows(audit, listing, { ...container, hex }, rows)) && whole;
-    else if (listing.name === evidenceName) whole = (await readEvidence(audit, listing, sync, evidence)) && whole;
+    else if (listing.name === evidenceName) whole = (await readEvidence(audit, listing, { sync, stretch }, evidence)) && whole;
   }
   return { ...stored, evidence, rows, whole, retired };
 }
@@ -136,24 +160,36 @@ async function readRows(
   }
   return eachRecord(audit, listing, { ...container, schema: archivedEventSchema(schema.text) }, (record) => {
     const row = decodeArchivedEvent(record);
-    rows.set(row.columns.logIndex, { ...row, schema: hex });
+    if (isIn(container.stretch, row.columns.logIndex)) rows.set(row.columns.logIndex, { ...row, schema: hex });
     return row.columns.logIndex;
   });
 }
 
-function readEvidence(audit: Audit, listing: ManifestObject, sync: Uint8Array, evidence: Map<number, BlockEvidence>): Promise<boolean> {
-  const container = { schema: SCHEMA_TEXTS.BlockEvidence, sync, left: { bytes: MAX_EVIDENCE_BYTES } };
+function readEvidence(
+  audit: Audit,
+  listing: ManifestObject,
+  place: Pick<Container, 'sync' | 'stretch'>,
+  evidence: Map<number, BlockEvidence>,
+): Promise<boolean> {
+  const container = { ...place, schema: SCHEMA_TEXTS.BlockEvidence, left: { bytes: MAX_EVIDENCE_BYTES } };
   return eachRecord(audit, listing, container, (record) => {
     const decoded = decodeBlockEvidence(record);
-    evidence.set(decoded.sealIndex, decoded);
+    if (isIn(place.stretch, decoded.sealIndex)) evidence.set(decoded.sealIndex, decoded);
     return decoded.sealIndex;
   });
 }
 
-/** The manifest's entry of a file, and how many decompressed bytes are left for it. */
+/** Whether a leaf lies in a segment: other records are reported and not kept, so that a file of tiny records does not fill the memory. */
+function isIn({ first, end }: Container['stretch'], leaf: number): boolean {
+  return first <= leaf && leaf < end;
+}
+
+/** How a file of a segment is read, and how many decompressed bytes are left for it. */
 interface Container {
   readonly schema: string;
   readonly sync: Uint8Array;
+  /** Leaves of the segment, as far as a segment can go. */
+  readonly stretch: { readonly first: number; readonly end: number };
   readonly left: { bytes: number };
 }
 
@@ -193,6 +229,8 @@ async function eachRecord(
       for (const record of records) {
         const index = take(record);
         if (index <= before) findings.add('RECORD_ORDER', `the record of leaf ${index} comes after that of leaf ${before}`, at);
+        if (!isIn(container.stretch, index))
+          findings.add('RECORD_EXTRA', 'the file has a record of a leaf beyond its segment', { ...at, leaf: index });
         before = index;
       }
     }
@@ -215,18 +253,18 @@ function inflate(data: Uint8Array, maxOutputLength: number): Uint8Array {
   return buffer;
 }
 
-/** Reports each object in `segments/` that no manifest lists. */
+/** Reports each object of the log that nothing accounts for: a file in `segments/` that no manifest lists, and a kind that this version does not read. */
 export function checkSegmentListing({ shard, listed, findings }: Audit, manifests: readonly StoredManifest[]): void {
   const keys = logKeysOf(shard);
+  const stretches = new Set(manifests.map(({ manifest: { first, end } }) => keys.retired(first, end)));
   const known = new Set(manifests.flatMap(({ manifest }) => manifest.objects.map(({ name }) => `${keys.segments}${name}`)));
   const archived = manifests.at(-1)?.manifest.end ?? 0;
   for (const key of listed.keys()) {
-    if (!key.startsWith(keys.segments) || known.has(key)) continue;
+    if (known.has(key) || stretches.has(key)) continue;
     const named = parseArchiveKey(key);
-    if (named.kind !== 'events' && named.kind !== 'evidence' && named.kind !== 'retired') continue;
     const at = { shard, object: key };
-    if (named.kind === 'retired' && manifests.some(({ manifest }) => manifest.first === named.first && manifest.end === named.end))
-      continue;
+    if (named.kind === 'timestamp') findings.add('UNKNOWN_OBJECT', 'this version reads no time stamps', at);
+    if (named.kind !== 'events' && named.kind !== 'evidence' && named.kind !== 'retired') continue;
     if (named.first < archived) findings.add('UNLISTED', 'no manifest lists this object', at);
     else if (listed.has(keys.checkpointAt(named.end))) {
       // An archiver writes the files, then the checkpoint of the segment's end, then the manifest. Here the first two exist.

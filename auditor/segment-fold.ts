@@ -16,7 +16,11 @@ export class SegmentFold {
   readonly #closed = new Set<string>();
   /** The current segment, with the unread rest of its files. */
   #segment: AuditedSegment | undefined;
+  /** Number of the first manifest that has not ended. */
+  #next = 0;
   #draft = new ManifestDraft();
+  /** False where a block of the segment could not be judged: then the draft lacks it. */
+  #draftWhole = true;
   #boundary = openSegment(0);
   /** False where the size of an event is unknown, and so where the rule ends the open segment. */
   #boundaryKnown = true;
@@ -35,14 +39,18 @@ export class SegmentFold {
   /** The segment that a leaf lies in. It is read when it is not at hand. */
   async at(leaf: number): Promise<AuditedSegment | undefined> {
     if (this.#segment !== undefined && leaf < this.#segment.manifest.end) return this.#segment;
-    const next = this.#manifests.find(({ manifest }) => manifest.first <= leaf && leaf < manifest.end);
-    this.#segment = next === undefined ? undefined : await readSegment(this.#audit, next, this.#archivedUntil);
+    // Leaves only rise, and so do the first leaves of manifests: what ended once is not looked at again.
+    while ((this.#manifests[this.#next]?.manifest.end ?? leaf + 1) <= leaf) this.#next += 1;
+    const next = this.#manifests[this.#next];
+    this.#segment =
+      next === undefined || next.manifest.first > leaf ? undefined : await readSegment(this.#audit, next, this.#archivedUntil);
     return this.#segment;
   }
 
   /** Takes a block that was checked, and lets go of its records. */
   take(block: AuditedBlock, evidence: ProvenEvidence | undefined): void {
-    if (evidence !== undefined) this.#draft.add(block, evidence, this.#audit.governance);
+    if (evidence === undefined) this.#draftWhole = false;
+    else this.#draft.add(block, evidence, this.#audit.governance);
     this.#grow(block);
     this.#segment?.evidence.delete(block.sealLeaf);
     for (const { leaf } of block.links) this.#segment?.rows.delete(leaf);
@@ -91,14 +99,15 @@ export class SegmentFold {
 
   #close(segment: AuditedSegment, index: number, root: Uint8Array): void {
     this.#reportExtra(segment);
-    if (segment.whole) this.#compareManifest(segment, index, root);
+    if (segment.whole && this.#draftWhole) this.#compareManifest(segment, index, root);
     this.#closed.add(segment.key);
-    this.#draft = new ManifestDraft();
     this.#segment = undefined;
     this.#begin(index);
   }
 
   #begin(index: number): void {
+    this.#draft = new ManifestDraft();
+    this.#draftWhole = true;
     this.#boundary = openSegment(index);
     this.#boundaryKnown = true;
   }

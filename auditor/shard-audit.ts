@@ -1,36 +1,45 @@
 import { logKeysOf, parseArchiveKey } from '../core/archive/archive-keys.ts';
-import { fromHex } from '../core/base/bytes.ts';
+import { fromHex, toHex } from '../core/base/bytes.ts';
 import type { Seal } from '../core/formats/leaf.ts';
+import type { AcrossShards } from './across-shards.ts';
 import type { Audit } from './audit.ts';
 import type { AuditedBlock } from './audited-block.ts';
 import { BlockAudit, type BlockCounts } from './block-audit.ts';
-import type { LaneAudit } from './lane-audit.ts';
 import { OpenBlock } from './open-block.ts';
-import { PROVEN_BY_SEGMENTS } from './property.ts';
+import { PROVEN_BY_EVIDENCE } from './property.ts';
 import { checkSegmentListing, readManifests } from './segment-audit.ts';
 import { SegmentFold } from './segment-fold.ts';
 import { type NoteSizes, SignedRoots } from './signed-roots.ts';
 import { snapshotFaults } from './snapshot-audit.ts';
 import type { StoredManifest } from './stored-manifest.ts';
 import { type LeafRun, TreeAudit } from './tree-audit.ts';
+import type { ShardMoment } from './verdict.ts';
 
 /** The items of one shard that were checked. */
 export interface ShardCounts extends BlockCounts {
   readonly size: number;
+  /** Leaves that are in no closed segment yet. */
+  readonly openLeaves: number;
   readonly tiles: number;
   readonly segments: number;
 }
 
+/** The outcome of one shard; `counts` is undefined where the archive holds nothing of it. */
+export interface AuditedShard {
+  readonly counts: ShardCounts | undefined;
+  readonly moment: ShardMoment;
+}
+
 /** Audits one shard: one pass over its leaves, with one segment's files in memory at a time. `onLeaves` is called with the number of leaves that were read. */
-export async function auditShard(audit: Audit, lanes: LaneAudit, onLeaves: (done: number) => void): Promise<ShardCounts> {
+export async function auditShard(audit: Audit, across: AcrossShards, onLeaves: (done: number) => void): Promise<AuditedShard> {
   const roots = new SignedRoots(audit);
   const notes = await roots.readNotes();
   const manifests = await readManifests(audit);
   checkSegmentListing(audit, manifests);
   checkCheckpoints(audit, roots, notes, manifests);
-  const shard = new ShardAudit(audit, roots, manifests, lanes);
+  const shard = new ShardAudit(audit, roots, manifests, across);
   await shard.run(notes, onLeaves);
-  return shard.counts(notes.size);
+  return { counts: shard.counts(notes.size), moment: shard.moment(notes.size) };
 }
 
 /** Every segment's end must have a checkpoint and its root must be signed there; no segment goes beyond the published checkpoint. */
@@ -61,6 +70,7 @@ class ShardAudit {
   readonly #tree: TreeAudit;
   readonly #blocks: BlockAudit;
   readonly #openBlock: OpenBlock;
+  readonly #across: AcrossShards;
   readonly #manifests: readonly StoredManifest[];
   readonly #segments: SegmentFold;
   /** Snapshots that were not compared yet, by size. */
@@ -70,12 +80,13 @@ class ShardAudit {
   /** The first leaf that could not be read: from there on nothing but the tree is judged. */
   #blindFrom: number | undefined;
 
-  constructor(audit: Audit, roots: SignedRoots, manifests: readonly StoredManifest[], lanes: LaneAudit) {
+  constructor(audit: Audit, roots: SignedRoots, manifests: readonly StoredManifest[], across: AcrossShards) {
     this.#audit = audit;
     this.#keys = logKeysOf(audit.shard);
     this.#roots = roots;
     this.#tree = new TreeAudit(audit);
-    this.#blocks = new BlockAudit(audit, lanes);
+    this.#across = across;
+    this.#blocks = new BlockAudit(audit, across);
     this.#openBlock = new OpenBlock(audit);
     this.#manifests = manifests;
     this.#segments = new SegmentFold(audit, manifests);
@@ -93,6 +104,7 @@ class ShardAudit {
     if (this.#index < size) this.#goBlind(this.#index);
     else await this.#tree.finish();
     if (this.#blindFrom !== undefined) await this.#segments.readRest();
+    this.#blocks.reportUnshown(archivedSize(this.#manifests));
     this.#checkEnd(size);
   }
 
@@ -120,13 +132,16 @@ class ShardAudit {
     this.#index = run.first + run.hashes.length;
   }
 
-  /** From here on leaves are missing: properties that rest on them are not shown, and so they fail. */
+  /** From here on leaves are missing: the log fails, and what rests on the leaves is not shown. */
   #goBlind(leaf: number): void {
     if (this.#blindFrom !== undefined) return;
     this.#blindFrom = leaf;
     const { findings, shard } = this.#audit;
-    for (const property of ['LOG', ...PROVEN_BY_SEGMENTS] as const)
-      findings.add('LEAVES_MISSING', `leaves from ${leaf} on cannot be read`, { shard, leaf }, { property });
+    const message = `leaves from ${leaf} on cannot be read`;
+    findings.add('LEAVES_MISSING', message, { shard, leaf });
+    for (const property of PROVEN_BY_EVIDENCE)
+      if (property !== 'LOG') findings.add('UNSHOWN', `${message}, so that this is not shown from there on`, { shard, leaf }, { property });
+    this.#across.lanes.lose(shard);
   }
 
   async #checkBlock(seal: Seal, sealBytes: Uint8Array, { hash, leaf }: { hash: Uint8Array; leaf: number }): Promise<void> {
@@ -149,7 +164,9 @@ class ShardAudit {
       const place = { shard: this.#audit.shard, leaf, object: block.objects.evidence };
       this.#audit.findings.add('EVIDENCE_MISSING', 'the evidence file has no record of this block', place);
     }
-    this.#segments.take(block, this.#blocks.check(block));
+    const evidence = this.#blocks.check(block);
+    if (evidence === undefined && leaf < archivedSize(this.#manifests)) this.#across.lanes.lose(this.#audit.shard);
+    this.#segments.take(block, evidence);
   }
 
   async #endBlock(acceptedAt: number): Promise<void> {
@@ -163,7 +180,8 @@ class ShardAudit {
     const object = this.#snapshots.get(end);
     const stored = object === undefined ? undefined : await objects.get(object);
     this.#snapshots.delete(end);
-    if (object === undefined || stored === undefined) return;
+    // A state that lacks evidence says nothing about a snapshot.
+    if (object === undefined || stored === undefined || !this.#blocks.log.isWhole) return;
     for (const fault of snapshotFaults(stored.bytes, this.#audit, this.#blocks.log, this.#tree.frontier()))
       findings.add('SNAPSHOT_WRONG', `the snapshot cannot be used: ${fault}`, { shard, object, leaf: end });
   }
@@ -171,22 +189,43 @@ class ShardAudit {
   #checkEnd(size: number): void {
     const { shard, findings } = this.#audit;
     const archived = archivedSize(this.#manifests);
-    if (!this.#openBlock.isEmpty) findings.add('UNSEALED', 'the last leaves are links without a seal', { shard, leaf: size });
+    // Behind missing evidence, a segment whose manifest is missing may end there.
+    const hasHole = (this.#blocks.log.lostFrom ?? archived) < archived;
+    if (this.#blindFrom === undefined && !this.#openBlock.isEmpty)
+      findings.add('UNSEALED', 'the last leaves are links without a seal', { shard, leaf: size });
     if (archived < size) {
-      const message = `still open: no closed segment has leaves ${archived} to ${size - 1} yet, so that this is not shown for them`;
-      for (const property of PROVEN_BY_SEGMENTS) findings.add('SEGMENT_OPEN', message, { shard, leaf: archived }, { property });
+      const message = `leaves ${archived} to ${size - 1} are in no closed segment yet, so that they have no evidence: nothing is claimed about them`;
+      for (const property of PROVEN_BY_EVIDENCE) findings.add('SEGMENT_OPEN', message, { shard, leaf: archived }, { property });
     }
     if (this.#blindFrom === undefined) this.#segments.reportUnclosed();
     for (const [end, object] of this.#snapshots) {
       const place = { shard, object, leaf: end };
       if (end > archived)
         findings.add('BEYOND_CHECKPOINT', 'no segment ends at the size of the snapshot yet, so it was not checked', place);
-      else if (this.#blindFrom === undefined) findings.add('SNAPSHOT_WRONG', 'no segment ends at the size of the snapshot', place);
+      else if (this.#blindFrom === undefined && !hasHole)
+        findings.add('SNAPSHOT_WRONG', 'no segment ends at the size of the snapshot', place);
     }
   }
 
+  moment(size: number): ShardMoment {
+    const { acceptedAt } = this.#blocks.log.head;
+    return {
+      shard: this.#audit.shard,
+      size,
+      root: this.#index === size && size > 0 ? toHex(this.#tree.root()) : null,
+      acceptedAt: acceptedAt === 0 ? null : new Date(acceptedAt / 1000).toISOString(),
+      archived: archivedSize(this.#manifests),
+    };
+  }
+
   counts(size: number): ShardCounts {
-    return { ...this.#blocks.counts(), size, tiles: this.#tree.checkedTiles, segments: this.#manifests.length };
+    return {
+      ...this.#blocks.counts(),
+      size,
+      openLeaves: Math.max(0, size - archivedSize(this.#manifests)),
+      tiles: this.#tree.checkedTiles,
+      segments: this.#manifests.length,
+    };
   }
 }
 

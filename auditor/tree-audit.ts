@@ -62,7 +62,7 @@ export class TreeAudit {
         this.#widths.set(place, [...(this.#widths.get(place) ?? []), width]);
       } catch {
         const place = { object: key, shard: this.#audit.shard };
-        this.#audit.findings.add('UNKNOWN_OBJECT', 'the name is not the name of a tile', place, { severity: 'FAILED' });
+        this.#audit.findings.add('UNKNOWN_OBJECT', 'the name is not the name of a tile', place);
       }
     }
   }

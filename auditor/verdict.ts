@@ -1,7 +1,8 @@
 import type { FindingCode, Severity } from './findings-table.ts';
 import type { Property } from './property.ts';
+import type { VerdictWord } from './verdict-words.ts';
 
-/** FAILED: something is shown to be wrong. OPEN: nothing is wrong so far, and more may come. NOT CHECKED: nothing is claimed. */
+/** FAILED: something is shown to be wrong. NOT CHECKED: nothing is claimed. OPEN: nothing is wrong so far, and more may come. */
 export type Result = 'OK' | 'FAILED' | 'OPEN' | 'NOT CHECKED';
 
 /** Where a finding lies, as exactly as the auditor knows. */
@@ -28,18 +29,59 @@ export interface Finding {
 
 export interface PropertyVerdict {
   readonly result: Result;
-  /** The pinned key that the result rests on, or the key that it would need. */
+  /** The pinned key that the result rests on, or why there is none. */
   readonly trust: string;
   /** Counts of the checked items. */
   readonly counts: Readonly<Record<string, number>>;
 }
 
+/** The moment of a shard that the verdict is about. */
+export interface ShardMoment {
+  readonly shard: number;
+  /** Leaves that the newest signed note covers. */
+  readonly size: number;
+  /** Hex root of these leaves; null where they could not all be read, or nothing was logged. */
+  readonly root: string | null;
+  /** When the newest of their blocks was made, by the chainer's clock: ISO 8601. */
+  readonly acceptedAt: string | null;
+  /** Leaves in closed segments. Those behind it are the open tail: they have no evidence, and nothing is claimed about them. */
+  readonly archived: number;
+}
+
+/** Numbers of refused messages, and of refused events of messages that were accepted. */
+export interface RefusedCounts {
+  readonly messages: number;
+  readonly events: number;
+}
+
+/** Messages and events that were refused, as far as the evidence shows. */
+export interface Refused extends RefusedCounts {
+  /** In the order of the reasons' numbers. A number that this version does not know is its own name. */
+  readonly byReason: readonly ({ readonly reason: string } & RefusedCounts)[];
+  /**
+   * Those that most was refused of come first. `proven`: a key of the policy signed the header that names the producer; else anybody may have written
+   * the name. At most 100 names that are not proven are kept.
+   */
+  readonly byProducer: readonly ({ readonly producer: string; readonly proven: boolean } & RefusedCounts)[];
+  /** Refused under further names that are not proven. */
+  readonly otherNames: RefusedCounts;
+  /** Messages of which no header can be read: nobody is named. */
+  readonly nameless: RefusedCounts;
+}
+
 /** The auditor's answer. A key that came with the archive never makes it OK. */
 export interface Verdict {
-  /** True when no checked property failed and everything that rests on signatures rests on a pinned key. */
+  /** One word for the whole; docs/verdict.md says when each applies, and its exit code. */
+  readonly result: VerdictWord;
+  /** True where `result` is OK or OPEN: nothing failed, all that was demanded was checked, and it rests on a pinned key. */
   readonly ok: boolean;
+  /** Name of the system of logs, as the archive states it; empty without a usable policy. */
   readonly origin: string;
+  /** Hex digest of the first version of the policy; null without one. Kept by a reader, it tells this archive from another under the same root key. */
+  readonly genesis: string | null;
+  readonly shards: readonly ShardMoment[];
   readonly properties: Readonly<Record<Property, PropertyVerdict>>;
+  readonly refused: Refused;
   readonly findings: readonly Finding[];
   /** How many findings of each code were counted and not kept. */
   readonly unlisted: Readonly<Record<string, number>>;

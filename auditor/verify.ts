@@ -3,17 +3,26 @@ import { utf8Text } from '../core/base/bytes.ts';
 import { canonicalJson } from '../core/base/jcs.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
+import type { AcrossShards } from './across-shards.ts';
 import { type ArchiveReader, openArchive } from './archive-reader.ts';
+import { AUDIT_LIMITS, type AuditLimits } from './audit-limits.ts';
 import { Findings } from './findings.ts';
 import { type Governance, readGovernance } from './governance.ts';
+import { type Demands, type Gathered, judge } from './judgement.ts';
 import { LaneAudit } from './lane-audit.ts';
-import { PROPERTIES, type Property } from './property.ts';
-import { auditShard, type ShardCounts } from './shard-audit.ts';
-import type { PropertyVerdict, Result, Verdict } from './verdict.ts';
+import { Refusals } from './refusals.ts';
+import { type AuditedShard, auditShard, type ShardCounts } from './shard-audit.ts';
+import type { Verdict } from './verdict.ts';
 
-export interface VerifyOptions {
+export interface VerifyOptions extends Demands {
   /** Keys that the caller trusts: the root key, or log keys. They must not come from the archive. */
   readonly keys: readonly VerifierKey[];
+  /** The origin that the archive must be of. */
+  readonly origin?: string;
+  /** Hex digest of the first version of the policy, which must be the archive's. */
+  readonly genesis?: string;
+  /** Bounds of memory, where they are not the usual ones. */
+  readonly limits?: AuditLimits;
   /** Called with the number of leaves that were checked and an estimate of all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -21,30 +30,92 @@ export interface VerifyOptions {
 /** Verifies an archive: reads and hashes every byte of it again. Writes nothing, and never throws because of an archive's content. */
 export async function verifyArchive(store: ObjectStore, options: VerifyOptions): Promise<Verdict> {
   const findings = new Findings();
-  const { objects, listed } = await openArchive(store, findings);
+  const { objects, listed } = await openArchive(store, findings, options.limits);
   const governance = await readGovernance(objects, listed, options.keys, findings);
-  if (governance === undefined) return withoutPolicy(findings);
-  const { origin, shards } = governance.history.latest.policy;
+  const across = { lanes: new LaneAudit(findings), refusals: new Refusals() };
+  if (governance === undefined)
+    return judge(
+      { governance, shards: [], counts: countsOf([], across.lanes, 0, 0), refused: across.refusals.report(), findings },
+      options,
+    );
+  checkDemands(governance, options, findings);
   await checkArchiveJson(objects, listed, governance, findings);
-  const lanes = new LaneAudit(findings);
-  const counts: ShardCounts[] = [];
+  const audited = await auditShards({ objects, listed, governance, findings, across, limits: options.limits ?? AUDIT_LIMITS }, options);
+  across.lanes.finish(governance.history.latest);
+  const shards = audited.map(({ moment }) => moment);
+  const counts = countsOf(
+    audited.flatMap(({ counts: each }) => (each === undefined ? [] : [each])),
+    across.lanes,
+    listed.size,
+    governance.history.versions.length,
+  );
+  return judge({ governance, shards, counts, refused: across.refusals.report(), findings }, options);
+}
+
+interface WholeAudit {
+  readonly objects: ArchiveReader;
+  readonly listed: ReadonlyMap<string, number>;
+  readonly governance: Governance;
+  readonly findings: Findings;
+  readonly across: AcrossShards;
+  readonly limits: AuditLimits;
+}
+
+async function auditShards({ across, ...sources }: WholeAudit, { onProgress }: VerifyOptions): Promise<AuditedShard[]> {
+  const { listed, governance, findings } = sources;
+  const { origin, shards } = governance.history.latest.policy;
   const total = totalLeaves(listed);
   const logs = listedByShard(listed);
   nameForeignLogs(logs, shards, findings);
+  const audited: AuditedShard[] = [];
   let before = 0;
   for (let shard = 0; shard < shards; shard++) {
-    const onLeaves = (done: number): void => options.onProgress?.(before + done, Math.max(total, before + done));
+    const onLeaves = (done: number): void => onProgress?.(before + done, Math.max(total, before + done));
     const log = logs.get(shard);
     if (log === undefined) {
       const message = 'the archive holds nothing of this shard: nothing was logged there yet, or all of it is gone';
       findings.add('SHARD_EMPTY', message, { shard });
+      audited.push({ counts: undefined, moment: { shard, size: 0, root: null, acceptedAt: null, archived: 0 } });
       continue;
     }
-    counts.push(await auditShard({ objects, listed: log, origin, shard, shards, governance, findings }, lanes, onLeaves));
-    before += counts.at(-1)?.size ?? 0;
+    const each = await auditShard({ ...sources, listed: log, origin, shard, shards }, across, onLeaves);
+    audited.push(each);
+    before += each.moment.size;
   }
-  lanes.finish(governance.history.latest);
-  return verdictOf(governance, options.keys, counts, lanes, findings, listed.size);
+  return audited;
+}
+
+/** Compares the archive with what the caller demands: a pinned key of its policies, an origin, a first version. */
+function checkDemands({ history, root, pinnedLogs }: Governance, { keys, origin, genesis }: VerifyOptions, findings: Findings): void {
+  if (keys.length > 0 && root === undefined && pinnedLogs.every((key) => key === undefined))
+    findings.add('KEY_FOREIGN', 'none of the pinned keys is a root or log key of this archive', {});
+  const own = history.latest.policy.origin;
+  if (origin !== undefined && origin !== own) findings.add('ORIGIN_FOREIGN', `the archive is of ${own}, not of ${origin}`, {});
+  const first = history.versions[0]?.hex;
+  if (genesis !== undefined && genesis !== first)
+    findings.add('GENESIS_FOREIGN', `the first version of the policy has the digest ${first}, not ${genesis}`, {});
+}
+
+function countsOf(counts: readonly ShardCounts[], lanes: LaneAudit, objects: number, versions: number): Gathered['counts'] {
+  const sum = (name: keyof ShardCounts): number => counts.reduce((total, each) => total + each[name], 0);
+  return {
+    ARCHIVE: { objects, segments: sum('segments'), tiles: sum('tiles') },
+    LOG: { shards: counts.length, leaves: sum('size'), openLeaves: sum('openLeaves') },
+    STREAMS: { streams: sum('streams'), links: sum('links'), events: sum('events'), retired: sum('retired') },
+    SIGNATURES: { signatures: sum('signatures'), batches: sum('batches'), blocks: sum('blocks') },
+    ORDER: { blocks: sum('blocks'), batches: sum('batches') },
+    COMPLETE: { lanes: lanes.lanes, heartbeats: lanes.heartbeats, gaps: lanes.gaps, offsets: sum('offsets'), sampledOut: lanes.sampledOut },
+    UNIQUE: {
+      events: sum('events'),
+      duplicates: sum('duplicates'),
+      conflicts: sum('conflicts'),
+      repeats: sum('repeats'),
+      replays: sum('replays'),
+    },
+    POLICY: { versions },
+    WITNESSES: {},
+    TIME: {},
+  };
 }
 
 /** The objects of each shard's log, found in one pass over all objects. */
@@ -63,8 +134,8 @@ function listedByShard(listed: ReadonlyMap<string, number>): Map<number, Map<str
 function nameForeignLogs(logs: ReadonlyMap<number, ReadonlyMap<string, number>>, shards: number, findings: Findings): void {
   for (const [shard, listed] of logs) {
     if (shard < shards) continue;
-    const message = `the origin has ${shards} shards; this object belongs to another and was not checked`;
-    for (const object of listed.keys()) findings.add('UNKNOWN_OBJECT', message, { object }, { severity: 'FAILED' });
+    const message = `the origin has ${shards} shards; this object belongs to another`;
+    for (const object of listed.keys()) findings.add('UNKNOWN_OBJECT', message, { object });
   }
 }
 
@@ -103,93 +174,4 @@ function text(bytes: Uint8Array): string {
   } catch {
     return '';
   }
-}
-
-// --- the verdict
-
-/** The pinned key that a property rests on. A root key proves every property. Log keys of all shards prove the attested leaves, not who produced the events. */
-function trustOf(
-  property: Property,
-  { root, pinnedLogs, history }: Governance,
-  keys: readonly VerifierKey[],
-): { pinned: boolean; trust: string } {
-  if (root !== undefined) return { pinned: true, trust: `root key ${short(root)} (pinned)` };
-  if (property !== 'SIGNATURES' && property !== 'POLICY' && pinnedLogs.every((key) => key !== undefined)) {
-    return { pinned: true, trust: `log key ${pinnedLogs.map((key) => (key === undefined ? '' : short(key))).join(', ')} (pinned)` };
-  }
-  const named = history.versions[0]?.policy.roots.keys[0] ?? '';
-  if (keys.length === 0)
-    return { pinned: false, trust: `no key pinned; the archive calls ${named} its root key: get that from its operator by another way` };
-  return { pinned: false, trust: 'not proven by the pinned keys; needs the root key' };
-}
-
-function short({ name, id }: VerifierKey): string {
-  return `${name}+${[...id].map((byte) => byte.toString(16).padStart(2, '0')).join('')}`;
-}
-
-function verdictOf(
-  governance: Governance,
-  keys: readonly VerifierKey[],
-  counts: readonly ShardCounts[],
-  lanes: LaneAudit,
-  findings: Findings,
-  objects: number,
-): Verdict {
-  const sum = (name: keyof ShardCounts): number => counts.reduce((total, each) => total + each[name], 0);
-  const counted: Readonly<Record<Property, Readonly<Record<string, number>>>> = {
-    ARCHIVE: { objects, segments: sum('segments'), tiles: sum('tiles') },
-    LOG: { shards: counts.length, leaves: sum('size') },
-    STREAMS: { streams: sum('streams'), links: sum('links'), events: sum('events'), retired: sum('retired') },
-    SIGNATURES: { signatures: sum('signatures'), batches: sum('batches'), blocks: sum('blocks') },
-    ORDER: { blocks: sum('blocks'), batches: sum('batches') },
-    COMPLETE: { lanes: lanes.lanes, heartbeats: lanes.heartbeats, gaps: lanes.gaps, offsets: sum('offsets'), sampledOut: lanes.sampledOut },
-    UNIQUE: {
-      events: sum('events'),
-      duplicates: sum('duplicates'),
-      conflicts: sum('conflicts'),
-      repeats: sum('repeats'),
-      replays: sum('replays'),
-    },
-    POLICY: { versions: governance.history.versions.length },
-    WITNESSES: {},
-    TIME: {},
-  };
-  const properties = {} as Record<Property, PropertyVerdict>;
-  for (const property of PROPERTIES) properties[property] = propertyVerdict(property, governance, keys, findings, counted[property]);
-  if (keys.length > 0 && properties.LOG.result === 'NOT CHECKED' && governance.pinnedLogs.every((key) => key === undefined)) {
-    findings.add('KEY_FOREIGN', 'none of the pinned keys is a root or log key of this archive', {});
-    properties.POLICY = { ...properties.POLICY, result: 'FAILED' };
-  }
-  const ok =
-    PROPERTIES.every((property) => properties[property].result !== 'FAILED') &&
-    properties.LOG.result !== 'NOT CHECKED' &&
-    counts.length > 0;
-  return { ok, origin: governance.history.latest.policy.origin, properties, findings: findings.list, unlisted: findings.unlisted() };
-}
-
-function propertyVerdict(
-  property: Property,
-  governance: Governance,
-  keys: readonly VerifierKey[],
-  findings: Findings,
-  counts: Readonly<Record<string, number>>,
-): PropertyVerdict {
-  if (property === 'WITNESSES') return { result: 'NOT CHECKED', trust: 'this version gathers no cosignatures', counts };
-  if (property === 'TIME') return { result: 'NOT CHECKED', trust: 'this version gathers no timestamps', counts };
-  const { pinned, trust } = trustOf(property, governance, keys);
-  const worst = findings.worst(property);
-  const result: Result = worst === 'FAILED' ? 'FAILED' : pinned ? (worst ?? 'OK') : 'NOT CHECKED';
-  return { result, trust, counts };
-}
-
-/** Without a policy no key is known: failures are reported, and everything else is NOT CHECKED. */
-function withoutPolicy(findings: Findings): Verdict {
-  const properties = {} as Record<Property, PropertyVerdict>;
-  for (const property of PROPERTIES)
-    properties[property] = {
-      result: findings.worst(property) === 'FAILED' ? 'FAILED' : 'NOT CHECKED',
-      trust: 'the archive has no usable policy',
-      counts: {},
-    };
-  return { ok: false, origin: '', properties, findings: findings.list, unlisted: findings.unlisted() };
 }

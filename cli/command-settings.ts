@@ -20,6 +20,10 @@ export const SERVERS = {
   s3: ['s3Bucket', 's3Prefix', 's3Endpoint', 's3Region', 's3PathStyle', 's3Ca'],
 } as const satisfies Readonly<Record<string, readonly ClusterSettingName[]>>;
 
+/** The message of a command that reads a policy by no pinned key. */
+export const UNPINNED =
+  'no root key is pinned: anybody who can write to the control topic could have made this policy; pin it with --root-key, --keys or --data';
+
 /** The settings of the services with these names, in the order of the table. */
 export function clusterTable(names: readonly ClusterSettingName[]): SettingTable {
   const wanted = new Set<string>(names);

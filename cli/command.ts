@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { LineproofError } from '../core/base/errors.ts';
+import { wrapped } from '../core/base/terminal-text.ts';
 import { flagOf, type SettingTable } from '../settings/setting.ts';
 
 /** One option of one command. */
@@ -60,7 +61,7 @@ const COMMON: readonly CommandOption[] = [
     name: 'config',
     type: 'string',
     value: 'FILE',
-    help: 'configuration file (JSON); default: config.json in the data folder, if it is there',
+    help: 'configuration file (JSON); default: config.json in the data folder, if that is named or the embedded system uses it',
   },
 ];
 
@@ -124,22 +125,8 @@ function sorted(command: Command, tokens: readonly Token[]): { readonly operands
   return { operands, lists };
 }
 
-/** Usual width of a terminal, and the part of it that names an option. */
-const COLUMNS = 80;
+/** The part of a line of help that names an option. */
 const LEFT_COLUMNS = 26;
-
-/** `text` in lines of at most 80 columns; all but the first are indented by `indent`. A word that is longer has a line for itself. */
-export function wrapped(text: string, indent = 0): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(/(?<=\S) /)) {
-    if (line !== '' && line.length + 1 + word.length > COLUMNS) {
-      lines.push(line);
-      line = `${' '.repeat(indent)}${word.trimStart()}`;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
-}
 
 /** How far a note that begins with a term and two spaces or more is indented. */
 function hangOf(note: string): number {
@@ -166,7 +153,8 @@ export function commandHelp(command: Command): string {
   return `${wrapped(command.summary).join('\n')}\n\n${usage}\n\nOptions:\n${lines.join('\n')}\n${notes}`;
 }
 
-const EXIT_CODES = 'Exit codes: 0 ok, 1 findings, 2 usage, 70 bug, 74 input/output, 78 configuration.';
+const EXIT_CODES =
+  'Exit codes: 0 ok, 1 findings, 2 usage, 70 bug, 74 input/output, 78 configuration; of a verdict also 3 not checked, 4 unproven, 5 open.';
 
 /** The text of `lineproof --help`, in lines of 80 columns. */
 export function overviewHelp(commands: readonly Pick<Command, 'name' | 'summary'>[]): string {

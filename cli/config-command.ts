@@ -1,8 +1,10 @@
+import { LineproofError } from '../core/base/errors.ts';
+import { printable, terminalJson, wrapped } from '../core/base/terminal-text.ts';
 import { inForce } from '../embedded/fixed-settings.ts';
 import { CLUSTER_SETTINGS } from '../settings/cluster-settings.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
 import { describeSettings, type SettingRow } from '../settings/load-settings.ts';
-import { type Command, type Invocation, wrapped } from './command.ts';
+import type { Command, Invocation } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings, loadInvocationSettings } from './invocation-settings.ts';
 
@@ -16,16 +18,20 @@ export const configCommand: Command = {
     { name: 'json', type: 'boolean', help: 'print JSON' },
   ],
   settings: { ...CLUSTER_SETTINGS, ...SETTINGS },
-  notes: ['A flag overrides the environment, the environment overrides the file, the file overrides the default.'],
+  notes: [
+    'A flag overrides the environment, the environment overrides the file, the file overrides the default.',
+    'The file is the one that --config names, or config.json in the data folder: for the services, only if --data or LINEPROOF_HOME names that folder.',
+  ],
   run: async (invocation: Invocation): Promise<number> => {
+    if (invocation.operands.length > 0) throw new LineproofError('USAGE', 'config takes no arguments; see lineproof config --help');
     const rows = rowsOf(invocation);
     const { stdout } = invocation.terminal;
     if (invocation.options['json'] === true) {
-      stdout.write(`${JSON.stringify(rows, undefined, 2)}\n`);
+      stdout.write(`${terminalJson(rows, 2)}\n`);
       return EXIT.ok;
     }
     for (const { name, value, source, unit, reason, inForce: fixed } of rows) {
-      stdout.write(`${name.padEnd(16)} ${String(value).padEnd(30)} ${source}\n`);
+      stdout.write(`${name.padEnd(16)} ${printable(String(value)).padEnd(30)} ${source}\n`);
       stdout.write(`${wrapped(`    ${reason}${unit === '' ? '' : ` (${unit})`}`, 4).join('\n')}\n`);
       if (fixed !== undefined) stdout.write(`    in force: ${fixed}, which the first start of this data folder fixed\n`);
     }

@@ -1,7 +1,8 @@
+import { VERDICTS } from '../auditor/verdict-words.ts';
 import { ERROR_TRAITS, type ErrorCode, LineproofError } from '../core/base/errors.ts';
 
-/** Exit codes of every command; 64-up as sysexits.h names them. */
-export const EXIT = { ok: 0, findings: 1, usage: 2, bug: 70, io: 74, configuration: 78 } as const;
+/** Exit codes of every command; 64-up as sysexits.h names them. A verdict has further codes: {@link VERDICTS}. */
+export const EXIT = { ok: VERDICTS.OK.exitCode, findings: VERDICTS.FAILED.exitCode, usage: 2, bug: 70, io: 74, configuration: 78 } as const;
 
 /** The exit code of an error. */
 export function exitCodeOf(error: unknown): number {

@@ -1,6 +1,8 @@
 #!/usr/bin/env node
+import { writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { LineproofError } from '../core/base/errors.ts';
+import { printableLines } from '../core/base/terminal-text.ts';
 import { type Command, commandHelp, overviewHelp, parseInvocation, type Terminal } from './command.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 
@@ -20,6 +22,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import('./status-command.ts')).statusCommand,
   config: async () => (await import('./config-command.ts')).configCommand,
 };
+
+/** Commands whose output is a list of which a reader may want the beginning only. */
+const LISTS: readonly string[] = ['query', 'rejected', 'help', '--help'];
 
 async function commandOf(name: string): Promise<Command> {
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
@@ -72,7 +77,7 @@ function print(terminal: Terminal, text: string): number {
 function report(error: unknown): string {
   if (error instanceof LineproofError) {
     const cause = error.cause instanceof Error ? `\n  cause: ${error.cause.message}` : '';
-    return `lineproof: ${error.message} [${error.code}]${cause}\n`;
+    return `${printableLines(`lineproof: ${error.message} [${error.code}]${cause}`)}\n`;
   }
   return `lineproof: this is a bug, please report it\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;
 }
@@ -85,10 +90,17 @@ const stop = new AbortController();
 // If the reader of stderr has gone, that must change neither the command's work nor its exit code.
 process.stderr.on('error', () => undefined);
 const reader = { isNeeded: true };
-// A reader that went away (`lineproof query | head`) ends the command, quietly, unless its work is more than what it prints.
+// A reader that went away (`lineproof query | head`) ends a command that lists, quietly. It does not end a command whose work is more than what it prints. Of all others a result is lost: a verdict that nobody read is not OK.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') process.exit(EXIT.io);
-  if (reader.isNeeded) process.exit(EXIT.ok);
+  if (error.code === 'EPIPE' && !reader.isNeeded) return;
+  if (error.code === 'EPIPE' && LISTS.includes(process.argv[2] ?? '')) process.exit(EXIT.ok);
+  try {
+    // Synchronous: the process ends here, before the exit code of the command itself is set.
+    writeSync(2, `lineproof: cannot write the result: ${error.code ?? error.message} [IO_FAILED]\n`);
+  } catch {
+    // Nobody reads messages either.
+  }
+  process.exit(EXIT.io);
 });
 
 let code: number;
@@ -101,4 +113,6 @@ try {
 process.exitCode = code;
 // Output that a slow reader has not taken yet would be lost, even if it is too little to ask for a drain.
 await Promise.all([process.stdout, process.stderr].map(flushed));
+// An error of the last write is told after it.
+await new Promise((resolve) => setImmediate(resolve));
 process.exit();

@@ -25,9 +25,9 @@ import type { Signer } from '../core/ports/signer.ts';
 import { makeEmbeddedKeys, readEmbeddedKeys } from '../embedded/keys.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import { type Command, type Invocation, stringOption, stringOptions } from './command.ts';
-import { clusterSettings, SERVERS } from './command-settings.ts';
+import { clusterSettings, SERVERS, UNPINNED } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
-import { loadClusterSettings } from './invocation-settings.ts';
+import { loadClusterSettings, namesKeys } from './invocation-settings.ts';
 import { shardsOption } from './topics-command.ts';
 
 /** `lineproof policy init|show|publish`. */
@@ -83,8 +83,12 @@ export const policyCommand: Command = {
     const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
     if (action === undefined || more.length > (name === 'publish' ? 1 : 0))
       throw new LineproofError('USAGE', 'policy takes init, show, or publish with at most one file');
-    const { values } = loadClusterSettings(invocation);
-    const cluster = await openClusterReaders(values);
+    const loaded = loadClusterSettings(invocation);
+    const { values } = loaded;
+    // The other actions sign with keys of that folder: it is the operator's own.
+    const beside = action !== show || namesKeys(loaded);
+    const cluster = await openClusterReaders(values, beside);
+    if (pinnedRoot(values, beside) === undefined && action === show) invocation.terminal.stderr.write(`lineproof: ${UNPINNED}\n`);
     try {
       return await action(invocation, values, cluster);
     } finally {
@@ -181,10 +185,7 @@ function milliseconds(invocation: Invocation, name: string): number | undefined 
 async function show(invocation: Invocation, settings: ClusterSettings, cluster: ClusterReaders): Promise<number> {
   const sources = await cluster.sources();
   const { policy } = sources.policies.latest;
-  const { stdout, stderr } = invocation.terminal;
-  if (pinnedRoot(settings) === undefined)
-    stderr.write('lineproof: no root key is pinned: anybody who can write to the control topic could have made this policy\n');
-  stdout.write(
+  invocation.terminal.stdout.write(
     invocation.options['json'] === true
       ? `${JSON.stringify(policy, undefined, 2)}\n`
       : describe(policy, existsSync(join(keysFolder(settings), 'root.key'))),

@@ -12,7 +12,7 @@ export class Progress {
   }
 
   /** Draws `done` of `total` (0: unknown) at most ten times a second. */
-  update(label: string, done: number, total: number): void {
+  update(label: string | (() => string), done: number, total: number): void {
     if (this.#stream.isTTY !== true) return;
     const now = Date.now();
     if (now - this.#drawnMs < REDRAW_MS) return;
@@ -22,7 +22,7 @@ export class Progress {
       total > 0
         ? `[${'='.repeat(Math.round(share * WIDTH)).padEnd(WIDTH)}] ${String(Math.round(share * 100)).padStart(3)} %`
         : String(done);
-    this.#stream.write(`\r\u001B[2K${label} ${bar}`);
+    this.#stream.write(`\r\u001B[2K${typeof label === 'string' ? label : label()} ${bar}`);
     this.#shown = true;
   }
 

@@ -1,13 +1,15 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { Findings } from '../auditor/findings.ts';
 import { type ArchivedEventView, queryArchive } from '../auditor/query.ts';
-import { printable } from '../auditor/verdict-text.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { counted, printable, terminalJson } from '../core/base/terminal-text.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
 import { flagOf } from '../settings/setting.ts';
 import { openArchive, READING_SETTINGS } from './archive-location.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
+import { dataFolder } from './invocation-settings.ts';
 
 /** Number of streams that are named when the requested stream does not exist. */
 const NAMED_STREAMS = 5;
@@ -32,30 +34,35 @@ export const queryCommand: Command = {
     'Each line: SHARD/LEAF, time of acceptance, type, STREAM #POSITION, event id. Without --stream, events come in the order of each log.',
     'In JSON, ids are UUIDs and all other bytes (digests, trace ids) are hexadecimal. acceptedAt is ISO 8601; times inside the event are microseconds since 1970. event is null where its content was removed. Events of an older schema have the defaults of the fields that were added since.',
     'query prints what the archive holds. lineproof verify tells whether to believe it.',
+    'Exit code 1: some objects cannot be read, so that events may be missing; each is named on stderr.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     if (invocation.operands.length > 1) throw new LineproofError('USAGE', 'query takes one archive; see lineproof query --help');
-    const archive = invocation.operands[0] ?? archiveOfData(invocation);
+    const archive = invocation.operands[0] ?? join(dataFolder(invocation).folder, 'archive');
     const stream = stringOption(invocation, 'stream');
     const objects = await openArchive(archive, 'query', invocation);
     const { stdout, stderr } = invocation.terminal;
     const others = new Set<string>();
     let [count, removed] = [0, 0];
     const options = { onRemoved: () => removed++, onOther: (name: string) => others.size <= NAMED_STREAMS && others.add(name) };
-    for await (const found of queryArchive(objects, stream === undefined ? options : { ...options, stream })) {
+    const findings = new Findings();
+    for await (const found of queryArchive(objects, stream === undefined ? options : { ...options, stream }, findings)) {
       count++;
-      if (!stdout.write(invocation.options['json'] === true ? `${JSON.stringify(found)}\n` : line(found))) await once(stdout, 'drain');
+      if (!stdout.write(invocation.options['json'] === true ? `${terminalJson(found)}\n` : line(found))) await once(stdout, 'drain');
     }
     await objects.close();
     if (count === 0) sayNone(stream, others, stderr);
-    if (removed > 0) stderr.write(`the events of ${removed} segments were removed by retention\n`);
-    return EXIT.ok;
+    if (removed > 0) stderr.write(`the events of ${counted(removed, 'events file')} were removed by retention\n`);
+    return tellFindings(findings, stderr) ? EXIT.findings : EXIT.ok;
   },
 };
 
-function archiveOfData(invocation: Invocation): string {
-  const { name, env, fallback } = SETTINGS.data;
-  return join(stringOption(invocation, flagOf(name)) ?? invocation.terminal.env[env] ?? fallback, 'archive');
+/** Says which objects could not be read; true where events may be missing for that. */
+function tellFindings({ list }: Findings, stderr: Terminal['stderr']): boolean {
+  const failed = list.filter(({ severity }) => severity === 'FAILED');
+  for (const { code, message, place } of failed)
+    stderr.write(`lineproof: ${printable(message)}${place.object === undefined ? '' : `: ${printable(place.object)}`} [${code}]\n`);
+  return failed.length > 0;
 }
 
 function sayNone(stream: string | undefined, others: ReadonlySet<string>, stderr: Terminal['stderr']): void {

@@ -8,7 +8,7 @@ import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import { type Command, type Invocation, stringOption } from './command.ts';
 import { clusterSettings, SERVERS } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
-import { loadClusterSettings } from './invocation-settings.ts';
+import { loadClusterSettings, namesKeys } from './invocation-settings.ts';
 import { resubmit } from './rejected-resubmit.ts';
 
 const READ_BYTES = 8 * 1024 * 1024;
@@ -55,8 +55,10 @@ export const rejectedCommand: Command = {
     const named = (action === 'show' || action === 'resubmit') && place !== undefined;
     if (more.length > 0 || (!named && (action !== 'list' || place !== undefined)))
       throw new LineproofError('USAGE', 'rejected takes list, show SHARD/OFFSET, or resubmit SHARD/OFFSET');
-    const { values } = loadClusterSettings(invocation);
-    const cluster = await openClusterReaders({ ...values, logLevel: 'error' });
+    const loaded = loadClusterSettings(invocation);
+    const { values } = loaded;
+    // Resubmission signs with a key of that folder: it is the operator's own.
+    const cluster = await openClusterReaders({ ...values, logLevel: 'error' }, action === 'resubmit' || namesKeys(loaded));
     try {
       if (named && action === 'show') return await show(invocation, cluster.log, place);
       if (named) return await sendAgain(invocation, values, cluster, place);

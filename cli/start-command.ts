@@ -5,20 +5,20 @@ import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import type { Verdict } from '../auditor/verdict.ts';
 import { verdictText } from '../auditor/verdict-text.ts';
-import { collectGit } from '../collector/git/collect.ts';
-import type { CursorStore, GitCollection } from '../collector/git/collection.ts';
-import { utf8, utf8Text } from '../core/base/bytes.ts';
+import { VERDICTS } from '../auditor/verdict-words.ts';
+import type { GitCollection } from '../collector/git/collection.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { terminalJson } from '../core/base/terminal-text.ts';
 import { parseVerifierKey } from '../core/keys/key.ts';
 import type { OpenSettings } from '../embedded/fixed-settings.ts';
 import { EmbeddedSystem } from '../embedded/system.ts';
 import { SETTINGS, type Settings } from '../settings/embedded-settings.ts';
-import { actorKey } from './actor-names.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
+import { collectInto, describeCollection, GIT_OPTIONS, refuseGitOptions } from './git-collection.ts';
 import { openSettings } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
-import { verifyStore } from './verify-command.ts';
+import { verdictJson, verifyStore } from './verify-command.ts';
 
 /** `lineproof start`: everything embedded in one process. */
 export const startCommand: Command = {
@@ -32,6 +32,7 @@ export const startCommand: Command = {
       value: 'git',
       help: 'first collect the git history of DIR, or its files if it has no git history',
     },
+    ...GIT_OPTIONS,
     { name: 'until-idle', type: 'boolean', help: 'end when everything recorded is archived, instead of running on' },
     { name: 'verify', type: 'boolean', help: 'verify the archive at the end, with the root key that this system made' },
     { name: 'json', type: 'boolean', help: 'print the results and the verdict as one JSON object' },
@@ -40,6 +41,7 @@ export const startCommand: Command = {
   notes: [
     'The first start makes keys and a policy below the data folder. Protect keys/root.key: its holder can change the policy.',
     'Without --until-idle it runs until SIGINT or SIGTERM.',
+    'Exit codes with --verify: those of lineproof verify.',
     'Exit code 74: with --until-idle, it was interrupted before everything was archived; nothing was verified.',
   ],
   run: start,
@@ -51,11 +53,14 @@ export const collectCommand: Command = {
   summary: 'Collect a git history (or a folder) into the embedded system, once',
   usage: ['collect git [DIR] [OPTIONS]'],
   options: [
+    ...GIT_OPTIONS,
     { name: 'verify', type: 'boolean', help: 'verify the archive at the end' },
     { name: 'json', type: 'boolean', help: 'print the results as one JSON object' },
   ],
   settings: SETTINGS,
-  notes: ['Continues where the last collection stopped, and adds nothing twice.'],
+  notes: [
+    'Continues where the last collection stopped, and adds nothing twice. What git does not give whole is named in the event, or refused: docs/git.md.',
+  ],
   run: async (invocation) => {
     const [kind, ...operands] = invocation.operands;
     if (kind !== 'git') throw new LineproofError('USAGE', 'collect takes git and, if you like, a folder: collect git [DIR]');
@@ -78,40 +83,42 @@ async function start(invocation: Invocation): Promise<number> {
   if (wanted !== undefined && wanted !== 'git') throw new LineproofError('USAGE', `--collect takes git, not ${JSON.stringify(wanted)}`);
   if (invocation.operands.length > (wanted === undefined ? 0 : 1))
     throw new LineproofError('USAGE', 'too many arguments; see lineproof start --help');
+  if (wanted === undefined) refuseGitOptions(invocation);
   const folder = resolve(invocation.operands[0] ?? '.');
   if (wanted !== undefined && !existsSync(folder)) throw new LineproofError('USAGE', `cannot collect ${folder}: there is no such folder`);
   const json = invocation.options['json'] === true;
   const say = (text: string): void => void (json ? terminal.stderr : terminal.stdout).write(`${text}\n`);
   const untilIdle = invocation.options['until-idle'] === true;
-  const outcome = await work(values, wanted === undefined ? undefined : folder, untilIdle, terminal, say);
+  const outcome = await work(values, wanted === undefined ? undefined : folder, untilIdle, invocation, say);
   const interrupted = untilIdle && terminal.signal.aborted;
   const verdict = invocation.options['verify'] === true && !terminal.signal.aborted ? await verifyOwn(values, terminal) : undefined;
   const seconds = (performance.now() - begun) / 1000;
   if (json)
     terminal.stdout.write(
-      `${JSON.stringify({ ...outcome, interrupted, seconds, ...(verdict === undefined ? {} : { verdict }) }, undefined, 2)}\n`,
+      `${terminalJson({ ...outcome, interrupted, seconds, ...(verdict === undefined ? {} : { verdict: verdictJson(verdict) }) }, 2)}\n`,
     );
   else if (verdict !== undefined) {
     say(`\n${verdictText(verdict).trimEnd()}`);
     say(`Pinned   ${outcome.rootKey}`);
     say(
-      `Took     ${seconds.toFixed(1)} s. Verify again: lineproof verify ${join(values.data, 'archive')} --key ${join(values.data, 'keys', 'root.pub')}`,
+      `Took     ${seconds.toFixed(1)} s. Verify again: lineproof verify ${join(values.data, 'archive')} --key @${join(values.data, 'keys', 'root.pub')}`,
     );
   }
   if (interrupted) {
     terminal.stderr.write('lineproof: interrupted: not everything is archived, and nothing was verified; the next start goes on\n');
     return EXIT.io;
   }
-  return verdict === undefined || verdict.ok ? EXIT.ok : EXIT.findings;
+  return verdict === undefined ? EXIT.ok : VERDICTS[verdict.result].exitCode;
 }
 
 async function work(
   settings: OpenSettings,
   folder: string | undefined,
   untilIdle: boolean,
-  terminal: Terminal,
+  invocation: Invocation,
   say: (text: string) => void,
 ): Promise<Outcome> {
+  const { terminal } = invocation;
   const system = await EmbeddedSystem.open(settings, pinoLogger(settings.logLevel), prometheusMetrics());
   const { keys } = system.pipeline;
   const rootKey = keys.root.verifierKey;
@@ -120,8 +127,8 @@ async function work(
     if (keys.made) say(`First start: made keys and a policy in ${settings.data} for the log ${keys.origin}`);
     else say(`Log      ${keys.origin} in ${settings.data}`);
     if (folder !== undefined) {
-      collected = await collect(system, settings, folder, terminal);
-      say(describe(collected));
+      collected = await collectInto(system, settings, folder, invocation);
+      say(describeCollection(collected));
     }
     if (untilIdle) await finish(system, terminal, say);
     else await runOn(system, terminal, say);
@@ -129,38 +136,6 @@ async function work(
     await system.close();
   }
   return { made: keys.made, origin: keys.origin, rootKey, collected };
-}
-
-function describe({ source, reason, commits, stream }: GitCollection): string {
-  const nothing = commits === 0 ? ' (nothing new)' : '';
-  if (source === 'git') return `Collected ${commits} commits of the git history into stream ${stream}${nothing}`;
-  return `Collected the files of the folder into stream ${stream}${nothing}, not a git history: ${reason ?? ''}`;
-}
-
-async function collect(system: EmbeddedSystem, settings: Settings, folder: string, terminal: Terminal): Promise<GitCollection> {
-  const progress = new Progress(terminal.stderr);
-  try {
-    return await collectGit(folder, system.collector, cursorStore(system), {
-      actors: settings.actors,
-      actorKey: await actorKey(settings.data),
-      except: settings.data,
-      progress: (events) => progress.update('collecting', events, 0),
-      signal: terminal.signal,
-    });
-  } finally {
-    progress.clear();
-  }
-}
-
-function cursorStore({ pipeline }: EmbeddedSystem): CursorStore {
-  const { state } = pipeline.stores;
-  return {
-    get: async (name) => {
-      const stored = await state.get(`collect/${name}`);
-      return stored === undefined ? undefined : utf8Text(stored);
-    },
-    put: (name, value) => state.commit([{ key: `collect/${name}`, value: utf8(value) }]),
-  };
 }
 
 async function finish(system: EmbeddedSystem, terminal: Terminal, say: (text: string) => void): Promise<void> {
@@ -178,5 +153,5 @@ async function runOn(system: EmbeddedSystem, terminal: Terminal, say: (text: str
 
 async function verifyOwn(settings: Settings, terminal: Terminal): Promise<Verdict> {
   const key = parseVerifierKey(readFileSync(join(settings.data, 'keys', 'root.pub'), 'utf8').trim());
-  return verifyStore(await openFolderObjectStore(join(settings.data, 'archive')), [key], terminal);
+  return verifyStore(await openFolderObjectStore(join(settings.data, 'archive')), { keys: [key] }, terminal);
 }

@@ -2,6 +2,7 @@ import { kafkaClient } from '../adapters/kafka-client.ts';
 import { type GroupShard, kafkaGroupStatus } from '../adapters/kafka-group-status.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { chainEnd } from '../cluster/chain-end.ts';
+import { pinnedRoot } from '../cluster/keys.ts';
 import { kafkaSettings } from '../cluster/open-log.ts';
 import { openObjectStore } from '../cluster/open-object-store.ts';
 import { type ClusterReaders, openClusterReaders } from '../cluster/readers.ts';
@@ -9,14 +10,15 @@ import { measureLag } from '../cluster/service.ts';
 import { openLogNote } from '../core/archive/archive-anchor.ts';
 import { logKeysOf, parseArchiveKey } from '../core/archive/archive-keys.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { printable, terminalJson } from '../core/base/terminal-text.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
-import { clusterSettings, SERVERS } from './command-settings.ts';
+import { clusterSettings, SERVERS, UNPINNED } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
-import { loadClusterSettings } from './invocation-settings.ts';
+import { loadClusterSettings, namesKeys } from './invocation-settings.ts';
 
 /** The present state of one shard. */
 interface ShardStatus {
@@ -58,13 +60,15 @@ export const statusCommand: Command = {
   ],
   run: async (invocation: Invocation): Promise<number> => {
     if (invocation.operands.length > 0) throw new LineproofError('USAGE', 'status takes no arguments');
-    const { values } = loadClusterSettings(invocation);
-    const cluster = await openClusterReaders({ ...values, logLevel: 'error' });
+    const loaded = loadClusterSettings(invocation);
+    const { values } = loaded;
+    const cluster = await openClusterReaders({ ...values, logLevel: 'error' }, namesKeys(loaded));
+    if (pinnedRoot(values, namesKeys(loaded)) === undefined) invocation.terminal.stderr.write(`lineproof: ${UNPINNED}\n`);
     const objects = await openObjectStore(values);
     try {
       const rows = await statusOf(values, cluster, objects);
       const { stdout } = invocation.terminal;
-      stdout.write(invocation.options['json'] === true ? `${JSON.stringify(rows, undefined, 2)}\n` : describe(rows));
+      stdout.write(invocation.options['json'] === true ? `${terminalJson(rows, 2)}\n` : describe(rows));
       return EXIT.ok;
     } finally {
       await objects.close();
@@ -138,8 +142,8 @@ function describe(rows: readonly ShardStatus[]): string {
       `${row.attested}`,
       `${row.archived}`,
       checked,
-      row.chainer ?? '-',
-      row.archiver ?? '-',
+      printable(row.chainer ?? '-'),
+      printable(row.archiver ?? '-'),
     ]);
   }
   const widths = (lines[0] as string[]).map((_, column) => Math.max(...lines.map((line) => (line[column] as string).length)));

@@ -1,4 +1,3 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readKeyFile } from '../adapters/key-files.ts';
 import { LineproofError } from '../core/base/errors.ts';
@@ -6,6 +5,8 @@ import { parseVerifierKey } from '../core/keys/key.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import { makeFolder } from '../platform/made-folder.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
+import { isThere, readSmallFile } from '../settings/small-file.ts';
+import { typedKeyText } from '../settings/typed-key.ts';
 
 /** The folder of this process's keys. */
 export function keysFolder({ data, keys }: Pick<ClusterSettings, 'data' | 'keys'>): string {
@@ -24,19 +25,20 @@ export async function readLogKeys(settings: ClusterSettings, shards: number): Pr
   return signers;
 }
 
-/** The root key that the first policy must name; undefined if neither the setting nor the keys folder has one. Throws CONFIG_INVALID. */
-export function pinnedRoot(settings: ClusterSettings): string | undefined {
-  const beside = join(keysFolder(settings), 'root.pub');
-  const given = settings.rootKey === '' ? (existsSync(beside) ? beside : undefined) : settings.rootKey;
-  if (given === undefined) return undefined;
-  const text = existsSync(given) ? readFileSync(given, 'utf8').trim() : given;
+/**
+ * The root key that the first policy must name; undefined if neither the setting nor the keys folder has one. `beside` is false if nobody named
+ * the keys folder, and so whoever prepared the working folder may have put a key there. Throws CONFIG_INVALID.
+ */
+export function pinnedRoot(settings: ClusterSettings, beside = true): string | undefined {
+  const own = join(keysFolder(settings), 'root.pub');
+  const isNamed = settings.rootKey !== '';
+  if (!isNamed && !(beside && isThere(own))) return undefined;
   try {
-    parseVerifierKey(text);
-    return text;
+    return parseVerifierKey(isNamed ? typedKeyText(settings.rootKey) : readSmallFile(own).trim()).text;
   } catch (error) {
     throw new LineproofError(
       'CONFIG_INVALID',
-      'cannot use the root key: it is neither a verifier key (name+id+base64) nor a file that holds one',
+      'cannot use the root key: it is neither a verifier key (name+id+base64) nor a file that holds one (@FILE if its path has a +)',
       {},
       error,
     );

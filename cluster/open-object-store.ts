@@ -11,11 +11,14 @@ export interface BucketPlace {
   readonly prefix: string;
 }
 
+/** The settings by which a bucket is reached; none of them is a secret or runs a command. */
+export type S3Access = Pick<ClusterSettings, 's3Endpoint' | 's3Region' | 's3PathStyle' | 's3Ca'>;
+
 /** How one kind of object store is opened and checked. */
 interface StoreKind {
-  open(place: BucketPlace, settings: ClusterSettings, lock: Policy['objectLock']): Promise<ObjectStore>;
+  open(place: BucketPlace, settings: S3Access, lock: Policy['objectLock']): Promise<ObjectStore>;
   /** Refuses a store on which write-once would not hold; throws CONFIG_INVALID. */
-  check(place: BucketPlace, settings: ClusterSettings, lock: Policy['objectLock']): Promise<void>;
+  check(place: BucketPlace, settings: S3Access, lock: Policy['objectLock']): Promise<void>;
 }
 
 /**
@@ -48,7 +51,7 @@ export function checkObjectStore(settings: ClusterSettings, lock: Policy['object
 }
 
 /** Opens the store at a URL; undefined if `text` is not the URL of a store that this version knows. */
-export async function openObjectStoreAt(text: string, settings: () => ClusterSettings): Promise<ObjectStore | undefined> {
+export async function openObjectStoreAt(text: string, settings: () => S3Access): Promise<ObjectStore | undefined> {
   const [, scheme = '', bucket = '', prefix = ''] = URL_FORM.exec(text) ?? [];
   if (!isScheme(scheme)) return undefined;
   const place = { bucket, prefix: prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/` };
@@ -59,7 +62,7 @@ function isScheme(text: string): text is Scheme {
   return Object.hasOwn(KINDS, text);
 }
 
-function s3Of({ bucket, prefix }: BucketPlace, settings: ClusterSettings, lock: Policy['objectLock']): S3Settings {
+function s3Of({ bucket, prefix }: BucketPlace, settings: S3Access, lock: Policy['objectLock']): S3Settings {
   const { s3Endpoint, s3Region, s3PathStyle, s3Ca } = settings;
   return {
     bucket,

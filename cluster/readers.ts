@@ -23,12 +23,12 @@ export interface ClusterReaders {
   close(): Promise<void>;
 }
 
-/** Opens log and registry. Connects at the first use. */
-export async function openClusterReaders(settings: ClusterSettings): Promise<ClusterReaders> {
+/** Opens log and registry. Connects at the first use. `beside`: whether a root key is taken from the keys folder. */
+export async function openClusterReaders(settings: ClusterSettings, beside = true): Promise<ClusterReaders> {
   const logger = pinoLogger(settings.logLevel);
   const log = openLog(settings, logger);
   const registry = openRegistry(settings);
-  const rootKey = pinnedRoot(settings);
+  const rootKey = pinnedRoot(settings, beside);
   return {
     log,
     registry,

@@ -1,9 +1,10 @@
 import { createReadStream, type Dirent } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { sha256, sha256Stream } from '#crypto';
-import { toHex } from '../core/base/bytes.ts';
+import { sha256Stream } from '#crypto';
+import { utf8 } from '../core/base/bytes.ts';
 import type { DataRef } from '../core/formats/event.ts';
+import { byteText } from './byte-text.ts';
 
 /** Most files of one commit or folder that are listed; the number of further files is stated. */
 export const MAX_FILES = 100_000;
@@ -12,6 +13,10 @@ export const MAX_FILES = 100_000;
 export const IGNORED_FOLDERS: ReadonlySet<string> = new Set(['.git', 'node_modules', '.lineproof']);
 
 const MAX_NAME_BYTES = 16 * 1024;
+/** Escaped, a name of this length still fits into a stream's name. */
+const MAX_STREAM_PART_BYTES = 60;
+/** The beginning of a longer name, which leaves room for a digest. */
+const CUT_STREAM_PART_BYTES = 30;
 
 /** A regular file that {@link walk} found. */
 export interface FoundFile {
@@ -23,24 +28,31 @@ export interface FoundFile {
 
 const SLASH = Buffer.from('/');
 
-/** Regular files below `root`, sorted, depth first; links are not followed, and the folder `except` is left out. */
-export async function* walk(root: string, except?: string): AsyncGenerator<FoundFile> {
-  yield* walkBelow(Buffer.from(root), Buffer.alloc(0), except === undefined ? undefined : Buffer.from(resolve(except)));
+/** Regular files below `root`, sorted, depth first; links are not followed, and the folder `except` is left out. `onUnreadable` is called for each folder that cannot be listed. */
+export async function* walk(root: string, except?: string, onUnreadable: () => void = () => undefined): AsyncGenerator<FoundFile> {
+  const left = except === undefined ? undefined : Buffer.from(resolve(except));
+  yield* walkBelow(Buffer.from(root), Buffer.alloc(0), { except: left, onUnreadable });
 }
 
-async function* walkBelow(folder: Buffer, below: Buffer, except: Buffer | undefined): AsyncGenerator<FoundFile> {
+interface WalkOptions {
+  readonly except: Buffer | undefined;
+  onUnreadable(): void;
+}
+
+async function* walkBelow(folder: Buffer, below: Buffer, options: WalkOptions): AsyncGenerator<FoundFile> {
   let entries: Dirent<Buffer>[];
   try {
     entries = await readdir(folder, { withFileTypes: true, encoding: 'buffer' });
   } catch {
+    options.onUnreadable();
     return;
   }
   for (const entry of entries.toSorted((a, b) => Buffer.compare(a.name, b.name))) {
     const path = Buffer.concat([folder, SLASH, entry.name]);
     const relative = below.length === 0 ? entry.name : Buffer.concat([below, SLASH, entry.name]);
     if (entry.isFile()) yield { name: pathText(relative), path };
-    else if (entry.isDirectory() && !IGNORED_FOLDERS.has(entry.name.toString()) && except?.equals(path) !== true)
-      yield* walkBelow(path, relative, except);
+    else if (entry.isDirectory() && !IGNORED_FOLDERS.has(entry.name.toString()) && options.except?.equals(path) !== true)
+      yield* walkBelow(path, relative, options);
   }
 }
 
@@ -59,21 +71,17 @@ export async function hashFile(namespace: string, name: string, path: Buffer): P
   return { namespace, name, version: null, digest: { algorithm: 'sha256', value: hash.digest() }, size, mediaType: null };
 }
 
-/** A name as a part of a stream's name: without control characters, and of a bounded length. */
+/** A name as part of a stream's name: control characters and what is not UTF-8 are escaped, a name that is too long is cut and gets its digest ({@link byteText}). */
 export function safeName(name: string): string {
-  return (
-    Array.from(name.replaceAll(/\p{Cc}/gu, '_'))
-      .slice(0, 60)
-      .join('') || 'root'
-  );
+  const bytes = utf8(name);
+  if (bytes.length === 0) return 'root';
+  return byteText(bytes, {
+    controls: true,
+    maxBytes: bytes.length > MAX_STREAM_PART_BYTES ? CUT_STREAM_PART_BYTES : MAX_STREAM_PART_BYTES,
+  });
 }
 
-/** A path's bytes as text. Bytes that are not UTF-8 become `\\xNN`, and so does a backslash in such a name. A path that is too long is cut, and its digest is added. */
-export function pathText(bytes: Buffer): string {
-  const text = bytes.toString('utf8');
-  const isText = !text.includes('\ufffd') || Buffer.from(text).equals(bytes);
-  const name = isText
-    ? text
-    : bytes.toString('latin1').replaceAll(/[\u0080-\u00ff\\]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
-  return bytes.length <= MAX_NAME_BYTES ? name : `${name.slice(0, 1024).replace(/[\ud800-\udbff]$/, '')}… (sha256 ${toHex(sha256(bytes))})`;
+/** A path's bytes as text ({@link byteText}). */
+export function pathText(bytes: Uint8Array): string {
+  return byteText(bytes, { maxBytes: MAX_NAME_BYTES });
 }

@@ -1,10 +1,11 @@
 import { openArchive } from '../auditor/archive-reader.ts';
 import type { Audit } from '../auditor/audit.ts';
+import { AUDIT_LIMITS } from '../auditor/audit-limits.ts';
 import { Findings } from '../auditor/findings.ts';
 import { type Governance, readGovernance } from '../auditor/governance.ts';
 import { type AuditedSegment, readManifests, readSegment } from '../auditor/segment-audit.ts';
-import { printable } from '../auditor/verdict-text.ts';
 import { fromHex } from '../core/base/bytes.ts';
+import { printable } from '../core/base/terminal-text.ts';
 import { mustGoOn, type PastVisitor, showInputs } from '../core/chain/chain-history.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import { eventDigest } from '../core/formats/event.ts';
@@ -45,7 +46,7 @@ export async function visitArchive(
     return { end: 0, obstacle: 'the archive has another policy than the control topic' };
   const own = new Map([...listed].filter(([key]) => key.startsWith(`logs/${shard}/`)));
   const { origin, shards } = sources.policies.latest.policy;
-  const audit: Audit = { objects, listed: own, origin, shard, shards, governance, findings };
+  const audit: Audit = { objects, listed: own, origin, shard, shards, governance, findings, limits: AUDIT_LIMITS };
   const manifests = await readManifests(audit);
   const archivedUntil = manifests.at(-1)?.manifest.accepted.to ?? 0;
   let end = 0;

@@ -11,6 +11,8 @@ const PRODUCERS = 3;
 const EVENTS = 5_000;
 const READY_MS = 60_000;
 const ARCHIVED_MS = 120_000;
+/** Exit code of a verdict that is OPEN. */
+const OPEN = 5;
 
 const run = `demo-${Date.now().toString(36)}`;
 const folder = mkdtempSync(join(tmpdir(), `lineproof-${run}-`));
@@ -36,8 +38,9 @@ function environment() {
 
 /** Runs a command to its end and returns its output. */
 function lineproof(env, ...args) {
+  const accepted = args[0] === 'verify' ? [0, OPEN] : [0];
   const { status, stdout, stderr } = spawnSync(process.execPath, ['dist/cli/main.js', ...args], { env, encoding: 'utf8' });
-  if (status !== 0) throw new Error(`lineproof ${args.join(' ')} ended with ${status}:\n${stdout}${stderr}`);
+  if (!accepted.includes(status)) throw new Error(`lineproof ${args.join(' ')} ended with ${status}:\n${stdout}${stderr}`);
   return stdout;
 }
 
@@ -101,13 +104,13 @@ async function demo() {
   say(lineproof(env, 'status', ...tool));
   const archive = `s3://${env.LINEPROOF_S3_BUCKET}/${run}`;
   const key = join(folder, 'keys', 'root.pub');
-  say(lineproof(env, 'verify', archive, '--key', key));
+  say(lineproof(env, 'verify', archive, '--key', `@${key}`));
   say(`To look further, in another shell:
 
   . .stack/default/stack.env
   export LINEPROOF_KAFKA_TOPIC_PREFIX=${run}. LINEPROOF_S3_PREFIX=${run}/ LINEPROOF_KEYS=${join(folder, 'keys')}
   node dist/cli/main.js query ${archive} --stream orders/3
-  node dist/cli/main.js verify ${archive} --key ${key}
+  node dist/cli/main.js verify ${archive} --key @${key}
   node dist/cli/main.js policy show
 
 The README's cluster section starts the same services by hand. npm run stack -- down ends the servers.`);

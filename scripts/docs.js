@@ -42,3 +42,10 @@ const { LOG_LINES } = await import('../dist/core/base/log-lines.js');
 const logs = new URL('../docs/logs.md', import.meta.url);
 const lines = Object.values(LOG_LINES).map((line) => `| \`${line.text}\` | ${line.level} | ${line.by} | ${line.meaning} |\n`);
 writeFileSync(logs, `${readFileSync(logs, 'utf8').split('| `')[0]}${lines.join('')}`);
+
+const { VERDICTS } = await import('../dist/auditor/verdict-words.js');
+
+const verdict = new URL('../docs/verdict.md', import.meta.url);
+const words = Object.entries(VERDICTS).map(([word, each]) => `| \`${word}\` | ${each.exitCode} | ${each.meaning} | ${each.advice} |\n`);
+const [head, rest] = readFileSync(verdict, 'utf8').split(/(?:\| `.*\n)+/);
+writeFileSync(verdict, `${head}${words.join('')}${rest}`);

@@ -1,26 +1,26 @@
 import { hostname } from 'node:os';
-import { integer, list, oneOf, required, secretSetting, setting, text, type ValuesOf } from './setting.ts';
+import { integer, keyOrPath, list, oneOf, path, required, secretSetting, setting, text, type ValuesOf } from './setting.ts';
 
 const SWITCH = oneOf('off', 'on');
 
 /** Every setting of the services on Kafka, Redis, a schema registry and S3. docs/settings.md is made from this table. */
 export const CLUSTER_SETTINGS = {
   data: setting('data', '.lineproof', {
-    type: text,
+    type: path,
     unit: 'folder',
     reason:
       'holds the data that this process keeps: derived state (services), events not sent yet (emit and resubmit), and the keys, unless the setting keys names another folder',
   }),
   keys: setting('keys', '', {
-    type: text,
+    type: path,
     unit: 'folder',
     reason: 'key files of this process: chainer.key, log-<shard>.key or collector.key; if empty, the folder keys below data',
   }),
   rootKey: setting('rootKey', '', {
-    type: text,
+    type: keyOrPath,
     unit: 'key',
     reason:
-      'verifier key of the root that signed the first policy, or a file that holds it; if empty, the file root.pub in the folder of the keys, if it exists',
+      'verifier key of the root that signed the first policy, or a file that holds it (@FILE if its path has a +); if empty, the file root.pub in the folder of the keys, if it exists',
   }),
   name: setting('name', hostname(), {
     type: text,
@@ -44,12 +44,12 @@ export const CLUSTER_SETTINGS = {
   }),
   kafkaTls: setting('kafkaTls', 'off', { type: SWITCH, unit: '', reason: 'connects to the brokers by TLS' }),
   kafkaCa: setting('kafkaCa', '', {
-    type: text,
+    type: path,
     unit: 'file',
     reason: "certificates (PEM) of the authority that signed the brokers' certificates; if empty, the system's authorities count",
   }),
-  kafkaCert: setting('kafkaCert', '', { type: text, unit: 'file', reason: 'certificate (PEM) of this client' }),
-  kafkaKey: setting('kafkaKey', '', { type: text, unit: 'file', reason: 'private key (PEM) of this client' }),
+  kafkaCert: setting('kafkaCert', '', { type: path, unit: 'file', reason: 'certificate (PEM) of this client' }),
+  kafkaKey: setting('kafkaKey', '', { type: path, unit: 'file', reason: 'private key (PEM) of this client' }),
   kafkaSasl: setting('kafkaSasl', 'none', {
     type: oneOf('none', 'plain', 'scram-sha-256', 'scram-sha-512'),
     unit: '',
@@ -63,7 +63,7 @@ export const CLUSTER_SETTINGS = {
     'URL of the Redis server: redis:// or, by TLS, rediss://; with user, password and database',
   ),
   redisCa: setting('redisCa', '', {
-    type: text,
+    type: path,
     unit: 'file',
     reason: "certificates (PEM) of the authority that signed the Redis server's certificate; if empty, the system's authorities count",
   }),
@@ -75,7 +75,7 @@ export const CLUSTER_SETTINGS = {
   registryUsername: setting('registryUsername', '', { type: text, unit: 'name', reason: 'user name for the schema registry' }),
   registryPassword: secretSetting('registryPassword', '', 'password for the schema registry'),
   registryCa: setting('registryCa', '', {
-    type: text,
+    type: path,
     unit: 'file',
     reason: "certificates (PEM) of the authority that signed the registry's certificate; if empty, the system's authorities count",
   }),
@@ -97,7 +97,7 @@ export const CLUSTER_SETTINGS = {
     reason: 'puts the name of the bucket into the path instead of the host name',
   }),
   s3Ca: setting('s3Ca', '', {
-    type: text,
+    type: path,
     unit: 'file',
     reason: "certificates (PEM) of the authority that signed the S3 server's certificate; if empty, the system's authorities count",
   }),

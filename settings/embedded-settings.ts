@@ -1,13 +1,13 @@
 import { CLUSTER_SETTINGS } from './cluster-settings.ts';
 import { loadTable } from './load-settings.ts';
-import { integer, oneOf, setting, text, type ValuesOf } from './setting.ts';
+import { integer, oneOf, path, setting, text, type ValuesOf } from './setting.ts';
 
 const DAY_MS = 24 * 3600 * 1000;
 
 /** Every setting of the embedded system. docs/settings.md is made from this table. */
 export const SETTINGS = {
   data: setting('data', '.lineproof', {
-    type: text,
+    type: path,
     unit: 'folder',
     reason: 'holds keys, log, spool, state and archive; one process at a time works on it',
   }),

@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { flagOf, type Setting, type SettingTable, type ValuesOf } from './setting.ts';
+import { readSmallFile } from './small-file.ts';
 
 /** Where a value came from, for `lineproof config`. */
 export type SettingSource = 'flag' | 'environment' | 'file' | 'default';
@@ -16,21 +17,28 @@ export interface SettingTexts {
   /** By flag, without dashes. */
   readonly flags: Readonly<Record<string, string | undefined>>;
   readonly env: NodeJS.ProcessEnv;
-  /** Path of a JSON object of setting names; undefined: no file. */
+  /** Path of a JSON object of setting names; undefined: no file. Relative paths in it begin at its folder. */
   readonly file: string | undefined;
+  /** Names that the file must not set, each with the reason. */
+  readonly barred?: Readonly<Record<string, string>>;
   /** Names that other tables have in the same file. */
   readonly known?: readonly string[];
 }
 
 /** Effective settings of a table: flag before environment before file before default. Throws one CONFIG_INVALID that lists every problem. */
-export function loadTable<T extends SettingTable>(table: T, { flags, env, file, known = [] }: SettingTexts): LoadedSettings<T> {
+export function loadTable<T extends SettingTable>(
+  table: T,
+  { flags, env, file, known = [], barred = {} }: SettingTexts,
+): LoadedSettings<T> {
   const problems: string[] = [];
   const stored = file === undefined ? {} : readFile(file, [...Object.keys(table), ...known], problems);
+  for (const [name, reason] of Object.entries(barred))
+    if (stored[name] !== undefined) problems.push(`"${name}" in the configuration file ${reason}`);
   const values: Record<string, unknown> = {};
   const sources: Record<string, SettingSource> = {};
   for (const spec of Object.values(table)) {
     const [source, given] = pick(spec, { flags, env }, stored);
-    const parsed = spec.type.parse(given);
+    const parsed = source === 'file' ? spec.type.parse(given, dirname(resolve(file ?? ''))) : spec.type.parse(given);
     if ('problem' in parsed)
       problems.push(`${nameIn(source, spec)} ${spec.secret ? 'is not valid' : `is ${JSON.stringify(given)}`}: it ${parsed.problem}`);
     else values[spec.name] = parsed.value;
@@ -62,9 +70,11 @@ function nameIn(source: SettingSource, spec: Setting<unknown>): string {
 function readFile(path: string, known: readonly string[], problems: string[]): Record<string, string> {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(readFileSync(path, 'utf8'));
+    parsed = JSON.parse(readSmallFile(path));
   } catch (error) {
-    problems.push(`the configuration file ${path} cannot be read: ${messageOf(error)}`);
+    // The parser's message repeats a piece of the text, which may be a secret.
+    const fact = error instanceof SyntaxError ? `it is not JSON${placeOf(error.message)}` : messageOf(error);
+    problems.push(`the configuration file ${path} cannot be read: ${fact}`);
     return {};
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
@@ -79,6 +89,11 @@ function readFile(path: string, known: readonly string[], problems: string[]): R
     else stored[name] = String(value);
   }
   return stored;
+}
+
+function placeOf(message: string): string {
+  const [place] = /line \d+ column \d+/.exec(message) ?? [];
+  return place === undefined ? '' : `, ${place}`;
 }
 
 /** One row of `lineproof config`. */

@@ -1,9 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { readSmallFile, SMALL_BYTES } from './small-file.ts';
+import { keyFileOf } from './typed-key.ts';
 
-/** A value's type: how text from a flag, the environment or a file becomes a value, or a sentence that begins with "it" and names the fault. */
+/** A value's type: how text from a flag, the environment or a file becomes a value, or a sentence that follows "it" and names the fault. */
 export interface ValueType<T> {
-  readonly parse: (text: string) => { readonly value: T } | { readonly problem: string };
+  /** `folder` is where a relative path in the text begins: the folder of the configuration file; undefined for flags and variables, which begin in the working folder. */
+  readonly parse: (text: string, folder?: string) => { readonly value: T } | { readonly problem: string };
   /** All possible texts, if there are only a few. */
   readonly choices?: readonly string[];
 }
@@ -35,6 +38,21 @@ export type ValuesOf<T> = { readonly [K in keyof T]: T[K] extends Setting<infer 
 
 /** Any text. */
 export const text: ValueType<string> = { parse: (value) => ({ value }) };
+
+/** A path; an empty text stays empty. */
+export const path: ValueType<string> = { parse: (value, folder) => ({ value: value === '' ? '' : placed(value, folder) }) };
+
+/** A verifier key, or the path of a file that holds one. */
+export const keyOrPath: ValueType<string> = {
+  parse: (value, folder) => {
+    const file = value === '' ? undefined : keyFileOf(value);
+    return { value: file === undefined ? value : `@${placed(file, folder)}` };
+  },
+};
+
+function placed(given: string, folder: string | undefined): string {
+  return folder === undefined ? given : resolve(folder, given);
+}
 
 /** A text that must not be empty: the name of `what`. */
 export function required(what: string): ValueType<string> {
@@ -84,17 +102,37 @@ export function secretSetting(name: string, fallback: string, reason: string): S
 }
 
 const secretText: ValueType<string> = {
-  parse: (value) => {
-    try {
-      if (value.startsWith('file:')) return { value: readFileSync(value.slice(5), 'utf8').trim() };
-    } catch (error) {
-      return { problem: `names a file that cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown reason'})` };
-    }
-    if (!value.startsWith('command:')) return { value };
-    const { status, stdout } = spawnSync('/bin/sh', ['-c', value.slice(8)], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
-    return status === 0 ? { value: stdout.trim() } : { problem: `names a command that failed (${status ?? 'not started'})` };
+  parse: (value, folder) => {
+    if (value.startsWith('file:')) return secretOfFile(placed(value.slice(5), folder));
+    return value.startsWith('command:') ? secretOfCommand(value.slice(8), folder) : { value };
   },
 };
+
+type Parsed = ReturnType<ValueType<string>['parse']>;
+
+function secretOfFile(file: string): Parsed {
+  try {
+    return { value: readSmallFile(file).trim() };
+  } catch (error) {
+    return { problem: `names a file that cannot be read (${codeOf(error) ?? 'unknown reason'})` };
+  }
+}
+
+/** Runs the command in the folder of the configuration file that states it, so that a relative path in it means the same wherever the process was started. */
+function secretOfCommand(command: string, folder: string | undefined): Parsed {
+  const { status, signal, error, stdout } = spawnSync('/bin/sh', ['-c', command], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+    maxBuffer: SMALL_BYTES,
+    ...(folder === undefined ? {} : { cwd: folder }),
+  });
+  if (status === 0 && error === undefined) return { value: stdout.trim() };
+  return { problem: `names a command that failed (${codeOf(error) ?? status ?? signal})` };
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException | undefined)?.code;
+}
 
 /** The flag of a setting: `dedupWindowMs` → `dedup-window-ms`. */
 export function flagOf(name: string): string {

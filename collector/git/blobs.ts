@@ -1,87 +1,73 @@
-import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { sha256Stream } from '#crypto';
-import { LineproofError } from '../../core/base/errors.ts';
-import type { DataRef } from '../../core/formats/event.ts';
-import { type Ended, endOf, startGit } from './process.ts';
+import type { Change } from './changes.ts';
+import { ObjectReader } from './objects.ts';
+import type { Presence } from './presence.ts';
 
-/** SHA-256 of blobs through one `git cat-file --batch`, streaming; the last few thousand are remembered. */
+const MAX_KNOWN = 65_536;
+/** Ids that are asked for before an answer is read. */
+const AHEAD = 1_024;
+
+/** A blob's SHA-256 and size, or why there are none. */
+export type BlobDigest = { readonly digest: Uint8Array; readonly size: number } | 'missing' | 'not a blob';
+/** By the blobs' ids. */
+export type BlobDigests = ReadonlyMap<string, BlobDigest>;
+
+/** SHA-256 of blobs; the last ones are remembered. */
 export class BlobHasher {
-  readonly #child: ChildProcessWithoutNullStreams;
-  readonly #chunks: AsyncIterator<Buffer>;
-  readonly #known = new Map<string, { readonly digest: Uint8Array; readonly size: number } | undefined>();
-  readonly #ended: Promise<Ended>;
-  #rest: Buffer = Buffer.alloc(0);
+  readonly #objects: ObjectReader;
+  readonly #presence: Presence;
+  #known = new Map<string, BlobDigest>();
 
-  constructor(folder: string) {
-    this.#child = startGit(folder, ['cat-file', '--batch']);
-    this.#child.stdin.on('error', () => undefined);
-    this.#ended = endOf(this.#child);
-    this.#chunks = this.#child.stdout[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  constructor(folder: string, presence: Presence) {
+    this.#objects = new ObjectReader(folder);
+    this.#presence = presence;
   }
 
-  async ref(namespace: string, name: string, id: string): Promise<DataRef> {
-    const blob = id.startsWith('submodule:') ? undefined : await this.#hash(id);
-    return {
-      namespace,
-      name,
-      version: id,
-      digest: blob === undefined ? null : { algorithm: 'sha256', value: blob.digest },
-      size: blob?.size ?? null,
-      mediaType: null,
-    };
-  }
-
-  async #hash(id: string): Promise<{ readonly digest: Uint8Array; readonly size: number } | undefined> {
-    if (this.#known.has(id)) return this.#known.get(id);
-    this.#child.stdin.write(`${id}\n`);
-    const line = await this.#line();
-    const [, type, size] = /^[0-9a-f]+ ([a-z]+) (\d+)$/.exec(line) ?? [];
-    if (size === undefined && !line.endsWith(' missing'))
-      throw new LineproofError('IO_FAILED', `cannot read object ${id}: git says ${JSON.stringify(line.slice(0, 200))}`);
-    const content = size === undefined ? undefined : await this.#content(Number(size));
-    // A tree may call any object a file; only a blob has content that can be checked.
-    const blob = type === 'blob' ? content : undefined;
-    if (this.#known.size > 4096) this.#known.clear();
-    this.#known.set(id, blob);
-    return blob;
-  }
-
-  async #content(size: number): Promise<{ readonly digest: Uint8Array; readonly size: number }> {
-    const hash = sha256Stream();
-    for (let left = size; left > 0; ) {
-      if (this.#rest.length === 0) await this.#more();
-      const part = this.#rest.subarray(0, left);
-      hash.update(part);
-      left -= part.length;
-      this.#rest = this.#rest.subarray(part.length);
+  /** Digests of all files before and after `changes`, but those of submodules. */
+  async digests(changes: readonly Change[]): Promise<BlobDigests> {
+    const found = new Map<string, BlobDigest>();
+    const unknown = new Set<string>();
+    for (const side of changes.flatMap(({ before, after }) => [before, after])) {
+      if (side === undefined || side.mode === '160000') continue;
+      const known = this.#known.get(side.id);
+      if (known === undefined) unknown.add(side.id);
+      else found.set(side.id, known);
     }
-    if (this.#rest.length === 0) await this.#more();
-    this.#rest = this.#rest.subarray(1);
-    return { digest: hash.digest(), size };
-  }
-
-  async #line(): Promise<string> {
-    for (;;) {
-      const end = this.#rest.indexOf(10);
-      if (end !== -1) {
-        const line = this.#rest.toString('latin1', 0, end);
-        this.#rest = this.#rest.subarray(end + 1);
-        return line;
+    const missing: string[] = [];
+    const ids = [...(await this.#withoutPromised(unknown, found))];
+    for (let from = 0; from < ids.length; from += AHEAD) {
+      const next = ids.slice(from, from + AHEAD);
+      this.#objects.ask(next);
+      for (const id of next) {
+        const digest = await this.#read(id);
+        if (digest === 'missing') missing.push(id);
+        found.set(id, digest);
+        if (this.#known.size >= MAX_KNOWN) this.#known = new Map();
+        this.#known.set(id, digest);
       }
-      await this.#more();
     }
+    await this.#presence.refuseDamaged(missing);
+    return found;
   }
 
-  async #more(): Promise<void> {
-    const { value, done } = await this.#chunks.next();
-    if (done === true) {
-      const { stderr } = await this.#ended;
-      throw new LineproofError('IO_FAILED', `cannot read git objects: ${stderr.trim() || 'git cat-file ended'}; git fsck tells more`);
-    }
-    this.#rest = this.#rest.length === 0 ? value : Buffer.concat([this.#rest, value]);
+  /** In a partial clone, git fails at an object that it may not fetch, so only objects that are there are asked for. */
+  async #withoutPromised(ids: ReadonlySet<string>, found: Map<string, BlobDigest>): Promise<ReadonlySet<string>> {
+    if (!this.#presence.isPartial) return ids;
+    const present = await this.#presence.of([...ids]);
+    for (const id of ids) if (!present.has(id)) found.set(id, 'missing');
+    return present;
   }
 
+  async #read(id: string): Promise<BlobDigest> {
+    const hash = sha256Stream();
+    const head = await this.#objects.read(id, (part) => hash.update(part));
+    if (head === undefined) return 'missing';
+    // A tree may call any object a file; only a blob has content that can be checked.
+    return head.type === 'blob' ? { digest: hash.digest(), size: head.size } : 'not a blob';
+  }
+
+  /** Ends git; nothing can be read afterwards. */
   close(): void {
-    this.#child.kill();
+    this.#objects.close();
   }
 }

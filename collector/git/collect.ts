@@ -1,154 +1,159 @@
 import { stat } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
-import { hmacSha256 } from '#crypto';
-import { toHex, utf8 } from '../../core/base/bytes.ts';
+import { resolve } from 'node:path';
 import { LineproofError } from '../../core/base/errors.ts';
-import type { DataRef, Event } from '../../core/formats/event.ts';
-import { idFromKey } from '../../core/formats/identity.ts';
-import { eventParts, sortedAttributes } from '../event-parts.ts';
+import { streamFault } from '../../core/base/format-checks.ts';
 import type { EventSink } from '../event-sink.ts';
-import { safeName } from '../files.ts';
 import { BlobHasher } from './blobs.ts';
+import { ChangeReader } from './changes.ts';
 import type { CursorStore, GitCollection, GitOptions } from './collection.ts';
+import { type CommitFacts, commitEvents, missingObjects } from './commit-event.ts';
+import { CommitParser } from './commit-object.ts';
+import { GitCursor, type History } from './cursor.ts';
 import { collectFiles } from './folder.ts';
-import { type Commit, readCommits } from './log.ts';
-import { runGit, unreadable } from './process.ts';
+import { ObjectReader } from './objects.ts';
+import { openPresence } from './presence.ts';
+import { unreadable } from './process.ts';
+import { findHistory } from './repository.ts';
+import { nameStream, rememberStream } from './stream-name.ts';
+import { cutCommits, firstCommit, type Walked } from './walk.ts';
 
 const DURABLE_EVERY = 256;
-/** Each takes as much as the longest name of a stream, and all of them must leave room in an event. */
-const MAX_PARENTS = 500;
-/** Tips that a cursor remembers, so that going back and forth between branches adds nothing twice. */
-const MAX_TIPS = 64;
-
-const MAX_PERSON_CHARS = 256;
+const SAVE_EVERY = 2_048;
 
 /**
- * Records every commit that is reachable from HEAD and was not recorded before as a TRANSFORM event, a folder without history as a CREATE event
- * over its files. If there are more files than one event holds, further events name the first as their parent. The stream is `git/<folder name>-<8 hex>`, where the hex comes from the first root commit: two repositories of the same
- * name have different streams, and a renamed folder continues under the name the cursor remembers. An event's id is derived from stream and commit hash.
+ * Records every commit that is reachable from HEAD and was not recorded before, as docs/git.md defines; of a folder without history, its files. What git
+ * cannot give whole is named in the event, or refused with REPOSITORY_UNREADABLE; it is never recorded as if it were whole.
  */
 export async function collectGit(dir: string, sink: EventSink, cursors: CursorStore, options: GitOptions): Promise<GitCollection> {
   const folder = resolve(dir);
   if (!(await stat(folder).catch(() => undefined))?.isDirectory()) {
     throw new LineproofError('NOT_FOUND', `cannot collect ${folder}: it is not a folder`, { folder });
   }
-  const head = await runGit(folder, ['rev-parse', '--verify', '--quiet', 'HEAD^{commit}']);
-  if (head.missing) return collectFiles(folder, sink, options, 'git is not installed');
-  if (/dubious ownership/.test(head.stderr)) {
-    const hint = `git config --global --add safe.directory ${folder}`;
-    throw new LineproofError('IO_FAILED', `cannot read ${folder}: it belongs to another user and git refuses it; allow it with: ${hint}`);
-  }
-  const hash = head.stdout.toString('latin1').trim();
-  if (head.code !== 0 || hash === '')
-    return collectFiles(
-      folder,
-      sink,
-      options,
-      /not a git repository/i.test(head.stderr) ? 'the folder is not a git repository' : 'the repository has no commits',
-    );
-  return collectHistory(folder, hash, sink, cursors, options);
+  const fault = options.stream === undefined ? undefined : streamFault(options.stream);
+  if (fault !== undefined) throw new LineproofError('USAGE', `cannot collect to stream ${JSON.stringify(options.stream)}: ${fault}`);
+  const found = await findHistory(folder);
+  if ('reason' in found) return collectFiles(folder, sink, options, found.reason);
+  const history: History = { folder, head: found.head, presence: await openPresence(folder) };
+  const stream = await streamOf(history, cursors, options);
+  await rememberStream(cursors, stream, found.head);
+  const { cursor, commits } = await GitCursor.open(history, stream, cursors);
+  const counts = await recordCommits({ history, stream, commits, cursor, sink, options });
+  const interrupted = counts.commits < commits.length;
+  if (interrupted) await cursor.save();
+  else await cursor.finish(history);
+  return { source: 'git', reason: undefined, stream, ...counts, total: commits.length, interrupted };
 }
 
-async function collectHistory(
-  folder: string,
-  head: string,
-  sink: EventSink,
-  cursors: CursorStore,
-  options: GitOptions,
-): Promise<GitCollection> {
-  const found = await runGit(folder, ['rev-list', '--max-parents=0', head]);
-  const root = found.stdout.toString('latin1').trim().split('\n').toSorted()[0] ?? '';
-  if (found.code !== 0 || root === '') throw unreadable(folder, found.stderr);
-  const cursorName = `git/${root}`;
-  const cursor = parseCursor(await cursors.get(cursorName)) ?? {
-    stream: `git/${safeName(basename(folder))}-${root.slice(0, 8)}`,
-    tips: [],
-  };
-  const { stream } = cursor;
-  const tips: string[] = [];
-  for (const tip of cursor.tips) if ((await runGit(folder, ['cat-file', '-e', `${tip}^{commit}`])).code === 0) tips.push(tip);
-  const blobs = new BlobHasher(folder);
-  let commits = 0;
+/** A name that stays the same however often and however deep the history is cloned, and whatever is merged into it. */
+async function streamOf(history: History, cursors: CursorStore, { stream: wanted }: GitOptions): Promise<string> {
+  const { folder, head } = history;
+  const first = await firstCommit(folder, head);
+  const isCut = (await cutCommits(folder, [{ hash: first, parents: [] }])).size > 0;
+  const stream = await nameStream(history, cursors, { wanted, first: isCut ? undefined : first });
+  if (stream !== undefined) return stream;
+  throw new LineproofError(
+    'USAGE',
+    `cannot collect ${folder}: it is a shallow clone, and its first commit, after which its stream is named, is not in it; fetch the rest (git fetch --unshallow), or name the stream with --stream`,
+    { folder },
+  );
+}
+
+interface Work {
+  readonly history: History;
+  readonly stream: string;
+  readonly commits: readonly Walked[];
+  readonly cursor: GitCursor;
+  readonly sink: EventSink;
+  readonly options: GitOptions;
+}
+
+type Counts = Pick<GitCollection, 'commits' | 'cut' | 'lacking'>;
+
+async function recordCommits({ history, stream, commits, cursor, sink, options }: Work): Promise<Counts> {
+  const cut = await cutCommits(history.folder, commits);
+  const facts = new FactReader(history, commits, cut);
+  const counts = { commits: 0, cut: 0, lacking: 0 };
+  let pending: Promise<unknown>[] = [];
+  const stop = (): void => facts.close();
+  options.signal?.addEventListener('abort', stop);
   try {
-    let pending: Promise<unknown>[] = [];
-    for await (const commit of readCommits(folder, [head, ...tips.map((tip) => `^${tip}`)])) {
-      if (options.signal?.aborted === true) break;
-      for (const event of await commitEvents(stream, commit, blobs, options)) {
+    for (const commit of commits) {
+      const fact = await facts.read(commit.hash, options.signal);
+      if (fact === undefined) break;
+      for (const event of commitEvents(stream, fact, options)) {
         const recorded = sink.recordDurably(event);
         // The error is thrown below, where the promise is awaited. Until then no handler is attached, and that must not end the process.
         void recorded.catch(() => undefined);
         pending.push(recorded);
       }
-      commits++;
-      options.progress?.(commits);
-      if (pending.length >= DURABLE_EVERY) {
-        await Promise.all(pending);
-        pending = [];
-      }
+      const lacks = missingObjects(fact);
+      cursor.done(commit, { isCut: cut.has(commit.hash), lacks });
+      counts.commits++;
+      if (cut.has(commit.hash)) counts.cut++;
+      if (lacks.length > 0) counts.lacking++;
+      options.progress?.(counts.commits, commits.length);
+      if (pending.length < DURABLE_EVERY) continue;
+      await Promise.all(pending);
+      pending = [];
+      if (counts.commits % SAVE_EVERY < DURABLE_EVERY) await cursor.save();
     }
     await Promise.all(pending);
   } finally {
-    blobs.close();
+    options.signal?.removeEventListener('abort', stop);
+    facts.close();
   }
-  if (options.signal?.aborted !== true) {
-    const [newest] = tips;
-    const isOlder = newest !== undefined && (await runGit(folder, ['merge-base', '--is-ancestor', newest, head])).code === 0;
-    const others = (isOlder ? tips.slice(1) : tips).filter((tip) => tip !== head);
-    // Commit point: only after all events are durable; an interrupted run starts again where it began, and ids make the repeats harmless.
-    await cursors.put(cursorName, JSON.stringify({ stream, tips: [head, ...others].slice(0, MAX_TIPS) } satisfies Cursor));
+  return counts;
+}
+
+/** Reads what is to be recorded of each commit, in order, through three git processes that read ahead. */
+class FactReader {
+  readonly #folder: string;
+  readonly #cut: ReadonlySet<string>;
+  readonly #objects: ObjectReader;
+  readonly #changes: ChangeReader;
+  readonly #blobs: BlobHasher;
+
+  constructor({ folder, presence }: History, commits: readonly Walked[], cut: ReadonlySet<string>) {
+    this.#folder = folder;
+    this.#cut = cut;
+    this.#objects = new ObjectReader(folder);
+    this.#objects.askAll(hashesOf(commits));
+    this.#changes = new ChangeReader(folder, pairsOf(commits, cut));
+    this.#blobs = new BlobHasher(folder, presence);
   }
-  return { source: 'git', reason: undefined, stream, commits };
-}
 
-/** Where a collection left off. */
-interface Cursor {
-  readonly stream: string;
-  /** Commits that were recorded with all that they come from, the newest first. */
-  readonly tips: readonly string[];
-}
-
-function parseCursor(text: string | undefined): Cursor | undefined {
-  const cursor = text === undefined ? undefined : (JSON.parse(text) as Partial<Cursor>);
-  return typeof cursor?.stream === 'string' && Array.isArray(cursor.tips) ? (cursor as Cursor) : undefined;
-}
-
-async function commitEvents(stream: string, commit: Commit, blobs: BlobHasher, options: GitOptions): Promise<Event[]> {
-  const inputs: DataRef[] = [];
-  const outputs: DataRef[] = [];
-  for (const { path, before, after } of commit.changes) {
-    if (before !== undefined) inputs.push(await blobs.ref(stream, path, before));
-    if (after !== undefined) outputs.push(await blobs.ref(stream, path, after));
+  /** Undefined if the signal came first. */
+  async read(hash: string, signal: AbortSignal | undefined): Promise<CommitFacts | undefined> {
+    const isStopped = (): boolean => signal?.aborted === true;
+    try {
+      return isStopped() ? undefined : await this.#read(hash);
+    } catch (error) {
+      // At the signal git is ended, in whatever it was doing.
+      if (isStopped()) return undefined;
+      throw error;
+    }
   }
-  const parents = commit.parents.slice(0, MAX_PARENTS);
-  const attributes = new Map([
-    ['git.author', personName(commit.author, options)],
-    ['git.commit', commit.hash],
-  ]);
-  if (commit.notListed > 0) attributes.set('git.filesNotListed', String(commit.notListed));
-  if (parents.length < commit.parents.length) attributes.set('git.parentsNotListed', String(commit.parents.length - parents.length));
-  return eventParts(
-    {
-      id: idFromKey(stream, commit.hash),
-      stream,
-      type: 'TRANSFORM',
-      importance: 'ESSENTIAL',
-      occurredAt: commit.time * 1_000_000,
-      actor: { id: personName(commit.committer, options), kind: 'PERSON', onBehalfOf: null },
-      activity: { name: 'git commit', runId: null, version: commit.hash, environment: null },
-      parents: parents.map((parent) => ({ stream, id: idFromKey(stream, parent), digest: null, origin: null })),
-      trace: null,
-      attributes: sortedAttributes(attributes),
-      facets: [],
-    },
-    { inputs, outputs, partId: (part) => idFromKey(stream, `${commit.hash}/${part}`) },
-  );
+
+  async #read(hash: string): Promise<CommitFacts> {
+    const parser = new CommitParser();
+    const head = await this.#objects.read(hash, (part) => parser.take(part));
+    if (head?.type !== 'commit') throw unreadable(this.#folder, `missing commit ${hash}`);
+    const changes = this.#cut.has(hash) ? undefined : await this.#changes.read(hash);
+    return { hash, object: parser.end(), changes, blobs: await this.#blobs.digests(changes?.listed ?? []) };
+  }
+
+  close(): void {
+    this.#objects.close();
+    this.#changes.close();
+    this.#blobs.close();
+  }
 }
 
-/** A person's name as the settings demand: hashed with the key, or in clear without characters that could disturb a terminal. */
-function personName(person: string, { actors, actorKey }: GitOptions): string {
-  if (actors === 'plain')
-    return Array.from(person.replaceAll(/\p{Cc}/gu, '_'))
-      .slice(0, MAX_PERSON_CHARS)
-      .join('');
-  return `hmac:${toHex(hmacSha256(actorKey, utf8(person))).slice(0, 32)}`;
+function* hashesOf(commits: readonly Walked[]): Generator<string> {
+  for (const { hash } of commits) yield hash;
+}
+
+/** A commit is compared with its first parent, a root with the empty tree; one that is cut has nothing to be compared with. */
+function* pairsOf(commits: readonly Walked[], cut: ReadonlySet<string>): Generator<readonly [string, string | undefined]> {
+  for (const { hash, parents } of commits) if (!cut.has(hash)) yield [hash, parents[0]];
 }

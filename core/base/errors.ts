@@ -26,6 +26,7 @@ export const ERROR_TRAITS = {
   IO_FAILED: { fault: 'environment', retryable: true },
   UNAVAILABLE: { fault: 'environment', retryable: true },
   ANSWER_UNUSABLE: { fault: 'environment', retryable: true },
+  REPOSITORY_UNREADABLE: { fault: 'environment', retryable: false },
   NOT_FOUND: { fault: 'environment', retryable: false },
   SPOOL_FULL: { fault: 'environment', retryable: true },
   SPOOL_DAMAGED: { fault: 'environment', retryable: false },

@@ -64,7 +64,7 @@ describe('the first run, as a user types it', () => {
       const green = await lineproof(['verify', archive, '--key', pinnedKey()]);
       expect([green.code, green.stdout]).toEqual([0, expect.stringContaining('VERDICT')]);
       const unpinned = await lineproof(['verify', archive]);
-      expect([unpinned.code, unpinned.stdout]).toEqual([1, expect.stringContaining('NOT CHECKED')]);
+      expect([unpinned.code, unpinned.stdout]).toEqual([4, expect.stringContaining('NOT CHECKED')]);
       const other = temporaryFolder('other');
       await makeRepository(other.path, 1);
       expect((await lineproof(START, { cwd: other.path })).code).toBe(0);

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type CommandResult, lineproof, makeRepository, temporaryFolder } from '../support/command.ts';
@@ -195,6 +195,94 @@ describe('lineproof collect git', () => {
       const without = await lineproof(['collect', 'git', work, '--data', data], { cwd: folder.path, env: { PATH: nowhere } });
       expect([without.code, without.stdout]).toEqual([0, expect.stringContaining('git is not installed')]);
       expect(readFileSync(join(work, 'a.csv'), 'utf8')).toBe('a');
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'says what a shallow clone lacks: without a name for its stream it records nothing, with one the stream goes on when the clone is deepened',
+    async () => {
+      const origin = join(folder.path, 'origin');
+      mkdirSync(origin);
+      await makeRepository(origin, 4);
+      const shallow = join(folder.path, 'shallow');
+      execFileSync('git', ['clone', '-q', '--depth', '2', `file://${origin}`, shallow]);
+      const collect = (...options: string[]): Promise<CommandResult> =>
+        lineproof(['collect', 'git', shallow, '--verify', '--data', data, '--segment-max-age-ms', '1000', ...options], { cwd: work });
+      const refused = await collect();
+      expect([refused.code, refused.stderr]).toEqual([2, expect.stringMatching(/shallow clone.*--unshallow.*--stream.*\[USAGE\]/)]);
+      const cut = await collect('--stream', 'ci/work', '--with-messages');
+      expect([cut.code, cut.stdout]).toEqual([
+        0,
+        expect.stringMatching(/2 commits .*stream ci\/work\n1 of them without changes.*--unshallow/),
+      ]);
+      execFileSync('git', ['-C', shallow, 'fetch', '-q', '--unshallow']);
+      const whole = await collect();
+      expect([whole.code, whole.stdout]).toEqual([0, expect.stringMatching(/3 commits .*stream ci\/work\n/)]);
+      const events = await archived();
+      expect(events.map(({ stream, type }) => `${stream} ${type}`).toSorted()).toEqual([
+        'ci/work OTHER',
+        ...Array.from({ length: 4 }, () => 'ci/work TRANSFORM'),
+      ]);
+      const messages = events.flatMap(({ attributes }) => attributes.filter(({ key }) => key === 'git.message').map(({ value }) => value));
+      expect(messages.toSorted()).toEqual(['change 2\n', 'change 3\n']);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'says how far it came when it is interrupted, and goes on there',
+    async () => {
+      const count = 3000;
+      execFileSync('git', ['init', '-q', '-b', 'main', work]);
+      const commits = Array.from(
+        { length: count },
+        (_, i) =>
+          `commit refs/heads/main\ncommitter C <c@x> ${1_600_000_000 + i} +0000\ndata 0\nM 100644 inline f\ndata ${String(i).length}\n${i}\n`,
+      );
+      execFileSync('git', ['-C', work, 'fast-import', '--quiet'], { input: commits.join('') });
+      const args = ['collect', 'git', work, '--json', '--verify', '--data', data, '--segment-max-age-ms', '1000'];
+      const first = await lineproof(args, {
+        cwd: folder.path,
+        onStart: (child) => {
+          const watch = setInterval(() => {
+            if (!existsSync(join(data, 'spool', 'own')) || readdirSync(join(data, 'spool', 'own')).length < 2) return;
+            clearInterval(watch);
+            child.kill('SIGINT');
+          }, 5);
+          child.on('exit', () => clearInterval(watch));
+        },
+      });
+      expect(first.code).toBe(74);
+      const { collected } = JSON.parse(first.stdout);
+      expect(collected).toMatchObject({ total: count, interrupted: true });
+      expect(first.stderr).toContain(`Interrupted: collected ${collected.commits} of ${count} commits`);
+      const second = await lineproof(args, { cwd: folder.path });
+      expect(JSON.parse(second.stdout)).toMatchObject({
+        collected: { commits: count - collected.commits, interrupted: false },
+        verdict: { ok: true },
+      });
+      expect(second.stdout).toContain('"duplicates": 0');
+      const { stdout } = await lineproof(['query', join(data, 'archive'), '--json']);
+      const ids = stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).event.activity.version);
+      const listed = execFileSync('git', ['-C', work, 'rev-list', '--reverse', 'HEAD'], { encoding: 'utf8' });
+      expect(ids).toEqual(listed.trim().split('\n'));
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'records nothing of a damaged repository',
+    async () => {
+      await makeRepository(work, 1);
+      writeFileSync(join(work, '.git', 'HEAD'), '');
+      const { code, stderr } = await lineproof(['collect', 'git', work, '--data', data], { cwd: folder.path });
+      expect([code, stderr]).toEqual([74, expect.stringMatching(/^lineproof: cannot collect .*git says .*\[REPOSITORY_UNREADABLE\]\n$/)]);
+      const none = await lineproof(['start', '--stream', 'x', '--data', data], { cwd: folder.path });
+      expect([none.code, none.stderr]).toEqual([2, expect.stringContaining('--stream needs --collect git')]);
     },
     TIMEOUT_MS,
   );

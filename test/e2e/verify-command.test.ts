@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Verdict } from '../../auditor/verdict.ts';
 import { Progress } from '../../cli/progress.ts';
 import { flip } from '../support/alterations.ts';
-import { type CommandResult, lineproof, makeRepository, temporaryFolder } from '../support/command.ts';
+import { type CommandResult, lineproof, MAIN, makeRepository, runProgram, temporaryFolder } from '../support/command.ts';
 
 const TIMEOUT_MS = 600_000;
 const folder = temporaryFolder('verify-command');
@@ -57,8 +57,10 @@ describe('verify, as a user types it', () => {
     async () => {
       const { code, stdout, stderr } = await verify('--key', rootFile);
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-      expect(stdout).toMatch(/^Archive of local\/[0-9a-f]{8}\n[\s\S]*VERDICT: OK/);
-      expect(stdout).toContain('by root key local/');
+      expect(stdout).toMatch(
+        /^Archive of local\/[0-9a-f]{8}, as it was read:\n[\s\S]*\nProven by the root key local\/.*\n[\s\S]*\nVERDICT: OK\n$/,
+      );
+      expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
     },
     TIMEOUT_MS,
   );
@@ -105,18 +107,23 @@ describe('verify, as a user types it', () => {
 
 describe('keys', () => {
   test(
-    'none: exit 1, and the key to ask for is named',
+    'none: UNPROVEN, exit 4, and the key to ask for is named',
     async () => {
       const { code, stdout } = await verify();
-      expect([code, stdout]).toEqual([1, expect.stringMatching(/VERDICT: NOT PROVEN: no key pinned; the archive calls local\//)]);
+      expect([code, stdout.replaceAll(/\s+/g, ' ')]).toEqual([
+        4,
+        expect.stringMatching(/VERDICT: UNPROVEN: no key pinned; the archive calls local\//),
+      ]);
     },
     TIMEOUT_MS,
   );
 
   test.each([
     ['neither a key nor a file', () => 'nonsense', 2, /--key "nonsense" is neither/],
+    ['a key that is cut', () => readFileSync(rootFile, 'utf8').slice(0, -5), 2, /is not a verifier key \(name\+id\+base64\).*@FILE/],
     ['a folder', () => data, 78, /cannot read key file .*: EISDIR/],
-    ['a file without a key', () => join(archive, 'archive.json'), 2, /archive\.json is neither/],
+    ['a file without a key', () => join(data, 'keys', 'actors.key'), 78, /cannot read key file .*: EILSEQ/],
+    ['a file in the archive', () => join(archive, 'archive.json'), 2, /archive\.json lies in the archive/],
     ['a private key file', () => join(data, 'keys', 'root.key'), 2, /root\.key is a private key; .*\.pub/],
   ])(
     '%s: said on stderr, with nothing of its content',
@@ -139,6 +146,42 @@ describe('keys', () => {
   );
 });
 
+describe('demands', () => {
+  test(
+    'an origin, a first version of the policy, and properties that must be checked',
+    async () => {
+      const { genesis, origin } = JSON.parse((await verify('--key', rootFile, '--json')).stdout) as Verdict;
+      const exit = async (...args: string[]): Promise<number | null> => (await verify('--key', rootFile, ...args)).code;
+      expect(await exit('--origin', origin, '--genesis', genesis as string, '--require', 'LOG,signatures')).toBe(0);
+      expect(await exit('--origin', 'example.org/other')).toBe(1);
+      expect(await exit('--genesis', '7'.repeat(64))).toBe(1);
+      expect(await exit('--require', 'witnesses')).toBe(3);
+      expect([await exit('--genesis', '7'), await exit('--require', 'TRUTH'), await exit('--origin')]).toEqual([2, 2, 2]);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'a verdict in JSON says what each code in it means',
+    async () => {
+      const stranger = join(archive, 'stranger.txt');
+      writeFileSync(stranger, 'x');
+      const { code, stdout } = await verify('--key', rootFile, '--json');
+      rmSync(stranger);
+      expect([code, JSON.parse(stdout)]).toEqual([
+        0,
+        expect.objectContaining({
+          result: 'OK',
+          ok: true,
+          refused: expect.objectContaining({ messages: 0, events: 0, byReason: [] }),
+          codes: { UNKNOWN_OBJECT: { meaning: expect.any(String), advice: expect.any(String) } },
+        }),
+      ]);
+    },
+    TIMEOUT_MS,
+  );
+});
+
 describe('folders that are not archives', () => {
   test(
     'the data folder, an empty folder, a file, nothing: exit 74, and what to do',
@@ -147,14 +190,19 @@ describe('folders that are not archives', () => {
       mkdirSync(empty);
       const cases: [string, RegExp][] = [
         [data, /it is not an archive; .*archive looks like one/],
-        [empty, /it is not an archive, or an empty one/],
+        [folder.path, /it is not an archive; .*\.lineproof\/archive looks like one/],
+        [join(archive, 'logs'), /it is not an archive; .*archive looks like one/],
+        [join(data, 'keys'), /it is not an archive, or an empty one: .*the folder holds actors\.key, .* and \d more/],
+        [empty, /it is not an archive, or an empty one: .*the folder is empty/],
         [rootFile, /it is not a folder/],
         [join(folder.path, 'nowhere'), /there is no such folder/],
+        ['gs://bucket/prefix', /s3:\/\/BUCKET/],
       ];
       for (const command of ['verify', 'query'])
         for (const [path, message] of cases) {
           const { code, stdout, stderr } = await lineproof([command, path]);
           expect([command, code, stdout, stderr]).toEqual([command, 74, '', expect.stringMatching(message)]);
+          if (code === 74) expect(stderr).toContain('[NOT_FOUND]');
         }
     },
     TIMEOUT_MS,
@@ -167,7 +215,7 @@ describe('folders that are not archives', () => {
       renameSync(join(archive, 'policies', name as string), join(folder.path, 'aside'));
       const { code, stdout } = await verify('--key', rootFile);
       renameSync(join(folder.path, 'aside'), join(archive, 'policies', name as string));
-      expect([code, stdout]).toEqual([1, expect.stringContaining(`object policies/${name}`)]);
+      expect([code, stdout]).toEqual([1, expect.stringContaining(`policies/${name}`)]);
       expect(stdout).toContain('VERDICT: FAILED: POLICY');
     },
     TIMEOUT_MS,
@@ -193,7 +241,7 @@ describe('query', () => {
     async () => {
       const { code, stdout, stderr } = await lineproof(['query', archive, '--stream', 'wrong\u001b[2J']);
       expect([code, stdout]).toEqual([0, '']);
-      expect(stderr).toMatch(/^no archived events of stream "wrong\?\[2J"; there are events of ".+"\n$/);
+      expect(stderr).toMatch(/^no archived events of stream "wrong\\\\u\{1b\}\[2J"; there are events of ".+"\n$/);
     },
     TIMEOUT_MS,
   );
@@ -203,7 +251,33 @@ describe('query', () => {
     async () => {
       const { code, stdout } = await lineproof(['query', '--help']);
       expect([code, stdout]).toEqual([0, expect.stringMatching(/SHARD\/LEAF[\s\S]*UUIDs[\s\S]*hexadecimal/)]);
-      expect((await lineproof(['verify', '--help'])).stdout).toMatch(/Exit code 0:[\s\S]*1:[\s\S]*74:/);
+      expect((await lineproof(['verify', '--help'])).stdout).toMatch(
+        /1 {2}FAILED:[\s\S]*3 {2}NOT CHECKED:[\s\S]*4 {2}UNPROVEN:[\s\S]*5 {2}OPEN:[\s\S]*0 {2}OK:[\s\S]*74:/,
+      );
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe('a result that cannot be written', () => {
+  const shell = (line: string): Promise<CommandResult> =>
+    runProgram('bash', ['-c', line, 'bash', process.execPath, MAIN, archive, rootFile]);
+
+  test(
+    'is an error, whatever it was: a verdict that nobody could read is not OK',
+    async () => {
+      for (const line of ['"$1" "$2" verify "$3" --key "$4" > /dev/full', 'set -o pipefail; "$1" "$2" verify "$3" --key "$4" | true'])
+        expect([line, (await shell(line)).code]).toEqual([line, 74]);
+      expect((await shell('"$1" "$2" verify "$3" --key "$4" > /dev/full')).stderr).toMatch(/cannot write the result: ENOSPC/);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'ends a list quietly if its reader has seen enough, and not if the disk is full',
+    async () => {
+      expect(await shell('set -o pipefail; "$1" "$2" query "$3" | true')).toMatchObject({ code: 0, stderr: '' });
+      expect((await shell('"$1" "$2" query "$3" > /dev/full')).code).toBe(74);
     },
     TIMEOUT_MS,
   );

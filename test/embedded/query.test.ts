@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { Findings } from '../../auditor/findings.ts';
 import { type ArchivedEventView, type QueryOptions, queryArchive } from '../../auditor/query.ts';
 import { logKeysOf, schemaKey } from '../../core/archive/archive-keys.ts';
 import { toHex, utf8 } from '../../core/base/bytes.ts';
@@ -14,9 +15,9 @@ import { makeScene, type Scene } from '../support/scene.ts';
 
 const KEYS = logKeysOf(0);
 
-async function query(objects: ArchiveObjects, options: QueryOptions = {}): Promise<ArchivedEventView[]> {
+async function query(objects: ArchiveObjects, options: QueryOptions = {}, findings = new Findings()): Promise<ArchivedEventView[]> {
   const found: ArchivedEventView[] = [];
-  for await (const view of queryArchive(objects, options)) found.push(view);
+  for await (const view of queryArchive(objects, options, findings)) found.push(view);
   return found;
 }
 
@@ -104,12 +105,33 @@ describe('query', () => {
   });
 
   test.each([
-    ['an events file', KEYS.events(0, 18, EVENT_SCHEMA.hex), /events\.avro is not in the archive/],
-    ['a schema', schemaKey(EVENT_SCHEMA.hex), /schema [0-9a-f]{64} is not in the archive/],
-  ])('without %s says what is missing', async (_, key, message) => {
+    ['an events file', KEYS.events(0, 18, EVENT_SCHEMA.hex), 4],
+    ['a schema', schemaKey(EVENT_SCHEMA.hex), 1],
+  ])('without %s says what is missing, and gives the other events', async (_, key, others) => {
     const { archive } = await mixedScene();
     expect(archive.objects.map.delete(key)).toBe(true);
-    await expect(query(archive.objects)).rejects.toMatchObject({ code: 'NOT_FOUND', message: expect.stringMatching(message) });
+    const findings = new Findings();
+    expect(await query(archive.objects, {}, findings)).toHaveLength(others);
+    expect([...new Set(findings.list.map(({ code, place }) => `${code} ${place.object}`))]).toEqual([`MISSING ${key}`]);
+  });
+
+  test.each<[string, string, string, number]>([
+    ['a schema that is not JSON', `schemas/${'7'.repeat(64)}.avsc`, '{', 16],
+    ['a schema that nests without end', `schemas/${'7'.repeat(64)}.avsc`, '['.repeat(1_000_000), 16],
+    [
+      'a schema of records that contain themselves',
+      `schemas/${'7'.repeat(64)}.avsc`,
+      '{"type":"record","name":"Event","fields":[{"name":"id","type":"Event"}]}',
+      16,
+    ],
+    ['the schema of its events, replaced', schemaKey(EVENT_SCHEMA.hex), '{"type":"string"}', 1],
+    ['a manifest that nests without end', KEYS.manifest(0, 18), '['.repeat(1_000_000), 4],
+  ])('of %s: a finding, and the other events', async (_, key, text, others) => {
+    const { archive } = await mixedScene();
+    archive.objects.map.set(key, utf8(text));
+    const findings = new Findings();
+    expect(await query(archive.objects, {}, findings)).toHaveLength(others);
+    expect(findings.list.map(({ severity, place }) => [severity, place.object])).toEqual([['FAILED', key]]);
   });
 
   test('of a damaged file ends in an error of the file, not in wrong events', async () => {
@@ -118,6 +140,8 @@ describe('query', () => {
     const bytes = required(archive.objects.map.get(key)).slice();
     bytes[bytes.length - 40] = required(bytes[bytes.length - 40]) ^ 1;
     archive.objects.map.set(key, bytes);
-    await expect(query(archive.objects)).rejects.toMatchObject({ code: expect.stringMatching(/^(?:FORMAT|AVRO)_INVALID$/) });
+    const findings = new Findings();
+    expect(await query(archive.objects, {}, findings)).toHaveLength(4);
+    expect(findings.list.map(({ code, place }) => [code, place.object])).toEqual([['CONTAINER', key]]);
   });
 });

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import { PROPERTIES } from '../../auditor/property.ts';
 import type { Verdict } from '../../auditor/verdict.ts';
 import { verifyArchive } from '../../auditor/verify.ts';
 import { logKeysOf } from '../../core/archive/archive-keys.ts';
@@ -77,9 +78,12 @@ test('the lists below name every object of the archive', () => {
 });
 
 describe.each(REQUIRED)('%s is required', (name) => {
-  test('missing: FAILED', async () => {
+  test('missing: it fails the property that it belongs to, and no other', async () => {
     const key = keyOf(name);
-    expectNamed(await verify(honest.changed((map) => map.delete(key))), [key], 'missing');
+    const verdict = await verify(honest.changed((map) => map.delete(key)));
+    expectNamed(verdict, [key], 'missing');
+    const failed = PROPERTIES.filter((property) => verdict.properties[property].result === 'FAILED');
+    expect(failed).toEqual(key.startsWith('policies/') ? ['POLICY'] : key.includes('/entries/') ? ['ARCHIVE', 'LOG'] : ['ARCHIVE']);
   });
 
   test('truncated or lengthened: FAILED', async () => {
@@ -118,6 +122,18 @@ describe.each(REQUIRED)('%s is required', (name) => {
     },
     TIMEOUT_MS,
   );
+});
+
+test.each([
+  ['evidence', 'logs/0/segments/0+-0+367.evidence.avro', ['LOG', 'STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE', 'POLICY']],
+  ['a manifest', 'logs/0/segments/0+-0+367.manifest.json', ['LOG', 'STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE', 'POLICY']],
+  ['events', 'logs/0/segments/0+-0+367.[0-9a-f]+.events.avro', ['STREAMS', 'SIGNATURES', 'UNIQUE', 'POLICY']],
+  ['a schema', 'schemas/.*', ['STREAMS', 'SIGNATURES', 'UNIQUE', 'POLICY']],
+  ['leaves', 'logs/0/tile/entries/001', ['STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE', 'POLICY']],
+  ['a policy', 'policies/VERSION2', ['LOG', 'STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE']],
+])('%s missing: what rests on it is not OK either', async (_, name, unshown) => {
+  const { properties } = await verify(honest.changed((map) => map.delete(keyOf(name))));
+  expect(PROPERTIES.filter((property) => properties[property].result === 'NOT CHECKED')).toEqual([...unshown, 'WITNESSES', 'TIME']);
 });
 
 describe.each(OPTIONAL)('%s may be missing', (key) => {

@@ -180,7 +180,8 @@ describe('what has not ended', () => {
     await scene.archive.publish();
     const verdict = await scene.verify();
     const open = Object.entries(verdict.properties).flatMap(([property, { result }]) => (result === 'OPEN' ? [property] : []));
-    expect([verdict.ok, open]).toEqual([true, ['STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE']]);
+    expect([verdict.ok, open]).toEqual([true, ['LOG', 'STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE', 'POLICY']]);
+    expect([verdict.result, verdict.shards]).toEqual(['OPEN', [expect.objectContaining({ size: scene.archive.size, archived: 18 })]]);
   });
 
   test('a snapshot of a size that no segment ends at yet is reported', async () => {
@@ -297,10 +298,10 @@ describe('what has not ended', () => {
 });
 
 describe('leaves that cannot be read', () => {
-  const blind = ['STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE'].map((property) => `${property} LEAVES_MISSING`);
-  const failed = ['ARCHIVE MISSING', 'LOG LEAVES_MISSING', ...blind].toSorted();
+  const failed = ['ARCHIVE MISSING', 'LOG LEAVES_MISSING'];
+  const unshown = ['COMPLETE', 'ORDER', 'POLICY', 'SIGNATURES', 'STREAMS', 'UNIQUE'].map((property) => `${property} UNSHOWN`);
 
-  test('are named once for each property, and from there on nothing but tree and files is judged', async () => {
+  test('fail the log, each property that rests on them is not checked, and from there on nothing but tree and files is judged', async () => {
     const world = await richWorld();
     const { objects } = await richArchive(world);
     const keys = [parseVerifierKey(world.root.verifierKey)];
@@ -309,7 +310,8 @@ describe('leaves that cannot be read', () => {
       for (const key of bundles) map.delete(key);
     });
     const verdict = await verifyArchive(without, { keys });
-    expect([codes(verdict), verdict.findings.filter(({ code }) => code === 'LEAVES_MISSING').length]).toEqual([failed, 6]);
+    expect([codes(verdict), codes(verdict, 'NOT CHECKED')]).toEqual([failed, unshown]);
+    expect(verdict.findings.filter(({ code }) => code === 'LEAVES_MISSING' || code === 'UNSHOWN')).toHaveLength(7);
     for (const key of [KEYS.evidence(0, 367), KEYS.evidence(367, 523)]) {
       const { findings } = await verifyArchive(
         without.changed((map) => map.delete(key)),
@@ -348,21 +350,25 @@ describe('a tree that ends within a block', () => {
 
 describe('objects that have no place', () => {
   test.each([
-    ['logs/0/notes.txt', ['ARCHIVE UNKNOWN_OBJECT']],
-    ['logs/0/tile/0/x000/001', ['ARCHIVE UNKNOWN_OBJECT']],
-    ['logs/0/tile/9/000', ['ARCHIVE UNKNOWN_OBJECT']],
-    ['policies/readme.txt', ['ARCHIVE UNKNOWN_OBJECT']],
-    ['README.txt', []],
-    ['logs/0/tile/0/000.manifest.json', ['ARCHIVE UNKNOWN_OBJECT']],
-    [KEYS.evidence(0, 3), ['ARCHIVE UNLISTED']],
-    [KEYS.events(0, 18, '7'.repeat(64)), ['ARCHIVE UNLISTED']],
-    [KEYS.retired(0, 3), ['ARCHIVE UNLISTED']],
-    [KEYS.retired(3, 18), ['ARCHIVE UNLISTED']],
-  ])('%s: %j', async (key, failed) => {
+    ['logs/0/notes.txt', 'ARCHIVE UNKNOWN_OBJECT'],
+    ['logs/0/tile/0/x000/001', 'ARCHIVE UNKNOWN_OBJECT'],
+    ['logs/0/tile/9/000', 'ARCHIVE UNKNOWN_OBJECT'],
+    ['logs/0/timestamps/18.somebody.tsr', 'ARCHIVE UNKNOWN_OBJECT'],
+    ['logs/7/signed', 'ARCHIVE UNKNOWN_OBJECT'],
+    ['policies/readme.txt', 'ARCHIVE UNKNOWN_OBJECT'],
+    ['README.txt', 'ARCHIVE UNKNOWN_OBJECT'],
+    ['logs/0/tile/0/000.manifest.json', 'ARCHIVE UNKNOWN_OBJECT'],
+    [KEYS.evidence(0, 3), 'ARCHIVE UNLISTED'],
+    [KEYS.events(0, 18, '7'.repeat(64)), 'ARCHIVE UNLISTED'],
+    [KEYS.retired(0, 3), 'ARCHIVE UNLISTED'],
+    [KEYS.retired(3, 18), 'ARCHIVE UNLISTED'],
+  ])('%s: a note, and no result changes: %s', async (key, noted) => {
     const scene = await makeScene();
     await scene.end();
     scene.archive.objects.map.set(key, new Uint8Array([1, 2, 3]));
-    expect(codes(await scene.verify())).toEqual(failed);
+    const verdict = await scene.verify();
+    expect([verdict.result, codes(verdict), codes(verdict, 'NOTE')]).toEqual(['OK', [], [noted]]);
+    expect(verdict.findings[0]?.place.object).toBe(key);
   });
 });
 

@@ -2,11 +2,13 @@ import { describe, expect, test } from '@jest/globals';
 import type { Property } from '../../auditor/property.ts';
 import type { Verdict } from '../../auditor/verdict.ts';
 import { verdictText } from '../../auditor/verdict-text.ts';
+import { type VerifyOptions, verifyArchive } from '../../auditor/verify.ts';
 import { ARCHIVE_JSON, logKeysOf, policyKey } from '../../core/archive/archive-keys.ts';
 import { toHex, utf8 } from '../../core/base/bytes.ts';
 import { canonicalJson } from '../../core/base/jcs.ts';
 import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
 import { decodeEnvelope, encodeEnvelope, type PayloadType, signEnvelope } from '../../core/keys/dsse.ts';
+import { parseVerifierKey } from '../../core/keys/key.ts';
 import { newPolicy } from '../../core/policy/new-policy.ts';
 import { encodePolicy, policyDigest } from '../../core/policy/policy.ts';
 import type { KeyEntry, Policy } from '../../core/policy/policy-document.ts';
@@ -38,11 +40,10 @@ describe('the key that is pinned', () => {
 
   test('no key: nothing is claimed, the verdict is not green, and the key to pin is named', async () => {
     const { world, archive } = await endedScene();
-    const { verifyArchive } = await import('../../auditor/verify.ts');
     const verdict = await verifyArchive(archive.objects, { keys: [] });
     expect([verdict.ok, results(verdict)]).toEqual([false, ['NOT CHECKED']]);
     expect(verdictText(verdict)).toContain(world.root.verifierKey);
-    expect(verdictText(verdict)).toMatch(/VERDICT: NOT PROVEN/);
+    expect([verdict.result, verdictText(verdict)]).toEqual(['UNPROVEN', expect.stringMatching(/VERDICT: UNPROVEN: no key pinned/)]);
   });
 
   test('a key that the archive does not know: FAILED', async () => {
@@ -126,6 +127,39 @@ function policyOf(world: World, roots: readonly Signer[]): Policy {
     schemas: [EVENT_SCHEMA.hex],
   });
   return { ...policy, segmentMaxAgeMs: 10_000 };
+}
+
+describe('what the caller demands', () => {
+  test('two systems under one root key are told apart by their origin, and by the first version of their policy', async () => {
+    const [mine, other] = [
+      await endedScene(),
+      await makeScene(await makeWorld({ policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000 }) })),
+    ];
+    await other.end();
+    const genesis = mine.world.policy.hex;
+    expect(other.world.root.verifierKey).toBe(mine.world.root.verifierKey);
+    expect((await mine.verify()).genesis).toBe(genesis);
+    const { origin } = mine.world;
+    expect(codes(await verifyDemanding(mine, { origin, genesis }))).toEqual([]);
+    expect(codes(await verifyDemanding(other, { origin, genesis }))).toEqual(['POLICY GENESIS_FOREIGN']);
+    expect(codes(await verifyDemanding(mine, { origin: `${origin}2` }))).toEqual(['POLICY ORIGIN_FOREIGN']);
+  });
+
+  test('a property that must not be NOT CHECKED', async () => {
+    const scene = await endedScene();
+    const log = required(scene.world.logs[0]).verifierKey;
+    const word = async (require: readonly Property[], ...keys: readonly string[]): Promise<string> =>
+      (await verifyDemanding(scene, { require }, ...keys)).result;
+    expect(await word(['SIGNATURES'])).toBe('OK');
+    expect(await word(['LOG'], log)).toBe('OK');
+    expect(await word(['SIGNATURES'], log)).toBe('NOT CHECKED');
+    expect(await word(['WITNESSES'])).toBe('NOT CHECKED');
+  });
+});
+
+function verifyDemanding({ world, archive }: Scene, demands: Partial<VerifyOptions>, ...keys: readonly string[]): Promise<Verdict> {
+  const pinned = (keys.length > 0 ? keys : [world.root.verifierKey]).map(parseVerifierKey);
+  return verifyArchive(archive.objects, { keys: pinned, ...demands });
 }
 
 describe('policies', () => {

@@ -100,3 +100,47 @@ describe('a secret', () => {
     expect(text).not.toContain(given);
   });
 });
+
+describe('a path in a configuration file', () => {
+  test('begins at the folder of the file, whatever the working folder is; one on the command line begins there', () => {
+    const config = file('paths.json', JSON.stringify({ kafkaCa: 'ca.pem', keys: './keys', rootKey: 'root.pub', redisUrl: 'file:url' }));
+    file('url', 'redis://elsewhere\n');
+    const load = (flags: Record<string, string>) => loadTable(CLUSTER_SETTINGS, { flags, env: {}, file: config }).values;
+    expect(load({ data: 'here' })).toMatchObject({
+      data: 'here',
+      kafkaCa: join(folder.path, 'ca.pem'),
+      keys: join(folder.path, 'keys'),
+      rootKey: `@${join(folder.path, 'root.pub')}`,
+      redisUrl: 'redis://elsewhere',
+      redisCa: '',
+    });
+    expect(load({ 'root-key': 'name+00000000+AA==', 'kafka-ca': 'ca.pem' })).toMatchObject({
+      rootKey: 'name+00000000+AA==',
+      kafkaCa: 'ca.pem',
+    });
+  });
+
+  test('and a command in it runs in that folder', () => {
+    const config = file('command.json', JSON.stringify({ kafkaPassword: 'command:cat ./password' }));
+    file('password', 'from beside the file');
+    expect(loadTable(CLUSTER_SETTINGS, { flags: {}, env: {}, file: config }).values.kafkaPassword).toBe('from beside the file');
+  });
+});
+
+describe('a configuration file that cannot be used', () => {
+  test.each([
+    ['is not JSON', '{"kafkaPassword": hunter2}', /it is not JSON/],
+    ['is not an object', '["hunter2"]', /must hold one JSON object/],
+    ['is too long', `"${'hunter2'.repeat(200_000)}"`, /it has more than 1048576 bytes/],
+  ])('%s: that is said, and nothing of its content', (_, content, problem) => {
+    const text = problemsOf({}, {}, file('bad.json', content));
+    expect(text).toMatch(problem);
+    expect(text).not.toContain('hunter2');
+  });
+
+  test('names a setting that it must not', () => {
+    const config = file('barred.json', JSON.stringify({ data: 'elsewhere' }));
+    const load = () => loadTable(SETTINGS, { flags: {}, env: {}, file: config, barred: { data: 'lies in one' } });
+    expect(load).toThrow(/"data" in the configuration file lies in one/);
+  });
+});

@@ -65,7 +65,7 @@ test.each([['sha1'], ['sha256']])(
   },
 );
 
-test('merges, deletions and names that are not UTF-8 have their place', async () => {
+test('a merge lists what it brought against its first parent, a deletion has no output, and a name that is not UTF-8 is escaped', async () => {
   git('init', '-q', '-b', 'main');
   commit('a', 'a');
   git('checkout', '-qb', 'side');
@@ -87,7 +87,12 @@ test('a folder without history gives its files, and says why', async () => {
   git('init', '-q');
   expect(await collect()).toMatchObject({ source: 'files', reason: 'the repository has no commits' });
   expect(events[0]?.outputs.map(({ name }) => name)).toEqual(['x.csv']);
-  expect(events[1]?.id).toEqual(events[0]?.id);
+  // What the event says of the folder differs, so it is another event.
+  expect(events[1]?.id).not.toEqual(events[0]?.id);
+  expect(events.map(({ attributes }) => attributes)).toEqual([
+    [{ key: 'files.reason', value: 'the folder is not a git repository' }],
+    [{ key: 'files.reason', value: 'the repository has no commits' }],
+  ]);
 });
 
 test('a repository cannot run anything by its configuration', async () => {
@@ -152,7 +157,7 @@ test('a commit that changes more files than one event holds goes on in further e
   expect(events).toEqual(before);
 });
 
-test('a hostile author gets events like everybody else', async () => {
+test('names, times and files that an author made up to do harm are recorded, and cannot disturb a terminal', async () => {
   git('init', '-q');
   const blob = hashObject('blob', 'x');
   const long = 'n'.repeat(10_000);
@@ -201,7 +206,7 @@ test('renames are a deletion and a creation, and binary and large files have the
   expect(renamed?.outputs[0]).toMatchObject({ size: binary.length, digest: { algorithm: 'sha256', value: sha256(binary) } });
 });
 
-test('a change of a submodule is recorded, whatever the repository says of ignoring it', async () => {
+test('a change of a submodule is recorded, although the repository asks to ignore it', async () => {
   git('init', '-q');
   const tree = (commitId: string): string => hashObject('tree', Buffer.concat([entry('160000', 'module', commitId)]));
   rawCommit(tree('1'.repeat(40)), PEOPLE, 'one');
@@ -231,7 +236,7 @@ test('going back and forth between branches adds nothing twice', async () => {
   expect(new Set(events.map(({ id }) => toHex(id))).size).toBe(events.length);
 });
 
-test('what a repository lacks is not fetched, for its address may be a command', async () => {
+test('objects that a repository lacks are not fetched, because its address may be a command', async () => {
   git('init', '-q');
   const mark = join(folder, '.git', 'fetched');
   const gone = commit('a', 'content that gets lost');
@@ -250,7 +255,7 @@ test('what a repository lacks is not fetched, for its address may be a command',
   expect(events[0]?.outputs[0]).toMatchObject({ name: 'a', digest: null });
 });
 
-test('the variables of a git hook that calls it do not lead to another repository', async () => {
+test('GIT_DIR, which git sets for its hooks, does not lead to another repository', async () => {
   git('init', '-q');
   commit('right', '1');
   const other = mkdtempSync(join(tmpdir(), 'lineproof-git-other-'));
@@ -270,7 +275,7 @@ test('a history that cannot be read is an error that names the folder', async ()
   const head = commit('a', '2');
   const parent = git('rev-parse', `${head}^`).trim();
   rmSync(join(folder, '.git', 'objects', parent.slice(0, 2), parent.slice(2)));
-  await expect(collect()).rejects.toMatchObject({ code: 'IO_FAILED', message: expect.stringContaining(folder) });
+  await expect(collect()).rejects.toMatchObject({ code: 'REPOSITORY_UNREADABLE', message: expect.stringContaining(folder) });
 });
 
 test('a folder without history lists each file once, in as many events as it takes, those with names that are not UTF-8 too', async () => {

@@ -1,0 +1,67 @@
+import type { HeaderCheck } from '../core/acceptance/batch-check.ts';
+import { isJudgedBefore, type ReasonName, reasonName } from '../core/base/reasons.ts';
+import type { EvidenceInput } from '../core/formats/evidence.ts';
+import { headerOf } from './proven-batch.ts';
+import type { Refused, RefusedCounts } from './verdict.ts';
+
+const KEPT_NAMES = 100;
+const NONE: RefusedCounts = { messages: 0, events: 0 };
+
+/** Counts the refusals of an archive by reason and by producer. Its memory is bounded by the policies' keys and {@link KEPT_NAMES}. */
+export class Refusals {
+  readonly #byReason = new Map<number, RefusedCounts>();
+  readonly #proven = new Map<string, RefusedCounts>();
+  readonly #claimed = new Map<string, RefusedCounts>();
+  #otherNames = NONE;
+  #nameless = NONE;
+
+  /** Takes an input of a block, with the check of its header. */
+  take(input: EvidenceInput, check: HeaderCheck | undefined): void {
+    const events = input.receipts.filter(({ outcome }) => outcome === 'REJECTED');
+    if (input.outcome !== 'REJECTED' && events.length === 0) return;
+    const producer = check?.kind === 'proven' ? check.proven.header.producer : headerOf(input)?.producer;
+    const refused = { messages: input.outcome === 'REJECTED' ? 1 : 0, events: events.length };
+    if (refused.messages > 0) add(this.#byReason, input.reason, { messages: 1, events: 0 });
+    for (const { reason } of events) add(this.#byReason, reason, { messages: 0, events: 1 });
+    this.#attribute(producer, isSigned(check), refused);
+  }
+
+  #attribute(producer: string | undefined, proven: boolean, refused: RefusedCounts): void {
+    if (producer === undefined) this.#nameless = sum(this.#nameless, refused);
+    else if (proven) add(this.#proven, producer, refused);
+    else if (this.#claimed.size < KEPT_NAMES || this.#claimed.has(producer)) add(this.#claimed, producer, refused);
+    else this.#otherNames = sum(this.#otherNames, refused);
+  }
+
+  report(): Refused {
+    const named = (names: ReadonlyMap<string, RefusedCounts>, proven: boolean): Refused['byProducer'] =>
+      [...names].map(([producer, counts]) => ({ producer, proven, ...counts }));
+    const byProducer = [...named(this.#proven, true), ...named(this.#claimed, false)];
+    const byReason = [...this.#byReason].toSorted(([a], [b]) => a - b);
+    return {
+      ...[...this.#byReason.values()].reduce(sum, NONE),
+      byReason: byReason.map(([reason, counts]) => ({ reason: reasonName(reason) ?? String(reason), ...counts })),
+      byProducer: byProducer.toSorted((a, b) => total(b) - total(a) || (a.producer < b.producer ? -1 : 1)),
+      otherNames: this.#otherNames,
+      nameless: this.#nameless,
+    };
+  }
+}
+
+/** Whether the check went beyond the signature of the header, so that its producer's key did sign it. */
+function isSigned(check: HeaderCheck | undefined): boolean {
+  if (check === undefined) return false;
+  return check.kind !== 'rejected' || isJudgedBefore('SIGNATURE_WRONG', reasonName(check.reason) as ReasonName);
+}
+
+function add<K>(counts: Map<K, RefusedCounts>, key: K, more: RefusedCounts): void {
+  counts.set(key, sum(counts.get(key) ?? NONE, more));
+}
+
+function sum(a: RefusedCounts, b: RefusedCounts): RefusedCounts {
+  return { messages: a.messages + b.messages, events: a.events + b.events };
+}
+
+function total({ messages, events }: RefusedCounts): number {
+  return messages + events;
+}

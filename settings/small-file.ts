@@ -1,0 +1,43 @@
+import { closeSync, lstatSync, openSync, readSync } from 'node:fs';
+
+/** No configuration, key or secret is longer. */
+export const SMALL_BYTES = 1024 * 1024;
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/** The text of a file of at most 1 MiB, of any kind that can be read: also a pipe. Throws the system's error, EFBIG, or EILSEQ where it is not UTF-8. */
+export function readSmallFile(path: string): string {
+  const bytes = readAtMost(path, SMALL_BYTES + 1);
+  if (bytes.length > SMALL_BYTES) throw fault('EFBIG', `it has more than ${SMALL_BYTES} bytes`);
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    throw fault('EILSEQ', 'it is not UTF-8 text');
+  }
+}
+
+function readAtMost(path: string, most: number): Uint8Array {
+  const file = openSync(path, 'r');
+  try {
+    const bytes = new Uint8Array(most);
+    let length = 0;
+    for (let read = -1; read !== 0 && length < most; length += read) read = readSync(file, bytes, length, most - length, null);
+    return bytes.subarray(0, length);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function fault(code: string, fact: string): Error {
+  return Object.assign(new Error(fact), { code });
+}
+
+/** Whether something has this name. If that cannot be told, true: then reading it names the reason, instead of going on without it. */
+export function isThere(path: string): boolean {
+  try {
+    lstatSync(path);
+    return true;
+  } catch (error) {
+    return !['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+  }
+}

@@ -1,0 +1,42 @@
+import { describe, expect, test } from '@jest/globals';
+import { verifyArchive } from '../../auditor/verify.ts';
+import { parseVerifierKey } from '../../core/keys/key.ts';
+import { testSigner } from '../support/producer.ts';
+import { narrow, richArchive, richWorld } from '../support/rich-archive.ts';
+import { makeScene } from '../support/scene.ts';
+import { forgedSignature } from '../support/violation.ts';
+
+describe('what was refused', () => {
+  test('is counted by reason and by producer, messages apart from events', async () => {
+    const world = await richWorld();
+    const { objects } = await richArchive(world);
+    const { refused } = await verifyArchive(objects, { keys: [parseVerifierKey(world.root.verifierKey)] });
+    expect(refused).toEqual({
+      messages: 1,
+      events: 1,
+      byReason: [
+        { reason: 'FRAMING_INVALID', messages: 1, events: 0 },
+        { reason: 'STREAM_NOT_PERMITTED', messages: 0, events: 1 },
+      ],
+      byProducer: [{ producer: narrow().name, proven: true, messages: 0, events: 1 }],
+      otherNames: { messages: 0, events: 0 },
+      nameless: { messages: 1, events: 0 },
+    });
+  });
+
+  test('under a name that no key proves is told apart from what its owner signed, and such names are bounded', async () => {
+    const scene = await makeScene();
+    const { world } = scene;
+    const forged = forgedSignature(await world.lane('forged').next(world.events('a', 'x')));
+    const thieves = Array.from({ length: 103 }, (_, i) => testSigner(`example.org/thief/${100 + i}`));
+    await scene.block([forged, ...(await Promise.all(thieves.map((thief) => world.lane('stolen', thief).next(world.events('a', 'x')))))]);
+    const { refused, result } = await scene.end();
+    expect([result, refused.messages, refused.otherNames]).toEqual(['OK', 104, { messages: 4, events: 0 }]);
+    expect(refused.byReason).toEqual([
+      { reason: 'KEY_UNKNOWN', messages: 103, events: 0 },
+      { reason: 'SIGNATURE_WRONG', messages: 1, events: 0 },
+    ]);
+    expect([refused.byProducer.length, refused.byProducer.filter(({ proven }) => proven)]).toEqual([100, []]);
+    expect(refused.byProducer[0]).toEqual({ producer: world.producer.name, proven: false, messages: 1, events: 0 });
+  });
+});
