@@ -27,7 +27,7 @@ export interface VerifyOptions extends Demands {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Verifies an archive: reads and hashes every byte of it again. Writes nothing, and never throws because of an archive's content. */
+/** Verifies an archive: reads and hashes again every byte that a result rests on. Writes nothing, and never throws because of an archive's content. */
 export async function verifyArchive(store: ObjectStore, options: VerifyOptions): Promise<Verdict> {
   const findings = new Findings();
   const { objects, listed } = await openArchive(store, findings, options.limits);
