@@ -158,8 +158,8 @@ export class ShardArchiver {
     const { head } = accepted.delta;
     this.#tree.add(accepted);
     this.#oldestUnpublishedMs ??= this.#o.clock.monotonicMs();
-    this.#attestor.note(head);
-    this.#trim.note(accepted, offset);
+    this.#attestor.rememberRoot(head);
+    this.#trim.remember(accepted, offset);
     this.#segments.add(accepted);
     this.#gauge('lineproof_archiver_verified_size', head.size);
     if (!endsSegment) return;

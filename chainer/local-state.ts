@@ -38,19 +38,19 @@ export class LocalState {
   }
 
   /** Remembers the changes of a block, for the next {@link write}. */
-  note(delta: LogDelta, forgottenLanes: readonly string[]): void {
+  remember(delta: LogDelta, forgottenLanes: readonly string[]): void {
     for (const [name, head] of delta.streams) this.#streams.set(name, head);
     for (const [key, lane] of delta.lanes) this.#lanes.set(key, lane);
     for (const key of forgottenLanes) this.#lanes.set(key, undefined);
   }
 
   /** Remembers a whole state, of which nothing was written yet, for the next {@link write}. */
-  noteAll(state: LogState): void {
+  rememberAll(state: LogState): void {
     for (const [name, head] of state.streams()) this.#streams.set(name, head);
     for (const [key, lane] of state.lanes()) this.#lanes.set(key, lane);
   }
 
-  /** Writes everything noted together with the head that it leads to, in one transaction. */
+  /** Writes everything remembered together with the head that it leads to, in one transaction. */
   async write(head: LogHead, chainOffset: number, segment: OpenSegment): Promise<void> {
     const changes: StateChange[] = [{ key: `${this.#prefix}head`, value: utf8(formatMeta(head, chainOffset, segment)) }];
     for (const [name, value] of this.#streams) changes.push({ key: `${this.#prefix}s/${name}`, value: encodeEntry(value) });

@@ -211,8 +211,8 @@ export class Sequencer {
   #advance({ accepted, offset, headers, forgottenLanes }: FollowedBlock): void {
     const own = this.#flights.land(accepted.delta.head.seal);
     if (own === undefined) this.#forgetWork();
-    this.#o.local.note(accepted.delta, forgottenLanes);
-    this.#dedup.note(own === undefined ? acceptedIdentities(accepted, offset) : identitiesAt(own.identities, offset));
+    this.#o.local.remember(accepted.delta, forgottenLanes);
+    this.#dedup.remember(own === undefined ? acceptedIdentities(accepted, offset) : identitiesAt(own.identities, offset));
     this.#attested.check(accepted.delta.head);
     this.#report.accepted(accepted, offset, own?.traces ?? [parseTraceparent(headers?.[TRACEPARENT])]);
   }
@@ -259,7 +259,7 @@ export class Sequencer {
     const fromSnapshot = snapshot !== undefined && snapshot.head.size > (own?.head.size ?? 0);
     if (fromSnapshot) await local.wipe();
     this.#chain.resume(fromSnapshot ? snapshot : own);
-    if (fromSnapshot) local.noteAll(this.state);
+    if (fromSnapshot) local.rememberAll(this.state);
     this.#forgetWork();
     this.#dedup.reset();
     const { size: from } = this.state.head;
