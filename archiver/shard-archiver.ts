@@ -117,7 +117,7 @@ export class ShardArchiver {
     this.#trim.reset();
     this.#oldestUnpublishedMs = undefined;
     await this.#attestor.reset(start);
-    await this.#chain.checkAnchor();
+    await this.#chain.checkLastBlock();
     await this.#catchUp(signal);
     if (this.#tree.waiting === 0) this.#attestedTo = this.#chain.readPos;
     this.#gauge('lineproof_archiver_attested_size', this.attestedSize);

@@ -21,9 +21,9 @@ import { blockTraces } from './block-traces.ts';
 import { type DedupSettings, DedupSync } from './dedup-sync.ts';
 import { Fitness } from './fitness.ts';
 import { type Flight, Flights } from './flights.ts';
-import { checkInputAnchor } from './input-anchor.ts';
 import type { BatchSchemaIds } from './intake.ts';
 import { IntakeQueue } from './intake-queue.ts';
+import { checkLastInput } from './last-input.ts';
 import type { LocalState } from './local-state.ts';
 import { lookupKeys, order } from './order.ts';
 import { ALARM_FAILURES, RETRY_PACE, type ShardRetry, shardRetry } from './shard-retry.ts';
@@ -268,7 +268,7 @@ export class Sequencer {
     const { head } = this.state;
     this.#attested.mustBeReached(head);
     // A newer generation is another topic: it holds none of the consumed input.
-    if (sources.policies.latest.policy.inputGeneration.generation === head.inputGeneration) await checkInputAnchor(log, this.#chain);
+    if (sources.policies.latest.policy.inputGeneration.generation === head.inputGeneration) await checkLastInput(log, this.#chain);
     this.#recovered = true;
     logger.info(LOG.shardRecovered, { shard, from, size: head.size, streams: this.state.streamCount });
   }
