@@ -1,4 +1,4 @@
-import type { Head, Lane, LogDelta, LogHead, LogState } from '../core/acceptance/log-state.ts';
+import type { Lane, LogDelta, LogHead, LogState, StreamEnd } from '../core/acceptance/log-state.ts';
 import type { OpenSegment } from '../core/acceptance/segment-rule.ts';
 import { fromHex, toHex, utf8, utf8Text } from '../core/base/bytes.ts';
 import type { RecoveryPoint } from '../core/chain/recovery-point.ts';
@@ -10,7 +10,7 @@ const VERSION = 2;
 export class LocalState {
   readonly #store: StateStore;
   readonly #prefix: string;
-  readonly #streams = new Map<string, Head>();
+  readonly #streams = new Map<string, StreamEnd>();
   readonly #lanes = new Map<string, Lane | undefined>();
 
   constructor(store: StateStore, shard: number) {
@@ -26,7 +26,7 @@ export class LocalState {
     if (meta === undefined) return undefined;
     const parsed = parseMeta(utf8Text(meta));
     if (parsed === undefined) return undefined;
-    const streams: [string, Head][] = [];
+    const streams: [string, StreamEnd][] = [];
     for await (const [key, value] of this.#store.entries(`${this.#prefix}s/`))
       streams.push([key.slice(this.#prefix.length + 2), decodeEntry(value)]);
     const lanes: [string, Lane][] = [];
@@ -75,7 +75,7 @@ export class LocalState {
   }
 }
 
-function encodeEntry({ index, logIndex, hash }: Head): Uint8Array {
+function encodeEntry({ index, logIndex, hash }: StreamEnd): Uint8Array {
   const bytes = new Uint8Array(16 + hash.length);
   const view = new DataView(bytes.buffer);
   view.setBigUint64(0, BigInt(index));
@@ -84,7 +84,7 @@ function encodeEntry({ index, logIndex, hash }: Head): Uint8Array {
   return bytes;
 }
 
-function decodeEntry(bytes: Uint8Array): Head {
+function decodeEntry(bytes: Uint8Array): StreamEnd {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return { index: Number(view.getBigUint64(0)), logIndex: Number(view.getBigUint64(8)), hash: bytes.slice(16) };
 }
