@@ -11,6 +11,7 @@ import { concat, equal, toHex } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { archivedEventSchema, encodeArchivedEvent } from '../core/formats/archived-event.ts';
 import { encodeBlockEvidence } from '../core/formats/block-evidence.ts';
+import { encodeBlockRefused } from '../core/formats/block-refused.ts';
 import type { EventSchema } from '../core/formats/event-schema.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import { SegmentCounts } from './segment-counts.ts';
@@ -29,6 +30,8 @@ export class SegmentWriter {
   readonly #events = new Map<string, ContainerDraft>();
   #latest: { readonly schema: Uint8Array; readonly file: ContainerDraft } | undefined;
   readonly #evidence = new ContainerDraft(deflate);
+  /** Undefined while nothing was refused: such a segment has no file for it. */
+  #refused: ContainerDraft | undefined;
   readonly #counts = new SegmentCounts();
   readonly #first: number;
   /** Index after its last leaf. */
@@ -44,8 +47,13 @@ export class SegmentWriter {
   add(accepted: AcceptedBlock): void {
     const { seal, block } = accepted;
     for (const i of accepted.links.keys()) this.#addEvent(accepted, i);
-    const { keyId, signature, evidence } = block;
-    this.#evidence.add(encodeBlockEvidence({ sealIndex: seal.firstIndex + seal.links, keyId, signature, evidence }));
+    const { keyId, signature, evidence, refused } = block;
+    const sealIndex = seal.firstIndex + seal.links;
+    this.#evidence.add(encodeBlockEvidence({ sealIndex, keyId, signature, evidence }));
+    if (refused.length > 0) {
+      this.#refused ??= new ContainerDraft(deflate);
+      this.#refused.add(encodeBlockRefused({ sealIndex, events: refused }));
+    }
     this.#counts.add(accepted);
     this.#end += accepted.leafHashes.length;
   }
@@ -93,6 +101,8 @@ export class SegmentWriter {
       stored.push(await putContainer(objects, keys.events(first, end, hex), archivedEventSchema(schemas(hex).text), sync, draft));
     }
     stored.push(await putContainer(objects, keys.evidence(first, end), SCHEMA_TEXTS.BlockEvidence, sync, this.#evidence));
+    if (this.#refused !== undefined)
+      stored.push(await putContainer(objects, keys.refused(first, end), SCHEMA_TEXTS.BlockRefused, sync, this.#refused));
     return {
       origin: this.#origin,
       first,

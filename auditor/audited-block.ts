@@ -28,10 +28,12 @@ export interface AuditedBlock {
   readonly rootBefore: Uint8Array;
   readonly evidence: BlockEvidence | undefined;
   readonly rows: ReadonlyMap<number, AuditedRow>;
+  /** Events of the block's REJECTED and CONFLICT receipts; undefined where retention removed them or their file cannot be read. */
+  readonly refused: readonly Uint8Array[] | undefined;
   /** False where missing evidence and rows were reported already. */
   readonly whole: boolean;
   /** Hex digests of the schemas whose events retention removed. */
   readonly retired: ReadonlySet<string>;
-  /** Keys of the evidence object and of the events object by schema, for findings. */
-  readonly objects: { readonly evidence: string; events(schemaHex: string): string };
+  /** Keys of the evidence object, of the refused events, and of the events object by schema, for findings. */
+  readonly objects: { readonly evidence: string; readonly refused: string; events(schemaHex: string): string };
 }

@@ -10,6 +10,7 @@ import type { AuditedBlock } from './audited-block.ts';
 import { finding } from './findings.ts';
 import { proveLinks } from './link-proof.ts';
 import { type BlockInProof, openBatch, type ProofContext, type ProvenBatch, proveRoot } from './proven-batch.ts';
+import { proveRefused } from './refused-proof.ts';
 import type { Finding } from './verdict.ts';
 
 /** The facts that the block's evidence proves by itself. */
@@ -101,6 +102,7 @@ function proveEvidence(proof: BlockInProof, inputs: readonly EvidenceInput[]): P
     offset += input.span;
   }
   const links = proveLinks(proof, batches, rules);
+  proveRefused(proof, batches, rules);
   for (const batch of batches.values()) proveRoot(proof, batch);
   return { inputs, checks, batches, ...links };
 }

@@ -69,6 +69,8 @@ export const FINDINGS = {
     EVIDENCE_MISSING: ['The evidence file has no record of a block.', ARCHIVER],
     EVIDENCE_DIGEST: ['The evidence of a block does not have the digest that its seal states.', ARCHIVER],
     EVIDENCE_FORMAT: ['The evidence of a block cannot be read.', CHAINER],
+    REFUSED_COUNT: ['The archive has another number of refused events of a block than its evidence states.', ARCHIVER],
+    REFUSED_DIGEST: ['A refused event in the archive is not the event that its receipt names.', ARCHIVER],
     RETIRED_WRONG: ['The record of removed events cannot be used, so that these events count as missing.', ARCHIVER],
     SNAPSHOT_WRONG: ['The snapshot is wrongly signed, differs from the state that the log gives, or no segment ends at its size.', COMPARE],
     CHECKPOINT_PLACE: ['The checkpoint covers another number of leaves than its name states.', COMPARE],
@@ -141,6 +143,7 @@ export const FINDINGS = {
   ...group('ORDER', 'FAILED', {
     ACCEPTED_BACK: ['A block was accepted before the block that it follows.', CHAINER],
     APPENDED_BACK: ['An input was appended before the input that it follows.', CHAINER],
+    APPENDED_AHEAD: ["An input was appended later than its block was made, by more than the policy's clock skew.", CHAINER],
     LINK_TIME: ['A link has another time than the seal of its block.', CHAINER],
     LINK_ORDER: ['The links of a block are not in the order of the input.', CHAINER],
     LANE_WRONG: ['An accepted batch repeats or forks its lane.', CHAINER],
@@ -162,6 +165,7 @@ export const FINDINGS = {
     OFFSETS: ['The evidence accounts for other input offsets than the seal states.', CHAINER],
     POSITION: ['Two links or receipts have the same position in their batch, or one has a position that the batch does not have.', CHAINER],
     EVENTS_MISSING: ['Events of an accepted batch have neither a link nor a receipt.', CHAINER],
+    RECEIPT_REASON: ['An event was refused for a reason, or under an identity, that the event itself does not give.', CHAINER],
   }),
   ...group('COMPLETE', 'OPEN', {
     SHARD_EMPTY: [
@@ -173,6 +177,7 @@ export const FINDINGS = {
     SILENCE: ['A producer was silent for longer than the policy allows, so that a whole epoch may have been dropped.', PRODUCER],
   }),
   ...group('COMPLETE', 'NOTE', {
+    REFUSED_RETIRED: ['Retention removed the refused events of a segment, so why they were refused is not shown again.', NOTHING],
     COPIED_SPOOL: [
       'A lane went on after its stated end: the spool was copied or set back.',
       'Let one process use one spool, and keep spools out of backups that are restored.',

@@ -48,9 +48,12 @@ export class InputAudit {
     const { shard, findings } = this.#audit;
     let offset = seal.inputFrom;
     let { appendedAt } = this.#log.head;
+    const latest = Math.max(appendedAt, seal.acceptedAt + policy.policy.clockSkewMs * 1000);
     for (const [i, input] of inputs.entries()) {
       const place = { shard, offset };
       if (input.appendedAt < appendedAt) findings.add('APPENDED_BACK', 'the input was appended before the input that it follows', place);
+      if (input.appendedAt > latest)
+        findings.add('APPENDED_AHEAD', 'the input was appended later than its block was made, by more than the clock skew', place);
       appendedAt = input.appendedAt;
       this.#across.lanes.consumed(shard, appendedAt);
       this.#across.refusals.take(input, checks[i]);

@@ -1,4 +1,5 @@
 import { sha256 } from '#crypto';
+import { boundedSum } from '../core/archive/manifest.ts';
 import { equal, toHex } from '../core/base/bytes.ts';
 import type { BatchHeader } from '../core/formats/batch.ts';
 import { shardOf } from '../core/formats/shard.ts';
@@ -62,9 +63,7 @@ export class LaneAudit {
 
   /** AUXILIARY events that producers state as dropped, over all lanes. */
   get sampledOut(): number {
-    let sum = 0;
-    for (const lane of this.#lanes.values()) sum += lane.sampledOut;
-    return sum;
+    return boundedSum([...this.#lanes.values()].map((lane) => lane.sampledOut));
   }
 
   /** Evidence of a shard is missing: from here on nobody is accused of a gap that the missing evidence may fill. */

@@ -1,4 +1,4 @@
-import type { Manifest, ManifestCounts } from '../core/archive/manifest.ts';
+import { boundedSum, type Manifest, type ManifestCounts } from '../core/archive/manifest.ts';
 import { equal, toHex } from '../core/base/bytes.ts';
 import { canonicalJson } from '../core/base/jcs.ts';
 import type { EvidenceInput } from '../core/formats/evidence.ts';
@@ -94,7 +94,7 @@ export class ManifestDraft {
   #allCounts(): ManifestCounts {
     return {
       ...this.#counts,
-      sampledOut: [...this.#sampled.values()].reduce((sum, each) => sum + each, 0),
+      sampledOut: boundedSum(this.#sampled.values()),
       perProducer: [...this.#perProducer].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([producer, links]) => ({ producer, links })),
     };
   }

@@ -1,7 +1,7 @@
 import type { HeaderCheck, ProvenHeader } from '../core/acceptance/batch-check.ts';
 import { equal } from '../core/base/bytes.ts';
 import { type BatchHeader, decodeBatchHeader } from '../core/formats/batch.ts';
-import type { EvidenceInput } from '../core/formats/evidence.ts';
+import type { EvidenceInput, Receipt } from '../core/formats/evidence.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import { batchRoot } from '../core/tree/batch-tree.ts';
 import type { Audit } from './audit.ts';
@@ -27,6 +27,7 @@ export interface ProvenBatch {
   readonly offset: number;
   /** Undefined where the header had to be rejected, or its schema is missing. */
   readonly proven: ProvenHeader | undefined;
+  readonly receipts: readonly Receipt[];
   readonly digests: (Uint8Array | undefined)[];
   /** Microseconds. */
   readonly appendedAt: number;
@@ -40,7 +41,7 @@ export function openBatch(proof: BlockInProof, input: EvidenceInput, check: Head
   const header = proven?.header ?? headerOf(input);
   if (header === undefined) return undefined;
   const digests = new Array<Uint8Array | undefined>(header.count).fill(undefined);
-  const batch: ProvenBatch = { header, offset, proven, digests, appendedAt: input.appendedAt, firstLink: -1 };
+  const batch: ProvenBatch = { header, offset, proven, receipts: input.receipts, digests, appendedAt: input.appendedAt, firstLink: -1 };
   for (const receipt of input.receipts) placeDigest(proof, batch, receipt.position, receipt.digest);
   return batch;
 }

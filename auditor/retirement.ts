@@ -1,7 +1,7 @@
 import { logKeysOf } from '../core/archive/archive-keys.ts';
-import type { Manifest } from '../core/archive/manifest.ts';
 import { parseRetired, type Retired } from '../core/archive/retired.ts';
 import { canonicalJson } from '../core/base/jcs.ts';
+import type { Policy } from '../core/policy/policy-document.ts';
 import { attestedPayload } from './attestation.ts';
 import type { Audit } from './audit.ts';
 import type { Governance } from './governance.ts';
@@ -9,7 +9,7 @@ import type { StoredManifest } from './stored-manifest.ts';
 
 const NOTHING: ReadonlySet<string> = new Set();
 
-/** Names of the events files of a segment that retention removed as the policy allows. A record that cannot be used allows none to be missing. */
+/** Names of the files of a segment, of its events and of its refused events, that retention removed as the policy allows. A record that cannot be used allows none to be missing. */
 export async function retiredObjects(audit: Audit, stored: StoredManifest, archivedUntil: number): Promise<ReadonlySet<string>> {
   const { shard, governance, findings } = audit;
   const { first, end } = stored.manifest;
@@ -35,14 +35,19 @@ function retirementFault(
   const { origin, first, end, accepted } = manifest;
   if (retired.origin !== origin || retired.first !== first || retired.end !== end) return 'it belongs to another segment';
   if (retired.manifest !== digest) return 'it names another manifest';
-  const keepMs = history.byDigest(retired.policy)?.policy.retention.eventsKeepMs ?? null;
-  if (keepMs === null) return 'its policy allows no removal';
-  if (archivedUntil - accepted.to < keepMs * 1000) return 'its policy does not allow a removal so early';
-  return isEventsOf(retired, manifest) ? undefined : "it lists other objects than the manifest's events files";
+  const retention = history.byDigest(retired.policy)?.policy.retention;
+  for (const object of retired.objects) {
+    const kept = manifest.objects.some((listed) => canonicalJson(listed) === canonicalJson(object)) ? keptAs(object.name) : undefined;
+    if (kept === undefined) return "it lists other objects than the manifest's events files and file of refused events";
+    const keepMs = retention?.[kept] ?? null;
+    if (keepMs === null) return 'its policy allows no removal';
+    if (archivedUntil - accepted.to < keepMs * 1000) return 'its policy does not allow a removal so early';
+  }
+  return undefined;
 }
 
-function isEventsOf(retired: Retired, manifest: Manifest): boolean {
-  return retired.objects.every((object) =>
-    manifest.objects.some((listed) => listed.name.endsWith('.events.avro') && canonicalJson(listed) === canonicalJson(object)),
-  );
+/** The time of the policy that an object is kept for; undefined for objects that always stay. */
+function keptAs(name: string): keyof Policy['retention'] | undefined {
+  if (name.endsWith('.events.avro')) return 'eventsKeepMs';
+  return name.endsWith('.refused.avro') ? 'refusedKeepMs' : undefined;
 }

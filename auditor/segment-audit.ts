@@ -10,6 +10,7 @@ import { canonicalJson } from '../core/base/jcs.ts';
 import { LIMITS } from '../core/base/limits.ts';
 import { archivedEventSchema, decodeArchivedEvent } from '../core/formats/archived-event.ts';
 import { type BlockEvidence, decodeBlockEvidence } from '../core/formats/block-evidence.ts';
+import { decodeBlockRefused } from '../core/formats/block-refused.ts';
 import { attestedPayload } from './attestation.ts';
 import type { Audit } from './audit.ts';
 import type { AuditedRow } from './audited-block.ts';
@@ -21,11 +22,14 @@ import type { StoredManifest } from './stored-manifest.ts';
 /** Most leaves of a segment: it ends with the block that reaches its bound, and a link has more than 100 bytes. */
 const MAX_SEGMENT_LEAVES = LIMITS.segmentLeaves + LIMITS.blockBytes / 100;
 /**
- * Bounds of the decompressed records of a segment. It ends with the block that reaches 65,536 leaves or 64 MiB of events, and a row adds less than
- * 1 KiB to its event. Nothing but age bounds its evidence; files with more than 512 MiB are not believed.
+ * Bounds of the decompressed records of a segment. It ends with the block that reaches 65,536 leaves or 64 MiB of events, of refused events or of
+ * evidence. A row adds less than 1 KiB to its event, a record of evidence less than 256 bytes, one of refused events less than 16.
  */
 export const MAX_ROW_BYTES = LIMITS.segmentEventBytes + LIMITS.blockBytes + 1024 * MAX_SEGMENT_LEAVES;
-const MAX_EVIDENCE_BYTES = 512 * 1024 * 1024;
+const MAX_EVIDENCE_BYTES = LIMITS.segmentEvidenceBytes + LIMITS.blockBytes + 256 * LIMITS.segmentLeaves;
+const MAX_REFUSED_BYTES = LIMITS.segmentRefusedBytes + LIMITS.blockBytes + 16 * LIMITS.segmentLeaves;
+
+const REFUSED_UNSHOWN = 'refused events cannot be read, so that why they were refused is not shown';
 
 /** A segment of the archive: its signed manifest and the content of its files. */
 export interface AuditedSegment extends StoredManifest {
@@ -33,6 +37,10 @@ export interface AuditedSegment extends StoredManifest {
   readonly evidence: Map<number, BlockEvidence>;
   /** By tree index of the link. The audit removes the records that it has used. */
   readonly rows: Map<number, AuditedRow>;
+  /** Refused events by tree index of their block's seal. The audit removes the records that it has used. */
+  readonly refused: Map<number, readonly Uint8Array[]>;
+  /** False where retention removed the refused events, or their file cannot be read to its end. */
+  readonly refusedWhole: boolean;
   /** False where a file could not be read to its end. That was reported, so that its missing records are not. */
   readonly whole: boolean;
   /** Hex digests of the schemas whose events retention removed. */
@@ -114,15 +122,19 @@ async function readManifest(
  */
 export async function readSegment(audit: Audit, stored: StoredManifest, archivedUntil: number): Promise<AuditedSegment> {
   const { manifest } = stored;
-  const { segments, events, evidence: evidenceKey } = logKeysOf(audit.shard);
+  const { segments, events, evidence: evidenceKey, refused: refusedKey } = logKeysOf(audit.shard);
   const sync = segmentSyncMarker(manifest.origin, manifest.first, manifest.end, fromHex(manifest.root));
   const schemas = new Map(manifest.schemas.map((hex) => [events(manifest.first, manifest.end, hex).slice(segments.length), hex]));
   const evidenceName = evidenceKey(manifest.first, manifest.end).slice(segments.length);
-  checkObjectNames(audit, stored, [...schemas.keys(), evidenceName]);
+  const refusedName = refusedKey(manifest.first, manifest.end).slice(segments.length);
+  checkObjectNames(audit, stored, [...schemas.keys(), evidenceName], refusedName);
   const removable = await retiredObjects(audit, stored, archivedUntil);
   const evidence = new Map<number, BlockEvidence>();
   const rows = new Map<number, AuditedRow>();
+  const refused = new Map<number, readonly Uint8Array[]>();
   const retired = new Set<string>();
+  let refusedRetired = false;
+  let refusedWhole = true;
   let whole = true;
   // All events files of a segment share one bound.
   const stretch = { first: manifest.first, end: Math.min(manifest.end, manifest.first + MAX_SEGMENT_LEAVES) };
@@ -130,15 +142,29 @@ export async function readSegment(audit: Audit, stored: StoredManifest, archived
   // Each name once: a forged manifest may list one twice.
   for (const listing of new Map(manifest.objects.map((object) => [object.name, object] as const)).values()) {
     const hex = schemas.get(listing.name);
-    if (hex !== undefined && removable.has(listing.name) && !audit.listed.has(`${segments}${listing.name}`)) retired.add(hex);
+    const isGone = removable.has(listing.name) && !audit.listed.has(`${segments}${listing.name}`);
+    if (hex !== undefined && isGone) retired.add(hex);
     else if (hex !== undefined) whole = (await readRows(audit, listing, { ...container, hex }, rows)) && whole;
     else if (listing.name === evidenceName) whole = (await readEvidence(audit, listing, { sync, stretch }, evidence)) && whole;
+    else if (listing.name === refusedName && isGone) refusedRetired = true;
+    else if (listing.name === refusedName) refusedWhole = await readRefused(audit, listing, { sync, stretch }, refused);
   }
-  return { ...stored, evidence, rows, whole, retired };
+  const place = { shard: audit.shard, object: `${segments}${refusedName}`, leaf: manifest.first };
+  if (refusedRetired)
+    audit.findings.add('REFUSED_RETIRED', 'retention removed the refused events: why they were refused is not shown again', place);
+  if (!refusedWhole) audit.findings.add('UNSHOWN', REFUSED_UNSHOWN, place, { property: 'COMPLETE' });
+  return { ...stored, evidence, rows, refused, refusedWhole: refusedWhole && !refusedRetired, whole, retired };
 }
 
-function checkObjectNames({ shard, findings }: Audit, { manifest, key }: StoredManifest, expected: readonly string[]): void {
-  const names = manifest.objects.map(({ name }) => name);
+/** Whether a segment has a file of refused events, its blocks show: {@link AuditedBlock.refused} is compared with their evidence. */
+function checkObjectNames(
+  { shard, findings }: Audit,
+  { manifest, key }: StoredManifest,
+  expected: readonly string[],
+  optional: string,
+): void {
+  const all = manifest.objects.map(({ name }) => name);
+  const names = all.filter((name, i) => name !== optional || all.indexOf(name) !== i);
   if (canonicalJson(names.toSorted()) === canonicalJson(expected.toSorted())) return;
   findings.add('MANIFEST_OBJECTS', 'the manifest lists other files than its segment has', { shard, object: key });
 }
@@ -176,6 +202,20 @@ function readEvidence(
     const decoded = decodeBlockEvidence(record);
     if (isIn(place.stretch, decoded.sealIndex)) evidence.set(decoded.sealIndex, decoded);
     return decoded.sealIndex;
+  });
+}
+
+function readRefused(
+  audit: Audit,
+  listing: ManifestObject,
+  place: Pick<Container, 'sync' | 'stretch'>,
+  refused: Map<number, readonly Uint8Array[]>,
+): Promise<boolean> {
+  const container = { ...place, schema: SCHEMA_TEXTS.BlockRefused, left: { bytes: MAX_REFUSED_BYTES } };
+  return eachRecord(audit, listing, container, (record) => {
+    const { sealIndex, events } = decodeBlockRefused(record);
+    if (isIn(place.stretch, sealIndex)) refused.set(sealIndex, events);
+    return sealIndex;
   });
 }
 
@@ -264,7 +304,7 @@ export function checkSegmentListing({ shard, listed, findings }: Audit, manifest
     const named = parseArchiveKey(key);
     const at = { shard, object: key };
     if (named.kind === 'timestamp') findings.add('UNKNOWN_OBJECT', 'this version reads no timestamps', at);
-    if (named.kind !== 'events' && named.kind !== 'evidence' && named.kind !== 'retired') continue;
+    if (named.kind !== 'events' && named.kind !== 'evidence' && named.kind !== 'refused' && named.kind !== 'retired') continue;
     if (named.first < archived) findings.add('UNLISTED', 'no manifest lists this object', at);
     else if (listed.has(keys.checkpointAt(named.end))) {
       // An archiver writes the files, then the checkpoint of the segment's end, then the manifest. Here the first two exist.

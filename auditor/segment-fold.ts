@@ -53,17 +53,25 @@ export class SegmentFold {
     else this.#draft.add(block, evidence, this.#audit.governance);
     this.#grow(block);
     this.#segment?.evidence.delete(block.sealLeaf);
+    this.#segment?.refused.delete(block.sealLeaf);
     for (const { leaf } of block.links) this.#segment?.rows.delete(leaf);
   }
 
-  #grow({ links, rows, seal }: AuditedBlock): void {
+  #grow({ links, rows, seal, refused, evidence }: AuditedBlock): void {
     let eventBytes = 0;
     for (const { leaf } of links) {
       const event = rows.get(leaf)?.event;
       if (event === undefined || event === null) this.#boundaryKnown = false;
       else eventBytes += event.length;
     }
-    this.#boundary = growSegment(this.#boundary, { leaves: links.length + 1, eventBytes, acceptedAt: seal.acceptedAt });
+    if (refused === undefined || evidence === undefined) this.#boundaryKnown = false;
+    this.#boundary = growSegment(this.#boundary, {
+      leaves: links.length + 1,
+      eventBytes,
+      refusedBytes: refused?.reduce((sum, { length }) => sum + length, 0) ?? 0,
+      evidenceBytes: evidence?.evidence.length ?? 0,
+      acceptedAt: seal.acceptedAt,
+    });
   }
 
   /**
@@ -112,8 +120,12 @@ export class SegmentFold {
     this.#boundaryKnown = true;
   }
 
-  #reportExtra({ manifest: { first, end }, evidence, rows }: AuditedSegment): void {
+  #reportExtra({ manifest: { first, end }, evidence, rows, refused }: AuditedSegment): void {
     const { findings, shard } = this.#audit;
+    for (const leaf of refused.keys()) {
+      const object = this.#keys.refused(first, end);
+      findings.add('RECORD_EXTRA', 'the file of refused events has a record that belongs to no block', { shard, leaf, object });
+    }
     for (const leaf of evidence.keys()) {
       const object = this.#keys.evidence(first, end);
       findings.add('RECORD_EXTRA', 'the evidence file has a record that belongs to no block', { shard, leaf, object });

@@ -7,7 +7,7 @@ import type { AuditedBlock } from './audited-block.ts';
 import { BlockAudit, type BlockCounts } from './block-audit.ts';
 import { OpenBlock } from './open-block.ts';
 import { PROVEN_BY_EVIDENCE } from './property.ts';
-import { checkSegmentListing, readManifests } from './segment-audit.ts';
+import { type AuditedSegment, checkSegmentListing, readManifests } from './segment-audit.ts';
 import { SegmentFold } from './segment-fold.ts';
 import { type NoteSizes, SignedRoots } from './signed-roots.ts';
 import { snapshotFaults } from './snapshot-audit.ts';
@@ -156,9 +156,14 @@ class ShardAudit {
       rootBefore: this.#tree.root(),
       evidence: segment?.evidence.get(leaf),
       rows: segment?.rows ?? new Map(),
+      refused: refusedOf(segment, leaf),
       whole: segment?.whole ?? true,
       retired: segment?.retired ?? new Set(),
-      objects: { evidence: this.#keys.evidence(first, end), events: (hex) => this.#keys.events(first, end, hex) },
+      objects: {
+        evidence: this.#keys.evidence(first, end),
+        refused: this.#keys.refused(first, end),
+        events: (hex) => this.#keys.events(first, end, hex),
+      },
     };
     if (segment?.whole === true && block.evidence === undefined) {
       const place = { shard: this.#audit.shard, leaf, object: block.objects.evidence };
@@ -227,6 +232,11 @@ class ShardAudit {
       segments: this.#manifests.length,
     };
   }
+}
+
+/** A block without a record refused nothing, where the file of refused events is whole. */
+function refusedOf(segment: AuditedSegment | undefined, leaf: number): readonly Uint8Array[] | undefined {
+  return segment?.refused.get(leaf) ?? (segment?.refusedWhole === true ? [] : undefined);
 }
 
 function listedSnapshots({ listed }: Audit): Map<number, string> {

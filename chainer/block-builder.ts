@@ -65,7 +65,15 @@ export async function buildBlock(
     final: rules.final,
   });
   const signature = await signer.sign(preAuthentication('block', seal));
-  const block = encodeBlock({ seal, keyId: signer.keyId, signature, links: ordered.links, events: ordered.events, evidence });
+  const block = encodeBlock({
+    seal,
+    keyId: signer.keyId,
+    signature,
+    links: ordered.links,
+    events: ordered.events,
+    refused: ordered.refused,
+    evidence,
+  });
   const value = frame(schemaId, block);
   const verdict = accept(view, value, context);
   if (verdict.kind === 'accepted') return { value, accepted: verdict };

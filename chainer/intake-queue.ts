@@ -28,8 +28,6 @@ export interface IntakeNeighbours {
 interface InputStart {
   readonly inputGeneration: number;
   readonly inputTo: number;
-  /** `appendedAt` of the input before. */
-  readonly appendedAt: number;
 }
 
 /**
@@ -68,7 +66,7 @@ export class IntakeQueue {
     const { head } = this.#near.top();
     const { generation, firstOffsets } = this.policy.policy.inputGeneration;
     if (generation <= head.inputGeneration) return head;
-    return { inputGeneration: generation, inputTo: firstOffsets[head.shard] ?? 0, appendedAt: head.appendedAt };
+    return { inputGeneration: generation, inputTo: firstOffsets[head.shard] ?? 0 };
   }
 
   /** As much input as surely fits into `maxBytes` of a block, in whole batches; at least one intake if there is any. It stays in the queue. */
@@ -133,10 +131,10 @@ export class IntakeQueue {
   }
 
   #read(waitMs: number, signal: AbortSignal): Promise<IntakeRead> {
-    const { inputGeneration, inputTo, appendedAt } = this.start;
+    const { inputGeneration, inputTo } = this.start;
     const consumed = inputGeneration === this.#near.top().head.inputGeneration;
     const { origin, shard, shards, sources } = this.#o;
     const rules: BatchRules = { origin, shard, shards, policy: this.policy, eventSchema: (hex) => sources.eventSchema(hex) };
-    return readIntake(this.#o, { offset: inputTo, consumed, appendedAt, maxBytes: READ_BYTES, waitMs }, rules, signal);
+    return readIntake(this.#o, { offset: inputTo, consumed, maxBytes: READ_BYTES, waitMs }, rules, signal);
   }
 }

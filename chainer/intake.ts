@@ -71,8 +71,6 @@ export interface ReadFrom {
   readonly offset: number;
   /** Whether the input before `offset` was consumed from this same topic, so that the topic cannot end before `offset`. */
   readonly consumed: boolean;
-  /** `appendedAt` of the input before `offset`. */
-  readonly appendedAt: number;
   readonly maxBytes: number;
   readonly waitMs: number;
 }
@@ -88,7 +86,7 @@ export type IntakeRead =
   | { readonly kind: 'trimmed'; readonly start: number };
 
 /**
- * Reads on in the input log and judges each message by itself. `appendedAt` never falls and never leads the clock by more than the skew.
+ * Reads on in the input log and judges each message by itself.
  * Throws LOG_BEHIND if the log ends before the consumed offset.
  */
 export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: BatchRules, signal: AbortSignal): Promise<IntakeRead> {
@@ -101,23 +99,22 @@ export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: 
     if (from.consumed) mustReach(shard, end, from.offset);
   }
   await ids.learn(records.map(({ value }) => value));
-  const latest = options.clock.nowMicros() + rules.policy.policy.clockSkewMs * 1000;
-  alarmOfLead(options, records, latest);
+  alarmOfLead(options, records, options.clock.nowMicros() + rules.policy.policy.clockSkewMs * 1000);
   const intakes: Intake[] = [];
-  let { offset, appendedAt } = from;
+  let { offset } = from;
   for (const record of records) {
     const check = checkMessage(record.value, rules, ids.has);
     if (check.kind === 'hold') return { kind: 'read', intakes, held: check.schema };
-    if (record.offset > offset) intakes.push({ kind: 'empty', offset, span: record.offset - offset, appendedAt });
-    appendedAt = Math.max(appendedAt, Math.min(record.timestampMicros, latest));
+    if (record.offset > offset) intakes.push({ kind: 'empty', offset, span: record.offset - offset });
     const traceparent = check.kind === 'proven' ? parseTraceparent(record.headers[TRACEPARENT]) : undefined;
-    intakes.push({ kind: 'message', offset: record.offset, appendedAt, value: record.value, check, traceparent });
+    const { timestampMicros, value } = record;
+    intakes.push({ kind: 'message', offset: record.offset, timestampMicros, value, check, traceparent });
     offset = record.offset + 1;
   }
   return { kind: 'read', intakes, held: undefined };
 }
 
-/** Logs an error if times of the log lead our clock by more than the skew, and so are lowered: one of the two clocks is wrong. */
+/** Logs an error if times of the log lead our clock by more than the skew, and so will be lowered: one of the two clocks is wrong. */
 function alarmOfLead({ logger, shard }: IntakeOptions, records: readonly LogRecord[], latest: number): void {
   const lead = records.reduce((most, { timestampMicros }) => Math.max(most, timestampMicros - latest), 0);
   if (lead === 0) return;

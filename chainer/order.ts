@@ -10,6 +10,7 @@ import type { EvidenceInput, Receipt } from '../core/formats/evidence.ts';
 import { dedupKeyOfEvent, dedupKeyOfHeader } from '../core/formats/identity.ts';
 import { encodeLink, MARKS } from '../core/formats/leaf.ts';
 import { encodeRejected } from '../core/formats/rejected.ts';
+import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { DedupHit } from '../core/ports/dedup-index.ts';
 import { leafHash } from '../core/tree/hash.ts';
 
@@ -20,13 +21,14 @@ export type Intake =
   | {
       readonly kind: 'message';
       readonly offset: number;
-      readonly appendedAt: number;
+      /** When the input log took it, microseconds. */
+      readonly timestampMicros: number;
       readonly value: Uint8Array;
       readonly check: Exclude<MessageCheck, { kind: 'hold' }>;
       /** Only of a proven batch: a value from anybody else is not passed on. */
       readonly traceparent?: Traceparent | undefined;
     }
-  | { readonly kind: 'empty'; readonly offset: number; readonly span: number; readonly appendedAt: number };
+  | { readonly kind: 'empty'; readonly offset: number; readonly span: number };
 
 /** Looks an identity or a header up in everything that was linked before this block. */
 export type Known = (key: Uint8Array) => DedupHit | undefined;
@@ -36,6 +38,8 @@ export interface Ordered {
   readonly inputs: readonly EvidenceInput[];
   readonly links: readonly Uint8Array[];
   readonly events: readonly Uint8Array[];
+  /** Events of REJECTED and CONFLICT receipts. */
+  readonly refused: readonly Uint8Array[];
   readonly hashes: readonly Uint8Array[];
   /** Keys of the linked events in the dedup index. */
   readonly keys: readonly Uint8Array[];
@@ -47,6 +51,12 @@ export interface OrderRules {
   readonly acceptedAt: number;
   readonly inputGeneration: number;
   readonly laneRetentionMicros: number;
+  readonly clockSkewMicros: number;
+}
+
+/** The policy's times that order input. */
+export function orderTimes({ policy }: PolicyInForce): Pick<OrderRules, 'laneRetentionMicros' | 'clockSkewMicros'> {
+  return { laneRetentionMicros: policy.laneRetentionMs * 1000, clockSkewMicros: policy.clockSkewMs * 1000 };
 }
 
 /** A map key for 16 bytes: two to a character. Spreading the array takes five times as long. */
@@ -101,12 +111,15 @@ class Draft implements Ordered {
   readonly inputs: EvidenceInput[] = [];
   readonly links: Uint8Array[] = [];
   readonly events: Uint8Array[] = [];
+  readonly refused: Uint8Array[] = [];
   readonly hashes: Uint8Array[] = [];
   readonly keys: Uint8Array[] = [];
   readonly rejected: Uint8Array[] = [];
   readonly #view: LogView;
   readonly #known: Known;
   readonly #rules: OrderRules;
+  /** Of the input before. It never falls, and input never moves it beyond `acceptedAt` and the clock skew. */
+  #appendedAt: number;
   readonly #streams = new Map<string, StreamEnd>();
   readonly #lanes = new Map<string, Lane>();
   /** Identities and headers of this block. */
@@ -116,16 +129,19 @@ class Draft implements Ordered {
     this.#view = view;
     this.#known = known;
     this.#rules = rules;
+    this.#appendedAt = view.head.appendedAt;
   }
 
   take(intake: Intake): void {
     if (intake.kind === 'empty') {
-      this.#entry({ outcome: 'EMPTY', span: intake.span, appendedAt: intake.appendedAt });
+      this.#entry({ outcome: 'EMPTY', span: intake.span, appendedAt: this.#appendedAt });
       return;
     }
     const { check } = intake;
-    if (check.kind === 'rejected') this.#reject(intake.offset, intake.appendedAt, intake.value, check.reason, check.proof);
-    else this.#takeBatch(intake.offset, intake.appendedAt, intake.value, check);
+    const { acceptedAt, clockSkewMicros } = this.#rules;
+    this.#appendedAt = Math.max(this.#appendedAt, Math.min(intake.timestampMicros, acceptedAt + clockSkewMicros));
+    if (check.kind === 'rejected') this.#reject(intake.offset, this.#appendedAt, intake.value, check.reason, check.proof);
+    else this.#takeBatch(intake.offset, this.#appendedAt, intake.value, check);
   }
 
   #takeBatch(offset: number, appendedAt: number, value: Uint8Array, batch: Extract<MessageCheck, { kind: 'proven' }>): void {
@@ -162,13 +178,17 @@ class Draft implements Ordered {
   #receipt(position: number, event: JudgedEvent, key: Uint8Array, offset: number): Receipt | undefined {
     const { bytes, digest, head, reason } = event;
     if (reason !== REASONS.NONE || head === undefined) {
+      this.refused.push(bytes);
       this.#keepBytes({ inputOffset: offset, position, outcome: 'REJECTED', reason, digest, bytes });
       return { position, digest, id: head?.id ?? null, outcome: 'REJECTED', reason, original: null };
     }
     const hit = this.#find(key);
     if (hit === undefined) return undefined;
     const outcome = equal(hit.digest, digest.subarray(0, 16)) ? 'DUPLICATE' : 'CONFLICT';
-    if (outcome === 'CONFLICT') this.#keepBytes({ inputOffset: offset, position, outcome, reason: REASONS.NONE, digest, bytes });
+    if (outcome === 'CONFLICT') {
+      this.refused.push(bytes);
+      this.#keepBytes({ inputOffset: offset, position, outcome, reason: REASONS.NONE, digest, bytes });
+    }
     return { position, digest, id: head.id, outcome, reason: REASONS.NONE, original: hit.logIndex };
   }
 

@@ -25,7 +25,7 @@ import type { BatchSchemaIds } from './intake.ts';
 import { IntakeQueue } from './intake-queue.ts';
 import { checkLastInput } from './last-input.ts';
 import type { LocalState } from './local-state.ts';
-import { lookupKeys, order } from './order.ts';
+import { lookupKeys, order, orderTimes } from './order.ts';
 import { ALARM_FAILURES, RETRY_PACE, type ShardRetry, shardRetry } from './shard-retry.ts';
 
 /** The limit of a block, less the bytes of a seal, its signature and the framing. */
@@ -155,7 +155,7 @@ export class Sequencer {
         this.#fitness.checkKey(policy);
         const acceptedAt = Math.max(view.head.acceptedAt, clock.nowMicros());
         const place = { acceptedAt, inputGeneration: start.inputGeneration };
-        const ordered = order(view, intakes, known, { ...place, laneRetentionMicros: policy.policy.laneRetentionMs * 1000 });
+        const ordered = order(view, intakes, known, { ...place, ...orderTimes(policy) });
         // 4. COMMIT POINT of the refused bytes: acknowledged before any block names them.
         await this.#keepRejected(ordered.rejected, signal);
         // 5. The block, sealed, signed, and checked by the acceptance function: a refusal is STOP.

@@ -6,7 +6,7 @@ import type { BatchHeader } from '../formats/batch.ts';
 import { type Block, decodeBlock } from '../formats/block.ts';
 import { isEventDigest } from '../formats/event.ts';
 import type { EventHead, EventSchema } from '../formats/event-schema.ts';
-import { decodeEvidence, type EvidenceInput } from '../formats/evidence.ts';
+import { decodeEvidence, type EvidenceInput, type Receipt } from '../formats/evidence.ts';
 import { decodeLeaf, type Link, MARKS, type Seal } from '../formats/leaf.ts';
 import { FORMAT_LEVEL } from '../policy/format-level.ts';
 import type { PolicyHistory, PolicyInForce } from '../policy/policy-history.ts';
@@ -14,9 +14,10 @@ import { batchRoot } from '../tree/batch-tree.ts';
 import { extendFrontier, frontierRoot } from '../tree/frontier.ts';
 import { leafHash } from '../tree/hash.ts';
 import { ACCEPTANCE_RULES, type AcceptanceRule } from './acceptance-rules.ts';
-import { type BatchProof, type BatchRules, checkHeader, judgeEvent, type ProvenHeader } from './batch-check.ts';
+import { type BatchProof, type BatchRules, checkHeader, isReceiptOf, judgeEvent, type ProvenHeader } from './batch-check.ts';
 import { judgeLane } from './lane.ts';
 import { type Lane, type LogDelta, type LogHead, type LogView, laneKey, type StreamEnd } from './log-state.ts';
+import { decoded, must, Refusal, Wait } from './refusal.ts';
 import { isSealSignedBy, isSealSignedByAny } from './seal-signature.ts';
 
 const ZEROS = new Uint8Array(32);
@@ -46,27 +47,13 @@ export interface AcceptedBlock {
 export type Acceptance =
   | AcceptedBlock
   | { readonly kind: 'refused'; readonly rule: AcceptanceRule }
-  /** The reader does not know the named policy or schema yet. It waits for it and never skips the block. */
-  | { readonly kind: 'wait'; readonly missing: 'policy' | 'schema'; readonly digest: string }
+  /**
+   * The reader does not know the named policy or schema yet. It waits for it and never skips the block if `signed`: if a chainer key that the reader
+   * knows signed the seal. Otherwise anybody may have made the block, and it counts only if the policy can be read now.
+   */
+  | { readonly kind: 'wait'; readonly missing: 'policy' | 'schema'; readonly digest: string; readonly signed: boolean }
   /** Signed by a chainer key, yet in a format that this reader does not know: the reader stops. */
   | { readonly kind: 'stop'; readonly rule: AcceptanceRule };
-
-/** Thrown by the steps below, caught in {@link accept}: never leaves this file. */
-class Refusal {
-  readonly rule: AcceptanceRule;
-  constructor(rule: AcceptanceRule) {
-    this.rule = rule;
-  }
-}
-
-class Wait {
-  readonly missing: 'policy' | 'schema';
-  readonly digest: string;
-  constructor(missing: 'policy' | 'schema', digest: string) {
-    this.missing = missing;
-    this.digest = digest;
-  }
-}
 
 /**
  * The acceptance function: whether the Kafka value `value` is the block that follows `view`, and which changes it makes.
@@ -82,10 +69,15 @@ export function accept(view: LogView, value: Uint8Array, context: AcceptContext)
   try {
     return judgeBlock(view, block, context);
   } catch (error) {
-    if (error instanceof Wait) return { kind: 'wait', missing: error.missing, digest: error.digest };
+    if (error instanceof Wait) return waiting(error, view, block, context);
     if (!(error instanceof Refusal)) throw error;
     return { kind: isForeign(error.rule, view, block, context) ? 'stop' : 'refused', rule: error.rule };
   }
+}
+
+/** A missing schema is found missing only after the seal's signature held. */
+function waiting({ missing, digest }: Wait, view: LogView, block: Block, context: AcceptContext): Acceptance {
+  return { kind: 'wait', missing, digest, signed: missing === 'schema' || isSealSignedByAny(context.policies, view.head.policy, block) };
 }
 
 function judgeBlock(view: LogView, block: Block, context: AcceptContext): AcceptedBlock {
@@ -100,7 +92,7 @@ function judgeBlock(view: LogView, block: Block, context: AcceptContext): Accept
   must('ACCEPTED_AT', seal.acceptedAt >= head.acceptedAt || policy.hex !== head.policy);
   must('EVIDENCE_HASH', equal(sha256(block.evidence), seal.evidence));
   const inputs = decoded('EVIDENCE_FORMAT', () => decodeEvidence(block.evidence));
-  const appendedAt = checkOffsets(head, seal, inputs);
+  const appendedAt = checkOffsets(head, seal, inputs, policy);
   const rules: BatchRules = {
     origin: head.origin,
     shard: head.shard,
@@ -109,6 +101,7 @@ function judgeBlock(view: LogView, block: Block, context: AcceptContext): Accept
     eventSchema: (hex) => context.eventSchema(hex),
   };
   const { batches, lanes } = checkBatches(view, seal, inputs, rules);
+  checkRefused(block, batches, rules);
   const hashes = block.links.map(leafHash);
   const linked = extendFrontier(head.frontier, hashes);
   // Checked before any link is decoded. Otherwise links that no chainer signed could pass for a later format, and stop the reader.
@@ -131,18 +124,6 @@ function judgeBlock(view: LogView, block: Block, context: AcceptContext): Accept
   const delta: LogDelta = { head: next, streams, lanes, lanesFrom: appendedAt - policy.policy.laneRetentionMs * 1000 };
   const headers = new Map([...batches].map(([offset, { header }]) => [offset, header] as const));
   return { kind: 'accepted', block, seal, links, heads, headers, leafHashes: [...hashes, sealHash], inputs, delta };
-}
-
-function must(rule: AcceptanceRule, holds: boolean): void {
-  if (!holds) throw new Refusal(rule);
-}
-
-function decoded<T>(rule: AcceptanceRule, decode: () => T): T {
-  try {
-    return decode();
-  } catch {
-    throw new Refusal(rule);
-  }
 }
 
 function decodeSeal(bytes: Uint8Array): Seal {
@@ -183,12 +164,16 @@ function checkInputStart(head: LogHead, seal: Seal, policy: PolicyInForce): void
   must('INPUT_FROM', seal.inputFrom === (goesOn ? head.inputTo : firstOffsets[head.shard]));
 }
 
-/** Checks that the evidence covers inputFrom to inputTo without a hole, in the order of `appendedAt`. Returns the last of these times. */
-function checkOffsets(head: LogHead, seal: Seal, inputs: readonly EvidenceInput[]): number {
+/**
+ * Checks that the evidence covers inputFrom to inputTo without a hole, in the order of `appendedAt`, which input moves no further than `acceptedAt` and
+ * the clock skew: else one wrong time would move the dedup window and forget lanes. Returns the last of these times.
+ */
+function checkOffsets(head: LogHead, seal: Seal, inputs: readonly EvidenceInput[], { policy }: PolicyInForce): number {
+  const latest = Math.max(head.appendedAt, seal.acceptedAt + policy.clockSkewMs * 1000);
   let offset = seal.inputFrom;
   let { appendedAt } = head;
   for (const input of inputs) {
-    must('EVIDENCE_TIME', input.appendedAt >= appendedAt);
+    must('EVIDENCE_TIME', input.appendedAt >= appendedAt && input.appendedAt <= latest);
     appendedAt = input.appendedAt;
     offset += input.span;
   }
@@ -198,6 +183,7 @@ function checkOffsets(head: LogHead, seal: Seal, inputs: readonly EvidenceInput[
 
 /** An ACCEPTED batch while its links and receipts are put back into their positions. */
 interface OpenBatch extends ProvenHeader {
+  readonly receipts: readonly Receipt[];
   readonly digests: (Uint8Array | undefined)[];
   /** The marks of the batch's first link. */
   readonly marks: number;
@@ -234,7 +220,13 @@ function openBatch(view: LogView, lanes: Map<string, Lane>, input: EvidenceInput
   lanes.delete(key);
   lanes.set(key, { number: header.number + 1, hash: step.hash, appendedAt: input.appendedAt });
   const digests = Array.from<Uint8Array | undefined>({ length: header.count });
-  const batch: OpenBatch = { ...check.proven, digests, marks: outcome === 'GAP' ? MARKS.gapBefore : 0, linked: false };
+  const batch: OpenBatch = {
+    ...check.proven,
+    receipts: input.receipts,
+    digests,
+    marks: outcome === 'GAP' ? MARKS.gapBefore : 0,
+    linked: false,
+  };
   for (const receipt of input.receipts) place(batch, receipt.position, receipt.digest);
   return batch;
 }
@@ -242,6 +234,21 @@ function openBatch(view: LogView, lanes: Map<string, Lane>, input: EvidenceInput
 function place(batch: OpenBatch, position: number, digest: Uint8Array): void {
   must('POSITIONS', position < batch.digests.length && batch.digests[position] === undefined);
   batch.digests[position] = digest;
+}
+
+/** Judges the events of REJECTED and CONFLICT receipts again: nobody has to believe a chainer why it left an event out. */
+function checkRefused({ refused }: Block, batches: ReadonlyMap<number, OpenBatch>, rules: BatchRules): void {
+  let next = 0;
+  for (const batch of batches.values()) {
+    for (const receipt of batch.receipts) {
+      if (receipt.outcome === 'DUPLICATE') continue;
+      const bytes = refused[next++];
+      if (bytes === undefined) throw new Refusal('REFUSED_COUNT');
+      must('RECEIPT_DIGEST', isEventDigest(receipt.digest, batch.header.schema, bytes));
+      must('RECEIPT', isReceiptOf(receipt, judgeEvent(bytes, receipt.digest, batch, rules)));
+    }
+  }
+  must('REFUSED_COUNT', next === refused.length);
 }
 
 function checkBatchRoot(batch: OpenBatch): void {

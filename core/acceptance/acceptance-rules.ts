@@ -35,7 +35,7 @@ export const ACCEPTANCE_RULES = {
   EVIDENCE_HASH: rule(6, 'the evidence does not have the hash that the seal states'),
   EVIDENCE_FORMAT: formatRule(6, 'the evidence cannot be decoded'),
   EVIDENCE_OFFSETS: rule(6, 'the evidence does not cover the offsets of the block'),
-  EVIDENCE_TIME: rule(6, 'the inputs are not in the order of `appendedAt`'),
+  EVIDENCE_TIME: rule(6, 'the inputs are not in the order of `appendedAt`, or one leads `acceptedAt` by more than the clock skew'),
   BATCH: rule(7, 'an ACCEPTED batch does not verify'),
   LANE: rule(7, 'an ACCEPTED batch does not follow its lane'),
   LINK_FORMAT: formatRule(9, 'a link cannot be decoded'),
@@ -50,6 +50,9 @@ export const ACCEPTANCE_RULES = {
   EVENT: rule(9, 'an event must not be linked'),
   POSITIONS: rule(10, 'links and receipts do not fill each position of a batch exactly once'),
   BATCH_ROOT: rule(10, 'links and receipts do not give the root of a batch'),
+  REFUSED_COUNT: rule(11, 'the block does not carry exactly one event for each REJECTED or CONFLICT receipt'),
+  RECEIPT_DIGEST: rule(11, 'a refused event does not have the digest that its receipt states'),
+  RECEIPT: rule(11, 'a receipt states another reason or identity than its event gives'),
   ROOT: rule(8, 'the root in the seal is not the root of the leaves before it'),
 } as const satisfies Readonly<Record<string, RuleTraits>>;
 

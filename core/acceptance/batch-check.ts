@@ -6,6 +6,7 @@ import { REASONS, type Reason } from '../base/reasons.ts';
 import { type BatchHeader, batchCost, decodeBatchHeader, decodeSignedBatch, type SignedBatch } from '../formats/batch.ts';
 import { eventDigests } from '../formats/event.ts';
 import type { EventHead, EventSchema } from '../formats/event-schema.ts';
+import type { Receipt } from '../formats/evidence.ts';
 import { shardOf } from '../formats/shard.ts';
 import { preAuthentication } from '../keys/dsse.ts';
 import { verifySignature } from '../keys/signature.ts';
@@ -135,6 +136,16 @@ export function judgeEvent(bytes: Uint8Array, digest: Uint8Array, proven: Proven
     return { bytes, digest, head: undefined, reason };
   }
   return { bytes, digest, head, reason: permissionReason(bytes, head, proven, rules) };
+}
+
+/**
+ * Whether the receipt of an event that is not linked, and not a DUPLICATE, states what the event gives: its reason, where it was REJECTED, and its
+ * identity. A CONFLICT is of an event that could have been linked; only the log shows what it conflicts with.
+ */
+export function isReceiptOf({ outcome, reason, id }: Receipt, judged: JudgedEvent): boolean {
+  if (outcome === 'REJECTED' && judged.reason === REASONS.NONE) return false;
+  const own = judged.head?.id;
+  return reason === judged.reason && (id === null || own === undefined ? id === null && own === undefined : equal(id, own));
 }
 
 function permissionReason(bytes: Uint8Array, head: EventHead, proven: ProvenHeader, rules: BatchRules): Reason {

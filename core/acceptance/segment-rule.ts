@@ -8,13 +8,15 @@ export interface OpenSegment {
   readonly first: number;
   readonly leaves: number;
   readonly eventBytes: number;
+  readonly refusedBytes: number;
+  readonly evidenceBytes: number;
   /** `acceptedAt` of its first seal, microseconds; undefined before that. */
   readonly firstSealAt: number | undefined;
 }
 
 /** The segment that begins at `first`. */
 export function openSegment(first: number): OpenSegment {
-  return { first, leaves: 0, eventBytes: 0, firstSealAt: undefined };
+  return { first, leaves: 0, eventBytes: 0, refusedBytes: 0, evidenceBytes: 0, firstSealAt: undefined };
 }
 
 /** The counts that one block adds to its segment. */
@@ -22,6 +24,10 @@ export interface SegmentStep {
   /** Leaves of the block, its seal included. */
   readonly leaves: number;
   readonly eventBytes: number;
+  /** Of the events of REJECTED and CONFLICT receipts. */
+  readonly refusedBytes: number;
+  /** Of the encoded evidence. */
+  readonly evidenceBytes: number;
   /** The seal's `acceptedAt`, microseconds. */
   readonly acceptedAt: number;
 }
@@ -31,6 +37,8 @@ export function growSegment(segment: OpenSegment, step: SegmentStep): OpenSegmen
     first: segment.first,
     leaves: segment.leaves + step.leaves,
     eventBytes: segment.eventBytes + step.eventBytes,
+    refusedBytes: segment.refusedBytes + step.refusedBytes,
+    evidenceBytes: segment.evidenceBytes + step.evidenceBytes,
     firstSealAt: segment.firstSealAt ?? step.acceptedAt,
   };
 }
@@ -40,8 +48,14 @@ export function growSegment(segment: OpenSegment, step: SegmentStep): OpenSegmen
  * `segmentMaxAgeMs` comes from the policy that the seal names.
  */
 export function segmentEnds(segment: OpenSegment, sealAcceptedAt: number, segmentMaxAgeMs: number): boolean {
-  if (segment.leaves >= LIMITS.segmentLeaves || segment.eventBytes >= LIMITS.segmentEventBytes) return true;
+  if (segment.leaves >= LIMITS.segmentLeaves || isFull(segment)) return true;
   return segment.firstSealAt !== undefined && sealAcceptedAt - segment.firstSealAt >= segmentMaxAgeMs * 1000;
+}
+
+function isFull({ eventBytes, refusedBytes, evidenceBytes }: OpenSegment): boolean {
+  return (
+    eventBytes >= LIMITS.segmentEventBytes || refusedBytes >= LIMITS.segmentRefusedBytes || evidenceBytes >= LIMITS.segmentEvidenceBytes
+  );
 }
 
 /** Sync marker of a segment's events files, 16 bytes. Nobody can know it before the segment closes, so nobody can plant it in an event. */

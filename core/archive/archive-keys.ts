@@ -24,6 +24,7 @@ export function logKeysOf(shard: number): {
   checkpointAt(size: number): string;
   events(first: number, end: number, schemaHex: string): string;
   evidence(first: number, end: number): string;
+  refused(first: number, end: number): string;
   manifest(first: number, end: number): string;
   retired(first: number, end: number): string;
   snapshot(end: number): string;
@@ -39,6 +40,7 @@ export function logKeysOf(shard: number): {
     checkpointAt: (size) => `${folder}/checkpoints/${size}`,
     events: (first, end, schemaHex) => `${segments}${segmentName(first, end)}.${schemaHex.slice(0, 16)}.events.avro`,
     evidence: (first, end) => `${segments}${segmentName(first, end)}.evidence.avro`,
+    refused: (first, end) => `${segments}${segmentName(first, end)}.refused.avro`,
     manifest: (first, end) => `${segments}${segmentName(first, end)}.manifest.json`,
     retired: (first, end) => `${segments}${segmentName(first, end)}.retired.json`,
     snapshot: (end) => `${folder}/snapshots/${end}.json`,
@@ -63,7 +65,7 @@ export type ArchiveKey =
   | { readonly kind: 'checkpointAt' | 'snapshot'; readonly shard: number; readonly size: number }
   | { readonly kind: 'tile'; readonly shard: number; readonly path: string }
   | { readonly kind: 'events'; readonly shard: number; readonly first: number; readonly end: number; readonly schema: string }
-  | { readonly kind: 'evidence' | 'manifest' | 'retired'; readonly shard: number; readonly first: number; readonly end: number }
+  | { readonly kind: 'evidence' | 'refused' | 'manifest' | 'retired'; readonly shard: number; readonly first: number; readonly end: number }
   /** Reserved: no part writes or checks it yet. */
   | { readonly kind: 'timestamp'; readonly shard: number; readonly size: number; readonly authority: string };
 
@@ -88,9 +90,9 @@ const PATTERNS: readonly (readonly [RegExp, (match: readonly string[]) => Archiv
     ([, shard, first, end, schema = '']) => ({ kind: 'events', shard: Number(shard), first: Number(first), end: Number(end), schema }),
   ],
   [
-    new RegExp(`^logs/${SIZE}/segments/([0-9]{20})-([0-9]{20})\\.(evidence\\.avro|manifest\\.json|retired\\.json)$`),
+    new RegExp(`^logs/${SIZE}/segments/([0-9]{20})-([0-9]{20})\\.(evidence\\.avro|refused\\.avro|manifest\\.json|retired\\.json)$`),
     ([, shard, first, end, name = '']) => ({
-      kind: name.split('.')[0] as 'evidence' | 'manifest' | 'retired',
+      kind: name.split('.')[0] as 'evidence' | 'refused' | 'manifest' | 'retired',
       shard: Number(shard),
       first: Number(first),
       end: Number(end),

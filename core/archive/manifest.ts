@@ -59,6 +59,13 @@ export interface Manifest {
   readonly previous: string | null;
 }
 
+/** A sum for a manifest: at most 2^53 − 1, the largest number that JSON readers agree on. */
+export function boundedSum(numbers: Iterable<number>): number {
+  let sum = 0;
+  for (const number of numbers) sum = Math.min(sum + number, Number.MAX_SAFE_INTEGER);
+  return sum;
+}
+
 /** The payload: canonical JSON. */
 export function encodeManifest(manifest: Manifest): Uint8Array {
   return utf8(canonicalJson(manifest));

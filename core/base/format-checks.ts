@@ -18,6 +18,12 @@ export function mustCount(what: string, ...numbers: readonly number[]): void {
   for (const number of numbers) mustHold(number >= 0, `cannot take ${what}: a number in it is negative`);
 }
 
+/** Throws FORMAT_INVALID unless each of `numbers` is from 0 to {@link LIMITS.laneNumber}. */
+export function mustNumberLane(what: string, ...numbers: readonly number[]): void {
+  mustCount(what, ...numbers);
+  for (const number of numbers) mustHold(number <= LIMITS.laneNumber, `cannot take ${what}: a number in it is above ${LIMITS.laneNumber}`);
+}
+
 /** Origins and key names: at most 255 bytes (docs/formats.md §2). */
 export function checkName(name: string, what: string): void {
   if (name.length * 3 > LIMITS.nameBytes) mustFit(utf8(name).length, LIMITS.nameBytes, what);

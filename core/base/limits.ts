@@ -11,12 +11,14 @@ export const LIMITS = {
   /** Sum over a batch's events of event bytes + stream bytes + {@link LIMITS.batchEventOverheadBytes}. */
   batchBytes: 768 * 1024,
   batchEventOverheadBytes: 160,
-  /** An encoded BatchHeader; bounds the bytes that one refused message can add to the evidence. */
-  headerBytes: 64 * 1024,
+  /** An encoded BatchHeader: a key service that signs no more than 4,096 bytes can sign it, and a refused message adds little evidence. */
+  headerBytes: 3_900,
+  /** Numbers of headers and events in a lane, and counts of dropped events: below 2^48, so that sums of what is admitted can be written. */
+  laneNumber: 2 ** 48 - 1,
   /** Lanes that one heartbeat can state. */
-  heartbeatLanes: 1024,
-  /** A signature in a SignedBatch or Block, before its key is known. */
-  signatureBytes: 8 * 1024,
+  heartbeatLanes: 80,
+  /** A signature in a SignedBatch or Block, before its key is known; those of Ed25519 have 64 bytes. */
+  signatureBytes: 128,
   /** A Kafka value on provenance.events. */
   messageBytes: 1_000_000,
   /** A Kafka value on provenance.chain. */
@@ -29,6 +31,10 @@ export const LIMITS = {
   segmentLeaves: 65_536,
   /** Event bytes after which a segment ends at the next seal. */
   segmentEventBytes: 64 * 1024 * 1024,
+  /** Bytes of refused events after which a segment ends at the next seal. */
+  segmentRefusedBytes: 64 * 1024 * 1024,
+  /** Bytes of evidence after which a segment ends at the next seal. */
+  segmentEvidenceBytes: 64 * 1024 * 1024,
   /** Signatures that a note may carry. */
   noteSignatures: 100,
   /** A note, text and signatures: room for 16 post-quantum signatures of 5 kB. */

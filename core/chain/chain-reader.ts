@@ -12,9 +12,18 @@ export interface AcceptSources {
   context(): AcceptContext;
   /** Resolves when the missing policy or schema is known. Waits as long as it takes, and logs an error. Throws CLOSED when `signal` aborts. */
   obtain(missing: 'policy' | 'schema', digest: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Reads `provenance.control` from where it was left to its end, as it is after this call, and says whether the policy is known then. Tries again while it
+   * cannot be read. Throws CLOSED when `signal` aborts.
+   */
+  findPolicy(digest: string, signal: AbortSignal): Promise<boolean>;
 }
 
-/** Judges one record of the chain topic. Returns undefined if it is not the next block; every reader ignores such a record. */
+/**
+ * Judges one record of the chain topic. Returns undefined if it is not the next block; every reader ignores such a record.
+ * A chainer seals only under policies that it read from `provenance.control`, so a block whose policy is not there now, and that no chainer key that is
+ * known signed, is not one: nobody waits for a policy because of somebody without a key.
+ */
 export async function judgeRecord(
   view: LogView,
   record: LogRecord,
@@ -36,7 +45,8 @@ export async function judgeRecord(
         },
       );
     }
-    await sources.obtain(verdict.missing, verdict.digest, signal);
+    if (verdict.signed) await sources.obtain(verdict.missing, verdict.digest, signal);
+    else if (!(await sources.findPolicy(verdict.digest, signal))) return undefined;
   }
 }
 

@@ -128,8 +128,13 @@ export class ChainFollower {
 
   /** Adds the block to the open segment; true if the segment ends with it. */
   #growSegment({ block, seal, leafHashes, delta }: AcceptedBlock): boolean {
-    const eventBytes = block.events.reduce((sum, { length }) => sum + length, 0);
-    const grown = growSegment(this.#segment, { leaves: leafHashes.length, eventBytes, acceptedAt: seal.acceptedAt });
+    const grown = growSegment(this.#segment, {
+      leaves: leafHashes.length,
+      eventBytes: bytesOf(block.events),
+      refusedBytes: bytesOf(block.refused),
+      evidenceBytes: block.evidence.length,
+      acceptedAt: seal.acceptedAt,
+    });
     const policy = this.#o.sources.context().policies.byDigest(toHex(seal.policy));
     const ends = policy !== undefined && segmentEnds(grown, seal.acceptedAt, policy.policy.segmentMaxAgeMs);
     this.#segment = ends ? openSegment(delta.head.size) : grown;
@@ -140,4 +145,8 @@ export class ChainFollower {
     const { origin, shard, shards } = this.#o;
     return new LogState(genesis(origin, shard, shards));
   }
+}
+
+function bytesOf(parts: readonly Uint8Array[]): number {
+  return parts.reduce((sum, { length }) => sum + length, 0);
 }

@@ -139,6 +139,18 @@ export class Sources implements AcceptSources {
     });
   }
 
+  async findPolicy(digest: string, signal: AbortSignal): Promise<boolean> {
+    const { clock, logger } = this.#options;
+    const onFailure = ({ message }: LineproofError): void => logger.warn('policy not obtained', { digest, reason: message });
+    await retry({ pace: PACE, clock, signal, onFailure }, async () => {
+      if (signal.aborted) throw new LineproofError('CLOSED', `stopped while looking for policy ${digest}`);
+      await this.refreshPolicies();
+      // What was under way already may have read the end before this call.
+      if (this.policies.byDigest(digest) === undefined) await this.refreshPolicies();
+    });
+    return this.policies.byDigest(digest) !== undefined;
+  }
+
   /** Reads policies or schemas once. Logs a failure; the caller checks whether the missing one is known now, and tries again if not. */
   async #ask(missing: 'policy' | 'schema', digest: string): Promise<void> {
     try {

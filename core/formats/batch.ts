@@ -1,7 +1,7 @@
 import { compileSchema } from '../avro/schema.ts';
 import { SCHEMA_TEXTS } from '../avro/schema-texts.ts';
 import { equal } from '../base/bytes.ts';
-import { checkName, mustCount, mustFit, mustHold } from '../base/format-checks.ts';
+import { checkName, mustCount, mustFit, mustHold, mustNumberLane } from '../base/format-checks.ts';
 import { LIMITS } from '../base/limits.ts';
 import { EMPTY_ROOT } from '../tree/hash.ts';
 
@@ -80,7 +80,8 @@ export function batchCost(eventBytes: number, streamBytes: number): number {
 function checkHeaderFields(header: BatchHeader): void {
   checkName(header.origin, 'origin');
   checkName(header.producer, 'producer');
-  mustCount('batch header', header.shard, header.number, header.firstSeq, header.count, header.createdAt, header.sampledOut);
+  mustCount('batch header', header.shard, header.count, header.createdAt);
+  mustNumberLane('batch header', header.number, header.firstSeq, header.sampledOut);
   mustHold(
     (header.number === 0) === header.previous.every((byte) => byte === 0),
     'cannot take batch header: the first header of a lane, and no other, must have no previous one',
@@ -88,7 +89,10 @@ function checkHeaderFields(header: BatchHeader): void {
   mustHold(header.count > 0 || equal(header.root, EMPTY_ROOT), 'cannot take batch header: a heartbeat has the root of the empty tree');
   mustHold(header.count === 0 || header.lanes.length === 0, 'cannot take batch header: only a heartbeat states lanes');
   mustHold(header.lanes.length <= LIMITS.heartbeatLanes, `cannot take batch header: more than ${LIMITS.heartbeatLanes} lanes`);
-  for (const lane of header.lanes) mustCount('heartbeat lane', lane.shard, lane.number, lane.seq);
+  for (const lane of header.lanes) {
+    mustCount('heartbeat lane', lane.shard);
+    mustNumberLane('heartbeat lane', lane.number, lane.seq);
+  }
 }
 
 function checkBatch(batch: SignedBatch): void {

@@ -11,6 +11,8 @@ export interface Block {
   readonly signature: Uint8Array;
   readonly links: readonly Uint8Array[];
   readonly events: readonly Uint8Array[];
+  /** Events of the REJECTED and CONFLICT receipts in the evidence, in their order. */
+  readonly refused: readonly Uint8Array[];
   readonly evidence: Uint8Array;
 }
 

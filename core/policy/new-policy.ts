@@ -55,7 +55,7 @@ export function newPolicy(options: NewPolicyOptions): Policy {
     dedupWindowMs,
     laneRetentionMs: options.laneRetentionMs ?? Math.max(7 * DAY_MS, 3 * (dedupWindowMs + clockSkewMs)),
     segmentMaxAgeMs: options.segmentMaxAgeMs ?? HOUR_MS,
-    retention: { eventsKeepMs: null },
+    retention: { eventsKeepMs: null, refusedKeepMs: null },
     objectLock: null,
     witnesses: [],
     inputGeneration: { generation: 0, firstOffsets: Array.from({ length: options.shards }, () => 0) },

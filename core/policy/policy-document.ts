@@ -38,7 +38,7 @@ export interface Policy {
   readonly dedupWindowMs: number;
   readonly laneRetentionMs: number;
   readonly segmentMaxAgeMs: number;
-  readonly retention: { readonly eventsKeepMs: number | null };
+  readonly retention: { readonly eventsKeepMs: number | null; readonly refusedKeepMs: number | null };
   readonly objectLock: { readonly mode: string; readonly days: number } | null;
   readonly witnesses: readonly { readonly key: string; readonly url: string }[];
   readonly inputGeneration: { readonly generation: number; readonly firstOffsets: readonly number[] };

@@ -114,7 +114,7 @@ const POLICY = object({
   dedupWindowMs: duration,
   laneRetentionMs: duration,
   segmentMaxAgeMs: duration,
-  retention: object({ eventsKeepMs: orNull(duration) }),
+  retention: object({ eventsKeepMs: orNull(duration), refusedKeepMs: orNull(duration) }),
   objectLock: orNull(
     object({
       mode: rule('GOVERNANCE or COMPLIANCE', (value) => value === 'GOVERNANCE' || value === 'COMPLIANCE'),

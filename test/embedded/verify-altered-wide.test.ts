@@ -32,7 +32,7 @@ beforeAll(async () => {
   world = await makeWorld({
     shards: SHARDS,
     schemas: [EVENT_SCHEMA, EVENT_SCHEMA_V2],
-    policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000, retention: { eventsKeepMs: 86_400_000 } }),
+    policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000, retention: { eventsKeepMs: 86_400_000, refusedKeepMs: null } }),
   });
   const first = new ForgedArchive(world, 0);
   const archives = [first, new ForgedArchive(world, 1, first.objects)];

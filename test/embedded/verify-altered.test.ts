@@ -60,6 +60,7 @@ const REQUIRED = [
   ...['00000-0{17}367', '367-0{17}523', '523-0{17}554'].flatMap((stretch) =>
     ['[0-9a-f]{16}.events.avro', 'evidence.avro', 'manifest.json'].map((kind) => `logs/0/segments/0+${stretch}.${kind}`),
   ),
+  'logs/0/segments/0+00000-0{17}367.refused.avro',
   'policies/VERSION1',
   'policies/VERSION2',
   'schemas/.*',

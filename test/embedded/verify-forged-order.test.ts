@@ -4,7 +4,7 @@ import { rechain } from '../support/forged-block.ts';
 import { START_MICROS } from '../support/producer.ts';
 import { SECOND } from '../support/rich-archive.ts';
 import { codes, makeScene } from '../support/scene.ts';
-import { changeLink, expectFound, firstOf, speech, twice, type Violation } from '../support/violation.ts';
+import { changeInput, changeLink, expectFound, firstOf, speech, twice, type Violation } from '../support/violation.ts';
 
 describe('order', () => {
   const rows: readonly Violation[] = [
@@ -38,7 +38,12 @@ describe('order', () => {
     {
       name: 'the input was appended before the one that it follows',
       failed: ['ORDER APPENDED_BACK'],
-      options: () => ({ appendedAt: START_MICROS }),
+      spoil: (forgery) => changeInput(forgery, 0, { appendedAt: START_MICROS }),
+    },
+    {
+      name: 'the input was appended later than its block was made, by more than the clock skew',
+      failed: ['ORDER APPENDED_AHEAD'],
+      spoil: (forgery, { time, world }) => changeInput(forgery, 0, { appendedAt: time + world.policy.policy.clockSkewMs * 1000 + 1 }),
     },
     {
       name: 'a fork of a lane is accepted',

@@ -68,7 +68,10 @@ describe('uniqueness', () => {
       name: 'a duplicate is called a conflict',
       failed: ['UNIQUE RECEIPT_WRONG'],
       messages: doubled,
-      spoil: (forgery) => receiptOf(forgery, { outcome: 'CONFLICT' }),
+      spoil: (forgery, _, given) => {
+        receiptOf(forgery, { outcome: 'CONFLICT' });
+        forgery.refused.push(...firstOf(given).events);
+      },
     },
     {
       name: 'a new event is hidden behind a DUPLICATE receipt',

@@ -82,7 +82,7 @@ describe('events that retention removed', () => {
   const DAY_MS = 86_400_000;
   const LAST_MS = 20_000;
   const keeping = (eventsKeepMs: number | null): Promise<World> =>
-    makeWorld({ policy: (policy): Policy => ({ ...policy, segmentMaxAgeMs: 10_000, retention: { eventsKeepMs } }) });
+    makeWorld({ policy: (policy): Policy => ({ ...policy, segmentMaxAgeMs: 10_000, retention: { eventsKeepMs, refusedKeepMs: null } }) });
 
   /** Removes the first segment's events when the archive goes on for `afterMs` more, with a record of it. */
   async function removed(world: World, change: ChangeRecord = () => ({}), afterMs = 2 * DAY_MS): Promise<Verdict> {
@@ -103,13 +103,13 @@ describe('events that retention removed', () => {
 
   type ChangeRecord = (retired: Retired, manifest: Manifest) => Partial<Retired>;
 
-  /** Removes the events of a segment, with a record of it. */
-  async function retire({ archive, world }: Scene, key: string, change: ChangeRecord = () => ({})): Promise<void> {
+  /** Removes the events of a segment, or its files of another kind, with a record of it. */
+  async function retire({ archive, world }: Scene, key: string, change: ChangeRecord = () => ({}), kind = '.events.avro'): Promise<void> {
     const { map } = archive.objects;
     const { payload } = decodeEnvelope(required(map.get(key)), 'manifest');
     const manifest = parseManifest(payload);
     const { origin, first, end } = manifest;
-    const objects = manifest.objects.filter(({ name }) => name.endsWith('.events.avro'));
+    const objects = manifest.objects.filter(({ name }) => name.endsWith(kind));
     for (const { name } of objects) map.delete(`${KEYS.segments}${name}`);
     const retired: Retired = { origin, first, end, manifest: toHex(sha256(payload)), policy: world.policy.hex, objects };
     const record = encodeRetired({ ...retired, ...change(retired, manifest) });
@@ -120,6 +120,29 @@ describe('events that retention removed', () => {
     const verdict = await removed(await keeping(DAY_MS));
     expect([codes(verdict), verdict.ok]).toEqual([[], true]);
     expect(verdict.properties.STREAMS.counts['retired']).toBe(12);
+  });
+
+  test('of refused events goes by a time of its own', async () => {
+    const verdictOf = async (eventsKeepMs: number | null, refusedKeepMs: number | null): Promise<Verdict> => {
+      const world = await makeWorld({
+        policy: (policy): Policy => ({
+          ...policy,
+          segmentMaxAgeMs: 10_000,
+          retention: { eventsKeepMs, refusedKeepMs },
+          producers: policy.producers.map((each) => ({ ...each, streams: ['a'] })),
+        }),
+      });
+      const scene = await makeScene(world);
+      await scene.block([await scene.lane.next(world.events('b', 'not permitted'))]);
+      await scene.end();
+      await goOn(scene, 2 * DAY_MS);
+      const key = required([...scene.archive.objects.map.keys()].filter((each) => each.endsWith('.manifest.json'))[1]);
+      await retire(scene, key, undefined, '.refused.avro');
+      return scene.verify();
+    };
+    const allowed = await verdictOf(null, DAY_MS);
+    expect([codes(allowed), codes(allowed, 'NOTE')]).toEqual([[], ['COMPLETE REFUSED_RETIRED']]);
+    expect(codes(await verdictOf(DAY_MS, null))).toEqual(['ARCHIVE MISSING', 'ARCHIVE RETIRED_WRONG']);
   });
 
   const wrong = ['ARCHIVE MISSING', 'ARCHIVE RETIRED_WRONG'];
@@ -396,6 +419,9 @@ test('the schema of archived events is missing: ARCHIVE, named for each file tha
   expect([codes(verdict), files.map(({ place }) => place.object)]).toEqual([['ARCHIVE MISSING'], [key, key]]);
 });
 
+/** A message that is refused: unlike offsets without one, it moves the log's time. */
+const GARBAGE = new Uint8Array(1);
+
 describe('two shards', () => {
   /** When the near shard's last message was appended, after the start, and what clocks may differ by. */
   const [STATED, SKEW] = [SECOND + 1000, SECOND];
@@ -413,7 +439,7 @@ describe('two shards', () => {
     expect(nearLane.epoch).toEqual(epoch);
     const stream = (shard: number): string => required(['s1', 's2', 's3', 's4', 's5'].find((name) => shardOf(name, 2) === shard));
     const sent = await farLane.next(world.events(stream(0), 'x'));
-    await far.block({ messages: dropped ? [1] : [sent], appendedAt: START_MICROS, acceptedAt: START_MICROS });
+    await far.block({ messages: dropped ? [GARBAGE] : [sent], appendedAt: START_MICROS, acceptedAt: START_MICROS });
     const lanes = [
       { epoch, shard: 0, number: 1, seq: 1, final },
       { epoch, shard: 1, number: 2, seq: 1, final },
@@ -422,7 +448,7 @@ describe('two shards', () => {
     await near.block({ messages: spoken, appendedAt: START_MICROS + SECOND, acceptedAt: START_MICROS + SECOND });
     for (const archive of [far, near]) {
       const time = START_MICROS + (archive === far ? readFor : 30 * SECOND);
-      await archive.block({ messages: [1], appendedAt: time, acceptedAt: START_MICROS + 30 * SECOND });
+      await archive.block({ messages: [GARBAGE], appendedAt: time, acceptedAt: START_MICROS + 30 * SECOND });
       await archive.close();
     }
     const scene = new Scene(world);
@@ -475,7 +501,7 @@ describe('silence', () => {
     expect(codes(await scene.end(), 'OPEN')).toEqual([]);
     for (let i = 0; i < 2; i++) {
       scene.time += 60 * SECOND;
-      await scene.block([1]);
+      await scene.block([GARBAGE]);
     }
     await scene.archive.close();
     const verdict = await scene.verify();
@@ -486,10 +512,10 @@ describe('silence', () => {
     const scene = await makeScene(await listening(15_000));
     await scene.block([await scene.lane.next([])]);
     scene.time += 13 * SECOND;
-    await scene.block([1]);
+    await scene.block([GARBAGE]);
     await scene.archive.close();
     expect(codes(await scene.verify(), 'OPEN')).toEqual(['COMPLETE LANE_OPEN']);
-    await scene.block([1], undefined, { appendedAt: scene.time + 1 });
+    await scene.block([GARBAGE], undefined, { appendedAt: scene.time + 1 });
     await scene.archive.close();
     expect(codes(await scene.verify(), 'OPEN')).toEqual(['COMPLETE LANE_OPEN', 'COMPLETE SILENCE']);
   });

@@ -9,6 +9,7 @@ import { decodeArchivedEvent, encodeArchivedEvent } from '../../core/formats/arc
 import { decodeBatchHeader, decodeSignedBatch, encodeBatchHeader, encodeSignedBatch } from '../../core/formats/batch.ts';
 import { decodeBlock, encodeBlock } from '../../core/formats/block.ts';
 import { decodeBlockEvidence, encodeBlockEvidence } from '../../core/formats/block-evidence.ts';
+import { decodeBlockRefused, encodeBlockRefused } from '../../core/formats/block-refused.ts';
 import type { Event } from '../../core/formats/event.ts';
 import { decodeEventProof, encodeEventProof } from '../../core/formats/event-proof.ts';
 import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
@@ -275,7 +276,9 @@ export async function hostileFormats(): Promise<readonly HostileFormat[]> {
     { name: 'Evidence', samples: [evidence], again: (bytes) => encodeEvidence(decodeEvidence(bytes)) },
     {
       name: 'Block',
-      samples: [encodeBlock({ seal: encodeSeal(seal), keyId, signature, links: [encodeLink(link)], events: [event], evidence })],
+      samples: [
+        encodeBlock({ seal: encodeSeal(seal), keyId, signature, links: [encodeLink(link)], events: [event], refused: [event], evidence }),
+      ],
       again: (bytes) => encodeBlock(decodeBlock(bytes)),
     },
     { name: 'ArchivedEvent', samples: [encodeArchivedEvent(row, event), encodeArchivedEvent(row, null)], again: archivedAgain },
@@ -283,6 +286,11 @@ export async function hostileFormats(): Promise<readonly HostileFormat[]> {
       name: 'BlockEvidence',
       samples: [encodeBlockEvidence({ sealIndex: 1, keyId, signature, evidence })],
       again: (bytes) => encodeBlockEvidence(decodeBlockEvidence(bytes)),
+    },
+    {
+      name: 'BlockRefused',
+      samples: [encodeBlockRefused({ sealIndex: 1, events: [event, event] })],
+      again: (bytes) => encodeBlockRefused(decodeBlockRefused(bytes)),
     },
     { name: 'Snapshot', samples: [snapshot], again: (bytes) => encodeSnapshot(decodeSnapshot(bytes)) },
     { name: 'Rejected', samples: [rejected], again: (bytes) => encodeRejected(decodeRejected(bytes)) },

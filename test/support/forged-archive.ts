@@ -14,6 +14,7 @@ import { type ArchivedColumns, archivedEventSchema, encodeArchivedEvent } from '
 import { type BatchHeader, decodeBatchHeader } from '../../core/formats/batch.ts';
 import { decodeBlock } from '../../core/formats/block.ts';
 import { type BlockEvidence, encodeBlockEvidence } from '../../core/formats/block-evidence.ts';
+import { type BlockRefused, encodeBlockRefused } from '../../core/formats/block-refused.ts';
 import { decodeEvidence, type EvidenceInput } from '../../core/formats/evidence.ts';
 import { dedupKeyOfEvent, dedupKeyOfHeader } from '../../core/formats/identity.ts';
 import { decodeLeaf, type Link, type Seal } from '../../core/formats/leaf.ts';
@@ -80,6 +81,7 @@ interface TakenBlock {
   readonly headers: ReadonlyMap<number, BatchHeader>;
   readonly links: readonly Link[];
   readonly events: readonly Uint8Array[];
+  readonly refused: readonly Uint8Array[];
   readonly hashes: readonly Uint8Array[];
 }
 
@@ -93,6 +95,7 @@ interface Row {
 export interface SegmentForgery {
   readonly rows?: (rows: Row[]) => Row[];
   readonly evidence?: (records: BlockEvidence[]) => BlockEvidence[];
+  readonly refused?: (records: BlockRefused[]) => BlockRefused[];
   readonly manifest?: (manifest: Manifest) => Manifest;
   readonly snapshot?: boolean;
 }
@@ -249,6 +252,9 @@ export class ForgedArchive {
     const honestRecords = this.#blocks.map(recordOf);
     const records = forgery.evidence?.(honestRecords) ?? honestRecords;
     stored.push(await this.#container(this.#keys.evidence(first, end), SCHEMA_TEXTS.BlockEvidence, sync, records.map(encodeBlockEvidence)));
+    const honestRefused = this.#blocks.flatMap(refusedOf);
+    const refused = (forgery.refused?.(honestRefused) ?? honestRefused).map(encodeBlockRefused);
+    if (refused.length > 0) stored.push(await this.#container(this.#keys.refused(first, end), SCHEMA_TEXTS.BlockRefused, sync, refused));
     const derived = this.#manifest({ first, end, root: toHex(root), objects: stored }, rows);
     const payload = encodeManifest(forgery.manifest?.(derived) ?? derived);
     this.objects.map.set(this.#keys.checkpointAt(end), await this.note());
@@ -357,8 +363,8 @@ function takeApart(value: Uint8Array, first: number): TakenBlock {
     if (header !== undefined) headers.set(offset, header);
     offset += span;
   }
-  const { keyId, signature, evidence, events } = block;
-  return { first, seal, keyId, signature, evidence, inputs, headers, links, events, hashes: [...block.links, block.seal].map(leafHash) };
+  const hashes = [...block.links, block.seal].map(leafHash);
+  return { ...block, first, seal, inputs, headers, links, hashes };
 }
 
 function rowsOf({ first, links, events, headers, hashes }: TakenBlock): Row[] {
@@ -382,6 +388,10 @@ function rowsOf({ first, links, events, headers, hashes }: TakenBlock): Row[] {
 
 function recordOf({ first, links, keyId, signature, evidence }: TakenBlock): BlockEvidence {
   return { sealIndex: first + links.length, keyId, signature, evidence };
+}
+
+function refusedOf({ first, links, refused }: TakenBlock): BlockRefused[] {
+  return refused.length === 0 ? [] : [{ sealIndex: first + links.length, events: refused }];
 }
 
 function offsetsOf(seals: readonly Seal[]): { generation: number; from: number; to: number }[] {

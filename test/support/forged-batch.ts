@@ -1,5 +1,6 @@
 import { sha256 } from '#crypto';
 import type { LogView } from '../../core/acceptance/log-state.ts';
+import { equal } from '../../core/base/bytes.ts';
 import { decodeBatchHeader } from '../../core/formats/batch.ts';
 import { eventDigest } from '../../core/formats/event.ts';
 import type { EvidenceInput } from '../../core/formats/evidence.ts';
@@ -41,4 +42,5 @@ export function acceptAnyway(view: LogView, forgery: Forgery, message: TestMessa
   });
   forgery.links = rechain(view, [...forgery.links, ...links]);
   forgery.events.push(...message.events);
+  forgery.refused = forgery.refused.filter((refused) => !message.events.some((event) => equal(event, refused)));
 }

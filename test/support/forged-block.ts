@@ -1,5 +1,5 @@
 import { sha256 } from '#crypto';
-import { order } from '../../chainer/order.ts';
+import { order, orderTimes } from '../../chainer/order.ts';
 import type { LogView } from '../../core/acceptance/log-state.ts';
 import { frame } from '../../core/avro/framing.ts';
 import { encodeBlock } from '../../core/formats/block.ts';
@@ -16,6 +16,8 @@ export interface Forgery {
   inputs: EvidenceInput[];
   links: Link[];
   events: Uint8Array[];
+  /** Events of REJECTED and CONFLICT receipts. */
+  refused: Uint8Array[];
   /** Replaces the bytes of the links. */
   linkBytes?: Uint8Array[];
   /** Replaces the bytes of the evidence. */
@@ -37,12 +39,13 @@ export function honest(world: World, view: LogView, options: BlockOptions): Forg
   const ordered = order(view, world.intakes(view, options), options.known ?? (() => undefined), {
     acceptedAt,
     inputGeneration,
-    laneRetentionMicros: policy.policy.laneRetentionMs * 1000,
+    ...orderTimes(policy),
   });
   return {
     inputs: [...ordered.inputs],
     links: ordered.links.map((bytes) => decodeLeaf(bytes) as Link),
     events: [...ordered.events],
+    refused: [...ordered.refused],
     seal: {
       acceptedAt,
       policy: policy.digest,
@@ -68,7 +71,7 @@ export function rechain(view: LogView, links: readonly Link[]): Link[] {
 /** Seals and signs a forgery as the block that would follow `view`. */
 export async function forge(view: LogView, forgery: Forgery): Promise<Uint8Array> {
   const { head } = view;
-  const { signer } = forgery;
+  const { signer, events, refused } = forgery;
   const evidence = forgery.evidence ?? encodeEvidence(forgery.inputs);
   const links = forgery.linkBytes ?? forgery.links.map(encodeLink);
   const inputFrom = forgery.seal.inputFrom ?? head.inputTo;
@@ -92,8 +95,5 @@ export async function forge(view: LogView, forgery: Forgery): Promise<Uint8Array
       ...forgery.seal,
     });
   const signature = forgery.signature ?? (await signer.sign(preAuthentication('block', seal)));
-  return frame(
-    BLOCK_SCHEMA_ID,
-    encodeBlock({ seal, keyId: forgery.keyId ?? signer.keyId, signature, links, events: forgery.events, evidence }),
-  );
+  return frame(BLOCK_SCHEMA_ID, encodeBlock({ seal, keyId: forgery.keyId ?? signer.keyId, signature, links, events, refused, evidence }));
 }

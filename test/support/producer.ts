@@ -1,6 +1,6 @@
 import { sha256 } from '#crypto';
 import { buildBlock } from '../../chainer/block-builder.ts';
-import { type Intake, type Known, order } from '../../chainer/order.ts';
+import { type Intake, type Known, order, orderTimes } from '../../chainer/order.ts';
 import type { AcceptContext, AcceptedBlock } from '../../core/acceptance/accept.ts';
 import { type BatchRules, checkMessage } from '../../core/acceptance/batch-check.ts';
 import { genesis, LogState, type LogView } from '../../core/acceptance/log-state.ts';
@@ -205,10 +205,10 @@ export class World {
     let time = appendedAt ?? Math.max(view.head.appendedAt, START_MICROS);
     const rules = { ...this.rules(view.head.shard), policy: policy ?? this.policy };
     return messages.map((message): Intake => {
-      const at = { offset, appendedAt: time };
+      const at = { offset, timestampMicros: time };
       time += 1000;
       offset += typeof message === 'number' ? message : 1;
-      if (typeof message === 'number') return { kind: 'empty', span: message, ...at };
+      if (typeof message === 'number') return { kind: 'empty', span: message, offset: at.offset };
       const value = message instanceof Uint8Array ? message : message.value;
       const check = checkMessage(value, rules, (id) => id === BATCH_SCHEMA_ID);
       if (check.kind === 'hold') throw new Error(`schema ${check.schema} is missing`);
@@ -226,7 +226,7 @@ export class World {
     const ordered = order(view, this.intakes(view, options), known, {
       acceptedAt,
       inputGeneration,
-      laneRetentionMicros: policy.policy.laneRetentionMs * 1000,
+      ...orderTimes(policy),
     });
     const rules = { policy, inputGeneration, inputFrom: options.inputFrom ?? head.inputTo, acceptedAt, final: options.final ?? false };
     const signer = options.signer ?? this.chainer;

@@ -24,6 +24,7 @@ export function knownSources(world: World): AcceptSources {
     obtain: async (missing, digest) => {
       throw new Error(`the world has no ${missing} ${digest}`);
     },
+    findPolicy: async (digest) => world.context.policies.byDigest(digest) !== undefined,
   };
 }
 

@@ -10,12 +10,19 @@ function trace(number: number, sampled: boolean): Traceparent {
 }
 
 function message(traceparent?: Traceparent): Intake {
-  return { kind: 'message', offset: 0, appendedAt: 0, value: NOTHING, check: { kind: 'rejected', reason: 1, proof: null }, traceparent };
+  return {
+    kind: 'message',
+    offset: 0,
+    timestampMicros: 0,
+    value: NOTHING,
+    check: { kind: 'rejected', reason: 1, proof: null },
+    traceparent,
+  };
 }
 
 test('a block has each trace of its input once, those that are recorded first', () => {
   const [a, b, c] = [trace(1, false), trace(2, true), trace(3, true)];
-  const empty: Intake = { kind: 'empty', offset: 0, span: 2, appendedAt: 0 };
+  const empty: Intake = { kind: 'empty', offset: 0, span: 2 };
   expect(blockTraces([message(a), empty, message(), message(b), message(a), message(c), message(b)])).toEqual([b, c, a]);
   expect(blockTraces([message(), empty])).toEqual([]);
 });

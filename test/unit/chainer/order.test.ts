@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { sha256 } from '#crypto';
 import { type Intake, lookupKeys, type Ordered, order } from '../../../chainer/order.ts';
+import { overlay } from '../../../core/acceptance/log-state.ts';
 import { toHex } from '../../../core/base/bytes.ts';
 import { LIMITS } from '../../../core/base/limits.ts';
 import { REASONS } from '../../../core/base/reasons.ts';
@@ -61,7 +62,7 @@ async function orderAfter(place: Place, before: readonly TestMessage[], messages
   const intakes = world.intakes(parts.top, { messages: place === 'in this block' ? [...before, ...messages] : messages });
   const known = await parts.sync.lookup(intakes.flatMap(lookupKeys), parts.signal);
   if (known === undefined) throw new Error('the watermark of the index should be the expected one');
-  const rules = { acceptedAt: START_MICROS, inputGeneration: 0, laneRetentionMicros: 1e12 };
+  const rules = { acceptedAt: START_MICROS, inputGeneration: 0, laneRetentionMicros: 1e12, clockSkewMicros: 1e12 };
   return { intakes, ordered: order(parts.top, intakes, known, rules) };
 }
 
@@ -266,5 +267,37 @@ describe('the links of a block', () => {
       events.map((event) => eventDigest(world.schema.digest, event)),
     );
     expect(ordered.keys).toEqual(intakes.flatMap(lookupKeys).slice(1));
+  });
+});
+
+describe('the time of an input', () => {
+  /** `appendedAt` of each input of a block that is accepted at START and may be led by 5 µs. */
+  function timesOf(before: number, times: readonly (number | null)[]): number[] {
+    const check = { kind: 'rejected', reason: REASONS.FRAMING_INVALID, proof: null } as const;
+    const intakes = times.map((time, offset): Intake => {
+      if (time === null) return { kind: 'empty', offset, span: 1 };
+      return { kind: 'message', offset, timestampMicros: START_MICROS + time, value: new Uint8Array(1), check };
+    });
+    const state = world.state();
+    const view = overlay(state, {
+      head: { ...state.head, appendedAt: START_MICROS + before },
+      streams: new Map(),
+      lanes: new Map(),
+      lanesFrom: 0,
+    });
+    const rules = { acceptedAt: START_MICROS, inputGeneration: 0, laneRetentionMicros: 1e12, clockSkewMicros: 5 };
+    return order(view, intakes, () => undefined, rules).inputs.map(({ appendedAt }) => appendedAt - START_MICROS);
+  }
+
+  test('never falls, and input moves it no further than the block and the clock skew', () => {
+    expect(timesOf(-9, [-8, -8, -9, 2, 6, 4, 9])).toEqual([-8, -8, -8, 2, 5, 5, 5]);
+  });
+
+  test('stays where it is if the log is beyond the clock already', () => {
+    expect(timesOf(70, [3, 99])).toEqual([70, 70]);
+  });
+
+  test('of offsets without a message is that of the message before', () => {
+    expect(timesOf(-9, [null, -5, null, 1])).toEqual([-9, -5, -5, 1]);
   });
 });

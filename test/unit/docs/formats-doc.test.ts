@@ -143,6 +143,7 @@ test('every object of the layout has a place in the archive, and every place is 
     tile: true,
     events: true,
     evidence: true,
+    refused: true,
     manifest: true,
     retired: true,
     timestamp: true,

@@ -117,9 +117,21 @@ describe('a block that follows', () => {
       [0, 0],
       [1, MARKS.gapBefore],
     ] as const) {
-      const { accepted } = await world.block(state, { messages: [next], appendedAt: last + laneRetentionMs * 1000 + late });
+      const time = last + laneRetentionMs * 1000 + late;
+      const { accepted } = await world.block(state, { messages: [next], appendedAt: time, acceptedAt: time });
       expect(accepted.links.map((link) => link.marks)).toEqual([marks, 0, 0]);
     }
+  });
+
+  test('may have input that leads it by just the clock skew, and goes on with a time that leads it by more', async () => {
+    const ahead = await spoilt(({ inputs, seal }) =>
+      change(inputs, 0, { appendedAt: (seal.acceptedAt as number) + world.policy.policy.clockSkewMs * 1000 }),
+    );
+    expect(ahead).toBe('accepted');
+    const future = new LogState({ ...state.head, appendedAt: state.head.acceptedAt + 1e12 }, state.streams(), state.lanes());
+    const forgery = honest(world, future, { messages: [next] });
+    expect(at(forgery.inputs, 0).appendedAt).toBe(future.head.appendedAt);
+    expect(judge(future, await forge(future, forgery))).toBe('accepted');
   });
 
   test('may be a tick that consumes nothing', async () => {
@@ -279,6 +291,11 @@ const BROKEN: readonly [AcceptanceRule, string, (forgery: Forgery) => void][] = 
     'EVIDENCE_TIME',
     'its input is older than the input before',
     ({ inputs }) => change(inputs, 0, { appendedAt: state.head.appendedAt - 1 }),
+  ],
+  [
+    'EVIDENCE_TIME',
+    'its input leads the block by more than the clock skew',
+    ({ inputs, seal }) => change(inputs, 0, { appendedAt: (seal.acceptedAt as number) + world.policy.policy.clockSkewMs * 1000 + 1 }),
   ],
   [
     'EVIDENCE_TIME',
@@ -468,6 +485,7 @@ describe('batches in evidence', () => {
     expect(judge(view, await forge(view, forgery), narrow.context)).toBe('accepted');
     forgery.inputs = forgery.inputs.map((input) => ({ ...input, receipts: [] }));
     forgery.events = [bad];
+    forgery.refused = [];
     forgery.links = [
       {
         kind: 'link',
@@ -488,7 +506,7 @@ describe('batches in evidence', () => {
   test('of a schema that is in force and not available make the reader wait for it', async () => {
     const value = await forge(state, honest(world, state, { messages: [next] }));
     const verdict = accept(state, value, { policies: world.policies, eventSchema: () => undefined });
-    expect(verdict).toEqual({ kind: 'wait', missing: 'schema', digest: EVENT_SCHEMA.hex });
+    expect(verdict).toEqual({ kind: 'wait', missing: 'schema', digest: EVENT_SCHEMA.hex, signed: true });
   });
 
   test('of two schemas may be in one block', async () => {
@@ -511,8 +529,13 @@ describe('policies', () => {
     await other.nextPolicy();
     const forgery = honest(other, state, { messages: [next] });
     const value = await forge(state, forgery);
-    expect(accept(state, value, world.context)).toEqual({ kind: 'wait', missing: 'policy', digest: other.policy.hex });
+    const missing = { kind: 'wait', missing: 'policy', digest: other.policy.hex };
+    expect(accept(state, value, world.context)).toEqual({ ...missing, signed: true });
     expect(judge(state, value, other.context)).toBe('accepted');
+    for (const signer of [testSigner('stranger'), testSigner(world.chainer.name, 'another seed')]) {
+      const foreign = await forge(state, { ...forgery, signer, keyId: world.chainer.keyId });
+      expect(accept(state, foreign, world.context)).toEqual({ ...missing, signed: false });
+    }
   });
 
   test('never go back', async () => {

@@ -8,17 +8,17 @@ import { LIMITS } from '../../../../core/base/limits.ts';
 const HOUR_MS = 3600_000;
 
 describe('where a segment ends', () => {
-  const one = { leaves: 1, eventBytes: 0, acceptedAt: 1000 };
+  const one = { leaves: 1, eventBytes: 0, refusedBytes: 0, evidenceBytes: 0, acceptedAt: 1000 };
   const grown = (...steps: readonly Partial<typeof one>[]) =>
     steps.reduce((segment, step) => growSegment(segment, { ...one, ...step }), openSegment(7));
 
   test('is decided by all that was added to it since its first leaf', () => {
-    expect(grown()).toEqual({ first: 7, leaves: 0, eventBytes: 0, firstSealAt: undefined });
+    expect(grown()).toEqual({ first: 7, leaves: 0, eventBytes: 0, refusedBytes: 0, evidenceBytes: 0, firstSealAt: undefined });
     const steps = [
-      { leaves: 3, eventBytes: 5, acceptedAt: 1000 },
-      { leaves: 2, eventBytes: 4, acceptedAt: 2000 },
+      { leaves: 3, eventBytes: 5, refusedBytes: 7, evidenceBytes: 10, acceptedAt: 1000 },
+      { leaves: 2, eventBytes: 4, refusedBytes: 1, evidenceBytes: 20, acceptedAt: 2000 },
     ];
-    expect(grown(...steps)).toEqual({ first: 7, leaves: 5, eventBytes: 9, firstSealAt: 1000 });
+    expect(grown(...steps)).toEqual({ first: 7, leaves: 5, eventBytes: 9, refusedBytes: 8, evidenceBytes: 30, firstSealAt: 1000 });
   });
 
   test('at the first seal at or after 65,536 leaves', () => {
@@ -28,10 +28,10 @@ describe('where a segment ends', () => {
     expect(segmentEnds(grown({ leaves: 70_000 }), 1000, HOUR_MS)).toBe(true);
   });
 
-  test('at the first seal at or after 64 MiB of event bytes', () => {
+  test.each(['eventBytes', 'refusedBytes', 'evidenceBytes'])('at the first seal at or after 64 MiB of %s', (name) => {
     const limit = 64 * 1024 * 1024;
-    expect(segmentEnds(grown({ eventBytes: limit - 1 }), 1000, HOUR_MS)).toBe(false);
-    expect(segmentEnds(grown({ eventBytes: limit - 1 }, { eventBytes: 1 }), 1000, HOUR_MS)).toBe(true);
+    expect(segmentEnds(grown({ [name]: limit - 1 }), 1000, HOUR_MS)).toBe(false);
+    expect(segmentEnds(grown({ [name]: limit - 1 }, { [name]: 1 }), 1000, HOUR_MS)).toBe(true);
   });
 
   test('when its first and last seal lie segmentMaxAge apart: milliseconds there, microseconds here', () => {
@@ -43,7 +43,13 @@ describe('where a segment ends', () => {
 
   test('cutting a sequence of blocks anywhere and going on gives the same ends', () => {
     const blocks = fc.array(
-      fc.record({ leaves: fc.integer({ min: 1, max: 40_000 }), eventBytes: fc.nat(30 << 20), acceptedAt: fc.nat(9) }),
+      fc.record({
+        leaves: fc.integer({ min: 1, max: 40_000 }),
+        eventBytes: fc.nat(30 << 20),
+        refusedBytes: fc.nat(30 << 20),
+        evidenceBytes: fc.nat(30 << 20),
+        acceptedAt: fc.nat(9),
+      }),
       { maxLength: 30 },
     );
     fc.assert(

@@ -17,6 +17,7 @@ describe('places in the archive', () => {
     [keys.snapshot(9), { kind: 'snapshot', shard: 3, size: 9 }],
     [keys.events(0, 9, hex), { kind: 'events', shard: 3, first: 0, end: 9, schema: '0123456789abcdef' }],
     [keys.evidence(1, 9), { kind: 'evidence', shard: 3, first: 1, end: 9 }],
+    [keys.refused(1, 9), { kind: 'refused', shard: 3, first: 1, end: 9 }],
     [keys.manifest(1, Number.MAX_SAFE_INTEGER), { kind: 'manifest', shard: 3, first: 1, end: Number.MAX_SAFE_INTEGER }],
     [keys.retired(1, 9), { kind: 'retired', shard: 3, first: 1, end: 9 }],
     [`${keys.folder}/tile/0/000`, { kind: 'tile', shard: 3, path: 'tile/0/000' }],

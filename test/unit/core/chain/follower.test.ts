@@ -3,7 +3,9 @@ import { LineproofError } from '../../../../core/base/errors.ts';
 import type { ChainFollower } from '../../../../core/chain/follower.ts';
 import type { RecoveryPoint } from '../../../../core/chain/recovery-point.ts';
 import { type Log, TOPICS } from '../../../../core/ports/log.ts';
-import { makeWorld, START_MICROS, type World } from '../../../support/producer.ts';
+import type { Signer } from '../../../../core/ports/signer.ts';
+import { forge, honest } from '../../../support/forged-block.ts';
+import { makeWorld, START_MICROS, testSigner, type World } from '../../../support/producer.ts';
 import { follow } from '../../../support/shard-parts.ts';
 import { SimLog } from '../../../support/sim-log.ts';
 
@@ -198,5 +200,29 @@ describe('the block that a follower goes on from', () => {
     const chain = await readSome(3);
     await change();
     expect(await outcome(chain)).toBe(code);
+  });
+});
+
+describe('a block under a policy that is not known', () => {
+  /** The chain, with a block under an unknown policy before its second block. */
+  async function withForeign(signer: Signer): Promise<ChainFollower> {
+    const first = await readSome(1);
+    const forgery = honest(world, first.state, { messages: [] });
+    Object.assign(forgery, { signer, keyId: world.chainer.keyId });
+    forgery.seal.policy = new Uint8Array(32).fill(5);
+    const foreign = await forge(first.state, forgery);
+    log = new SimLog(() => START_MICROS);
+    await append(...values.slice(0, 1), foreign, ...values.slice(1));
+    return follow(world, log);
+  }
+
+  test('that nobody with a key made stops no reader', async () => {
+    expect(await readAll(await withForeign(testSigner(world.chainer.name, 'another seed')))).toEqual(sizes);
+  });
+
+  test('that a chainer signed is waited for', async () => {
+    const chain = await withForeign(world.chainer);
+    await expect(readAll(chain)).rejects.toThrow(`the world has no policy ${'05'.repeat(32)}`);
+    expect(chain.state.head.size).toBe(sizes[0]);
   });
 });

@@ -1,4 +1,5 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
+import { LineproofError } from '../../../../core/base/errors.ts';
 import { Sources } from '../../../../core/chain/governance-source.ts';
 import { TOPICS } from '../../../../core/ports/log.ts';
 import { MemoryLog, TestLogger, testClock } from '../../../support/memory.ts';
@@ -16,4 +17,59 @@ test('two shards that look for policies at the same time take a new version once
     expect(sources.policies.versions).toHaveLength(version + 1);
   }
   expect(logger.lines).toEqual([]);
+});
+
+describe('a policy that a block names', () => {
+  const { signal } = new AbortController();
+
+  async function given(): Promise<{ sources: Sources; log: MemoryLog; digests: string[]; publish: (version: number) => Promise<unknown> }> {
+    const world = await makeWorld();
+    await world.nextPolicy();
+    const log = new MemoryLog();
+    const sources = new Sources({ origin: world.origin, log, registry: memoryRegistry, clock: testClock(), logger: new TestLogger() });
+    const publish = (version: number): Promise<unknown> =>
+      log.append(TOPICS.control, 0, [{ key: null, value: world.envelopes[version - 1] as Uint8Array }]);
+    await publish(1);
+    await sources.refreshPolicies();
+    return { sources, log, digests: world.policies.versions.map(({ hex }) => hex), publish };
+  }
+
+  test('is found if it is published, and not before', async () => {
+    const { sources, digests, publish } = await given();
+    expect(await sources.findPolicy(digests[1] as string, signal)).toBe(false);
+    await publish(2);
+    expect(await sources.findPolicy(digests[1] as string, signal)).toBe(true);
+  });
+
+  test('is found though another read of the topic is under way that saw its end before', async () => {
+    const { sources, log, digests, publish } = await given();
+    const read = log.read.bind(log);
+    let release = (): void => undefined;
+    const seen = new Promise<void>((resolve) => (release = resolve));
+    let held = 0;
+    log.read = async (...args) => {
+      const records = await read(...args);
+      if (held++ === 0) await seen;
+      return records;
+    };
+    const early = sources.refreshPolicies();
+    await new Promise((resolve) => setImmediate(resolve));
+    await publish(2);
+    const found = sources.findPolicy(digests[1] as string, signal);
+    release();
+    expect([await early, await found]).toEqual([false, true]);
+  });
+
+  test('is looked for until the topic can be read', async () => {
+    const { sources, log, digests, publish } = await given();
+    await publish(2);
+    const read = log.read.bind(log);
+    let failures = 0;
+    log.read = async (...args) => {
+      if (failures++ < 3) throw new LineproofError('UNAVAILABLE', 'the log is away');
+      return read(...args);
+    };
+    expect(await sources.findPolicy(digests[1] as string, signal)).toBe(true);
+    expect(failures).toBeGreaterThan(3);
+  });
 });
