@@ -9,7 +9,7 @@ import type { ArchivedLog } from './archived-log.ts';
 
 /**
  * Signs notes of one log and puts them into the store by compare-and-swap, so that two notes of the log never contradict each other,
- * however many archivers work on it. Its fields change only here: `reset` and `attest` set the note, `note` adds a root.
+ * however many archivers work on it. Its fields change only here: `reset` and `attest` set the note, `rememberRoot` adds a root.
  */
 export class Attestor {
   readonly #log: ArchivedLog;
@@ -30,13 +30,13 @@ export class Attestor {
   /** Begins at `head`, with the note that is in the store now. */
   async reset(head: LogHead): Promise<void> {
     this.#roots.clear();
-    this.note(head);
+    this.rememberRoot(head);
     const stored = await this.#log.objects.get(this.#log.keys.signed);
     this.#signed = stored === undefined ? undefined : this.#open(stored.bytes);
   }
 
   /** Remembers the root at the end of an accepted block. */
-  note({ size, frontier }: LogHead): void {
+  rememberRoot({ size, frontier }: LogHead): void {
     this.#roots.set(size, frontierRoot(frontier));
   }
 

@@ -49,7 +49,7 @@ export interface ShardArchiverOptions {
 }
 
 /**
- * The archiver of one shard: checks the chain again, stores it, and only then attests it. Shares no decision with the chainer.
+ * The archiver of one shard: checks the chain again, stores its leaves, and only then attests them. Shares no decision with the chainer.
  * Each part that writes (tree, segment, snapshot, note, trim) holds its unfinished work; the fields of this class say when to publish.
  */
 export class ShardArchiver {
@@ -117,7 +117,7 @@ export class ShardArchiver {
     this.#trim.reset();
     this.#oldestUnpublishedMs = undefined;
     await this.#attestor.reset(start);
-    await this.#chain.checkAnchor();
+    await this.#chain.checkLastBlock();
     await this.#catchUp(signal);
     if (this.#tree.waiting === 0) this.#attestedTo = this.#chain.readPos;
     this.#gauge('lineproof_archiver_attested_size', this.attestedSize);
@@ -158,8 +158,8 @@ export class ShardArchiver {
     const { head } = accepted.delta;
     this.#tree.add(accepted);
     this.#oldestUnpublishedMs ??= this.#o.clock.monotonicMs();
-    this.#attestor.note(head);
-    this.#trim.note(accepted, offset);
+    this.#attestor.rememberRoot(head);
+    this.#trim.remember(accepted, offset);
     this.#segments.add(accepted);
     this.#gauge('lineproof_archiver_verified_size', head.size);
     if (!endsSegment) return;

@@ -29,7 +29,7 @@ export class TopicTrim {
   }
 
   /** Remembers the place of an accepted block. Skips a block without input: it only repeats the time of the block before it. */
-  note({ inputs, delta }: AcceptedBlock, offset: number): void {
+  remember({ inputs, delta }: AcceptedBlock, offset: number): void {
     if (inputs.length > 0) this.#places.push({ offset, appendedAt: delta.head.appendedAt });
   }
 

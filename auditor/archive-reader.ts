@@ -10,7 +10,7 @@ import { PROVEN_BY_EVIDENCE } from './property.ts';
 export type ArchiveReader = Pick<ObjectStore, 'get'>;
 
 /** An archive as it was at one time. */
-export interface OpenedArchive {
+export interface ListedArchive {
   readonly objects: ArchiveReader;
   /** Every object that has a place in an archive, with its size. */
   readonly listed: ReadonlyMap<string, number>;
@@ -42,7 +42,7 @@ const UNREADABLE = 'the object is listed but cannot be read: it is not a plain f
  * Reads the notes, lists the objects, and reads the notes again, until both readings are the same. So a growing archive is judged as it was at one time:
  * no note is newer than the listed objects, and no segment is newer than the notes. If the notes change at each try, the last listing is judged.
  */
-export async function openArchive(store: ObjectStore, findings: Findings, limits = AUDIT_LIMITS): Promise<OpenedArchive> {
+export async function listArchive(store: ObjectStore, findings: Findings, limits = AUDIT_LIMITS): Promise<ListedArchive> {
   let sizes = await listObjects(store, limits);
   let notes = await readNotes(store, sizes, limits);
   for (let tries = 0; tries < LISTING_TRIES; tries++) {

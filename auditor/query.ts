@@ -11,7 +11,7 @@ import { compileEventSchema, EVENT_SCHEMA, type EventSchema } from '../core/form
 import { formatUuid } from '../core/formats/identity.ts';
 import { decodeEnvelope } from '../core/keys/dsse.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
-import { type ArchiveReader, openArchive } from './archive-reader.ts';
+import { type ArchiveReader, listArchive } from './archive-reader.ts';
 import { Findings } from './findings.ts';
 import { errorText } from './governance.ts';
 import { MAX_ROW_BYTES } from './segment-audit.ts';
@@ -51,7 +51,7 @@ export async function* queryArchive(
   options: QueryOptions,
   findings = new Findings(),
 ): AsyncGenerator<ArchivedEventView> {
-  const { objects, listed } = await openArchive(store, findings);
+  const { objects, listed } = await listArchive(store, findings);
   const schemas = await readSchemas(objects, listed, findings);
   const sources: Sources = { objects, listed, schemas, findings };
   for (const key of listed.keys()) {

@@ -1,4 +1,4 @@
-import type { Head, Lane } from '../core/acceptance/log-state.ts';
+import type { Lane, StreamEnd } from '../core/acceptance/log-state.ts';
 
 /** The part of the state that has a fixed size. A value: each block replaces it. */
 export interface ReplayedHead {
@@ -36,7 +36,7 @@ const GENESIS: ReplayedHead = {
  */
 export class ReplayedLog {
   #head = GENESIS;
-  readonly #streams = new Map<string, Head>();
+  readonly #streams = new Map<string, StreamEnd>();
   /** Lanes that are held, the one that moved least recently first. */
   readonly #lanes = new Map<string, Lane>();
   #lostFrom: number | undefined;
@@ -55,7 +55,7 @@ export class ReplayedLog {
     return this.#head;
   }
 
-  get streams(): ReadonlyMap<string, Head> {
+  get streams(): ReadonlyMap<string, StreamEnd> {
     return this.#streams;
   }
 
@@ -63,7 +63,7 @@ export class ReplayedLog {
     return this.#lanes;
   }
 
-  extendStream(name: string, end: Head): void {
+  extendStream(name: string, end: StreamEnd): void {
     this.#streams.set(name, end);
   }
 

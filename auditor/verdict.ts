@@ -73,7 +73,10 @@ export interface Refused extends RefusedCounts {
 export interface Verdict {
   /** One word for the whole; docs/verdict.md says when each applies, and its exit code. */
   readonly result: VerdictWord;
-  /** True where `result` is OK or OPEN: nothing failed, all that was demanded was checked, and it rests on a pinned key. */
+  /**
+   * True where `result` is OK or OPEN: no property is FAILED, each that was demanded was checked, LOG rests on pinned keys, and the leaves of at least one shard
+   * were read. Properties may be OPEN, or NOT CHECKED where no pinned key proves them or this version does not check them.
+   */
   readonly ok: boolean;
   /** Name of the system of logs, as the archive states it; empty without a usable policy. */
   readonly origin: string;

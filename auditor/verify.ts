@@ -4,7 +4,7 @@ import { canonicalJson } from '../core/base/jcs.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { AcrossShards } from './across-shards.ts';
-import { type ArchiveReader, openArchive } from './archive-reader.ts';
+import { type ArchiveReader, listArchive } from './archive-reader.ts';
 import { AUDIT_LIMITS, type AuditLimits } from './audit-limits.ts';
 import { Findings } from './findings.ts';
 import { type Governance, readGovernance } from './governance.ts';
@@ -27,10 +27,10 @@ export interface VerifyOptions extends Demands {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Verifies an archive: reads and hashes every byte of it again. Writes nothing, and never throws because of an archive's content. */
+/** Verifies an archive: reads and hashes again every byte that a result rests on. Writes nothing, and never throws because of an archive's content. */
 export async function verifyArchive(store: ObjectStore, options: VerifyOptions): Promise<Verdict> {
   const findings = new Findings();
-  const { objects, listed } = await openArchive(store, findings, options.limits);
+  const { objects, listed } = await listArchive(store, findings, options.limits);
   const governance = await readGovernance(objects, listed, options.keys, findings);
   const across = { lanes: new LaneAudit(findings), refusals: new Refusals() };
   if (governance === undefined)

@@ -69,8 +69,8 @@ export class DedupSync {
     this.#watermark = undefined;
   }
 
-  /** Notes the identities of a block that was just accepted. */
-  note(identities: BlockIdentities): void {
+  /** Remembers the identities of a block that was just accepted. */
+  remember(identities: BlockIdentities): void {
     this.#pending.push(identities);
   }
 

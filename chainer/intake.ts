@@ -6,7 +6,7 @@ import type { Clock } from '../core/ports/clock.ts';
 import { type Log, type LogRecord, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
-import { mustReach } from './input-anchor.ts';
+import { mustReach } from './last-input.ts';
 import type { Intake } from './order.ts';
 
 const KNOWN_IDS = 4096;

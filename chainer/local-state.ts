@@ -1,4 +1,4 @@
-import type { Head, Lane, LogDelta, LogHead, LogState } from '../core/acceptance/log-state.ts';
+import type { Lane, LogDelta, LogHead, LogState, StreamEnd } from '../core/acceptance/log-state.ts';
 import type { OpenSegment } from '../core/acceptance/segment-rule.ts';
 import { fromHex, toHex, utf8, utf8Text } from '../core/base/bytes.ts';
 import type { RecoveryPoint } from '../core/chain/recovery-point.ts';
@@ -10,7 +10,7 @@ const VERSION = 2;
 export class LocalState {
   readonly #store: StateStore;
   readonly #prefix: string;
-  readonly #streams = new Map<string, Head>();
+  readonly #streams = new Map<string, StreamEnd>();
   readonly #lanes = new Map<string, Lane | undefined>();
 
   constructor(store: StateStore, shard: number) {
@@ -26,7 +26,7 @@ export class LocalState {
     if (meta === undefined) return undefined;
     const parsed = parseMeta(utf8Text(meta));
     if (parsed === undefined) return undefined;
-    const streams: [string, Head][] = [];
+    const streams: [string, StreamEnd][] = [];
     for await (const [key, value] of this.#store.entries(`${this.#prefix}s/`))
       streams.push([key.slice(this.#prefix.length + 2), decodeEntry(value)]);
     const lanes: [string, Lane][] = [];
@@ -38,19 +38,19 @@ export class LocalState {
   }
 
   /** Remembers the changes of a block, for the next {@link write}. */
-  note(delta: LogDelta, forgottenLanes: readonly string[]): void {
+  remember(delta: LogDelta, forgottenLanes: readonly string[]): void {
     for (const [name, head] of delta.streams) this.#streams.set(name, head);
     for (const [key, lane] of delta.lanes) this.#lanes.set(key, lane);
     for (const key of forgottenLanes) this.#lanes.set(key, undefined);
   }
 
   /** Remembers a whole state, of which nothing was written yet, for the next {@link write}. */
-  noteAll(state: LogState): void {
+  rememberAll(state: LogState): void {
     for (const [name, head] of state.streams()) this.#streams.set(name, head);
     for (const [key, lane] of state.lanes()) this.#lanes.set(key, lane);
   }
 
-  /** Writes everything noted together with the head that it leads to, in one transaction. */
+  /** Writes everything remembered together with the head that it leads to, in one transaction. */
   async write(head: LogHead, chainOffset: number, segment: OpenSegment): Promise<void> {
     const changes: StateChange[] = [{ key: `${this.#prefix}head`, value: utf8(formatMeta(head, chainOffset, segment)) }];
     for (const [name, value] of this.#streams) changes.push({ key: `${this.#prefix}s/${name}`, value: encodeEntry(value) });
@@ -75,7 +75,7 @@ export class LocalState {
   }
 }
 
-function encodeEntry({ index, logIndex, hash }: Head): Uint8Array {
+function encodeEntry({ index, logIndex, hash }: StreamEnd): Uint8Array {
   const bytes = new Uint8Array(16 + hash.length);
   const view = new DataView(bytes.buffer);
   view.setBigUint64(0, BigInt(index));
@@ -84,7 +84,7 @@ function encodeEntry({ index, logIndex, hash }: Head): Uint8Array {
   return bytes;
 }
 
-function decodeEntry(bytes: Uint8Array): Head {
+function decodeEntry(bytes: Uint8Array): StreamEnd {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return { index: Number(view.getBigUint64(0)), logIndex: Number(view.getBigUint64(8)), hash: bytes.slice(16) };
 }

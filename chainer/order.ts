@@ -1,7 +1,7 @@
 import { sha256 } from '#crypto';
 import type { BatchProof, JudgedEvent, MessageCheck } from '../core/acceptance/batch-check.ts';
 import { judgeLane } from '../core/acceptance/lane.ts';
-import { type Head, type Lane, type LogView, laneKey } from '../core/acceptance/log-state.ts';
+import { type Lane, type LogView, laneKey, type StreamEnd } from '../core/acceptance/log-state.ts';
 import { equal } from '../core/base/bytes.ts';
 import { LIMITS } from '../core/base/limits.ts';
 import { REASONS } from '../core/base/reasons.ts';
@@ -120,7 +120,7 @@ class Draft implements Ordered {
   readonly #rules: OrderRules;
   /** Of the input before. It never falls, and input never moves it beyond `acceptedAt` and the clock skew. */
   #appendedAt: number;
-  readonly #streams = new Map<string, Head>();
+  readonly #streams = new Map<string, StreamEnd>();
   readonly #lanes = new Map<string, Lane>();
   /** Identities and headers of this block. */
   readonly #own = new Map<string, DedupHit>();

@@ -21,9 +21,9 @@ import { blockTraces } from './block-traces.ts';
 import { type DedupSettings, DedupSync } from './dedup-sync.ts';
 import { Fitness } from './fitness.ts';
 import { type Flight, Flights } from './flights.ts';
-import { checkInputAnchor } from './input-anchor.ts';
 import type { BatchSchemaIds } from './intake.ts';
 import { IntakeQueue } from './intake-queue.ts';
+import { checkLastInput } from './last-input.ts';
 import type { LocalState } from './local-state.ts';
 import { lookupKeys, order, orderTimes } from './order.ts';
 import { ALARM_FAILURES, RETRY_PACE, type ShardRetry, shardRetry } from './shard-retry.ts';
@@ -211,8 +211,8 @@ export class Sequencer {
   #advance({ accepted, offset, headers, forgottenLanes }: FollowedBlock): void {
     const own = this.#flights.land(accepted.delta.head.seal);
     if (own === undefined) this.#forgetWork();
-    this.#o.local.note(accepted.delta, forgottenLanes);
-    this.#dedup.note(own === undefined ? acceptedIdentities(accepted, offset) : identitiesAt(own.identities, offset));
+    this.#o.local.remember(accepted.delta, forgottenLanes);
+    this.#dedup.remember(own === undefined ? acceptedIdentities(accepted, offset) : identitiesAt(own.identities, offset));
     this.#attested.check(accepted.delta.head);
     this.#report.accepted(accepted, offset, own?.traces ?? [parseTraceparent(headers?.[TRACEPARENT])]);
   }
@@ -259,7 +259,7 @@ export class Sequencer {
     const fromSnapshot = snapshot !== undefined && snapshot.head.size > (own?.head.size ?? 0);
     if (fromSnapshot) await local.wipe();
     this.#chain.resume(fromSnapshot ? snapshot : own);
-    if (fromSnapshot) local.noteAll(this.state);
+    if (fromSnapshot) local.rememberAll(this.state);
     this.#forgetWork();
     this.#dedup.reset();
     const { size: from } = this.state.head;
@@ -268,7 +268,7 @@ export class Sequencer {
     const { head } = this.state;
     this.#attested.mustBeReached(head);
     // A newer generation is another topic: it holds none of the consumed input.
-    if (sources.policies.latest.policy.inputGeneration.generation === head.inputGeneration) await checkInputAnchor(log, this.#chain);
+    if (sources.policies.latest.policy.inputGeneration.generation === head.inputGeneration) await checkLastInput(log, this.#chain);
     this.#recovered = true;
     logger.info(LOG.shardRecovered, { shard, from, size: head.size, streams: this.state.streamCount });
   }

@@ -2,7 +2,7 @@ import { collectGit } from '../collector/git/collect.ts';
 import type { CursorStore, GitCollection } from '../collector/git/collection.ts';
 import { utf8, utf8Text } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
-import { printable } from '../core/base/terminal-text.ts';
+import { counted, printable } from '../core/base/terminal-text.ts';
 import type { EmbeddedSystem } from '../embedded/system.ts';
 import type { Settings } from '../settings/embedded-settings.ts';
 import { actorKey } from './actor-names.ts';
@@ -95,7 +95,7 @@ export function describeCollection(collection: GitCollection): string {
   const lines = [
     interrupted
       ? `Interrupted: collected ${commits} of ${total} commits of the git history into ${into}; the next collection goes on there`
-      : `Collected ${commits} commits of the git history into ${into}${commits === 0 ? ' (nothing new)' : ''}`,
+      : `Collected ${counted(commits, 'commit')} of the git history into ${into}${commits === 0 ? ' (nothing new)' : ''}`,
   ];
   if (cut > 0)
     lines.push(

@@ -40,7 +40,12 @@ export const policyCommand: Command = {
     'policy publish [FILE] [--producer NAME]... [--sign-with FILE]... [--dry-run]',
   ],
   options: [
-    { name: 'origin', type: 'string', value: 'NAME', help: 'name of the log, which never changes (local/<8 hex of the root key>)' },
+    {
+      name: 'origin',
+      type: 'string',
+      value: 'NAME',
+      help: 'name of the system of logs, which never changes (local/<8 hex of the root key>)',
+    },
     { name: 'shards', type: 'string', value: 'N', help: 'shards of the log, a number that never changes (16)' },
     {
       name: 'producer',

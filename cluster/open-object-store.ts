@@ -22,8 +22,8 @@ interface StoreKind {
 }
 
 /**
- * The kinds of object stores, by the scheme of their URL. A new one is an adapter, a row here, its settings, and a run of the port's contract
- * suite; with the second kind, {@link SERVICES} becomes a setting.
+ * The kinds of object stores, by the scheme of their URL. A new one is an adapter and a row here; CONTRIBUTING.md ("an object store") lists the
+ * other files. With the second kind, {@link SERVICES} becomes a setting, and the services' place is no longer that of S3 alone.
  * Each is loaded when it is needed: clients of servers take long to load.
  */
 const KINDS = {

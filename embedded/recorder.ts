@@ -16,7 +16,7 @@ const POLL_MS = 50;
 /** A collector for a command that records into a data folder, whether or not another process works on it. */
 export interface Recorder {
   readonly collector: Collector;
-  /** Name of the log, if this call made its keys and its policy. */
+  /** The origin, if this call made its keys and its policy. */
   readonly madeLog: string | undefined;
   /** The spool beside a folder that is in use. Its events are durable; the owner of the folder, or the next one, takes them over. */
   readonly spool: string | undefined;

@@ -1,4 +1,4 @@
-import { openArchive } from '../auditor/archive-reader.ts';
+import { listArchive } from '../auditor/archive-reader.ts';
 import type { Audit } from '../auditor/audit.ts';
 import { AUDIT_LIMITS } from '../auditor/audit-limits.ts';
 import { Findings } from '../auditor/findings.ts';
@@ -39,7 +39,7 @@ export async function visitArchive(
 ): Promise<ArchivedPast> {
   const { sources, shard } = options;
   const findings = new Findings();
-  const { objects, listed } = await openArchive(options.objects, findings);
+  const { objects, listed } = await listArchive(options.objects, findings);
   const governance = await readGovernance(objects, listed, options.pinned, findings);
   if (governance === undefined) return { end: 0, obstacle: 'the archive holds no policy that verifies' };
   if (sources.policies.byDigest(governance.history.latest.hex) === undefined)

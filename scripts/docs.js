@@ -1,5 +1,15 @@
 // Writes the tables of docs/ that are made from the code: `npm run docs`. A test holds each of them against the code.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+
+const decisions = new URL('../docs/decisions/', import.meta.url);
+const index = new URL('README.md', decisions);
+const titles = readdirSync(decisions)
+  .filter((file) => /^\d{4}-/.test(file))
+  .toSorted()
+  .map(
+    (file) => `| [${Number(file.slice(0, 4))}](${file}) | ${/^# \d+\. (.+)/.exec(readFileSync(new URL(file, decisions), 'utf8'))?.[1]} |\n`,
+  );
+writeFileSync(index, `${readFileSync(index, 'utf8').split('| [')[0]}${titles.join('')}`);
 
 const { settingsTable } = await import('../dist/settings/settings-table.js');
 const { SETTINGS } = await import('../dist/settings/embedded-settings.js');

@@ -25,7 +25,7 @@ export { hasCode, keySigner, LineproofError, parsePrivateKey, readKeyFile };
 
 /** Options of {@link createCollector}. */
 export interface CreateCollectorOptions {
-  /** The log's name, as its policy has it. */
+  /** The origin: the name of the system of logs, as its policy has it. */
   readonly origin: string;
   /** The number of shards, as the policy has it. */
   readonly shards: number;

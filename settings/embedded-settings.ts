@@ -14,7 +14,7 @@ export const SETTINGS = {
   origin: setting('origin', '', {
     type: text,
     unit: 'name',
-    reason: 'name of this log, which can never change; if empty, it is local/ and 8 hex digits of the root key',
+    reason: 'name of the system of logs, which can never change; if empty, it is local/ and 8 hex digits of the root key',
   }),
   shards: setting('shards', '1', {
     type: integer(1, 256),

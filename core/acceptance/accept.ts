@@ -16,7 +16,7 @@ import { leafHash } from '../tree/hash.ts';
 import { ACCEPTANCE_RULES, type AcceptanceRule } from './acceptance-rules.ts';
 import { type BatchProof, type BatchRules, checkHeader, isReceiptOf, judgeEvent, type ProvenHeader } from './batch-check.ts';
 import { judgeLane } from './lane.ts';
-import { type Head, type Lane, type LogDelta, type LogHead, type LogView, laneKey } from './log-state.ts';
+import { type Lane, type LogDelta, type LogHead, type LogView, laneKey, type StreamEnd } from './log-state.ts';
 import { decoded, must, Refusal, Wait } from './refusal.ts';
 import { isSealSignedBy, isSealSignedByAny } from './seal-signature.ts';
 
@@ -260,7 +260,7 @@ function checkBatchRoot(batch: OpenBatch): void {
 interface CheckedLinks {
   readonly links: Link[];
   readonly heads: EventHead[];
-  readonly streams: Map<string, Head>;
+  readonly streams: Map<string, StreamEnd>;
 }
 
 function checkLinks(
@@ -310,7 +310,7 @@ function checkEvent(link: Link, bytes: Uint8Array, batch: OpenBatch, rules: Batc
   return head;
 }
 
-function extendStream(streams: Map<string, Head>, view: LogView, link: Link, next: Head): void {
+function extendStream(streams: Map<string, StreamEnd>, view: LogView, link: Link, next: StreamEnd): void {
   const end = streams.get(link.stream) ?? view.stream(link.stream);
   must('LINK_INDEX', link.index === (end === undefined ? 0 : end.index + 1));
   must('LINK_PREVIOUS', equal(link.previous, end?.hash ?? ZEROS));

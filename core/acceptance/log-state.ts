@@ -4,7 +4,7 @@ import { EMPTY_FRONTIER, type Frontier } from '../tree/frontier.ts';
 const ZEROS = new Uint8Array(32);
 
 /** The end of a stream's chain. */
-export interface Head {
+export interface StreamEnd {
   /** Position of the last link in its stream. */
   readonly index: number;
   /** Its leaf hash. */
@@ -46,14 +46,14 @@ export interface LogHead {
 /** The state of one shard's log as the acceptance function and the chainer read it. */
 export interface LogView {
   readonly head: LogHead;
-  stream(name: string): Head | undefined;
+  stream(name: string): StreamEnd | undefined;
   lane(key: string): Lane | undefined;
 }
 
 /** The changes of one accepted block. */
 export interface LogDelta {
   readonly head: LogHead;
-  readonly streams: ReadonlyMap<string, Head>;
+  readonly streams: ReadonlyMap<string, StreamEnd>;
   readonly lanes: ReadonlyMap<string, Lane>;
   /** Lanes whose last header was appended before this time are forgotten when the block is applied. */
   readonly lanesFrom: number;
@@ -102,11 +102,11 @@ export function overlay(base: LogView, delta: LogDelta): LogView {
 /** A shard's state in memory: the heads of all streams and the lanes that are held. Only its owner changes it, by applying accepted blocks in order. */
 export class LogState implements LogView {
   #head: LogHead;
-  readonly #streams: Map<string, Head>;
+  readonly #streams: Map<string, StreamEnd>;
   /** In the order of `appendedAt`, oldest first, so that forgetting looks at the front only. */
   readonly #lanes: Map<string, Lane>;
 
-  constructor(head: LogHead, streams: Iterable<readonly [string, Head]> = [], lanes: Iterable<readonly [string, Lane]> = []) {
+  constructor(head: LogHead, streams: Iterable<readonly [string, StreamEnd]> = [], lanes: Iterable<readonly [string, Lane]> = []) {
     this.#head = head;
     this.#streams = new Map(streams);
     this.#lanes = new Map([...lanes].toSorted(([, a], [, b]) => a.appendedAt - b.appendedAt));
@@ -120,7 +120,7 @@ export class LogState implements LogView {
     return this.#streams.size;
   }
 
-  stream(name: string): Head | undefined {
+  stream(name: string): StreamEnd | undefined {
     return this.#streams.get(name);
   }
 
@@ -128,7 +128,7 @@ export class LogState implements LogView {
     return this.#lanes.get(key);
   }
 
-  streams(): IterableIterator<[string, Head]> {
+  streams(): IterableIterator<[string, StreamEnd]> {
     return this.#streams.entries();
   }
 

@@ -66,6 +66,7 @@ export type ArchiveKey =
   | { readonly kind: 'tile'; readonly shard: number; readonly path: string }
   | { readonly kind: 'events'; readonly shard: number; readonly first: number; readonly end: number; readonly schema: string }
   | { readonly kind: 'evidence' | 'refused' | 'manifest' | 'retired'; readonly shard: number; readonly first: number; readonly end: number }
+  /** Reserved: no part writes or checks it yet. */
   | { readonly kind: 'timestamp'; readonly shard: number; readonly size: number; readonly authority: string };
 
 const SIZE = '(0|[1-9][0-9]{0,15})';

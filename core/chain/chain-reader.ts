@@ -69,7 +69,7 @@ export function carriesSeal(record: LogRecord, seal: Uint8Array): boolean {
  * Checks that the log still holds, at `chainOffset`, the block that ends in `seal`, so that nobody reads on in a log that was set back or replaced.
  * If the record was trimmed, nothing can be checked, and the check passes. Throws LOG_BEHIND or LOG_DIVERGED.
  */
-export async function checkAnchor(log: Log, shard: number, chainOffset: number, seal: Uint8Array): Promise<void> {
+export async function checkLastBlock(log: Log, shard: number, chainOffset: number, seal: Uint8Array): Promise<void> {
   const { start, end } = await log.bounds(TOPICS.chain, shard);
   if (chainOffset >= end)
     throw new LineproofError(

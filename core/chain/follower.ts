@@ -4,7 +4,7 @@ import { growSegment, type OpenSegment, openSegment, segmentEnds } from '../acce
 import { toHex } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
 import { type Log, type LogBounds, type LogRecord, type ReadOptions, TOPICS } from '../ports/log.ts';
-import { type AcceptSources, checkAnchor, judgeRecord } from './chain-reader.ts';
+import { type AcceptSources, checkLastBlock, judgeRecord } from './chain-reader.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
 
 export interface FollowerOptions {
@@ -73,8 +73,8 @@ export class ChainFollower {
   }
 
   /** Checks that the log still holds the block that the state ends in; passes if that block was trimmed. Throws LOG_BEHIND or LOG_DIVERGED. */
-  async checkAnchor(): Promise<void> {
-    if (this.#chainOffset >= 0) await checkAnchor(this.#o.log, this.#o.shard, this.#chainOffset, this.#state.head.seal);
+  async checkLastBlock(): Promise<void> {
+    if (this.#chainOffset >= 0) await checkLastBlock(this.#o.log, this.#o.shard, this.#chainOffset, this.#state.head.seal);
   }
 
   /** Bounds of the chain topic. Throws CHAIN_TRIMMED if it starts after `readPos`. */
@@ -89,9 +89,9 @@ export class ChainFollower {
     );
   }
 
-  /** Checks the anchor, then gives the accepted blocks from `readPos` to the present end of the topic. Throws as {@link read} and {@link checkAnchor} do. */
+  /** Checks the last block, then gives the accepted blocks from `readPos` to the present end of the topic. Throws as {@link read} and {@link checkLastBlock} do. */
   async *readToEnd(maxBytes: number, signal: AbortSignal): AsyncGenerator<FollowedBlock> {
-    await this.checkAnchor();
+    await this.checkLastBlock();
     const { end } = await this.bounds();
     while (this.#readPos < end) {
       const before = this.#readPos;

@@ -1,10 +1,10 @@
-import type { Head, Lane, LogHead } from '../acceptance/log-state.ts';
+import type { Lane, LogHead, StreamEnd } from '../acceptance/log-state.ts';
 import type { OpenSegment } from '../acceptance/segment-rule.ts';
 
 /** A state from which a reader of a shard can go on, from a snapshot or from a process's memory. */
 export interface RecoveryPoint {
   readonly head: LogHead;
-  readonly streams: Iterable<readonly [string, Head]>;
+  readonly streams: Iterable<readonly [string, StreamEnd]>;
   readonly lanes: Iterable<readonly [string, Lane]>;
   /** Offset on the chain topic of the block that the head ends in. */
   readonly chainOffset: number;

@@ -44,7 +44,7 @@ const batches = compileSchema<SignedBatch>(JSON.parse(SCHEMA_TEXTS.SignedBatch))
 
 /** Throws FORMAT_INVALID, AVRO_INVALID or LIMIT_EXCEEDED for a header that {@link decodeBatchHeader} would refuse. */
 export function encodeBatchHeader(header: BatchHeader): Uint8Array {
-  checkHeader(header);
+  checkHeaderFields(header);
   const bytes = headers.encode(header);
   mustFit(bytes.length, LIMITS.headerBytes, 'batch header');
   return bytes;
@@ -54,7 +54,7 @@ export function encodeBatchHeader(header: BatchHeader): Uint8Array {
 export function decodeBatchHeader(bytes: Uint8Array): BatchHeader {
   mustFit(bytes.length, LIMITS.headerBytes, 'batch header');
   const header = headers.decode(bytes);
-  checkHeader(header);
+  checkHeaderFields(header);
   return header;
 }
 
@@ -77,7 +77,7 @@ export function batchCost(eventBytes: number, streamBytes: number): number {
   return eventBytes + streamBytes + LIMITS.batchEventOverheadBytes;
 }
 
-function checkHeader(header: BatchHeader): void {
+function checkHeaderFields(header: BatchHeader): void {
   checkName(header.origin, 'origin');
   checkName(header.producer, 'producer');
   mustCount('batch header', header.shard, header.count, header.createdAt);

@@ -33,7 +33,7 @@ export const ANCHORED = {
     [
       '#step',
       'acceptedIdentities(accepted, -1, ordered.keys)',
-      '(this.#dedup.note(acceptedIdentities(accepted, -1, ordered.keys)), acceptedIdentities(accepted, -1, ordered.keys))',
+      '(this.#dedup.remember(acceptedIdentities(accepted, -1, ordered.keys)), acceptedIdentities(accepted, -1, ordered.keys))',
     ],
     ['#resync', 'this.#pending = missing;', 'this.#pending = [];'],
     // An acknowledged append is not an accepted one, and refused bytes are acknowledged before the block that names them.

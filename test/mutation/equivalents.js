@@ -4,7 +4,7 @@
  */
 export const EQUIVALENTS = {
   functions: [
-    ['reset', 'reset', 'does nothing', 'a block that a second try notes again leaves the list with its first mention', 'trim.ts'],
+    ['reset', 'reset', 'does nothing', 'a block that a second try remembers again leaves the list with its first mention', 'trim.ts'],
     ['#askAhead', '#askAhead', 'does nothing', 'what is asked for early is asked for later: it saves time'],
     ['#forget', '#forget', 'does nothing', 'it saves memory', 'tree-audit.ts'],
     ['isAscii', 'isAscii', 'does nothing', 'a shortcut to what the longer way gives'],
@@ -103,8 +103,8 @@ export const EQUIVALENTS = {
     ],
     ['#publish', 'this.#tree.waiting === 0', 'false', 'each caller has seen or added a leaf that waits'],
     ['#publish', 'startedMs !== undefined', 'true', 'where a leaf waits, the time is known since when'],
-    ['#recover', 'this.#trim.reset();', '(nothing)', 'a block that a second try notes again leaves the list with its first mention'],
-    ['reset', 'this.#places = [];', '(nothing)', 'a block that a second try notes again leaves the list with its first mention'],
+    ['#recover', 'this.#trim.reset();', '(nothing)', 'a block that a second try remembers again leaves the list with its first mention'],
+    ['reset', 'this.#places = [];', '(nothing)', 'a block that a second try remembers again leaves the list with its first mention'],
     [
       'checkBundle',
       'level === 0 && equal(bytes, hashes)',

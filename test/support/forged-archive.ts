@@ -1,6 +1,6 @@
 import { deflateRawSync } from 'node:zlib';
 import { sha256 } from '#crypto';
-import { type Head, type Lane, type LogState, laneKey, parseLaneKey } from '../../core/acceptance/log-state.ts';
+import { type Lane, type LogState, laneKey, parseLaneKey, type StreamEnd } from '../../core/acceptance/log-state.ts';
 import { segmentSyncMarker } from '../../core/acceptance/segment-rule.ts';
 import { ARCHIVE_JSON, logKeysOf, policyKey, schemaKey } from '../../core/archive/archive-keys.ts';
 import { encodeManifest, type Manifest, type ManifestObject } from '../../core/archive/manifest.ts';
@@ -145,7 +145,7 @@ export class ForgedArchive {
     const block = takeApart(value, head.size);
     const bytes = decodeBlock(unframe(value).payload);
     const frontier = extendFrontier(head.frontier, block.hashes);
-    const streams = new Map<string, Head>();
+    const streams = new Map<string, StreamEnd>();
     for (const [i, { stream, index }] of block.links.entries()) {
       streams.set(stream, { index, hash: block.hashes[i] as Uint8Array, logIndex: head.size + i });
       this.#remember(block, i, head.size + i);

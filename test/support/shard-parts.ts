@@ -88,7 +88,7 @@ export class ShardParts {
   /** Judges the chain to its end, and notes the identities of what is accepted. */
   async tail(): Promise<void> {
     for await (const { accepted, offset } of this.chain.readToEnd(READ_BYTES, this.signal))
-      this.sync.note(acceptedIdentities(accepted, offset));
+      this.sync.remember(acceptedIdentities(accepted, offset));
   }
 
   /** Appends a block that follows the judged chain, without judging it. */

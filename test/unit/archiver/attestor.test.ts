@@ -49,7 +49,7 @@ function overtake(key: string, ...notes: string[]): void {
 /** Starts at the log's beginning and reads on to these sizes, the last of which is to be attested. */
 async function readTo(...sizes: readonly number[]): Promise<LogHead> {
   await attestor.reset(headAt(0));
-  for (const size of sizes) attestor.note(headAt(size));
+  for (const size of sizes) attestor.rememberRoot(headAt(size));
   return headAt(sizes.at(-1) as number);
 }
 
@@ -67,11 +67,11 @@ describe('an attestor', () => {
   test('that begins again does not believe a note that only an earlier reading of the chain had on it', async () => {
     await store(headAt(3, 2));
     await attestor.reset(headAt(0));
-    attestor.note(headAt(3, 2));
+    attestor.rememberRoot(headAt(3, 2));
     attestor.checkReached(headAt(3, 2));
     await attestor.reset(headAt(0));
-    attestor.note(headAt(2));
-    attestor.note(headAt(4));
+    attestor.rememberRoot(headAt(2));
+    attestor.rememberRoot(headAt(4));
     expect(() => attestor.checkReached(headAt(4))).toThrow(expect.objectContaining({ code: 'ARCHIVE_DIVERGED' }));
   });
 });
@@ -119,7 +119,7 @@ describe('a store whose note was set back', () => {
   test('to a size before the last one that we attested stops the shard', async () => {
     await attestor.attest(await readTo(2, 4));
     await store(headAt(2));
-    attestor.note(headAt(6));
+    attestor.rememberRoot(headAt(6));
     await expect(attestor.attest(headAt(6))).rejects.toMatchObject({ code: 'ARCHIVE_DIVERGED' });
   });
 
@@ -128,7 +128,7 @@ describe('a store whose note was set back', () => {
     await attestor.attest(await readTo(2, 4));
     expect(attestor.size).toBe(6);
     await store(headAt(4));
-    attestor.note(headAt(8));
+    attestor.rememberRoot(headAt(8));
     await attestor.attest(headAt(8));
     expect([stored(log.keys.signed), attestor.size]).toEqual([await noteAt(headAt(8)), 8]);
   });

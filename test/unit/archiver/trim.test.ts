@@ -35,15 +35,15 @@ beforeEach(async () => {
 });
 
 /** Notes a block whose last input was appended so long after the window's start. */
-function note(offset: number, micros: number): void {
+function remember(offset: number, micros: number): void {
   const block = given.blocks[0] as AcceptedBlock;
   const appendedAt = head.appendedAt - WINDOW + micros;
-  trim.note({ ...block, delta: { ...block.delta, head: { ...head, appendedAt } } }, offset);
+  trim.remember({ ...block, delta: { ...block.delta, head: { ...head, appendedAt } } }, offset);
 }
 
 describe('behind a snapshot', () => {
   test('the chain keeps the window, from its very start on, and one block before it', async () => {
-    for (const [i, micros] of [-2, -1, 0, 1].entries()) note(10 + i, micros);
+    for (const [i, micros] of [-2, -1, 0, 1].entries()) remember(10 + i, micros);
     await trim.behind(head);
     expect(trimmed).toEqual([
       [TOPICS.chain, 11],
@@ -55,13 +55,13 @@ describe('behind a snapshot', () => {
     ['none is known', []],
     ['the oldest that is known is at the start of the window', [0, 1]],
   ])('no block is trimmed where %s', async (_, places) => {
-    for (const [i, micros] of places.entries()) note(10 + i, micros);
+    for (const [i, micros] of places.entries()) remember(10 + i, micros);
     await trim.behind(head);
     expect(trimmed).toEqual([[TOPICS.events, head.inputTo - 1]]);
   });
 
   test('the only block stays, though it is before the window', async () => {
-    note(10, -1);
+    remember(10, -1);
     await trim.behind(head);
     expect(trimmed[0]).toEqual([TOPICS.chain, 10]);
   });

@@ -16,14 +16,14 @@ function delta(size: number, name: string): LogDelta {
   };
 }
 
-test('a load discards changes that were noted but not written: they belong to a later size', async () => {
+test('a load discards changes that were remembered but not written: they belong to a later size', async () => {
   const local = new LocalState(new MemoryStateStore(), 0);
-  local.note(delta(2, 'written'), []);
+  local.remember(delta(2, 'written'), []);
   await local.write(delta(2, '').head, 0, openSegment(0));
-  local.note(delta(5, 'written'), []);
-  local.note(delta(7, 'noted'), ['written']);
+  local.remember(delta(5, 'written'), []);
+  local.remember(delta(7, 'remembered'), ['written']);
   await local.load();
-  local.note(delta(3, 'after'), []);
+  local.remember(delta(3, 'after'), []);
   await local.write(delta(3, '').head, 1, openSegment(0));
   const point = await local.load();
   const sizes = [...(point?.streams ?? [])].map(([name, { logIndex }]) => [name, logIndex]);

@@ -140,7 +140,7 @@ describe('offsets at which the chain topic holds nothing', () => {
     expect([chain.readPos, chain.state.head.size]).toEqual([2, sizes[1]]);
   });
 
-  test('are not, where only blocks that were read are gone, the anchor with them', async () => {
+  test('are not, where only blocks that were read are gone, the last of them too', async () => {
     const chain = await readSome(2);
     await log.trim(TOPICS.chain, 0, 2);
     expect(await readAll(chain)).toEqual(sizes.slice(2));

@@ -12,7 +12,7 @@ import { type Log, TOPICS } from '../core/ports/log.ts';
  * Checks that the input log still holds the last message that the chain consumed from it, at the same offset. So an input topic that was
  * recreated without a new generation is not read. Throws LOG_BEHIND or LOG_DIVERGED.
  */
-export async function checkInputAnchor(log: Log, chain: ChainFollower): Promise<void> {
+export async function checkLastInput(log: Log, chain: ChainFollower): Promise<void> {
   const { shard, inputTo } = chain.state.head;
   const { start, end } = await log.bounds(TOPICS.events, shard);
   mustReach(shard, end, inputTo);
