@@ -103,17 +103,6 @@ const ROWS: readonly (readonly [string, Alteration, readonly string[]])[] = [
   ['the event schema is altered', flipped(/^schemas\//), ['ARCHIVE']],
   ['the table of contents is not canonical', longer(/^archive\.json$/), ['ARCHIVE']],
   ['the logs of two shards are swapped', swapped('logs/0', 'logs/1'), ['LOG']],
-  ['there is a strange object in a log', added('logs/0/tile/0/000.p/300', 'x'), ['ARCHIVE']],
-  [
-    'there is an events file that no manifest lists',
-    (copy) =>
-      cpSync(
-        join(copy, one(/^logs\/1\/.*\.events\.avro$/)),
-        join(copy, `logs/1/segments/${'0'.repeat(20)}-${'1'.padStart(20, '0')}.${'0'.repeat(16)}.events.avro`),
-      ),
-    ['ARCHIVE'],
-  ],
-  ['there is a shard that the policy does not know', added('logs/7/checkpoint', 'x'), ['ARCHIVE']],
 ];
 
 /** What nothing requires. */
@@ -122,6 +111,16 @@ const HARMLESS: readonly (readonly [string, Alteration])[] = [
   ['a snapshot is missing', deleted(/^logs\/1\/snapshots\//)],
   ['an older partial tile is missing', (copy) => rmSync(join(copy, oldest(/^logs\/1\/tile\/0\/000\.p\/\d+$/)))],
   ['a strange object lies beside the archive', added('notes.txt', 'mine')],
+  ['there is a strange object in a log', added('logs/0/tile/0/000.p/300', 'x')],
+  [
+    'there is an events file that no manifest lists',
+    (copy) =>
+      cpSync(
+        join(copy, one(/^logs\/1\/.*\.events\.avro$/)),
+        join(copy, `logs/1/segments/${'0'.repeat(20)}-${'1'.padStart(20, '0')}.${'0'.repeat(16)}.events.avro`),
+      ),
+  ],
+  ['there is a shard that the policy does not know', added('logs/7/checkpoint', 'x')],
   ['a whole shard is missing', (copy) => rmSync(join(copy, 'logs/1'), { recursive: true })],
 ];
 

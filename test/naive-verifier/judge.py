@@ -130,11 +130,12 @@ def misses_field(event, demands):
 
 
 def receipt_id(data, known):
-    """The identity of a refused event, where the whole of it can be read."""
+    """The identity of a refused event, where the whole of it can be read and keeps the rules of its content."""
     try:
-        return known.decode(data)["id"] if len(data) <= EVENT_BYTES else None
+        event = known.decode(data) if len(data) <= EVENT_BYTES else None
     except Wrong:
         return None
+    return event["id"] if event is not None and follows_rules(event) else None
 
 
 def digests_root(digests):
