@@ -6,7 +6,7 @@ import { decodeEvidence, type EvidenceInput } from '../core/formats/evidence.ts'
 import { preAuthentication } from '../core/keys/dsse.ts';
 import { verifySignature } from '../core/keys/signature.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
-import type { AuditedBlock } from './audited-block.ts';
+import type { AuditedBlock, AuditedLink } from './audited-block.ts';
 import { finding } from './findings.ts';
 import { proveLinks } from './link-proof.ts';
 import { type BlockInProof, openBatch, type ProofContext, type ProvenBatch, proveRoot } from './proven-batch.ts';
@@ -22,8 +22,8 @@ export interface ProvenEvidence {
   readonly batches: ReadonlyMap<number, ProvenBatch>;
   /** Leading fields of each link's event; undefined where the event is missing or wrong. */
   readonly heads: readonly (EventHead | undefined)[];
-  /** Tree indices of the links whose event is not in the archive. */
-  readonly unknown: readonly number[];
+  /** Links whose event is not in the archive. */
+  readonly unknown: readonly AuditedLink[];
   /** Links whose event retention removed. */
   readonly retired: number;
 }

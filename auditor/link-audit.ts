@@ -53,18 +53,18 @@ export class LinkAudit {
     this.#log.extendStream(link.stream, { index: link.index, hash, logIndex: leaf });
   }
 
-  /** Takes the links of a block without evidence: a receipt that points to one of them cannot be judged. */
+  /** Takes the links of a block without evidence. */
   lose(links: readonly AuditedLink[]): void {
-    for (const { leaf } of links) this.#unique.unknown(leaf);
+    for (const link of links) this.#unique.unknown(link);
   }
 
   /** Remembers the linked events, and follows each receipt to its original. */
   checkUnique(block: AuditedBlock, evidence: ProvenEvidence, policy: PolicyInForce): void {
     this.retired += evidence.retired;
     const missing = evidence.unknown.length - evidence.retired;
-    if (missing > 0) this.firstMissing ??= evidence.unknown[0];
+    if (missing > 0) this.firstMissing ??= evidence.unknown[0]?.leaf;
     this.missing += missing;
-    for (const leaf of evidence.unknown) this.#unique.unknown(leaf);
+    for (const link of evidence.unknown) this.#unique.unknown(link);
     this.#takeLinks(block, evidence, policy);
     this.#checkOriginals(block, evidence.inputs);
   }

@@ -13,8 +13,8 @@ import type { Place } from './verdict.ts';
 export interface ProvenLinks {
   /** Leading fields of each link's event; undefined where the event is missing or wrong. */
   readonly heads: readonly (EventHead | undefined)[];
-  /** Tree indices of the links whose event is not in the archive. */
-  readonly unknown: readonly number[];
+  /** Links whose event is not in the archive. */
+  readonly unknown: readonly AuditedLink[];
   /** Number of links whose event retention removed. */
   readonly retired: number;
 }
@@ -31,7 +31,7 @@ class LinkProof implements ProvenLinks {
   readonly #proof: BlockInProof;
   readonly #rules: BatchRules;
   readonly heads: (EventHead | undefined)[] = [];
-  readonly unknown: number[] = [];
+  readonly unknown: AuditedLink[] = [];
   retired = 0;
   /** The schema of the link before: most links of a block have the same. */
   #latestSchema: { readonly digest: Uint8Array; readonly hex: string } | undefined;
@@ -82,7 +82,7 @@ class LinkProof implements ProvenLinks {
     const { block } = this.#proof;
     const row = block.rows.get(audited.leaf);
     if (row === undefined) {
-      this.unknown.push(audited.leaf);
+      this.unknown.push(audited);
       const schema = this.#schemaHex(audited.link.schema);
       if (block.retired.has(schema)) this.retired += 1;
       else if (block.whole) this.#report('EVENT_MISSING', 'the events file has no record of this leaf', audited);
@@ -91,7 +91,7 @@ class LinkProof implements ProvenLinks {
     if (row.schema !== this.#schemaHex(audited.link.schema) || !isRowOf(audited, row, batch))
       this.#report('COLUMN_WRONG', 'a column of the archived event is not what the log gives', audited);
     if (row.event === null) {
-      this.unknown.push(audited.leaf);
+      this.unknown.push(audited);
       this.#report('EVENT_REMOVED', 'the content was removed, and no record in the archive allows that', audited);
       return undefined;
     }

@@ -1,8 +1,11 @@
 import { toHex } from '../core/base/bytes.ts';
 import type { Receipt } from '../core/formats/evidence.ts';
 import { dedupKeyOfEvent, dedupKeyOfHeader } from '../core/formats/identity.ts';
+import type { AuditedLink } from './audited-block.ts';
+import { Column } from './column.ts';
 import type { Findings } from './findings.ts';
 import { KeyTable } from './key-table.ts';
+import type { Place } from './verdict.ts';
 
 /** An event that was linked. */
 export interface LinkedEvent {
@@ -12,24 +15,6 @@ export interface LinkedEvent {
   readonly leaf: number;
   /** `appendedAt` of its batch, microseconds. */
   readonly appendedAt: number;
-}
-
-/** A number for each entry of a table, 8 bytes each. */
-class Column {
-  #numbers = new Float64Array(1024);
-
-  set(entry: number, value: number): void {
-    if (entry >= this.#numbers.length) {
-      const longer = new Float64Array(2 * this.#numbers.length);
-      longer.set(this.#numbers);
-      this.#numbers = longer;
-    }
-    this.#numbers[entry] = value;
-  }
-
-  get(entry: number): number {
-    return this.#numbers[entry] as number;
-  }
 }
 
 /**
@@ -47,8 +32,9 @@ export class UniqueAudit {
   readonly #streams = new Column();
   readonly #streamNames: string[] = [];
   readonly #streamNumbers = new Map<string, number>();
-  /** Links whose event is not in the archive: a receipt that points to one cannot be judged. */
-  readonly #unknown = new Set<number>();
+  /** Leaf and digest of each link whose event is not in the archive: its identity is not known. */
+  readonly #unknownLeaves = new Column();
+  readonly #unknownDigests = new KeyTable();
   readonly #headers = new KeyTable();
   readonly #offsets = new Column();
   duplicates = 0;
@@ -88,45 +74,39 @@ export class UniqueAudit {
     }
   }
 
-  /** Takes a link whose event is missing. */
-  unknown(leaf: number): void {
-    this.#unknown.add(leaf);
+  /** Takes a link whose event is missing, in the order of the log. Its leaf still has the event's digest. */
+  unknown({ leaf, link }: AuditedLink): void {
+    this.#unknownLeaves.set(this.#unknownDigests.add(link.event.subarray(0, 16)), leaf);
   }
 
   /** Checks a receipt at input `offset`: its original must be a link before leaf `before`, of the same identity, with the same digest exactly for a DUPLICATE. */
   receipt(receipt: Receipt, offset: number, before: number): void {
     const { outcome, original, id, digest } = receipt;
     // A REJECTED receipt has none.
-    if (original === null || this.#unknown.has(original)) return;
+    if (original === null) return undefined;
     const place = { shard: this.#shard, offset, leaf: original };
-    const entry = original < before ? this.#entryOf(original) : undefined;
+    const unknown = original < before ? this.#unknownLeaves.indexOf(original, this.#unknownDigests.size) : undefined;
+    if (unknown !== undefined) return this.#checkDigest(receipt, this.#unknownDigests.has(unknown, digest), place);
+    const entry = original < before ? this.#leaves.indexOf(original, this.#identities.size) : undefined;
     if (entry === undefined)
       return this.#findings.add('ORIGINAL_MISSING', `a ${outcome} receipt points to a leaf that is not a link before it`, place);
     const stream = this.#streamNames[this.#streams.get(entry)] as string;
     if (id === null || !this.#identities.has(entry, dedupKeyOfEvent(stream, id)))
       return this.#findings.add('ORIGINAL_OTHER', `a ${outcome} receipt points to a link of another identity`, place);
-    const same = this.#digests.has(entry, digest);
+    return this.#checkDigest(receipt, this.#digests.has(entry, digest), { ...place, stream });
+  }
+
+  /** A digest covers identity and content, so one that is the same proves a DUPLICATE, also of an event that retention removed. */
+  #checkDigest({ outcome, digest }: Receipt, same: boolean, place: Place): void {
     if (same !== (outcome === 'DUPLICATE'))
       return this.#findings.add('RECEIPT_WRONG', `a receipt says ${outcome}, and its original shows the opposite`, place);
     if (same) this.duplicates += 1;
-    else {
+    // Without the original's event nothing shows that the identity is the same.
+    else if (place.stream !== undefined) {
       this.conflicts += 1;
-      const message = `the same identity came again with other content: event digest ${toHex(digest)}`;
-      this.#findings.add('CONFLICT', message, { ...place, stream });
+      this.#findings.add('CONFLICT', `the same identity came again with other content: event digest ${toHex(digest)}`, place);
     }
     return undefined;
-  }
-
-  /** The entry of a leaf. Entries are in the order of leaves. */
-  #entryOf(leaf: number): number | undefined {
-    let low = 0;
-    let high = this.#identities.size;
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2);
-      if (this.#leaves.get(middle) < leaf) low = middle + 1;
-      else high = middle;
-    }
-    return low < this.#identities.size && this.#leaves.get(low) === leaf ? low : undefined;
   }
 
   #streamNumber(stream: string): number {

@@ -7,6 +7,9 @@ import { type Manifest, parseManifest } from '../../core/archive/manifest.ts';
 import { encodeRetired, type Retired } from '../../core/archive/retired.ts';
 import { decodeSnapshot, encodeSnapshot, type Snapshot } from '../../core/archive/snapshot.ts';
 import { toHex, utf8 } from '../../core/base/bytes.ts';
+import { eventDigest } from '../../core/formats/event.ts';
+import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
+import type { Receipt } from '../../core/formats/evidence.ts';
 import { shardOf } from '../../core/formats/shard.ts';
 import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/keys/dsse.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
@@ -18,6 +21,7 @@ import { ForgedArchive, rootAt } from '../support/forged-archive.ts';
 import { makeWorld, START_MICROS, testId, testSigner, type World } from '../support/producer.ts';
 import { required, richArchive, richWorld, SECOND } from '../support/rich-archive.ts';
 import { codes, makeScene, Scene } from '../support/scene.ts';
+import { changeInput } from '../support/violation.ts';
 
 const KEYS = logKeysOf(0);
 const SEVENS = new Uint8Array(32).fill(7);
@@ -153,6 +157,26 @@ describe('events that retention removed', () => {
   test('as soon as the policy allows it are not a finding; a millisecond too early: ARCHIVE', async () => {
     expect(codes(await removed(await keeping(DAY_MS), undefined, DAY_MS - LAST_MS))).toEqual([]);
     expect(codes(await removed(await keeping(DAY_MS), undefined, DAY_MS - LAST_MS - 1))).toEqual(wrong);
+  });
+
+  test.each<[string, boolean, string[], number]>([
+    ['a duplicate is recognised by the digest in its leaf', false, [], 1],
+    ['a new event hidden behind them is found: UNIQUE', true, ['UNIQUE RECEIPT_WRONG'], 0],
+  ])('still are originals: %s', async (_, hidden, failed, duplicates) => {
+    const scene = await makeScene(await keeping(DAY_MS));
+    const word = hidden ? 'new' : 'early 0';
+    const digest = eventDigest(EVENT_SCHEMA.digest, required(scene.world.events('a', word)[0]));
+    await scene.block([await scene.say(word)], (forgery) => {
+      const receipt: Receipt = { position: 0, digest, id: testId(`a ${word}`), outcome: 'DUPLICATE', reason: 0, original: 0 };
+      forgery.links = [];
+      forgery.events = [];
+      changeInput(forgery, 0, { receipts: [receipt] });
+    });
+    await scene.end();
+    await goOn(scene, 2 * DAY_MS);
+    await retire(scene, KEYS.manifest(0, 18));
+    const verdict = await scene.verify();
+    expect([codes(verdict), verdict.properties.UNIQUE.counts['duplicates']]).toEqual([failed, duplicates]);
   });
 
   test('that still exist although a record names them are read and counted as any event', async () => {
