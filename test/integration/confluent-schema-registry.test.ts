@@ -194,10 +194,10 @@ describe('a registry that gives no usable answer', () => {
     const liar =
       (schema: string) =>
       (asked: IncomingMessage): Reply => ({ body: asked.method === 'POST' ? '{"id":7}' : JSON.stringify({ schema }) });
-    expect((await outcomes(liar(OTHER)))[0]).toMatch(/^UNAVAILABLE .*it has another schema/);
+    expect((await outcomes(liar(OTHER)))[0]).toMatch(/^UNAVAILABLE .*it holds another schema/);
     const none = (asked: IncomingMessage): Reply =>
       asked.method === 'POST' ? { body: '{"id":7}' } : { status: 404, body: '{"error_code":40403}' };
-    expect((await outcomes(none))[0]).toMatch(/^UNAVAILABLE .*under which it has none/);
+    expect((await outcomes(none))[0]).toMatch(/^UNAVAILABLE .*holds no schema under that id/);
     expect((await outcomes(liar(SCHEMA)))[0]).toBe('fine: 7');
   });
 
