@@ -64,7 +64,7 @@ export async function visitArchive(
 }
 
 function failure({ list }: Findings): string | undefined {
-  const failed = list.find(({ severity }) => severity === 'FAILED');
+  const failed = list.find(({ severity }) => severity === 'FAILED' || severity === 'NOT CHECKED');
   return failed === undefined
     ? undefined
     : `the archive does not verify: ${printable(`${failed.message} (${failed.place.object ?? failed.code})`)}`;

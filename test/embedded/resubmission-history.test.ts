@@ -229,7 +229,7 @@ test('an event that retention removed does not count as seen', async () => {
   expect(codes(await opened.verify())).toEqual([]);
 });
 
-test('a stranger among the objects is named so that it does not write to the terminal', async () => {
+test('an object that nothing accounts for does not stand in the way: anybody may have put it there', async () => {
   const { look, shard: opened } = await forked();
   const { objects } = opened.stores;
   const list = objects.list.bind(objects);
@@ -238,7 +238,8 @@ test('a stranger among the objects is named so that it does not write to the ter
     yield* list(prefix);
     yield { key: 'logs/0/\u009B2J', size: 1 };
   };
-  expect((await look()).obstacle).toMatch(/the object has no place in an archive, so it was not checked \(logs\/0\/\?2J\)$/);
+  const { end, obstacle } = await look();
+  expect([end > 0, obstacle]).toEqual([true, undefined]);
 });
 
 test('a chain that is trimmed while it is read does not count as seen', async () => {

@@ -270,7 +270,7 @@ describe('a full disk', () => {
       const said = await onDisk('3m', `{ ${command}; echo "exit $?"; mount -o remount,size=64m "$1"; ${command}; echo "exit $?"; }`, long);
       expect(said.filter((line) => line.startsWith('exit'))).toEqual(['exit 74', 'exit 0']);
       expect(said.find((line) => line.startsWith('lineproof: '))).toMatch(/disk is full.*\[DISK_FULL\]/);
-      expect(said.find((line) => line.includes('STREAMS'))).toMatch(/ OK +1 streams, 4000 links, 4000 events/);
+      expect(said.find((line) => line.includes('STREAMS'))).toMatch(/ OK +1 stream, 4000 links, 4000 events/);
       expect(said.find((line) => line.startsWith('VERDICT'))).toBe('VERDICT: OK');
     },
     TIMEOUT_MS,
