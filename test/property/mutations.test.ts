@@ -53,6 +53,7 @@ const NAMES = [
   'Block',
   'ArchivedEvent',
   'BlockEvidence',
+  'BlockRefused',
   'Snapshot',
   'Rejected',
   'EventProof',
