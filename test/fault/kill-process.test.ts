@@ -67,5 +67,5 @@ test(
     expect([...acknowledged].filter((id) => linked.get(id) !== 1)).toEqual([]);
     expect([...linked.values()].filter((times) => times !== 1)).toEqual([]);
   },
-  20 * 60_000,
+  40 * 60_000,
 );
