@@ -113,7 +113,7 @@ async function demo() {
   node dist/cli/main.js verify ${archive} --key @${key}
   node dist/cli/main.js policy show
 
-The README's cluster section starts the same services by hand. npm run stack -- down ends the servers.`);
+docs/cluster.md starts the same services by hand. npm run stack -- down ends the servers.`);
 }
 
 let failure;
