@@ -46,6 +46,11 @@ export class Findings {
     return RANKS.find((severity) => this.#severities.get(property)?.has(severity) === true);
   }
 
+  /** Kept findings of what is wrong or could not be checked: whoever reads an archive without a verdict may miss something there. */
+  get obstacles(): readonly Finding[] {
+    return this.list.filter(({ severity }) => severity === 'FAILED' || severity === 'NOT CHECKED');
+  }
+
   /** How many findings of each code were not kept. */
   unlisted(): Record<string, number> {
     return Object.fromEntries(this.#unlisted);

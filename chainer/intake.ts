@@ -114,7 +114,7 @@ export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: 
   return { kind: 'read', intakes, held: undefined };
 }
 
-/** Logs an error if times of the log lead our clock by more than the skew, and so will be lowered: one of the two clocks is wrong. */
+/** Logs an error if times of the log lead our clock by more than the skew, which ordering does not take over: one of the two clocks is wrong. */
 function alarmOfLead({ logger, shard }: IntakeOptions, records: readonly LogRecord[], latest: number): void {
   const lead = records.reduce((most, { timestampMicros }) => Math.max(most, timestampMicros - latest), 0);
   if (lead === 0) return;

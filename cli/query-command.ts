@@ -34,7 +34,7 @@ export const queryCommand: Command = {
     'Each line: SHARD/LEAF, time of acceptance, type, STREAM #POSITION, event id. Without --stream, events come in the order of each log.',
     'In JSON, ids are UUIDs and all other bytes (digests, trace ids) are hexadecimal. acceptedAt is ISO 8601; times inside the event are microseconds since 1970. event is null where its content was removed. Events of an older schema have the defaults of the fields that were added since.',
     'query prints what the archive holds. lineproof verify tells whether to believe it.',
-    'Exit code 1: some objects cannot be read, so that events may be missing; each is named on stderr.',
+    'Exit code 1: some objects cannot be read, so that events may be missing; stderr names them.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     if (invocation.operands.length > 1) throw new LineproofError('USAGE', 'query takes one archive; see lineproof query --help');
@@ -58,11 +58,10 @@ export const queryCommand: Command = {
 };
 
 /** Says which objects could not be read; true where events may be missing for that. */
-function tellFindings({ list }: Findings, stderr: Terminal['stderr']): boolean {
-  const failed = list.filter(({ severity }) => severity === 'FAILED');
-  for (const { code, message, place } of failed)
+function tellFindings({ obstacles }: Findings, stderr: Terminal['stderr']): boolean {
+  for (const { code, message, place } of obstacles)
     stderr.write(`lineproof: ${printable(message)}${place.object === undefined ? '' : `: ${printable(place.object)}`} [${code}]\n`);
-  return failed.length > 0;
+  return obstacles.length > 0;
 }
 
 function sayNone(stream: string | undefined, others: ReadonlySet<string>, stderr: Terminal['stderr']): void {

@@ -21,7 +21,7 @@ import { Progress } from './progress.ts';
 export const verifyCommand: Command = {
   name: 'verify',
   summary: 'Check an archive, offline, against a key that you trust',
-  usage: ['verify ARCHIVE --key KEY [--origin NAME] [--genesis DIGEST] [--json]'],
+  usage: ['verify ARCHIVE --key KEY [--origin NAME] [--genesis DIGEST] [--require PROPERTY] [--json]'],
   options: [
     {
       name: 'key',

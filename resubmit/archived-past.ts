@@ -63,8 +63,7 @@ export async function visitArchive(
   return { end, obstacle: failure(findings) };
 }
 
-function failure({ list }: Findings): string | undefined {
-  const failed = list.find(({ severity }) => severity === 'FAILED' || severity === 'NOT CHECKED');
+function failure({ obstacles: [failed] }: Findings): string | undefined {
   return failed === undefined
     ? undefined
     : `the archive does not verify: ${printable(`${failed.message} (${failed.place.object ?? failed.code})`)}`;

@@ -144,8 +144,8 @@ export function judgeEvent(bytes: Uint8Array, digest: Uint8Array, proven: Proven
  */
 export function isReceiptOf({ outcome, reason, id }: Receipt, judged: JudgedEvent): boolean {
   if (outcome === 'REJECTED' && judged.reason === REASONS.NONE) return false;
-  const own = judged.head?.id;
-  return reason === judged.reason && (id === null || own === undefined ? id === null && own === undefined : equal(id, own));
+  const own = judged.head?.id ?? null;
+  return reason === judged.reason && (id === null || own === null ? id === own : equal(id, own));
 }
 
 function permissionReason(bytes: Uint8Array, head: EventHead, proven: ProvenHeader, rules: BatchRules): Reason {
