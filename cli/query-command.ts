@@ -59,8 +59,11 @@ export const queryCommand: Command = {
 
 /** Says which objects could not be read; true where events may be missing for that. */
 function tellFindings({ obstacles }: Findings, stderr: Terminal['stderr']): boolean {
-  for (const { code, message, place } of obstacles)
-    stderr.write(`lineproof: ${printable(message)}${place.object === undefined ? '' : `: ${printable(place.object)}`} [${code}]\n`);
+  // What lies beyond a bound is said of each property, with the same words.
+  const lines = obstacles.map(
+    ({ code, message, place }) => `${printable(message)}${place.object === undefined ? '' : `: ${printable(place.object)}`} [${code}]`,
+  );
+  for (const text of new Set(lines)) stderr.write(`lineproof: ${text}\n`);
   return obstacles.length > 0;
 }
 
