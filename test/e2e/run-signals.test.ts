@@ -60,7 +60,8 @@ onTerminal(
     const count = `n=0; trap 'n=$((n+1))' INT; echo ready; i=0; while [ $i -lt 20 ]; do sleep 0.1; i=$((i+1)); done; echo got $n signals`;
     const file = join(work, 'count.sh');
     writeFileSync(file, count);
-    const command = `${process.execPath} ${MAIN} run --data ${data} -- sh ${file} < /dev/null`;
+    // Without a shell between: dash would end with 130 itself, whatever the command says.
+    const command = `exec ${process.execPath} ${MAIN} run --data ${data} -- sh ${file} < /dev/null`;
     const child = spawn(SCRIPT as string, ['-qec', command, '/dev/null'], { cwd: work });
     const ended = output(child);
     child.stdout.on('data', (chunk: Buffer) => {
