@@ -1,4 +1,4 @@
-import { boundedSum, type Manifest, type ManifestCounts } from '../core/archive/manifest.ts';
+import { boundedSum, type Manifest, type ManifestCounts, type TimeRange } from '../core/archive/manifest.ts';
 import { equal, toHex } from '../core/base/bytes.ts';
 import { canonicalJson } from '../core/base/jcs.ts';
 import type { EvidenceInput } from '../core/formats/evidence.ts';
@@ -74,6 +74,16 @@ export class ManifestDraft {
     return hex;
   }
 
+  /** A newer policy may have set the time back, so the last seal is not always the latest. */
+  #acceptedRange(): TimeRange {
+    let { acceptedAt: from, acceptedAt: to } = this.#seals[0] ?? { acceptedAt: 0 };
+    for (const { acceptedAt } of this.#seals) {
+      from = Math.min(from, acceptedAt);
+      to = Math.max(to, acceptedAt);
+    }
+    return { from, to };
+  }
+
   /** The fields in which the signed manifest differs from the log. */
   differences(signed: Manifest, root: Uint8Array, end: number): string[] {
     const derived: Partial<Manifest> = {
@@ -81,7 +91,7 @@ export class ManifestDraft {
       root: toHex(root),
       counts: this.#allCounts(),
       occurred: this.#from <= this.#to ? { from: this.#from, to: this.#to } : null,
-      accepted: { from: this.#seals[0]?.acceptedAt ?? 0, to: this.#seals.at(-1)?.acceptedAt ?? 0 },
+      accepted: this.#acceptedRange(),
       schemas: [...this.#schemas].toSorted(),
       policies: [...new Set(this.#seals.map(({ policy }) => toHex(policy)))].toSorted(),
       offsets: this.#offsets(),

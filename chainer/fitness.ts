@@ -1,3 +1,4 @@
+import type { LogHead } from '../core/acceptance/log-state.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
@@ -6,6 +7,11 @@ import type { Clock } from '../core/ports/clock.ts';
 import type { DedupIndex } from '../core/ports/dedup-index.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Signer } from '../core/ports/signer.ts';
+import type { LogTime } from './log-time.ts';
+import { isAhead, sealTime } from './seal-time.ts';
+
+/** While the clocks of process and log differ, the log is asked for its time this often. */
+const ASK_AGAIN_MS = 30_000;
 
 export interface FitnessOptions {
   readonly shard: number;
@@ -14,15 +20,23 @@ export interface FitnessOptions {
   readonly sources: Sources;
   readonly signer: Signer;
   readonly logger: Logger;
+  readonly logTime: LogTime;
   readonly settings: {
     /** New policies are read at most this often. */
     readonly policyIntervalMs: number;
+    /** False where the log dates records by this process's own clock. */
+    readonly asksLogTime: boolean;
   };
+}
+
+interface Problem {
+  readonly message: string;
+  readonly fields: Readonly<Record<string, unknown>>;
 }
 
 /**
  * Whether this process is fit to order the shard: its clock dates blocks, and the index says which events were linked. If one of the two is wrong,
- * the process behaves as if it did not own the shard, until that is put right. Its fields change in `lookAround` only.
+ * the process behaves as if it did not own the shard, until that is put right. Its fields change in `lookAround` and `dateSeal` only.
  */
 export class Fitness {
   readonly #o: FitnessOptions;
@@ -30,6 +44,9 @@ export class Fitness {
   #fit = true;
   /** Version of the policy that was logged last. */
   #toldPolicy = 0;
+  #askedMs = Number.NEGATIVE_INFINITY;
+  /** Whether the log's newest block was dated ahead of this clock when we looked last. */
+  #isAhead = false;
 
   constructor(options: FitnessOptions) {
     this.#o = options;
@@ -48,7 +65,43 @@ export class Fitness {
     this.#lookedAroundMs = now;
     if (await sources.refreshPolicies()) await sources.refreshSchemas();
     this.#tellPolicy();
+    await this.#askLogTime(now);
     await this.#look();
+  }
+
+  /**
+   * The `acceptedAt` of a block after `head`; undefined if our clock leads the log's by more than the policy's `clockSkew`, and then nothing is sealed:
+   * a date in the future would stop segments from closing until that time has come.
+   */
+  dateSeal(head: LogHead, policy: PolicyInForce): number | undefined {
+    const { clock, logger, shard } = this.#o;
+    const now = clock.nowMicros();
+    const problem = this.#lead(now, policy);
+    if (problem !== undefined) {
+      this.#tell(problem);
+      return undefined;
+    }
+    const acceptedAt = sealTime(head, policy, now);
+    const ahead = isAhead(acceptedAt, policy, now);
+    if (ahead && !this.#isAhead) logger.error(LOG.logAhead, { shard, aheadSeconds: Math.round((acceptedAt - now) / 1e6) });
+    this.#isAhead = ahead;
+    return acceptedAt;
+  }
+
+  /** Asks for the log's time before the first seal, and again while a difference of the clocks holds the shard. */
+  async #askLogTime(now: number): Promise<void> {
+    const { logTime, settings, shard, clock, sources } = this.#o;
+    const isKnown = logTime.latestMicros !== undefined && this.#lead(clock.nowMicros(), sources.policies.latest) === undefined;
+    if (!settings.asksLogTime || isKnown || now - this.#askedMs < ASK_AGAIN_MS) return;
+    await logTime.ask(shard);
+    this.#askedMs = now;
+  }
+
+  /** The fault that this clock leads the log's by more than the policy allows. */
+  #lead(now: number, { policy }: PolicyInForce): Problem | undefined {
+    const latest = this.#o.logTime.latestMicros;
+    const leadMs = latest === undefined ? 0 : Math.round((now - latest) / 1000);
+    return leadMs > policy.clockSkewMs ? { message: LOG.clockLeadsLog, fields: { leadMs } } : undefined;
   }
 
   /** STOP unless our key is an ACTIVE chainer key of the policy: otherwise every reader would ignore our blocks. */
@@ -72,15 +125,19 @@ export class Fitness {
   }
 
   async #look(): Promise<void> {
+    const { clock, sources } = this.#o;
+    this.#tell((await this.#problem()) ?? this.#lead(clock.nowMicros(), sources.policies.latest));
+  }
+
+  #tell(problem: Problem | undefined): void {
     const { logger, shard } = this.#o;
-    const problem = await this.#problem();
     if (problem !== undefined && this.#fit) logger.error(problem.message, { shard, ...problem.fields });
     if (problem === undefined && !this.#fit) logger.info(LOG.shardGoesOn, { shard });
     this.#fit = problem === undefined;
   }
 
   /** The fault of clock or index; undefined if there is none. If the two clocks differ by more than the policy allows, at least one of them is wrong. */
-  async #problem(): Promise<{ readonly message: string; readonly fields: Readonly<Record<string, unknown>> } | undefined> {
+  async #problem(): Promise<Problem | undefined> {
     const { clock, dedup, sources } = this.#o;
     const before = clock.nowMicros();
     let theirs: number | undefined;

@@ -25,7 +25,9 @@ import type { BatchSchemaIds } from './intake.ts';
 import { IntakeQueue } from './intake-queue.ts';
 import { checkLastInput } from './last-input.ts';
 import type { LocalState } from './local-state.ts';
+import { LogTime } from './log-time.ts';
 import { lookupKeys, order, orderTimes } from './order.ts';
+import { sealTime } from './seal-time.ts';
 import { ALARM_FAILURES, RETRY_PACE, type ShardRetry, shardRetry } from './shard-retry.ts';
 
 /** The limit of a block, less the bytes of a seal, its signature and the framing. */
@@ -46,6 +48,8 @@ export interface SequencerSettings extends DedupSettings {
   readonly stateIntervalMs: number;
   /** New policies are read at most this often. */
   readonly policyIntervalMs: number;
+  /** Whether the log dates records by a clock of its own, which is then asked for before the first seal. */
+  readonly asksLogTime: boolean;
 }
 
 export const SEQUENCER_DEFAULTS: SequencerSettings = {
@@ -53,6 +57,7 @@ export const SEQUENCER_DEFAULTS: SequencerSettings = {
   pollMs: 100,
   stateIntervalMs: 1_000,
   policyIntervalMs: 1_000,
+  asksLogTime: true,
   confirmIdentities: 4_096,
   confirmIntervalMs: 1_000,
 };
@@ -90,6 +95,7 @@ export class Sequencer {
   readonly #input: IntakeQueue;
   readonly #dedup: DedupSync;
   readonly #fitness: Fitness;
+  readonly #logTime: LogTime;
   readonly #attested = new AttestedRoot();
   readonly #report: BlockReport;
   readonly #retry: ShardRetry;
@@ -101,12 +107,13 @@ export class Sequencer {
   constructor(options: SequencerOptions) {
     this.#o = options;
     this.#chain = new ChainFollower(options);
-    this.#flights = new Flights(options.log, options.shard);
+    this.#logTime = new LogTime(options.log, options.clock);
+    this.#flights = new Flights(this.#logTime, options.shard);
     this.#retry = shardRetry(options);
     const tail = (signal: AbortSignal): Promise<void> => this.#tail(signal);
     this.#input = new IntakeQueue(options, { top: () => this.#top(), tail });
     this.#dedup = new DedupSync(options, { chain: this.#chain, flights: this.#flights, retry: this.#retry, tail });
-    this.#fitness = new Fitness(options);
+    this.#fitness = new Fitness({ ...options, logTime: this.#logTime });
     this.#report = new BlockReport(options);
   }
 
@@ -153,7 +160,8 @@ export class Sequencer {
         // 3. Its order: a pure function.
         const { policy, start } = this.#input;
         this.#fitness.checkKey(policy);
-        const acceptedAt = Math.max(view.head.acceptedAt, clock.nowMicros());
+        const acceptedAt = this.#fitness.dateSeal(view.head, policy);
+        if (acceptedAt === undefined) return;
         const place = { acceptedAt, inputGeneration: start.inputGeneration };
         const ordered = order(view, intakes, known, { ...place, ...orderTimes(policy) });
         // 4. COMMIT POINT of the refused bytes: acknowledged before any block names them.
@@ -180,7 +188,7 @@ export class Sequencer {
   async #keepRejected(rejected: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
     for (const values of grouped(rejected, REJECTED_BYTES)) {
       const records = values.map((value) => ({ key: null, value }));
-      await this.#retry(signal, () => this.#o.log.append(TOPICS.rejected, this.#o.shard, records));
+      await this.#retry(signal, () => this.#logTime.append(TOPICS.rejected, this.#o.shard, records));
     }
   }
 
@@ -231,8 +239,10 @@ export class Sequencer {
 
   /** Whether nothing is in flight and the archive's open segment is so old that the next seal ends it. Then a block is made even without input. */
   #tickDue(): boolean {
-    const { segmentMaxAgeMs } = this.#o.sources.policies.latest.policy;
-    return this.#flights.count === 0 && segmentEnds(this.#chain.segment, this.#o.clock.nowMicros(), segmentMaxAgeMs);
+    if (this.#flights.count > 0) return false;
+    const { latest } = this.#o.sources.policies;
+    const acceptedAt = sealTime(this.state.head, latest, this.#o.clock.nowMicros());
+    return segmentEnds(this.#chain.segment, acceptedAt, latest.policy.segmentMaxAgeMs);
   }
 
   /** TRIMMED: a newer snapshot replaces the blocks that were trimmed before we read them. If there is none, STOP. */

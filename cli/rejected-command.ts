@@ -2,7 +2,7 @@ import { type ClusterReaders, openClusterReaders } from '../cluster/readers.ts';
 import { toHex } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { reasonName } from '../core/base/reasons.ts';
-import { decodeRejected, type Rejected } from '../core/formats/rejected.ts';
+import { decodeRejected, isTimeProbe, type Rejected } from '../core/formats/rejected.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import { type Command, type Invocation, stringOption } from './command.ts';
@@ -90,9 +90,9 @@ async function* readShard(log: Log, shard: number): AsyncGenerator<Found> {
   for (let offset = start; offset < end; ) {
     const records = await log.read(TOPICS.rejected, shard, offset, { maxBytes: READ_BYTES, waitMs: 0 });
     if (records.length === 0) return;
-    for (const { offset: at, value } of records) {
-      offset = at + 1;
-      yield { shard, offset: at, record: decoded(value) };
+    for (const found of records) {
+      offset = found.offset + 1;
+      if (!isTimeProbe(found)) yield { shard, offset: found.offset, record: decoded(found.value) };
     }
   }
 }

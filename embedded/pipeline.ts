@@ -62,6 +62,8 @@ export class EmbeddedPipeline {
       sources: this.sources,
       signer: keys.chainer,
       logger: logger.child({ part: 'chainer' }),
+      // The embedded log dates records by this process's clock.
+      settings: { asksLogTime: false },
     });
     this.#archiver = new Archiver({
       ...shared,

@@ -49,7 +49,9 @@ export function growSegment(segment: OpenSegment, step: SegmentStep): OpenSegmen
  */
 export function segmentEnds(segment: OpenSegment, sealAcceptedAt: number, segmentMaxAgeMs: number): boolean {
   if (segment.leaves >= LIMITS.segmentLeaves || isFull(segment)) return true;
-  return segment.firstSealAt !== undefined && sealAcceptedAt - segment.firstSealAt >= segmentMaxAgeMs * 1000;
+  if (segment.firstSealAt === undefined) return false;
+  // A policy set the time back to before the segment began: its age would start to count only after the time that was wrong.
+  return sealAcceptedAt < segment.firstSealAt || sealAcceptedAt - segment.firstSealAt >= segmentMaxAgeMs * 1000;
 }
 
 function isFull({ eventBytes, refusedBytes, evidenceBytes }: OpenSegment): boolean {

@@ -93,6 +93,19 @@ export const LOG_LINES = {
     by: 'chainer',
     meaning: 'Two different batches have one number in one lane. Look for a copied spool.',
   },
+  clockLeadsLog: {
+    text: "shard holds: this clock leads the log's by more than clockSkew",
+    level: 'error',
+    by: 'chainer',
+    meaning: 'Blocks would be dated in the future. Set the clock of this machine or of the brokers; `leadMs` is the difference.',
+  },
+  logAhead: {
+    text: 'log stands in the future: its newest block is dated ahead of this clock by more than clockSkew',
+    level: 'error',
+    by: 'chainer',
+    meaning:
+      'Blocks keep that date, and segments do not close by age, until `aheadSeconds` have passed, or until a new policy version is published, which sets the time right.',
+  },
   inputTimeLowered: {
     text: 'time of the input log lowered: it leads this clock by more than clockSkew',
     level: 'error',

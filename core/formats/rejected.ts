@@ -1,7 +1,16 @@
 import { compileSchema } from '../avro/schema.ts';
 import { SCHEMA_TEXTS } from '../avro/schema-texts.ts';
+import { equal, utf8 } from '../base/bytes.ts';
 import { checkName, mustCount, mustFit, mustHold } from '../base/format-checks.ts';
 import { LIMITS } from '../base/limits.ts';
+
+/** Key of records on `provenance.rejected` without a value: a chainer appends one to learn the log's time from the answer. */
+export const TIME_PROBE_KEY = utf8('log-time');
+
+/** Whether a record of `provenance.rejected` says nothing about a message or event. */
+export function isTimeProbe({ key, value }: { readonly key: Uint8Array | null; readonly value: Uint8Array }): boolean {
+  return value.length === 0 && key !== null && equal(key, TIME_PROBE_KEY);
+}
 
 /** A message or event that was not linked, as it is on `provenance.rejected` (docs/formats.md §3). */
 export interface Rejected {

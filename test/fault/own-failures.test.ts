@@ -3,6 +3,7 @@ import { SCHEMA_TEXTS } from '../../core/avro/schema-texts.ts';
 import { REASONS } from '../../core/base/reasons.ts';
 import { eventDigest } from '../../core/formats/event.ts';
 import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
+import { isTimeProbe } from '../../core/formats/rejected.ts';
 import { TOPICS } from '../../core/ports/log.ts';
 import { batchRoot } from '../../core/tree/batch-tree.ts';
 import { auditProblems, ChainOracle, readChain } from '../support/chain-oracle.ts';
@@ -56,7 +57,7 @@ async function turns({ sim }: Shard, count: number): Promise<void> {
 async function holds(shard: Shard, at: number, alarm: RegExp): Promise<void> {
   await turns(shard, 300);
   expect(consumed(shard)).toBe(at);
-  expect(shard.sim.log.history(TOPICS.rejected, 0)).toEqual([]);
+  expect(shard.sim.log.history(TOPICS.rejected, 0).filter((record) => !isTimeProbe(record))).toEqual([]);
   const alarms = shard.sim.processes.flatMap(({ logger }) => logger.lines.filter((line) => line.startsWith('error')));
   expect([...new Set(alarms)]).toEqual([expect.stringMatching(alarm)]);
 }
@@ -155,6 +156,28 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
     }
   });
 
+  test('its clock leads the log’s by more than the policy allows, from the start or later', async () => {
+    for (const afterwards of [false, true]) {
+      const shard = await makeShard();
+      const { sim, lane, world } = shard;
+      sim.logAhead = afterwards ? 0 : -2 * SECOND;
+      sim.start();
+      if (afterwards) {
+        await send(shard, await lane.next(world.events('a', '0')));
+        await sim.run(() => consumed(shard) === 1);
+        sim.logAhead = -2 * SECOND;
+        // The answer to its next append tells.
+        await send(shard, await lane.next(world.events('a', '1')));
+        await sim.run(() => consumed(shard) === 2);
+      }
+      const at = consumed(shard);
+      await send(shard, await lane.next(world.events('a', '2')));
+      await holds(shard, at, /^error shard holds: this clock leads the log's by more than clockSkew$/);
+      sim.logAhead = -SECOND / 2;
+      await goesOn(shard);
+    }
+  });
+
   test('its dedup index was reconfigured so that it may forget', async () => {
     const shard = await makeShard();
     const { sim, lane, world } = shard;
@@ -164,6 +187,60 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
     await holds(shard, 0, /^error shard holds: the dedup index may forget$/);
     sim.dedup.forgets = false;
     await goesOn(shard);
+  });
+});
+
+describe('a log that stands in the future', () => {
+  const HOURS_2 = 7_200 * SECOND;
+
+  /** A shard whose only block was dated two hours ahead of the time that all clocks show now. */
+  async function makeAhead(): Promise<Shard> {
+    const shard = await makeShard();
+    const { sim, lane, world } = shard;
+    sim.wallAhead = HOURS_2;
+    const process = sim.start();
+    await send(shard, await lane.next(world.events('a', '1')));
+    await sim.run(() => consumed(shard) === 1);
+    sim.kill(process);
+    sim.wallAhead = 0;
+    sim.start();
+    return shard;
+  }
+
+  test('keeps its date, with one alarm, and takes input', async () => {
+    const shard = await makeAhead();
+    const { sim, lane, world } = shard;
+    for (const offset of [1, 2]) {
+      await send(shard, await lane.next(world.events('a', `later ${offset}`)));
+      await sim.run(() => consumed(shard) > offset);
+    }
+    const { blocks, state } = readChain(sim.log, world);
+    expect(new Set(blocks.map(({ accepted }) => accepted.seal.acceptedAt)).size).toBe(1);
+    expect(sim.living.flatMap(({ logger }) => logger.lines)).toEqual([
+      'error log stands in the future: its newest block is dated ahead of this clock by more than clockSkew',
+    ]);
+    // No block is made for an age that the log has not reached.
+    await turns(shard, 500);
+    expect(readChain(sim.log, world).state.head.size).toBe(state.head.size);
+  });
+
+  test('is set right by the next policy version: the segment ends, its archive verifies, and time goes on from there', async () => {
+    const shard = await makeAhead();
+    const { sim, lane, world } = shard;
+    await send(shard, await lane.next(world.events('a', '2')));
+    await sim.run(() => consumed(shard) === 2);
+    await world.nextPolicy((policy) => ({ ...policy, dedupWindowMs: policy.dedupWindowMs + 1 }));
+    await sim.publishPolicies(2);
+    // A tick: the segment would not end before the wrong time has come.
+    await sim.run(() => readChain(sim.log, world).state.head.acceptedAt <= sim.wall);
+    await send(shard, await lane.next(world.events('a', '3')));
+    await goesOn(shard);
+    const ends = [...sim.objects.objects.keys()].filter((key) => key.endsWith('.manifest.json'));
+    expect(ends.length).toBeGreaterThanOrEqual(2);
+    const { acceptedAt, appendedAt } = readChain(sim.log, world).state.head;
+    expect(acceptedAt).toBeLessThanOrEqual(sim.wall);
+    // What was appended then is not dated back: windows stand still until that time.
+    expect(appendedAt).toBeGreaterThan(sim.wall + HOURS_2 / 2);
   });
 });
 

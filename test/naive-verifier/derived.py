@@ -50,7 +50,7 @@ def rule_ends(blocks, policy, sizes):
     """Whether a segment of these blocks ends with the last of them."""
     leaves = blocks[-1].seal_index + 1 - blocks[0].first
     age = blocks[-1].seal["acceptedAt"] - blocks[0].seal["acceptedAt"]
-    return leaves >= MOST_LEAVES or max(sizes) >= MOST_BYTES or age >= policy.millis("segmentMaxAgeMs") * 1000
+    return leaves >= MOST_LEAVES or max(sizes) >= MOST_BYTES or age < 0 or age >= policy.millis("segmentMaxAgeMs") * 1000
 
 
 def check_end(replay, segment, blocks, report):
@@ -100,6 +100,7 @@ def manifest_of(replay, segment, blocks):
         return sum(receipt["outcome"] == outcome for receipt in receipts)
 
     times = [time for block in blocks for time in block.times]
+    accepted = [block.seal["acceptedAt"] for block in blocks]
     return {
         "origin": replay.log.name,
         "first": segment.first,
@@ -119,7 +120,7 @@ def manifest_of(replay, segment, blocks):
             ],
         },
         "occurred": {"from": min(times), "to": max(times)} if times else None,
-        "accepted": {"from": blocks[0].seal["acceptedAt"], "to": blocks[-1].seal["acceptedAt"]},
+        "accepted": {"from": min(accepted), "to": max(accepted)},
         "schemas": sorted({link["schema"].hex() for block in blocks for link in block.links}),
         "policies": sorted({block.seal["policy"].hex() for block in blocks}),
         "offsets": offsets_of(blocks),

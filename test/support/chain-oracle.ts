@@ -10,7 +10,7 @@ import type { BatchHeader } from '../../core/formats/batch.ts';
 import type { EvidenceInput } from '../../core/formats/evidence.ts';
 import { dedupKeyOfEvent } from '../../core/formats/identity.ts';
 import type { Link } from '../../core/formats/leaf.ts';
-import { decodeRejected } from '../../core/formats/rejected.ts';
+import { decodeRejected, isTimeProbe } from '../../core/formats/rejected.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
 import type { PolicyInForce } from '../../core/policy/policy-history.ts';
 import { TOPICS } from '../../core/ports/log.ts';
@@ -70,7 +70,7 @@ export class ChainOracle {
 
   check(): readonly string[] {
     const { blocks, state } = readChain(this.#log, this.#world);
-    for (const { turn, value } of this.#log.history(TOPICS.rejected, 0)) {
+    for (const { turn, value } of this.#log.history(TOPICS.rejected, 0).filter((record) => !isTimeProbe(record))) {
       const { inputOffset, position, bytes } = decodeRejected(value);
       const key = `${inputOffset}.${position}`;
       this.#kept.set(key, [...(this.#kept.get(key) ?? []), { turn, bytes }]);

@@ -81,12 +81,14 @@ export interface SimOptions {
 export class ChainerSim {
   readonly #o: SimOptions;
   readonly log: SimLog;
-  readonly dedup = new MemoryDedupIndex(() => this.now);
+  readonly dedup = new MemoryDedupIndex(() => this.wall);
   readonly objects = new MemoryObjectStore();
   readonly processes: SimProcess[] = [];
   #waiting: Waiting[] = [];
   now = START_MICROS;
   turns = 0;
+  /** How far everybody's time of day is ahead of the time that passes, microseconds: clocks that were set. */
+  wallAhead = 0;
   /** How far the clock of the log is ahead of everybody else's, microseconds. */
   logAhead = 0;
   /** False: every call does what it should. */
@@ -97,8 +99,13 @@ export class ChainerSim {
 
   constructor(options: SimOptions) {
     this.#o = options;
-    this.log = new SimLog(() => this.now + this.logAhead);
+    this.log = new SimLog(() => this.wall + this.logAhead);
     this.eventSchemas = options.world.schemas.map(({ text }) => text);
+  }
+
+  /** The time of day that clocks which are right show, microseconds since 1970. */
+  get wall(): number {
+    return this.now + this.wallAhead;
   }
 
   /** Starts a process on `store`. */
@@ -130,6 +137,7 @@ export class ChainerSim {
         pollMs: 100,
         stateIntervalMs: 20,
         policyIntervalMs: 50,
+        asksLogTime: true,
         confirmIdentities: confirmIdentities ?? 0,
         confirmIntervalMs: 1_000,
       },
@@ -179,7 +187,7 @@ export class ChainerSim {
   /** Lets time pass in which nothing comes, so that the open segment of the archive closes, if there is one. */
   async beSilent(): Promise<void> {
     this.now += 2 * (this.#o.world.policies.versions[0]?.policy.segmentMaxAgeMs ?? 0) * 1000;
-    const [turn, now] = [this.turns, this.now];
+    const [turn, now] = [this.turns, this.wall];
     await this.run(() => this.turns > turn + 500 || this.living.some(({ sequencer }) => sequencer.state.head.acceptedAt >= now));
   }
 
@@ -292,7 +300,7 @@ export class ChainerSim {
 
   #clock(process: SimProcess): Clock {
     return {
-      nowMicros: () => this.now,
+      nowMicros: () => this.wall,
       monotonicMs: () => this.now / 1000,
       sleep: (ms) => this.#turn(process, ms),
     };

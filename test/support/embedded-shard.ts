@@ -13,7 +13,7 @@ import { Chainer } from '../../chainer/chainer.ts';
 import { archiveAnchor } from '../../core/archive/archive-anchor.ts';
 import { SCHEMA_TEXTS } from '../../core/avro/schema-texts.ts';
 import { EVENT_SUBJECT, Sources } from '../../core/chain/governance-source.ts';
-import { decodeRejected, type Rejected } from '../../core/formats/rejected.ts';
+import { decodeRejected, isTimeProbe, type Rejected } from '../../core/formats/rejected.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import { type Log, type NewRecord, TOPICS } from '../../core/ports/log.ts';
@@ -134,7 +134,7 @@ export class EmbeddedShard {
   /** The records on `provenance.rejected`. */
   async rejected(): Promise<readonly Rejected[]> {
     const records = await this.stores.log.read(TOPICS.rejected, 0, 0, { maxBytes: 64 * 1024 * 1024, waitMs: 0 });
-    return records.map(({ value }) => decodeRejected(value));
+    return records.filter((record) => !isTimeProbe(record)).map(({ value }) => decodeRejected(value));
   }
 
   /** The value of one series, 0 where it was never counted. */

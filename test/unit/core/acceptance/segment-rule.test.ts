@@ -41,6 +41,12 @@ describe('where a segment ends', () => {
     expect(segmentEnds(grown({ acceptedAt: start }), start, 1)).toBe(false);
   });
 
+  test('when a seal is dated before its first one, as the first block of a newer policy may be', () => {
+    expect(segmentEnds(grown({ acceptedAt: 2000 }, { acceptedAt: 1999 }), 1999, HOUR_MS)).toBe(true);
+    expect(segmentEnds(grown({ acceptedAt: 2000 }, { acceptedAt: 2000 }), 2000, HOUR_MS)).toBe(false);
+    expect(segmentEnds(grown({ acceptedAt: 2000 }, { acceptedAt: 9000 }, { acceptedAt: 2001 }), 2001, HOUR_MS)).toBe(false);
+  });
+
   test('cutting a sequence of blocks anywhere and going on gives the same ends', () => {
     const blocks = fc.array(
       fc.record({
