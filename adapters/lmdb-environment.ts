@@ -17,15 +17,17 @@ export class Environment {
   readonly #folder: string;
   #closing: Promise<void> | undefined;
 
-  /** Opens or creates the environment in `folder`; makes the folder if it is missing. */
-  constructor(folder: string) {
+  /** Opens or creates the environment in `folder`; makes the folder if it is missing. With `readOnly`, it must exist, and another process may own it. */
+  constructor(folder: string, readOnly = false) {
     this.#folder = folder;
     try {
-      makeFolder(folder);
-      if (isFull(folder)) throw new LineproofError('DISK_FULL', `cannot open ${folder}: its disk is full; free some space and start again`);
+      if (!readOnly) makeFolder(folder);
+      if (!readOnly && isFull(folder))
+        throw new LineproofError('DISK_FULL', `cannot open ${folder}: its disk is full; free some space and start again`);
       this.root = open<Buffer, string>({
         path: folder,
         noSubdir: false,
+        readOnly,
         overlappingSync: false,
         eventTurnBatching: false,
         encoding: 'binary',

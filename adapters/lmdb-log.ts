@@ -18,6 +18,11 @@ export async function openLmdbLog(folder: string, options: { readonly clock: Clo
   return new LmdbLog(new Environment(folder), options.clock);
 }
 
+/** Opens the log in `folder` for reading, beside the process that owns it. Throws IO_FAILED if there is none. */
+export async function readLmdbLog(folder: string, options: { readonly clock: Clock }): Promise<Log> {
+  return new LmdbLog(new Environment(folder, true), options.clock);
+}
+
 class LmdbLog implements Log {
   readonly #environment: Environment;
   readonly #records: Database<Buffer, RecordKey>;

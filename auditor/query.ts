@@ -23,6 +23,8 @@ export interface QueryOptions {
   readonly onOther?: (stream: string) => void;
   /** Called for each events file that retention removed. */
   readonly onRemoved?: (object: string) => void;
+  /** Called for each segment before its events are given, with the leaf after its last. */
+  readonly onSegment?: (shard: number, end: number) => void;
 }
 
 /** An event as JSON: its ids as UUIDs, other bytes as hexadecimal. */
@@ -37,7 +39,8 @@ export interface ArchivedEventView {
   readonly acceptedAt: string;
   readonly producer: string;
   readonly leafHash: string;
-  readonly object: string;
+  /** Null for an event that is not archived yet. */
+  readonly object: string | null;
   /** Null where the content was removed. */
   readonly event: PlainEvent | null;
 }
@@ -58,6 +61,7 @@ export async function* queryArchive(
     const place = parseArchiveKey(key);
     if (place.kind !== 'manifest') continue;
     const manifest = await readManifest(sources, key, place.shard);
+    options.onSegment?.(place.shard, place.end);
     if (manifest !== undefined) yield* eventsOfSegment(sources, manifest, place, options);
   }
 }
@@ -205,6 +209,12 @@ function viewOf({ columns, event, object, reader }: FoundRecord, shard: number, 
     findings.add('CONTAINER', `the event cannot be read by its schema: ${errorText(error)}`, { shard, object, leaf: logIndex });
     return undefined;
   }
+}
+
+/** An event of one schema as JSON, with the defaults of the fields that the newest schema adds. The function throws AVRO_INVALID for other bytes. */
+export function plainEvents(schema: EventSchema): (bytes: Uint8Array) => PlainEvent {
+  const resolve = resolverOf(schema);
+  return (bytes) => plain(resolve(bytes));
 }
 
 /** A reader of one schema's events as events of the newest schema: fields added since take their defaults. */

@@ -1,9 +1,12 @@
+import { join } from 'node:path';
+import { sha256 } from '#crypto';
+import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
+import type { Collector } from '../collector/collector.ts';
 import { collectGit } from '../collector/git/collect.ts';
 import type { CursorStore, GitCollection } from '../collector/git/collection.ts';
-import { utf8, utf8Text } from '../core/base/bytes.ts';
+import { toHex, utf8, utf8Text } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { counted, printable } from '../core/base/terminal-text.ts';
-import type { EmbeddedSystem } from '../embedded/system.ts';
 import type { Settings } from '../settings/embedded-settings.ts';
 import { actorKey } from './actor-names.ts';
 import { type CommandOption, type Invocation, stringOption, type Terminal } from './command.ts';
@@ -27,9 +30,9 @@ export const GIT_OPTIONS: readonly CommandOption[] = [
   },
 ];
 
-/** Collects `folder` into the system; with a progress line on stderr. */
+/** Collects `folder` by `collector`; with a progress line on stderr. */
 export async function collectInto(
-  system: EmbeddedSystem,
+  collector: Collector,
   settings: Settings,
   folder: string,
   invocation: Invocation,
@@ -37,8 +40,9 @@ export async function collectInto(
   const { terminal, options } = invocation;
   const stream = stringOption(invocation, 'stream');
   const progress = new CollectionProgress(terminal.stderr);
+  const cursors = await openCursorStore(settings.data);
   try {
-    return await collectGit(folder, system.collector, cursorStore(system), {
+    return await collectGit(folder, collector, cursors, {
       actors: settings.actors,
       actorKey: await actorKey(settings.data),
       messages: options['with-messages'] === true,
@@ -49,6 +53,7 @@ export async function collectInto(
     });
   } finally {
     progress.clear();
+    await cursors.close();
   }
 }
 
@@ -108,13 +113,22 @@ export function describeCollection(collection: GitCollection): string {
   return lines.join('\n');
 }
 
-function cursorStore({ pipeline }: EmbeddedSystem): CursorStore {
-  const { state } = pipeline.stores;
+/** Cursors as files of the data folder, so that a collection beside a running system has them too. */
+async function openCursorStore(data: string): Promise<CursorStore & { close(): Promise<void> }> {
+  const objects = await openFolderObjectStore(join(data, 'collect'));
+  const keyOf = (name: string): string => `${toHex(sha256(utf8(name)))}.json`;
   return {
     get: async (name) => {
-      const stored = await state.get(`collect/${name}`);
-      return stored === undefined ? undefined : utf8Text(stored);
+      const stored = await objects.get(keyOf(name));
+      return stored === undefined ? undefined : utf8Text(stored.bytes);
     },
-    put: (name, value) => state.commit([{ key: `collect/${name}`, value: utf8(value) }]),
+    put: async (name, value) => {
+      // The last one counts: of two collections of one history at a time, each knows less than both, and what they record twice has the same ids.
+      for (let done = false; !done; ) {
+        const there = await objects.get(keyOf(name));
+        done = (await objects.replace(keyOf(name), utf8(value), there?.etag)) !== undefined;
+      }
+    },
+    close: () => objects.close(),
   };
 }

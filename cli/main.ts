@@ -9,7 +9,7 @@ import { EXIT, exitCodeOf } from './exit-codes.ts';
 /** Each command is loaded when it is called: clients of servers take longer to load than most commands to run. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   start: async () => (await import('./start-command.ts')).startCommand,
-  collect: async () => (await import('./start-command.ts')).collectCommand,
+  collect: async () => (await import('./collect-command.ts')).collectCommand,
   run: async () => (await import('./run-command.ts')).runCommand,
   emit: async () => (await import('./emit-command.ts')).emitCommand,
   verify: async () => (await import('./verify-command.ts')).verifyCommand,

@@ -47,27 +47,6 @@ export const startCommand: Command = {
   run: start,
 };
 
-/** `lineproof collect git`: collects, archives and ends. */
-export const collectCommand: Command = {
-  name: 'collect',
-  summary: 'Collect a git history (or a folder) into the embedded system, once',
-  usage: ['collect git [DIR] [OPTIONS]'],
-  options: [
-    ...GIT_OPTIONS,
-    { name: 'verify', type: 'boolean', help: 'verify the archive at the end' },
-    { name: 'json', type: 'boolean', help: 'print the results as one JSON object' },
-  ],
-  settings: SETTINGS,
-  notes: [
-    'Continues where the last collection stopped, and adds nothing twice. What git does not give whole is named in the event, or refused: docs/git.md.',
-  ],
-  run: async (invocation) => {
-    const [kind, ...operands] = invocation.operands;
-    if (kind !== 'git') throw new LineproofError('USAGE', 'collect takes git and, if you like, a folder: collect git [DIR]');
-    return start({ ...invocation, operands, options: { ...invocation.options, collect: 'git', 'until-idle': true } });
-  },
-};
-
 interface Outcome {
   readonly made: boolean;
   readonly origin: string;
@@ -75,7 +54,8 @@ interface Outcome {
   readonly collected: GitCollection | undefined;
 }
 
-async function start(invocation: Invocation): Promise<number> {
+/** `lineproof start`, and `lineproof collect git` where no other process works on the folder. */
+export async function start(invocation: Invocation): Promise<number> {
   const begun = performance.now();
   const values = openSettings(invocation);
   const { terminal } = invocation;
@@ -127,7 +107,7 @@ async function work(
     if (keys.made) say(`First start: made keys and a policy in ${settings.data} for the log ${keys.origin}`);
     else say(`Log      ${keys.origin} in ${settings.data}`);
     if (folder !== undefined) {
-      collected = await collectInto(system, settings, folder, invocation);
+      collected = await collectInto(system.collector, settings, folder, invocation);
       say(describeCollection(collected));
     }
     if (untilIdle) await finish(system, terminal, say);

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readKeyFile } from '../adapters/key-files.ts';
-import { LineproofError } from '../core/base/errors.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
+import { parseJsonText } from '../core/base/json-text.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import { encodeEnvelope, signEnvelope } from '../core/keys/dsse.ts';
 import { encodePolicy, parsePolicy } from '../core/policy/policy.ts';
@@ -22,11 +23,11 @@ export function readPolicyFile(path: string): Policy {
   }
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJsonText(text);
   } catch (error) {
     throw new LineproofError(
       'CONFIG_INVALID',
-      `cannot use policy ${path}: it is not JSON; start from the output of lineproof policy show --json`,
+      `cannot use policy ${path}: ${messageOf(error)}; start from the output of lineproof policy show --json`,
       { path },
       error,
     );

@@ -168,12 +168,25 @@ export class EmbeddedPipeline {
     }
   }
 
+  /** Resolves when everything that the input log holds is linked, or a part failed. */
+  async linked(signal: AbortSignal): Promise<void> {
+    const over = AbortSignal.any([signal, this.#stop.signal]);
+    while (!over.aborted && !(await this.#isLinked())) await systemClock.sleep(IDLE_POLL_MS, over);
+  }
+
   async #isIdle(): Promise<boolean> {
+    if (!(await this.#isLinked())) return false;
+    for (let shard = 0; shard < this.shards; shard++) {
+      const size = this.#chainer.size(shard);
+      if (size === undefined || (this.#archiver.archivedSize(shard) ?? -1) < size) return false;
+    }
+    return true;
+  }
+
+  async #isLinked(): Promise<boolean> {
     for (let shard = 0; shard < this.shards; shard++) {
       const { end } = await this.stores.log.bounds(TOPICS.events, shard);
-      const size = this.#chainer.size(shard);
-      if (size === undefined || (this.#chainer.consumedTo(shard) ?? -1) < end) return false;
-      if ((this.#archiver.archivedSize(shard) ?? -1) < size) return false;
+      if ((this.#chainer.consumedTo(shard) ?? -1) < end) return false;
     }
     return true;
   }

@@ -12,6 +12,8 @@ import { EmbeddedSystem, openSpoolOnly } from './system.ts';
 /** How long a first start in another process may take to make the keys. */
 const KEYS_MS = 10_000;
 const POLL_MS = 50;
+/** How long a command waits at its end until its events are linked. */
+const LINKED_MS = 2_000;
 
 /** A collector for a command that records into a data folder, whether or not another process works on it. */
 export interface Recorder {
@@ -30,8 +32,14 @@ export interface Recorder {
 export async function openRecorder(settings: OpenSettings, name: string, logger: Logger, metrics: Metrics): Promise<Recorder> {
   try {
     const system = await EmbeddedSystem.open(settings, logger, metrics);
-    const { origin, made } = system.pipeline.keys;
-    return { collector: system.collector, madeLog: made ? origin : undefined, spool: undefined, close: () => system.close() };
+    const { pipeline, collector } = system;
+    const { origin, made } = pipeline.keys;
+    const close = async (): Promise<void> => {
+      // What is linked, the next query shows. If it takes longer, nothing is lost: the next start links it.
+      if (await collector.close()) await pipeline.linked(AbortSignal.timeout(LINKED_MS));
+      await system.close();
+    };
+    return { collector, madeLog: made ? origin : undefined, spool: undefined, close };
   } catch (error) {
     if (!hasCode(error, 'DATA_IN_USE')) throw error;
     await keysOf(settings);

@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path';
-import { LineproofError, messageOf } from '../core/base/errors.ts';
+import { hasCode, LineproofError, messageOf } from '../core/base/errors.ts';
+import { parseJsonText } from '../core/base/json-text.ts';
 import { flagOf, type Setting, type SettingTable, type ValuesOf } from './setting.ts';
 import { readSmallFile } from './small-file.ts';
 
@@ -70,10 +71,9 @@ function nameIn(source: SettingSource, spec: Setting<unknown>): string {
 function readFile(path: string, known: readonly string[], problems: string[]): Record<string, string> {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(readSmallFile(path));
+    parsed = parseJsonText(readSmallFile(path));
   } catch (error) {
-    // The parser's message repeats a piece of the text, which may be a secret.
-    const fact = error instanceof SyntaxError ? `it is not JSON${placeOf(error.message)}` : messageOf(error);
+    const fact = hasCode(error, 'FORMAT_INVALID') ? withoutValues(messageOf(error)) : messageOf(error);
     problems.push(`the configuration file ${path} cannot be read: ${fact}`);
     return {};
   }
@@ -91,9 +91,11 @@ function readFile(path: string, known: readonly string[], problems: string[]): R
   return stored;
 }
 
-function placeOf(message: string): string {
-  const [place] = /line \d+ column \d+/.exec(message) ?? [];
-  return place === undefined ? '' : `, ${place}`;
+/** What a message about JSON text says, but for the text's own values: they may be secrets. */
+function withoutValues(message: string): string {
+  return message
+    .replace('cannot read JSON:', 'it is not JSON that can be taken as it is:')
+    .replace(/the number \S+ would become \S+; /, 'the number would be rounded; ');
 }
 
 /** One row of `lineproof config`. */

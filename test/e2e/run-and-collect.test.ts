@@ -1,8 +1,9 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { type CommandResult, lineproof, makeRepository, temporaryFolder } from '../support/command.ts';
+import { type CommandResult, lineproof, MAIN, makeRepository, temporaryFolder } from '../support/command.ts';
 
 const TIMEOUT_MS = 120_000;
 let folder: ReturnType<typeof temporaryFolder>;
@@ -176,6 +177,37 @@ describe('lineproof collect git', () => {
       const ids = events.flatMap(({ attributes }) => attributes.filter(({ key }) => key === 'git.commit').map(({ value }) => value));
       const log = execFileSync('git', ['-C', work, 'log', '--format=%H', '--reverse'], { encoding: 'utf8' }).trim().split('\n');
       expect(ids).toEqual(log);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'collects beside a running start, which archives the events, and goes on where that collection ended',
+    async () => {
+      await makeRepository(work, 3);
+      const collect = (): Promise<CommandResult> => lineproof(['collect', 'git', work, '--data', data], { cwd: folder.path });
+      const running = spawn(process.execPath, [MAIN, 'start', '--data', data, '--segment-max-age-ms', '1000'], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const ended = once(running, 'close');
+      try {
+        for await (const chunk of running.stdout) if (String(chunk).includes('Running')) break;
+        const first = await collect();
+        expect([first.code, first.stdout]).toEqual([0, expect.stringMatching(/^Collected 3 commits of the git history into stream git\//)]);
+        expect(first.stderr).toMatch(
+          /^lineproof: .* is in use: the events are in .*collect-[^ ]+, which its process or the next start takes over\n$/,
+        );
+        const again = await collect();
+        expect([again.code, again.stdout]).toEqual([0, expect.stringContaining('Collected 0 commits')]);
+        const verify = await lineproof(['collect', 'git', work, '--verify', '--data', data], { cwd: folder.path });
+        expect([verify.code, verify.stdout, verify.stderr]).toEqual([74, '', expect.stringContaining('[DATA_IN_USE]')]);
+      } finally {
+        running.kill('SIGTERM');
+        await ended;
+      }
+      const alone = await collect();
+      expect([alone.code, alone.stdout]).toEqual([0, expect.stringContaining('Collected 0 commits')]);
+      expect(await archived()).toHaveLength(3);
     },
     TIMEOUT_MS,
   );

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { archiveCommand } from '../../../cli/archive-command.ts';
 import { chainCommand } from '../../../cli/chain-command.ts';
+import { collectCommand } from '../../../cli/collect-command.ts';
 import { type Command, commandHelp, overviewHelp, parseInvocation, type Terminal } from '../../../cli/command.ts';
 import { configCommand } from '../../../cli/config-command.ts';
 import { emitCommand } from '../../../cli/emit-command.ts';
@@ -8,7 +9,7 @@ import { policyCommand } from '../../../cli/policy-command.ts';
 import { queryCommand } from '../../../cli/query-command.ts';
 import { rejectedCommand } from '../../../cli/rejected-command.ts';
 import { runCommand } from '../../../cli/run-command.ts';
-import { collectCommand, startCommand } from '../../../cli/start-command.ts';
+import { startCommand } from '../../../cli/start-command.ts';
 import { statusCommand } from '../../../cli/status-command.ts';
 import { topicsCommand } from '../../../cli/topics-command.ts';
 import { verifyCommand } from '../../../cli/verify-command.ts';

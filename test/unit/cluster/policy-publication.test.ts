@@ -45,7 +45,8 @@ test('too few root keys are refused before anything is written', async () => {
 });
 
 test.each([
-  ['half a document', '{', /policy.json: it is not JSON/],
+  ['half a document', '{', /policy.json: cannot read JSON: at character 2: .*policy show --json/],
+  ['a name twice', '{"version":1,"version":2}', /of "version": the name occurs twice/],
   ['no object', 'null', /cannot use policy/],
   ['one field', '{"origin":"example.com/o"}', /cannot use policy/],
   ['a field of another shape', JSON.stringify({ ...testPolicy(), producers: 'all' }), /producers/],
