@@ -178,6 +178,10 @@ export const FINDINGS = {
   }),
   ...group('COMPLETE', 'NOTE', {
     REFUSED_RETIRED: ['Retention removed the refused events of a segment, so why they were refused is not shown again.', NOTHING],
+    STATEMENT_BACK: [
+      'A producer states less of a lane than it stated before. The larger statement counts. An honest producer says so after its spool was set back.',
+      'Keep spools out of backups that are restored; ask the operator of the producer when that happened.',
+    ],
     COPIED_SPOOL: [
       'A lane went on after its stated end: the spool was copied or set back.',
       'Let one process use one spool, and keep spools out of backups that are restored.',

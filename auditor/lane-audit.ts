@@ -15,15 +15,21 @@ interface LaneEnd {
   sampledOut: number;
 }
 
-/** The latest statement of a producer about a lane. */
-interface Statement {
-  readonly shard: number;
+/** How far a lane has come: the numbers of its next header and of its next event. */
+interface Reached {
   readonly number: number;
   readonly seq: number;
-  readonly final: boolean;
-  /** The shard whose input states it, and when that input was appended. */
-  readonly home: number;
-  readonly appendedAt: number;
+}
+
+/** What a producer's heartbeats state about a lane. Each may only grow, so the largest counts, whatever was stated later. */
+interface Statements {
+  readonly shard: number;
+  stated: Reached;
+  /** Of the final ones; undefined without any. */
+  final: Reached | undefined;
+  /** The shard whose input has the final statement, and when that input was appended. */
+  home: number;
+  appendedAt: number;
 }
 
 /** The place of an ACCEPTED header. */
@@ -44,7 +50,7 @@ interface Span {
 export class LaneAudit {
   readonly #findings: Findings;
   readonly #lanes = new Map<string, LaneEnd>();
-  readonly #statements = new Map<string, Statement>();
+  readonly #statements = new Map<string, Statements>();
   readonly #spans = new Map<number, Span>();
   /** Shards of which evidence is missing: lanes there, and statements about any lane, may be missing too. */
   readonly #blind = new Set<number>();
@@ -84,6 +90,12 @@ export class LaneAudit {
     const lane = this.#lanes.get(key);
     const place = { shard: at.shard, offset: at.offset, lane: key };
     if (!this.#blind.has(at.shard)) this.#checkContinues(header, lane, place);
+    if (header.sampledOut < (lane?.sampledOut ?? 0))
+      this.#findings.add(
+        'STATEMENT_BACK',
+        `the batch states ${header.sampledOut} events as sampled out of the lane, after ${lane?.sampledOut}`,
+        place,
+      );
     if (lane === undefined || header.number >= lane.number) {
       this.#lanes.set(key, {
         shard: header.shard,
@@ -115,11 +127,21 @@ export class LaneAudit {
     return undefined;
   }
 
-  /** A later statement about a lane replaces an earlier one. Only a final statement replaces a final one. */
+  /** Raises the statements about a lane. A smaller one than before is what a spool that was set back makes an honest producer say. */
   #state(header: BatchHeader, { epoch, shard, number, seq, final }: BatchHeader['lanes'][number], at: HeaderPlace): void {
     const key = laneName(header.producer, toHex(epoch), shard);
-    if (this.#statements.get(key)?.final === true && !final) return;
-    this.#statements.set(key, { shard, number, seq, final, home: at.shard, appendedAt: at.appendedAt });
+    const said: Reached = { number, seq };
+    const known = this.#statements.get(key) ?? { shard, stated: said, final: undefined, home: at.shard, appendedAt: at.appendedAt };
+    this.#statements.set(key, known);
+    if (isShorter(said, known.stated)) {
+      const message = `the lane is stated with ${number} batches and ${seq} events, after ${known.stated.number} and ${known.stated.seq}: its spool was set back`;
+      this.#findings.add('STATEMENT_BACK', message, { shard: at.shard, offset: at.offset, lane: key });
+    }
+    known.stated = larger(known.stated, said);
+    if (!final || (known.final !== undefined && !isShorter(known.final, said))) return;
+    known.final = larger(known.final ?? said, said);
+    known.home = at.shard;
+    known.appendedAt = at.appendedAt;
   }
 
   /** Reports a producer that must send heartbeats and was silent for too long: a whole epoch may have been dropped. */
@@ -138,7 +160,7 @@ export class LaneAudit {
   finish(latest: PolicyInForce): void {
     for (const [key, stated] of this.#statements) this.#checkStatement(key, stated, latest.policy.clockSkewMs * 1000);
     for (const [key, { number, shard }] of this.#lanes) {
-      if (this.#blind.size === 0 && this.#statements.get(key)?.final !== true) {
+      if (this.#blind.size === 0 && this.#statements.get(key)?.final === undefined) {
         const message = `still open: the producer has not stated the end of this lane, which has ${number} batches so far`;
         this.#findings.add('LANE_OPEN', message, { shard, lane: key });
       }
@@ -152,25 +174,34 @@ export class LaneAudit {
     }
   }
 
-  #checkStatement(key: string, stated: Statement, skewMicros: number): void {
-    if (this.#blind.has(stated.shard)) return undefined;
-    const lane = this.#lanes.get(key);
-    const [number, seq] = [lane?.number ?? 0, lane?.seq ?? 0];
-    const place = { shard: stated.shard, lane: key };
-    if (stated.number > number || stated.seq > seq) {
-      const message = `batches ${range(number, stated.number)} and events ${range(seq, stated.seq)} of the lane are missing at its end`;
-      // A statement that is not final may be ahead of its batches. The input of another shard may not have been consumed so far.
-      const settled = stated.shard === stated.home || (this.#spans.get(stated.shard)?.to ?? 0) > stated.appendedAt + skewMicros;
-      if (!stated.final || !settled) return this.#findings.add('LANE_SHORT', `still open: ${message}, or on their way`, place);
+  #checkStatement(key: string, { shard, stated, final, home, appendedAt }: Statements, skewMicros: number): void {
+    if (this.#blind.has(shard)) return undefined;
+    const lane: Reached = this.#lanes.get(key) ?? { number: 0, seq: 0 };
+    const place = { shard, lane: key };
+    const missing = (end: Reached): string =>
+      `batches ${range(lane.number, end.number)} and events ${range(lane.seq, end.seq)} of the lane are missing at its end`;
+    // The input of another shard may not have been consumed so far.
+    const settled = shard === home || (this.#spans.get(shard)?.to ?? 0) > appendedAt + skewMicros;
+    if (final !== undefined && isShorter(lane, final) && settled) {
       this.gaps += 1;
-      return this.#findings.add('GAP', `gap: ${message}`, place);
+      return this.#findings.add('GAP', `gap: ${missing(final)}`, place);
     }
-    if (stated.final && stated.number < number) {
-      const message = `the lane was stated as ended with ${stated.number} batches and has ${number}: its spool was copied or set back`;
+    // A statement that is not final may be ahead of its batches.
+    if (isShorter(lane, stated)) return this.#findings.add('LANE_SHORT', `still open: ${missing(stated)}, or on their way`, place);
+    if (final !== undefined && final.number < lane.number) {
+      const message = `the lane was stated as ended with ${final.number} batches and has ${lane.number}: its spool was copied or set back`;
       this.#findings.add('COPIED_SPOOL', message, place);
     }
     return undefined;
   }
+}
+
+function isShorter(one: Reached, other: Reached): boolean {
+  return one.number < other.number || one.seq < other.seq;
+}
+
+function larger(one: Reached, other: Reached): Reached {
+  return { number: Math.max(one.number, other.number), seq: Math.max(one.seq, other.seq) };
 }
 
 /** How findings name a lane. */

@@ -87,6 +87,17 @@ const shortUntil =
     await block(1 - home, seconds, [new Uint8Array([1])]);
   };
 
+/** A lane with one batch is stated as ended, or as going on, at each of these numbers in turn. */
+const statedAs =
+  (...ends: readonly (readonly [number: number, final: boolean])[]) =>
+  async ({ world, home, lane, block, end, event, said }: Play): Promise<void> => {
+    const other = world.lane('earlier', world.producer, home);
+    await block(1 - home, 0, [1]);
+    await block(home, 0, [await other.next(event(lane, 'one'))]);
+    for (const [number, final] of ends) await block(home, 1, [await end({ ...said(home, number, number, final), epoch: other.epoch })]);
+    await block(home, 1, [await end(said(home, ends.length + 1, 0))]);
+  };
+
 /** One identity is linked again `seconds` later by a chainer that forgot it. */
 const twiceAfter =
   (seconds: number, change?: (policy: Policy) => Policy) =>
@@ -121,6 +132,11 @@ const ROWS: readonly Row[] = [
   ['the rest of a lane can be on its way', shortUntil(1.5, true), 'COMPLETE', 'OPEN'],
   ['the rest of an ended lane cannot be on its way any more', shortUntil(2.5, true), 'COMPLETE', 'FAILED'],
   ['the rest of an open lane is missing', shortUntil(2.5, false), 'COMPLETE', 'OPEN'],
+  ['an end is stated, and later a nearer one', statedAs([3, true], [1, true]), 'COMPLETE', 'FAILED'],
+  ['an end is stated, and later a further one', statedAs([1, true], [3, true]), 'COMPLETE', 'FAILED'],
+  ['a lane is stated as further, and later as ended before', statedAs([3, false], [1, true]), 'COMPLETE', 'OPEN'],
+  ['a lane is stated as ended, and later as further', statedAs([1, true], [3, false]), 'COMPLETE', 'OPEN'],
+  ['a lane is stated as it is', statedAs([1, false], [1, true]), 'COMPLETE', 'OK'],
   ['an identity is linked twice at the end of the window', twiceAfter(61), 'UNIQUE', 'FAILED'],
   ['an identity is linked again after the window', twiceAfter(61.5), 'UNIQUE', 'OK'],
   ['a policy made the window shorter', twiceAfter(20, (policy) => ({ ...policy, dedupWindowMs: 1000 })), 'UNIQUE', 'OK'],

@@ -153,6 +153,36 @@ describe('completeness', () => {
       },
     },
     {
+      name: 'fewer batches are stated than before, so that a cut tail would not show',
+      failed: ['COMPLETE GAP'],
+      notes: ['COMPLETE STATEMENT_BACK'],
+      messages: async ({ world }) => {
+        const [lane, other] = [world.lane('cut'), world.lane('other')];
+        const end = (number: number): BatchHeader['lanes'] => [{ epoch: lane.epoch, shard: 0, number, seq: number, final: true }];
+        return [await lane.next(world.events('a', 'x')), await other.next([], { lanes: end(2) }), await other.next([], { lanes: end(1) })];
+      },
+    },
+    {
+      name: 'a spool that was set back: a lane is stated shorter than before, and all of it is there',
+      failed: [],
+      notes: ['COMPLETE STATEMENT_BACK'],
+      messages: async ({ world }) => {
+        const [lane, other] = [world.lane('set back'), world.lane('other')];
+        const end = (number: number): BatchHeader['lanes'] => [{ epoch: lane.epoch, shard: 0, number, seq: number, final: true }];
+        const sent = [await lane.next(world.events('a', 'x')), await lane.next(world.events('a', 'y'))];
+        return [...sent, await other.next([], { lanes: end(2) }), await other.next([], { lanes: end(1) })];
+      },
+    },
+    {
+      name: 'fewer events are stated as sampled out than before',
+      failed: [],
+      notes: ['COMPLETE STATEMENT_BACK'],
+      messages: async ({ world }) => {
+        const lane = world.lane('sampled');
+        return [await lane.next(world.events('a', 'x'), { sampledOut: 7 }), await lane.next(world.events('a', 'y'), { sampledOut: 6 })];
+      },
+    },
+    {
       name: 'a lane went on after it was stated as ended: a copied spool',
       failed: [],
       notes: ['COMPLETE COPIED_SPOOL'],

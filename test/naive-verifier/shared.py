@@ -11,6 +11,15 @@ class Lane:
         self.final = None
         self.due = None
         self.stated = (0, 0)
+        self.sampled = 0
+
+
+def shorter(one, other):
+    return one[0] < other[0] or one[1] < other[1]
+
+
+def larger(one, other):
+    return (max(one[0], other[0]), max(one[1], other[1]))
 
 
 class Lanes:
@@ -36,15 +45,20 @@ class Lanes:
             failed("COMPLETE", "batch does not name the header before it", place)
         if value["firstSeq"] < lane.seq:
             failed("COMPLETE", "sequence numbers twice", place)
+        if value["sampledOut"] < lane.sampled:
+            self.report.note("COMPLETE", "fewer events are stated as sampled out than before", place)
+        lane.sampled = max(lane.sampled, value["sampledOut"])
         lane.number = max(lane.number, value["number"] + 1)
         lane.seq = max(lane.seq, value["firstSeq"] + value["count"])
         lane.hash = hash_
         for stated in value["lanes"]:
             other = self.lane(value["producer"], stated["epoch"], stated["shard"])
             said = (stated["number"], stated["seq"])
-            other.stated = max(other.stated, said)
-            if stated["final"] and said >= (other.final or said):
-                other.final, other.due = said, self._due(replay, stated["shard"], appended_at)
+            if shorter(said, other.stated):
+                self.report.note("COMPLETE", "less of a lane is stated than before", place)
+            other.stated = larger(other.stated, said)
+            if stated["final"] and (other.final is None or shorter(other.final, said)):
+                other.final, other.due = larger(other.final or said, said), self._due(replay, stated["shard"], appended_at)
         if value["count"] == 0:
             self.report.count("heartbeats")
 
@@ -59,10 +73,10 @@ class Lanes:
         for (producer, epoch, shard), lane in sorted(self.lanes.items()):
             place = f"lane {producer} {epoch.hex()} {shard}"
             self.report.count("lanes")
-            short = lane.final and (lane.number < lane.final[0] or lane.seq < lane.final[1])
+            short = lane.final and shorter((lane.number, lane.seq), lane.final)
             if short and self.ends.get(shard, -1) > lane.due:
                 self.report.failed("COMPLETE", "gap at the end of a lane", place)
-            elif lane.number < lane.stated[0] or lane.seq < lane.stated[1]:
+            elif shorter((lane.number, lane.seq), lane.stated):
                 self.report.open("COMPLETE", "lane is shorter than stated", place)
             elif lane.final is None and lane.number > 0:
                 self.report.open("COMPLETE", "lane is open", place)
