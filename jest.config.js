@@ -2,6 +2,8 @@ export default {
   testEnvironment: 'node',
   // Long, so that a busy machine is not a failure; a test that hangs is found nevertheless.
   testTimeout: 60_000,
+  // Jest leaves one core free, which on two cores means one file at a time.
+  maxWorkers: '100%',
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^#crypto$': '<rootDir>/core/crypto/node.ts' },
   transform: {
