@@ -138,6 +138,20 @@ export class ShardArchiver {
     );
   }
 
+  /** What our key signs counts nowhere if the policy of the log's last block calls the key RETIRED. */
+  #checkInUse(): void {
+    const { sources, signer } = this.#o;
+    const { policy, size } = this.#chain.state.head;
+    const inForce = policy === null ? undefined : sources.policies.byDigest(policy);
+    const entry = inForce?.policy.logs.find(({ key }) => key === signer.verifierKey);
+    if (entry === undefined || entry.status === 'ACTIVE') return;
+    throw new LineproofError(
+      'CONFIG_INVALID',
+      `cannot attest ${size} leaves of ${this.#log.name}: version ${inForce?.policy.version} of the policy, in force there, calls ${signer.verifierKey} ${entry.status}; start the archiver with an ACTIVE log key`,
+      { shard: this.#log.shard, size },
+    );
+  }
+
   /** Reads the chain until it reaches the size that was attested before: the note must be on it. */
   async #catchUp(signal: AbortSignal): Promise<void> {
     const { end } = await this.#chain.bounds();
@@ -183,6 +197,7 @@ export class ShardArchiver {
     if (this.#tree.waiting === 0) return;
     const { clock, metrics } = this.#o;
     await this.#named.store();
+    this.#checkInUse();
     const tail = await this.#tree.store();
     await this.#attestor.attest(this.#chain.state.head);
     this.#tree.settle(tail);

@@ -4,13 +4,15 @@ import { type Checkpoint, parseCheckpoint } from '../core/keys/checkpoint.ts';
 import { decodeEnvelope, envelopeSigners, type PayloadType } from '../core/keys/dsse.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
 import { openNote, readNote } from '../core/keys/note.ts';
-import type { KeyInForce } from '../core/policy/policy-history.ts';
+import type { KeyInForce, PolicyInForce } from '../core/policy/policy-history.ts';
 
 /** A decoded statement that a log key signed, with its fault. */
 export interface Attestation<T> {
   /** Undefined where it cannot be read, or must not be used. */
   readonly value: T | undefined;
   readonly faults: readonly Fault[];
+  /** The log keys that signed it rightly. */
+  readonly signers: readonly VerifierKey[];
 }
 
 export interface Fault {
@@ -28,7 +30,7 @@ export function attestedNote(bytes: Uint8Array, origin: string, shard: number, k
     checkpoint = parseCheckpoint(readNote(note).text);
     // Whose note it is comes first: another log's keys are unknown here.
     if (checkpoint.origin !== origin)
-      return { value: undefined, faults: [{ code: 'MALFORMED', message: `it belongs to the log ${checkpoint.origin}` }] };
+      return { value: undefined, signers: [], faults: [{ code: 'MALFORMED', message: `it belongs to the log ${checkpoint.origin}` }] };
     const { verified } = openNote(note, verifiers(keys));
     // The keys of a log all have its name: they differ by their ids.
     signers = verifiers(keys).filter(({ id }) => verified.some((line) => equal(line.id, id)));
@@ -36,7 +38,7 @@ export function attestedNote(bytes: Uint8Array, origin: string, shard: number, k
     return refused(error);
   }
   const fault = signersFault(signers, keys, shard, checkpoint.size);
-  return { value: fault?.code === 'SIGNATURE' ? undefined : checkpoint, faults: fault === undefined ? [] : [fault] };
+  return { value: fault?.code === 'SIGNATURE' ? undefined : checkpoint, signers, faults: fault === undefined ? [] : [fault] };
 }
 
 /** Reads a DSSE payload about leaves up to `end(payload)` and judges who signed it. A payload that none of the keys signed is not parsed, and gives no value. */
@@ -53,10 +55,10 @@ export function attestedPayload<T extends object>(
   try {
     const envelope = decodeEnvelope(bytes, type);
     const signers = envelopeSigners(envelope, verifiers(keys));
-    if (signers.length === 0) return { value: undefined, faults: [UNSIGNED] };
+    if (signers.length === 0) return { value: undefined, signers, faults: [UNSIGNED] };
     const value = { ...decode(envelope.payload), payload: envelope.payload };
     const fault = signersFault(signers, keys, shard, end(value));
-    return { value, faults: fault === undefined ? [] : [fault] };
+    return { value, signers, faults: fault === undefined ? [] : [fault] };
   } catch (error) {
     return refused(error);
   }
@@ -75,11 +77,21 @@ function signersFault(signers: readonly VerifierKey[], keys: readonly KeyInForce
     : { code: 'SUSPECT', message: `only a compromised log key signed it, and that key is not believed up to ${end} leaves` };
 }
 
+/**
+ * Whether every log key that signed leaves up to some size is RETIRED in the policy of the last block before that size. Then it was signed by a key that was
+ * out of use: an archiver refuses to. A key that this policy does not name yet is one that a later version added.
+ */
+export function isOutOfUse(signers: readonly VerifierKey[], policy: PolicyInForce | undefined): boolean {
+  if (policy === undefined) return false;
+  const retired = policy.policy.logs.filter(({ status }) => status === 'RETIRED');
+  return signers.length > 0 && signers.every(({ text }) => retired.some(({ key }) => key === text));
+}
+
 function verifiers(keys: readonly KeyInForce[]): VerifierKey[] {
   return keys.map(({ verifier }) => verifier);
 }
 
 function refused<T>(error: unknown): Attestation<T> {
   const code = hasCode(error, 'SIGNATURE_INVALID') ? 'SIGNATURE' : 'MALFORMED';
-  return { value: undefined, faults: [{ code, message: messageOf(error) }] };
+  return { value: undefined, signers: [], faults: [{ code, message: messageOf(error) }] };
 }

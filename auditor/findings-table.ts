@@ -98,6 +98,7 @@ export const FINDINGS = {
     NOTE_MALFORMED: ['The signed note cannot be read or is of another log.', COMPARE],
     NOTE_SIGNATURE: ['No log key signed the note, or a signature is wrong.', COMPARE],
     NOTE_SUSPECT: ['Only a compromised log key signed the note, after the size up to which that key is believed.', LOG_KEY],
+    KEY_RETIRED: ['Only a log key signed the note or manifest that the policy in force at its leaves calls RETIRED.', LOG_KEY],
     ROOT_WRONG: [
       'The leaves give another root than a signed note or manifest states.',
       'Keep the archive and compare it with another copy: leaves were altered, or two histories of one log were signed.',

@@ -11,7 +11,7 @@ import { LIMITS } from '../core/base/limits.ts';
 import { archivedEventSchema, decodeArchivedEvent } from '../core/formats/archived-event.ts';
 import { type BlockEvidence, decodeBlockEvidence } from '../core/formats/block-evidence.ts';
 import { decodeBlockRefused } from '../core/formats/block-refused.ts';
-import { attestedPayload } from './attestation.ts';
+import { type Attestation, attestedPayload } from './attestation.ts';
 import type { Audit } from './audit.ts';
 import type { AuditedRow } from './audited-block.ts';
 import { errorText } from './governance.ts';
@@ -63,7 +63,7 @@ export async function readManifests(audit: Audit): Promise<StoredManifest[]> {
       nameBeyond(audit, key);
       break;
     }
-    const manifest = await readManifest(audit, key);
+    const { value: manifest, signers } = await readManifest(audit, key);
     if (manifest === undefined) {
       previous = undefined;
       continue;
@@ -86,7 +86,7 @@ export async function readManifests(audit: Audit): Promise<StoredManifest[]> {
       findings.add('MANIFEST_PREVIOUS', 'the manifest does not name the manifest before it', at);
     previous = toHex(sha256(manifest.payload));
     end = manifest.end;
-    manifests.push({ key, digest: previous, manifest });
+    manifests.push({ key, digest: previous, manifest, signers });
   }
   return manifests;
 }
@@ -102,10 +102,10 @@ const MANIFEST_FAULTS = { MALFORMED: 'MANIFEST_MALFORMED', SIGNATURE: 'MANIFEST_
 async function readManifest(
   { objects, shard, governance, findings }: Audit,
   key: string,
-): Promise<(Manifest & { readonly payload: Uint8Array }) | undefined> {
+): Promise<Pick<Attestation<Manifest & { readonly payload: Uint8Array }>, 'value' | 'signers'>> {
   const stored = await objects.get(key);
-  if (stored === undefined) return undefined;
-  const { value, faults } = attestedPayload(stored.bytes, 'manifest', {
+  if (stored === undefined) return { value: undefined, signers: [] };
+  const { value, faults, signers } = attestedPayload(stored.bytes, 'manifest', {
     shard,
     keys: governance.logKeys(shard),
     decode: parseManifest,
@@ -113,7 +113,7 @@ async function readManifest(
   });
   for (const { code, message } of faults)
     findings.add(MANIFEST_FAULTS[code], `the manifest cannot be used: ${message}`, { shard, object: key });
-  return value;
+  return { value, signers };
 }
 
 /**

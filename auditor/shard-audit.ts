@@ -1,6 +1,7 @@
 import { logKeysOf, parseArchiveKey } from '../core/archive/archive-keys.ts';
 import { fromHex, toHex } from '../core/base/bytes.ts';
 import type { Seal } from '../core/formats/leaf.ts';
+import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { AcrossShards } from './across-shards.ts';
 import type { Audit } from './audit.ts';
 import type { AuditedBlock } from './audited-block.ts';
@@ -51,11 +52,11 @@ function checkCheckpoints(
 ): void {
   const archived = archivedSize(manifests);
   if (published !== undefined && archived > published) roots.reportOld(`segments go to leaf ${archived}`, published);
-  for (const { manifest, key } of manifests) {
+  for (const { manifest, key, signers } of manifests) {
     const object = logKeysOf(shard).checkpointAt(manifest.end);
     const place = { shard, object, leaf: manifest.end };
     if (!listed.has(object)) findings.add('MISSING', 'the checkpoint at the end of a segment is missing', place, { property: 'ARCHIVE' });
-    roots.expect(manifest.end, fromHex(manifest.root), key);
+    roots.expect(manifest.end, { root: fromHex(manifest.root), object: key, signers });
   }
 }
 
@@ -109,7 +110,15 @@ class ShardAudit {
   }
 
   #checkRoots(size: number): void {
-    this.#roots.check(size, () => this.#tree.root());
+    this.#roots.check(size, () => this.#tree.root(), this.#policyInForce());
+  }
+
+  /** The policy of the last block; before the first, version 1. Undefined where only log keys are pinned: then no policy is proven. */
+  #policyInForce(): PolicyInForce | undefined {
+    const { policy } = this.#blocks.log.head;
+    const { history, root, pinnedLogs } = this.#audit.governance;
+    if (root === undefined && pinnedLogs[this.#audit.shard] !== undefined) return undefined;
+    return (policy === null ? undefined : history.byDigest(policy)) ?? (history.versions[0] as PolicyInForce);
   }
 
   async #readRun(run: LeafRun): Promise<void> {
@@ -187,7 +196,11 @@ class ShardAudit {
     this.#snapshots.delete(end);
     // A state that lacks evidence says nothing about a snapshot.
     if (object === undefined || stored === undefined || !this.#blocks.log.isWhole) return;
-    for (const fault of snapshotFaults(stored.bytes, this.#audit, this.#blocks.log, this.#tree.frontier()))
+    for (const fault of snapshotFaults(stored.bytes, this.#audit, {
+      log: this.#blocks.log,
+      frontier: this.#tree.frontier(),
+      policy: this.#policyInForce(),
+    }))
       findings.add('SNAPSHOT_WRONG', `the snapshot cannot be used: ${fault}`, { shard, object, leaf: end });
   }
 

@@ -1,7 +1,9 @@
 import { logKeysOf, parseArchiveKey } from '../core/archive/archive-keys.ts';
 import { equal } from '../core/base/bytes.ts';
 import type { Checkpoint } from '../core/keys/checkpoint.ts';
-import { attestedNote } from './attestation.ts';
+import type { VerifierKey } from '../core/keys/key.ts';
+import type { PolicyInForce } from '../core/policy/policy-history.ts';
+import { attestedNote, isOutOfUse } from './attestation.ts';
 import type { Audit } from './audit.ts';
 
 const NOTE_FAULTS = { MALFORMED: 'NOTE_MALFORMED', SIGNATURE: 'NOTE_SIGNATURE', SUSPECT: 'NOTE_SUSPECT' } as const;
@@ -14,11 +16,17 @@ export interface NoteSizes {
   readonly size: number;
 }
 
+interface SignedRoot {
+  readonly root: Uint8Array;
+  readonly object: string;
+  readonly signers: readonly VerifierKey[];
+}
+
 /** The roots that were signed for a shard's log, by size. The leaves must give all of them. */
 export class SignedRoots {
   readonly #audit: Audit;
   readonly #keys: ReturnType<typeof logKeysOf>;
-  readonly #roots = new Map<number, { readonly root: Uint8Array; readonly object: string }[]>();
+  readonly #roots = new Map<number, SignedRoot[]>();
 
   constructor(audit: Audit) {
     this.#audit = audit;
@@ -40,10 +48,10 @@ export class SignedRoots {
   }
 
   /** A root that `object` states for `size` leaves. */
-  expect(size: number, root: Uint8Array, object: string): void {
+  expect(size: number, signed: SignedRoot): void {
     const stated = this.#roots.get(size);
-    if (stated === undefined) this.#roots.set(size, [{ root, object }]);
-    else stated.push({ root, object });
+    if (stated === undefined) this.#roots.set(size, [signed]);
+    else stated.push(signed);
   }
 
   has(size: number): boolean {
@@ -55,12 +63,16 @@ export class SignedRoots {
     return this.#roots.get(size)?.[0]?.root;
   }
 
-  /** Compares the root of the first `size` leaves with every root that was stated for them. */
-  check(size: number, rootOfLeaves: () => Uint8Array): void {
+  /** Compares the root of the first `size` leaves with every root that was stated for them, by keys that `policy`, that of the last block among them, has in use. */
+  check(size: number, rootOfLeaves: () => Uint8Array, policy: PolicyInForce | undefined): void {
     const stated = this.#roots.get(size);
     if (stated === undefined) return;
     const right = rootOfLeaves();
-    for (const { root, object } of stated) {
+    for (const { root, object, signers } of stated) {
+      if (isOutOfUse(signers, policy)) {
+        const message = `only a log key signed it that the policy in force at these ${size} leaves calls RETIRED`;
+        this.#audit.findings.add('KEY_RETIRED', message, { shard: this.#audit.shard, object, leaf: size });
+      }
       if (equal(root, right)) continue;
       const message = `the object states another root than the first ${size} leaves give`;
       this.#audit.findings.add('ROOT_WRONG', message, { shard: this.#audit.shard, object, leaf: size });
@@ -101,9 +113,9 @@ export class SignedRoots {
       findings.add('MISSING', 'the log does not have this note', place, { property: 'ARCHIVE' });
       return undefined;
     }
-    const { value, faults } = attestedNote(stored.bytes, `${origin}/${shard}`, shard, governance.logKeys(shard));
+    const { value, faults, signers } = attestedNote(stored.bytes, `${origin}/${shard}`, shard, governance.logKeys(shard));
     for (const { code, message } of faults) findings.add(NOTE_FAULTS[code], `the note cannot be used: ${message}`, place);
-    if (value !== undefined) this.expect(value.size, value.root, object);
+    if (value !== undefined) this.expect(value.size, { root: value.root, object, signers });
     return value;
   }
 }

@@ -2,20 +2,26 @@ import { parseLaneKey } from '../core/acceptance/log-state.ts';
 import { decodeSnapshot, encodeSnapshot, type Snapshot } from '../core/archive/snapshot.ts';
 import { equal, fromHex } from '../core/base/bytes.ts';
 import type { Policy } from '../core/policy/policy-document.ts';
+import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { Frontier } from '../core/tree/frontier.ts';
-import { attestedPayload } from './attestation.ts';
+import { attestedPayload, isOutOfUse } from './attestation.ts';
 import type { Audit } from './audit.ts';
 import type { ReplayedLog } from './replayed-log.ts';
 
 /** The faults of a stored snapshot, compared with the state that the leaves give: one sentence for each fault. */
-export function snapshotFaults(bytes: Uint8Array, { shard, governance }: Audit, log: ReplayedLog, frontier: Frontier): string[] {
-  const { value, faults } = attestedPayload(bytes, 'snapshot', {
+export function snapshotFaults(
+  bytes: Uint8Array,
+  { shard, governance }: Audit,
+  { log, frontier, policy }: { readonly log: ReplayedLog; readonly frontier: Frontier; readonly policy: PolicyInForce | undefined },
+): string[] {
+  const { value, faults, signers } = attestedPayload(bytes, 'snapshot', {
     shard,
     keys: governance.logKeys(shard),
     decode: decodeSnapshot,
     end: ({ size }) => size,
   });
   const said = faults.map(({ message }) => message);
+  if (isOutOfUse(signers, policy)) said.push('only a log key signed it that the policy in force there calls RETIRED');
   if (value === undefined) return said;
   const { payload, ...snapshot } = value;
   const derived = encodeSnapshot({ ...derive(log, frontier), ...placeOf(snapshot, governance.history.latest.policy, shard) });

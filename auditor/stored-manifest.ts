@@ -1,4 +1,5 @@
 import type { Manifest } from '../core/archive/manifest.ts';
+import type { VerifierKey } from '../core/keys/key.ts';
 
 /** A manifest of the archive that can be read. */
 export interface StoredManifest {
@@ -6,4 +7,6 @@ export interface StoredManifest {
   /** Hex SHA-256 of its payload. */
   readonly digest: string;
   readonly manifest: Manifest;
+  /** The log keys that signed it. */
+  readonly signers: readonly VerifierKey[];
 }

@@ -6,7 +6,7 @@ import type { Policy } from '../../core/policy/policy-document.ts';
 import { temporaryFolder } from '../support/command.ts';
 import { ForgedArchive } from '../support/forged-archive.ts';
 import { NaiveVerifier, testWithPython, writeArchive } from '../support/naive-verifier.ts';
-import { makeWorld, START_MICROS, type TestLane, type World } from '../support/producer.ts';
+import { makeWorld, START_MICROS, type TestLane, testSigner, type World } from '../support/producer.ts';
 import { required, SECOND, SEGMENT_MS } from '../support/rich-archive.ts';
 
 const TIMEOUT_MS = 600_000;
@@ -98,6 +98,28 @@ const statedAs =
     await block(home, 1, [await end(said(home, ends.length + 1, 0))]);
   };
 
+/** The log key is retired for another one, and one of the two signs what follows. */
+const attestedBy =
+  (which: 'before' | 'after') =>
+  async ({ world, archives, home, lane, event, block, end, said }: Play): Promise<void> => {
+    await block(home, 0, [await lane.next(event(lane, 'one'))]);
+    const before = required(world.logs[home]);
+    const after = testSigner(before.name, 'after');
+    await world.nextPolicy((policy) => ({
+      ...policy,
+      logs: policy.logs.flatMap((entry) =>
+        entry.key === before.verifierKey
+          ? [
+              { ...entry, status: 'RETIRED' as const },
+              { ...entry, key: after.verifierKey },
+            ]
+          : [entry],
+      ),
+    }));
+    await block(home, 1, [await lane.next(event(lane, 'two')), await end(said(home, 3, 2))]);
+    if (which === 'after') required(archives[home]).signer = after;
+  };
+
 /** One identity is linked again `seconds` later by a chainer that forgot it. */
 const twiceAfter =
   (seconds: number, change?: (policy: Policy) => Policy) =>
@@ -136,6 +158,8 @@ const ROWS: readonly Row[] = [
   ['an end is stated, and later a further one', statedAs([1, true], [3, true]), 'COMPLETE', 'FAILED'],
   ['a lane is stated as further, and later as ended before', statedAs([3, false], [1, true]), 'COMPLETE', 'OPEN'],
   ['a lane is stated as ended, and later as further', statedAs([1, true], [3, false]), 'COMPLETE', 'OPEN'],
+  ['a retired log key signs leaves after it was retired', attestedBy('before'), 'LOG', 'FAILED'],
+  ['the log key that follows a retired one signs them', attestedBy('after'), 'LOG', 'OK'],
   ['a lane is stated as it is', statedAs([1, false], [1, true]), 'COMPLETE', 'OK'],
   ['an identity is linked twice at the end of the window', twiceAfter(61), 'UNIQUE', 'FAILED'],
   ['an identity is linked again after the window', twiceAfter(61.5), 'UNIQUE', 'OK'],

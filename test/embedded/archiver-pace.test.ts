@@ -187,6 +187,32 @@ describe('a start', () => {
     expect(objects.objects.size).toBe(0);
   });
 
+  test('signs nothing from the block on whose policy calls its key retired, also if it learns of that on its way', async () => {
+    const given = await makeChain(3);
+    const { size } = given.state.head;
+    const second = testSigner(`${given.world.origin}/0`, 'second');
+    await given.world.nextPolicy((policy) => ({
+      ...policy,
+      logs: [
+        { ...policy.logs[0], status: 'RETIRED' },
+        { ...policy.logs[0], key: second.verifierKey },
+      ] as typeof policy.logs,
+    }));
+    await given.grow(['after'], 1_000);
+    const objects = new MemoryObjectStore();
+    let published = false;
+    // It starts before the policy is published, so its key is ACTIVE then.
+    const slow = slowly(given, () => {
+      if (!published) void given.log.append(TOPICS.control, 0, [{ key: null, value: given.world.envelopes[1] as Uint8Array }]);
+      published = true;
+    });
+    await expect(archiveChain(slow, objects)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('version 2 of the policy, in force there, calls example.org/log/0'),
+    });
+    expect(readNote(objects, KEYS.signed, given.world.logs[0] as Signer)?.size).toBe(size);
+  });
+
   test('fetches all schemas in force, so that the archive also has those that no event uses yet', async () => {
     const world = await makeWorld({ schemas: [EVENT_SCHEMA, EVENT_SCHEMA_V2] });
     const given = await makeChain(2, world);

@@ -238,6 +238,23 @@ describe('keys that are retired or stolen', () => {
     expect([verdict.ok, codes(verdict)]).toEqual([true, []]);
   });
 
+  test('a log key that signs leaves after it was retired: FAILED, unless an active one signed them too', async () => {
+    const scene = await makeScene();
+    const { world, archive } = scene;
+    const [before, after] = [required(world.logs[0]), testSigner('example.org/log/0', 'after')];
+    await world.nextPolicy((policy) => ({
+      ...policy,
+      logs: [...status(policy.logs, before.verifierKey, { status: 'RETIRED' }), active(after.verifierKey)],
+    }));
+    const verdict = await scene.end({ snapshot: true });
+    expect([verdict.ok, codes(verdict)]).toEqual([false, ['ARCHIVE SNAPSHOT_WRONG', 'LOG KEY_RETIRED']]);
+    const told = verdict.findings.filter(({ code }) => code === 'KEY_RETIRED').map(({ place }) => place.leaf);
+    // What the key signed while it was ACTIVE stands.
+    expect(new Set(told)).toEqual(new Set([archive.size]));
+    // The pinned log key is the reader's own choice: no policy is proven that calls it retired.
+    expect(codes(await scene.verify(before.verifierKey))).toEqual([]);
+  });
+
   test('a chainer key that seals after it was retired: FAILED', async () => {
     const scene = await makeScene();
     const { world } = scene;

@@ -104,6 +104,7 @@ class SignedRoots:
         self.holders = [holder for holder in holders if holder.key.name == name]
         self.shard = shard
         self.report = report
+        self.signed = []
 
     def read(self, path):
         """Size and root of a note, or None with a finding."""
@@ -117,7 +118,7 @@ class SignedRoots:
         try:
             if origin != self.name:
                 raise Wrong("note of another log")
-            believed_signers(self.holders, claims, text.encode("utf-8"), self.shard, size)
+            self.signed.append((path, size, believed_signers(self.holders, claims, text.encode("utf-8"), self.shard, size)))
         except Wrong as error:
             self.report.failed("LOG", "note is not attested", f"{path}: {error}")
             return None
@@ -125,15 +126,23 @@ class SignedRoots:
 
 
 def believed_signers(holders, claims, message, shard, size):
-    """A log key must have signed; a COMPROMISED one counts up to the size to which it is believed."""
+    """The keys that signed: a log key must have; a COMPROMISED one counts up to the size to which it is believed."""
     found = signers(claims, message, [holder.key for holder in holders])
     if not found:
         raise Wrong("no log key signed")
     labels = {key.label for key in found}
     for holder in holders:
         if holder.key.label in labels and not (holder.status == "COMPROMISED" and size > holder.believed[shard]):
-            return
+            return labels
     raise Wrong("only a compromised log key signed")
+
+
+def out_of_use(labels, size, blocks, chain):
+    """Whether the policy of the last block before `size`, or version 1 before any, calls all of these keys RETIRED."""
+    named = [block.seal["policy"] for block in blocks if block.seal_index < size]
+    policy = chain.by_digest.get(named[-1]) if named else chain.versions[0]
+    retired = {holder.key.label for holder in policy.logs if holder.status == "RETIRED"} if policy else set()
+    return labels <= retired
 
 
 def tile_name(number):

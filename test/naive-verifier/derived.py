@@ -1,6 +1,6 @@
 """What the log gives again: columns of events files, manifests, ends of segments, snapshots (docs/formats.md §5)."""
 
-from archive import believed_signers
+from archive import believed_signers, out_of_use
 from hashing import Tree
 from keys import envelope, pae
 from strict_avro import MAX_LONG, Wrong, schema
@@ -158,7 +158,7 @@ def check_manifest(replay, segment, blocks, report):
         report.failed("ARCHIVE", "objects of a manifest", segment.name)
 
 
-def check_snapshot(objects, replay, holders, report):
+def check_snapshot(objects, replay, holders, blocks, report):
     """The snapshot at the present size, if there is one."""
     size = replay.size
     name = f"logs/{replay.log.shard}/snapshots/{size}.json"
@@ -167,7 +167,9 @@ def check_snapshot(objects, replay, holders, report):
     replay.snapshots.add(name)
     try:
         payload, claims = envelope(objects.read(name), "snapshot")
-        believed_signers(holders, claims, pae("snapshot", payload), replay.log.shard, size)
+        labels = believed_signers(holders, claims, pae("snapshot", payload), replay.log.shard, size)
+        if any(hasattr(holder, "value") for holder in holders) and out_of_use(labels, size, blocks, replay.chain):
+            raise Wrong("signed by a retired log key")
         found = SNAPSHOT.decode(payload)
         expected = snapshot_of(replay)
         for field, value in expected.items():

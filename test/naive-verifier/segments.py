@@ -44,6 +44,7 @@ class Segments:
         self.report = report
         self.folder = f"logs/{log.shard}/segments/"
         self.list = []
+        self.signed = []
 
     def load(self):
         """Manifests in order, each with its files."""
@@ -80,7 +81,7 @@ class Segments:
         """The payload, and what is wrong with its signatures."""
         payload, claims = envelope(self.objects.read(name, 64 << 20), kind)
         try:
-            believed_signers(self.holders, claims, pae(kind, payload), self.log.shard, size)
+            self.signed.append((name, size, believed_signers(self.holders, claims, pae(kind, payload), self.log.shard, size)))
         except Wrong as error:
             return payload, error
         return payload, None

@@ -106,24 +106,31 @@ def verify_shard(objects, log, chain, holders, shared, report):
             report.failed(name, "leaves cannot be read", f"{log.name} from {len(tree.leaves)}")
     segments = Segments(objects, log, tree, chain, holders, report)
     replay = Replay(log, tree, chain, shared, report)
-    replay.snapshots, replay.size = set(), 0
-    replay_shard(objects, replay, segments, holders, report)
+    replay.snapshots, replay.size, replay.done = set(), 0, []
+    blocks = split_blocks(tree, log, report)
+    replay_shard(objects, replay, segments, holders, list(blocks), report)
+    if not any(isinstance(holder, Pin) for holder in holders):
+        signed = roots.signed + [entry for entry in segments.signed if entry[0].endswith(".manifest.json")]
+        for path, at, labels in signed:
+            if archive.out_of_use(labels, at, blocks, chain):
+                report.failed("LOG", "signed by a retired log key", path)
     for match in objects.of(rf"logs/{log.shard}/checkpoints/([0-9]+)"):
         if int(match[1]) not in {segment.end for segment in segments.list}:
             report.note("ARCHIVE", "note at no segment's end", match[0])
     derived.unused_snapshots(objects, replay, size, report)
 
 
-def replay_shard(objects, replay, segments, holders, report):
-    blocks = split_blocks(replay.tree, replay.log, report)
+def replay_shard(objects, replay, segments, holders, blocks, report):
     holders = [holder for holder in holders if holder.key.name == replay.log.name]
     for segment in segments.load():
         own = [block for block in blocks if segment.first <= block.first and block.seal_index < segment.end]
         while blocks and own and blocks[0].first < own[0].first:
-            replay.block(blocks.pop(0))
+            replay.done.append(blocks.pop(0))
+            replay.block(replay.done[-1])
         for block in own:
             attach(block, segment, replay, report)
             replay.block(block)
+            replay.done.append(block)
             blocks.remove(block)
         if not own or own[-1].seal_index + 1 != segment.end:
             continue
@@ -133,7 +140,7 @@ def replay_shard(objects, replay, segments, holders, report):
         derived.check_end(replay, segment, own, report)
         derived.check_manifest(replay, segment, own, report)
         derived.check_columns(replay, segment, own, report)
-        derived.check_snapshot(objects, replay, holders, report)
+        derived.check_snapshot(objects, replay, holders, list(replay.done), report)
     for block in blocks:
         replay.block(block)
     derived.check_tail(replay, blocks, report)
