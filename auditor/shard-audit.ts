@@ -118,7 +118,7 @@ class ShardAudit {
     const { policy } = this.#blocks.log.head;
     const { history, root, pinnedLogs } = this.#audit.governance;
     if (root === undefined && pinnedLogs[this.#audit.shard] !== undefined) return undefined;
-    return (policy === null ? undefined : history.byDigest(policy)) ?? (history.versions[0] as PolicyInForce);
+    return (policy === null ? undefined : history.byDigest(policy)) ?? history.versions[0];
   }
 
   async #readRun(run: LeafRun): Promise<void> {
