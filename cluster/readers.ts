@@ -1,3 +1,4 @@
+import { limitedLogger } from '../adapters/limited-logger.ts';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { LineproofError } from '../core/base/errors.ts';
@@ -25,7 +26,7 @@ export interface ClusterReaders {
 
 /** Opens log and registry. Connects at the first use. `beside`: whether a root key is taken from the keys folder. */
 export async function openClusterReaders(settings: ClusterSettings, beside = true): Promise<ClusterReaders> {
-  const logger = pinoLogger(settings.logLevel);
+  const logger = limitedLogger(pinoLogger(settings.logLevel));
   const log = openLog(settings, logger);
   const registry = openRegistry(settings);
   const rootKey = pinnedRoot(settings, beside);
@@ -42,6 +43,7 @@ export async function openClusterReaders(settings: ClusterSettings, beside = tru
     close: async () => {
       await registry.close();
       await log.close();
+      logger.flush();
     },
   };
 }
