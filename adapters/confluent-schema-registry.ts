@@ -7,6 +7,7 @@ import { compileSchema } from '../core/avro/schema.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { canonicalJson } from '../core/base/jcs.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
+import { REFUSALS, refusalError, tlsRefusal } from './refusals.ts';
 
 /** How a Confluent-compatible registry is reached. */
 export interface ConfluentRegistrySettings {
@@ -149,7 +150,7 @@ async function askRegistry(place: RegistryPlace, act: string, ask: (api: Registr
     return judge(act, await Promise.race([asked, broken]));
   } catch (error) {
     if (error instanceof LineproofError) throw error;
-    throw unusable(act, oneLine((error as Error).message));
+    throw unanswered(act, error as NodeJS.ErrnoException);
   } finally {
     clearTimeout(timer);
     agent.destroy();
@@ -186,14 +187,15 @@ function watchedAgent({ secure, tls }: RegistryPlace, broken: (error: Error) => 
   return agent;
 }
 
-/** Reads an answer. Throws UNAVAILABLE if there was none, CONFIG_INVALID if only an operator can help. */
+/** Reads an answer. Throws UNAVAILABLE if there was none, REFUSED if it may need an operator. */
 function judge(act: string, answer: RegistryAnswer): Answer {
   const failure = answer.error();
-  if (failure !== null) throw unusable(act, oneLine(failure.message));
+  if (failure !== null) throw unanswered(act, failure);
   const status = answer.status();
-  if (status === 401 || status === 403)
-    throw new LineproofError('CONFIG_INVALID', `cannot ${act}: the schema registry refuses user name or password (status ${status})`);
+  if (status === 401 || status === 403) throw refusalError(act, 'registry', 'UNAUTHORISED');
   const text = answer.rawData() ?? '';
+  const refusal = tlsRefusal(undefined, text.slice(0, 1_000));
+  if (refusal !== undefined) throw refusalError(act, 'registry', refusal);
   const location = answer.header('location');
   return {
     status,
@@ -201,6 +203,12 @@ function judge(act: string, answer: RegistryAnswer): Answer {
     start: oneLine(text),
     location: typeof location === 'string' ? oneLine(location) : undefined,
   };
+}
+
+/** The error of a request that got no answer. */
+function unanswered(act: string, { code, message }: NodeJS.ErrnoException): LineproofError {
+  const refusal = tlsRefusal(code, message);
+  return refusal === undefined ? unusable(act, oneLine(message)) : refusalError(act, 'registry', refusal);
 }
 
 function asObject(value: unknown): Readonly<Record<string, unknown>> | undefined {
@@ -215,8 +223,9 @@ function isMissing({ status, json }: Answer, ...codes: readonly number[]): boole
 function good(act: string, { status, json, start, location }: Answer): Readonly<Record<string, unknown>> {
   if (location !== undefined && status >= 300 && status < 400)
     throw unusable(act, `it redirects to ${location}; name that place in its URL`, 'ANSWER_UNUSABLE');
-  const passing = status >= 500 || status === 429;
-  if (status !== 200) throw unusable(act, `it answers with status ${status}: ${start}`, passing ? 'UNAVAILABLE' : 'ANSWER_UNUSABLE');
+  const answer = `it answers with status ${status}: ${start}`;
+  if (status >= 500 || status === 429) throw unusable(act, `${REFUSALS.registry.OVERLOADED.fact}: ${answer}`);
+  if (status !== 200) throw unusable(act, answer, 'ANSWER_UNUSABLE');
   if (json === undefined) throw unusable(act, `its answer is not a JSON object: ${start}`, 'ANSWER_UNUSABLE');
   return json;
 }

@@ -3,6 +3,8 @@ import { Kafka, type KafkaConfig, type LogEntry, logLevel, type SASLOptions } fr
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js';
 import { LineproofError, messageOf } from '../core/base/errors.ts';
 import type { Logger } from '../core/ports/logger.ts';
+import { type KafkaFailure, kafkaRefusal } from './kafka-refusals.ts';
+import { REFUSALS, refusalError } from './refusals.ts';
 
 /** How a Kafka cluster is reached, as Kafka's own clients name it. */
 export interface KafkaSettings {
@@ -136,34 +138,11 @@ export function kafkaCluster(kafka: Kafka): KafkaCluster {
   return create({ metadataMaxAge: 60_000, allowAutoTopicCreation: false, isolationLevel: READ_UNCOMMITTED });
 }
 
-/** The message of a failure of kafkajs. */
-interface KafkaFailure {
-  readonly name: string;
-  readonly type?: string;
-  readonly host?: string;
-  readonly port?: number;
-  readonly retriable?: boolean;
-}
-
-/** Failures that no retry ends: an operator must change a setting. */
-const OPERATOR_TYPES: Readonly<Record<string, string>> = {
-  MESSAGE_TOO_LARGE: 'the broker refuses its size; raise max.message.bytes of the topic',
-  RECORD_LIST_TOO_LARGE: 'the broker refuses its size; raise max.message.bytes of the topic',
-  TOPIC_AUTHORIZATION_FAILED: 'this user is not authorised for the topic',
-  GROUP_AUTHORIZATION_FAILED: 'this user is not authorised for the consumer group',
-  CLUSTER_AUTHORIZATION_FAILED: 'this user is not authorised for the cluster',
-  INVALID_TOPIC_EXCEPTION: 'the name of the topic is not valid',
-  POLICY_VIOLATION: 'a policy of the cluster forbids it',
-};
-
-/** A failure of kafkajs as an error of ours: CONFIG_INVALID if an operator must act, else UNAVAILABLE. */
+/** A failure of kafkajs as an error of ours: REFUSED if an operator must act should it last, else UNAVAILABLE. */
 export function kafkaError(act: string, error: unknown): LineproofError {
   if (error instanceof LineproofError) return error;
-  const failure = error as KafkaFailure;
-  const operator = OPERATOR_TYPES[failure.type ?? ''];
-  if (operator !== undefined) return new LineproofError('CONFIG_INVALID', `cannot ${act}: ${operator}`, {}, error);
-  if (failure.name === 'KafkaJSSASLAuthenticationError')
-    return new LineproofError('CONFIG_INVALID', `cannot ${act}: the broker refuses user name or password`, {}, error);
+  const refusal = kafkaRefusal(error);
+  if (refusal !== undefined) return refusalError(act, 'Kafka', refusal, error);
   return new LineproofError('UNAVAILABLE', `cannot ${act}: ${messageOf(error)}`, {}, error);
 }
 
@@ -216,10 +195,12 @@ export async function askLeader<T>(
 }
 
 function noPartition(act: string, { topic, partition }: { topic: string; partition: number }, cause?: unknown): LineproofError {
+  const { setting } = REFUSALS.Kafka.UNKNOWN_TOPIC_OR_PARTITION;
   return new LineproofError(
     'NOT_FOUND',
     `cannot ${act}: ${topic}/${partition} does not exist; lineproof topics create makes it`,
-    { topic, partition },
+    // Also the answer of a broker that has just started and does not know its topics yet.
+    { topic, partition, refusal: 'Kafka UNKNOWN_TOPIC_OR_PARTITION', setting },
     cause,
   );
 }

@@ -2,6 +2,7 @@ import type { Admin, ConfigResourceTypes, Kafka } from 'kafkajs';
 import { LineproofError } from '../core/base/errors.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import { type KafkaSettings, kafkaClient, kafkaError } from './kafka-client.ts';
+import { REFUSALS } from './refusals.ts';
 
 /** More than the largest record of any topic: a record of `provenance.rejected` has up to 1 MiB of a refused message, and a description. */
 const MESSAGE_BYTES = 2_097_152;
@@ -152,11 +153,18 @@ export async function ensureKafkaTopic(cluster: KafkaAdmin, topic: string, parti
   );
 }
 
-/** Throws one CONFIG_INVALID with every refusal; warnings go to the log. */
+/**
+ * Throws one error with every refusal: CONFIG_INVALID, or REFUSED if topics are absent only, for a broker that has just started may not know them yet.
+ * Warnings go to the log.
+ */
 export function refuseTopics(findings: readonly TopicFinding[], logger: Logger): void {
   for (const { topic, text } of findings.filter(({ severity }) => severity === 'warn')) logger.warn(`topic ${topic} ${text}`);
   const refusals = findings.filter(({ severity }) => severity === 'refuse');
   if (refusals.length === 0) return;
   const list = refusals.map(({ topic, text }) => `  - topic ${topic} ${text}`).join('\n');
-  throw new LineproofError('CONFIG_INVALID', `cannot run on these topics:\n${list}`, { refusals: refusals.length });
+  const message = `cannot run on these topics:\n${list}`;
+  const { setting } = REFUSALS.Kafka.UNKNOWN_TOPIC_OR_PARTITION;
+  const absent = { refusal: 'Kafka UNKNOWN_TOPIC_OR_PARTITION', setting };
+  if (refusals.every(({ about }) => about === 'absence')) throw new LineproofError('REFUSED', message, absent);
+  throw new LineproofError('CONFIG_INVALID', message, { refusals: refusals.length });
 }

@@ -2,9 +2,10 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { isIP } from 'node:net';
 import { Redis } from 'ioredis';
-import { LineproofError } from '../core/base/errors.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
 import type { DedupEntry, DedupHit, DedupIndex, Watermark, WindowAnswer, WindowCall } from '../core/ports/dedup-index.ts';
 import type { Logger } from '../core/ports/logger.ts';
+import { checkMemory, checkRedis, redisError } from './redis-refusals.ts';
 import { ENTRY_BYTES, HIT_BYTES, WINDOW_SCRIPT } from './redis-window-script.ts';
 
 /** How a Redis is reached. */
@@ -19,15 +20,11 @@ export interface RedisSettings {
 
 const KEY_BYTES = 16;
 const DIGEST_BYTES = 16;
-/** The oldest version that still gets fixes. */
-const MIN_VERSION = [6, 2] as const;
-/** The one maxmemory-policy under which nothing is forgotten. */
-const KEEPS = 'noeviction';
 const SHA = createHash('sha1').update(WINDOW_SCRIPT).digest('hex');
 
 /**
- * Opens the {@link DedupIndex} of `origin` on Redis. Throws CONFIG_INVALID if this Redis must not be used, with a way out;
- * UNAVAILABLE while it does not answer.
+ * Opens the {@link DedupIndex} of `origin` on Redis. Throws CONFIG_INVALID or REFUSED with a way out if this Redis must not be used, INDEX_FORGETS
+ * while it may forget, UNAVAILABLE while it does not answer or is a replica.
  */
 export async function openRedisDedupIndex(settings: RedisSettings, origin: string, logger: Logger): Promise<DedupIndex> {
   const index = new RedisDedupIndex(settings, origin, logger);
@@ -64,7 +61,7 @@ class RedisDedupIndex implements DedupIndex {
   async open(): Promise<void> {
     await this.#ask('open the dedup index', async () => {
       await this.#redis.connect();
-      checkServer(await this.#redis.info());
+      checkRedis(await this.#redis.info());
     });
   }
 
@@ -95,8 +92,7 @@ class RedisDedupIndex implements DedupIndex {
   async nowMicros(): Promise<number> {
     return this.#ask('read the clock of the dedup index', async () => {
       const [memory, [seconds, micros]] = await Promise.all([this.#redis.info('memory'), this.#redis.time()]);
-      const policy = infoFacts(memory).get('maxmemory_policy');
-      if (policy !== undefined && policy !== KEEPS) throw new LineproofError('INDEX_FORGETS', `cannot use Redis: ${evicts(policy)}`);
+      checkMemory(memory);
       return Number(seconds) * 1_000_000 + Number(micros);
     });
   }
@@ -192,31 +188,6 @@ export function parseRedisUrl(url: string): {
   }
 }
 
-/** Refuses a server that evicts keys, takes no writes, or is too old. */
-function checkServer(info: string): void {
-  const facts = infoFacts(info);
-  const refuse = (fact: string): never => {
-    throw new LineproofError('CONFIG_INVALID', `cannot use Redis: ${fact}`);
-  };
-  const version = facts.get('redis_version') ?? '';
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  if (!(major > MIN_VERSION[0] || (major === MIN_VERSION[0] && minor >= MIN_VERSION[1])))
-    refuse(`it is version ${version === '' ? 'unknown' : version.slice(0, 20)}; ${MIN_VERSION.join('.')} or newer is needed`);
-  if (facts.get('role') !== 'master') refuse('it is a replica; name the primary in the URL');
-  if (facts.get('cluster_enabled') === '1') refuse('it is a node of a Redis Cluster; name a Redis without cluster mode');
-  const policy = facts.get('maxmemory_policy');
-  if (policy !== KEEPS) refuse(evicts(policy ?? 'unknown'));
-}
-
-function evicts(policy: string): string {
-  return `its maxmemory-policy is ${policy.slice(0, 40)}, which may forget identities; set maxmemory-policy ${KEEPS}`;
-}
-
-/** The values of INFO, by name. */
-function infoFacts(info: string): ReadonlyMap<string, string> {
-  return new Map(info.split('\r\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)] as const));
-}
-
 function packEntries(entries: readonly DedupEntry[]): Buffer {
   const packed = Buffer.allocUnsafe(entries.length * ENTRY_BYTES);
   for (const [i, { key, slot, logIndex, digest }] of entries.entries()) {
@@ -267,37 +238,4 @@ function parseWatermark(text: string, key: string): Watermark {
     'CONFIG_INVALID',
     `cannot use the dedup index: ${key} in Redis does not hold a watermark of Lineproof; find out which other program writes there`,
   );
-}
-
-/** Answers of Redis that only an operator can change, by their first word. */
-const OPERATOR_ANSWERS: Readonly<Record<string, string>> = {
-  WRONGPASS: 'Redis refuses user name or password',
-  NOAUTH: 'Redis asks for a password; put it into the URL',
-  NOPERM:
-    'this user of Redis may not run it; grant ~lineproof:* with +eval +evalsha +info +time and the commands of hashes, lists, sorted sets and keys',
-  WRONGTYPE: 'its keys in Redis hold values of another type; find out which other program writes there',
-  MOVED: 'it is a node of a Redis Cluster; name a Redis without cluster mode',
-};
-
-/**
- * A failure of ioredis as an error of ours. The foreign error is not kept as the cause: it carries the arguments of its command, a password among them.
- */
-function redisError(act: string, error: unknown, complaint: Error | undefined): LineproofError {
-  if (error instanceof LineproofError) return error;
-  const answer = firstLine(messageOf(error));
-  const operator =
-    OPERATOR_ANSWERS[/^[A-Z]+/.exec(answer)?.[0] ?? ''] ?? OPERATOR_ANSWERS[/^[A-Z]+/.exec(complaint?.message ?? '')?.[0] ?? ''];
-  if (operator !== undefined) return new LineproofError('CONFIG_INVALID', `cannot ${act}: ${operator}`);
-  if (answer.startsWith('OOM')) return new LineproofError('UNAVAILABLE', `cannot ${act}: the memory of Redis is full; raise its maxmemory`);
-  const unconnected = /^(Stream isn't|Connection is closed)/.test(answer);
-  const fact = unconnected ? `no connection to Redis${complaint === undefined ? '' : `: ${firstLine(complaint.message)}`}` : answer;
-  return new LineproofError('UNAVAILABLE', `cannot ${act}: ${fact}`);
-}
-
-function messageOf(error: unknown): string {
-  return (error as { message?: unknown }).message?.toString() ?? String(error);
-}
-
-function firstLine(text: string): string {
-  return (text.split('\n', 1)[0] ?? '').slice(0, 200);
 }

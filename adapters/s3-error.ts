@@ -1,33 +1,14 @@
 import { LineproofError } from '../core/base/errors.ts';
+import { isRefusal, type RefusalOf, refusalError, tlsRefusal } from './refusals.ts';
 
 /** The parts of a failure of the S3 client. */
 interface S3Failure {
   readonly name?: unknown;
   readonly message?: unknown;
+  /** Code of the socket's error. */
+  readonly code?: unknown;
   readonly $metadata?: { readonly httpStatusCode?: number };
 }
-
-/** Failures that no retry ends, and what to do about them. */
-const OPERATOR_NAMES: Readonly<Record<string, string>> = {
-  NoSuchBucket: 'the bucket does not exist; create it, or correct bucket, region or endpoint',
-  InvalidBucketName: 'the name of the bucket is not valid',
-  InvalidAccessKeyId: 'the server does not know this access key; correct the credentials',
-  XAdminUserNotFound: 'the server does not know this access key; correct the credentials',
-  SignatureDoesNotMatch: 'the secret of this access key is wrong; correct the credentials',
-  InvalidToken: 'the session token is not valid; get new credentials',
-  ExpiredToken: 'the credentials have expired; get new ones',
-  CredentialsProviderError: 'there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role',
-  AuthorizationHeaderMalformed: 'the bucket is in another region; correct the region',
-  PermanentRedirect: 'the bucket is in another region or at another endpoint; correct them',
-  RequestTimeTooSkewed: 'this clock and that of the server are too far apart; set them',
-  AccessDenied:
-    'these credentials do not permit it; grant s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject, and s3:PutObjectRetention for object lock',
-  NotImplemented: 'the server does not implement a part of the request; use one that has conditional writes',
-  InvalidBucketState:
-    'the bucket has no object lock, which can only be turned on when a bucket is made; make another bucket, or configure no lock',
-  ObjectLockConfigurationNotFoundError:
-    'the bucket has no object lock, which can only be turned on when a bucket is made; make another bucket, or configure no lock',
-};
 
 /** The outcome of a request that failed. */
 export type S3Outcome = 'missing' | 'refused' | 'conflict' | 'unsatisfiable' | 'unknown' | 'failed';
@@ -42,7 +23,7 @@ export function s3Outcome(error: unknown): S3Outcome {
   if (status === 416) return 'unsatisfiable';
   if (status === 404 && (name === 'NoSuchKey' || name === 'NotFound')) return 'missing';
   if (name === 'ConditionalRequestConflict' || name === 'OperationAborted') return 'conflict';
-  if (OPERATOR_NAMES[name] !== undefined) return 'failed';
+  if (isRefusal('S3', name)) return 'failed';
   return status !== undefined && status >= 300 && status < 500 && !DAMAGED.has(name) && status !== 408 && status !== 429
     ? 'failed'
     : 'unknown';
@@ -61,12 +42,19 @@ const DAMAGED: ReadonlySet<string> = new Set([
 export function s3Error(act: string, error: unknown): LineproofError {
   if (error instanceof LineproofError) return error;
   const { status, name, message } = factsOf(error);
-  const operator = OPERATOR_NAMES[name];
-  if (operator !== undefined) return new LineproofError('CONFIG_INVALID', `cannot ${act}: ${operator}`);
-  if (status === 403) return new LineproofError('CONFIG_INVALID', `cannot ${act}: ${OPERATOR_NAMES['AccessDenied']}`);
+  const refusal = refusalOf(error);
+  if (refusal !== undefined) return refusalError(act, 'S3', refusal);
   const facts = [name === 'Error' ? '' : name, message === name ? '' : message].filter((each) => each !== '').join(': ');
   const fact = `${facts}${status === undefined ? '' : ` (status ${status})`}`;
   return new LineproofError(s3Outcome(error) === 'failed' ? 'IO_FAILED' : 'UNAVAILABLE', `cannot ${act}: ${fact}`);
+}
+
+/** An answer without a name (a HEAD has no body) is told by its status. */
+function refusalOf(error: unknown): RefusalOf<'S3'> | undefined {
+  const { status, name, message } = factsOf(error);
+  if (isRefusal('S3', name)) return name;
+  if (status === 403) return 'AccessDenied';
+  return tlsRefusal((error as S3Failure | null)?.code, message);
 }
 
 function factsOf(error: unknown): { readonly status: number | undefined; readonly name: string; readonly message: string } {

@@ -44,7 +44,7 @@ export class Archiver {
     try {
       await archiver.run(signal);
     } catch (error) {
-      if (!(signal.aborted && hasCode(error, 'CLOSED', 'UNAVAILABLE', 'ANSWER_UNUSABLE'))) throw error;
+      if (!(signal.aborted && hasCode(error, 'CLOSED', 'UNAVAILABLE', 'ANSWER_UNUSABLE', 'REFUSED'))) throw error;
     } finally {
       this.#shards.delete(shard);
     }

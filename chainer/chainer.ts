@@ -67,7 +67,7 @@ export class Chainer {
     try {
       await sequencer.run(signal);
     } catch (error) {
-      if (!(signal.aborted && hasCode(error, 'CLOSED', 'UNAVAILABLE', 'ANSWER_UNUSABLE'))) throw error;
+      if (!(signal.aborted && hasCode(error, 'CLOSED', 'UNAVAILABLE', 'ANSWER_UNUSABLE', 'REFUSED'))) throw error;
     } finally {
       this.#sequencers.delete(shard);
     }

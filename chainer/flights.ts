@@ -1,6 +1,8 @@
 import type { AcceptedBlock } from '../core/acceptance/accept.ts';
 import { type LogView, overlay } from '../core/acceptance/log-state.ts';
 import { equal } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import { RefusalWatch } from '../core/base/retry.ts';
 import { TRACEPARENT, type Traceparent } from '../core/base/traceparent.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { BlockIdentities } from './block-identities.ts';
@@ -34,6 +36,8 @@ export class Flights {
   readonly #log: Pick<Log, 'append'>;
   readonly #shard: number;
   #inflight: MutableFlight[] = [];
+  /** Refusals of appends since a block last landed. */
+  #refusals = new RefusalWatch();
 
   constructor(log: Pick<Log, 'append'>, shard: number) {
     this.#log = log;
@@ -69,12 +73,20 @@ export class Flights {
     const [flight] = this.#inflight;
     if (flight === undefined || !equal(flight.accepted.delta.head.seal, seal)) return undefined;
     this.#inflight.shift();
+    this.#refusals = new RefusalWatch();
     return flight;
   }
 
   /** Forgets all flights: they follow a block that was not accepted. */
   forget(): void {
     this.#inflight = [];
+  }
+
+  /** Notes the error of an append. Throws CONFIG_INVALID if the log refuses appends for so long that a person must act. */
+  checkRefusal(error: unknown, nowMs: number): void {
+    if (!(error instanceof LineproofError)) return;
+    const judged = this.#refusals.judge(error, nowMs);
+    if (judged !== error) throw judged;
   }
 
   /** Counts a try of the oldest flight; returns its number of tries so far. */

@@ -204,6 +204,7 @@ export class Sequencer {
     if ('error' in answer) this.#report.unconfirmed(flight, answer.error);
     await this.#tail(signal);
     if (this.#flights.oldest !== flight) return;
+    if ('error' in answer) this.#flights.checkRefusal(answer.error, this.#o.clock.monotonicMs());
     const tries = this.#flights.countTry();
     if (tries === ALARM_FAILURES) this.#report.stuck(flight);
     await this.#o.clock.sleep(waitAfter(tries, RETRY_PACE), signal);

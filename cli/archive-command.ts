@@ -2,11 +2,13 @@ import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { Archiver } from '../archiver/archiver.ts';
 import { readLogKeys } from '../cluster/keys.ts';
-import { checkTopics, openShardGroup } from '../cluster/open-log.ts';
+import { checkTopics, explainLog, openShardGroup } from '../cluster/open-log.ts';
 import { checkObjectStore, openObjectStore } from '../cluster/open-object-store.ts';
 import { refusingRegistry } from '../cluster/open-registry.ts';
 import { openClusterReaders } from '../cluster/readers.ts';
 import { runService } from '../cluster/service.ts';
+import { openStartup } from '../cluster/startup.ts';
+import { hasCode } from '../core/base/errors.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { Command, Invocation } from './command.ts';
 import { clusterSettings, SERVERS } from './command-settings.ts';
@@ -44,13 +46,20 @@ export const archiveCommand: Command = {
     const cluster = await openClusterReaders(values);
     const { log, logger } = cluster;
     const metrics = prometheusMetrics();
+    const { signal } = invocation.terminal;
+    const startup = await openStartup(values, { metrics, logger, signal });
+    const { waiting } = startup;
     try {
-      const sources = await cluster.sources();
+      const sources = await waiting.until(
+        'Kafka',
+        () => cluster.sources(),
+        () => explainLog(values),
+      );
       const { origin, shards, objectLock } = sources.policies.latest.policy;
       const signers = await readLogKeys(values, shards);
-      await checkTopics(values, shards, logger);
-      await refusingRegistry(() => sources.refreshSchemas());
-      await checkObjectStore(values, objectLock);
+      await waiting.until('Kafka', () => checkTopics(values, shards, logger));
+      await waiting.until('the registry', () => refusingRegistry(() => sources.refreshSchemas()));
+      await waiting.until('the object store', () => checkObjectStore(values, objectLock));
       const objects = await openObjectStore(values, objectLock);
       const archiver = new Archiver({
         origin,
@@ -66,14 +75,17 @@ export const archiveCommand: Command = {
       });
       const topic = TOPICS.chain;
       const shared = openShardGroup(values, { name: values.archiveGroup, topic, shards, logger });
-      const run = (shard: number, signal: AbortSignal): Promise<void> => archiver.runShard(shard, signal);
+      const run = (shard: number, until: AbortSignal): Promise<void> => archiver.runShard(shard, until);
       const consumedTo = (shard: number): number | undefined => archiver.attestedTo(shard);
       try {
-        await runService({ ...shared, log, topic, logger, metrics, run, consumedTo }, values, invocation.terminal.signal);
+        await runService({ ...shared, log, topic, logger, metrics, run, consumedTo }, startup, signal);
       } finally {
         await objects.close();
       }
+    } catch (error) {
+      if (!(signal.aborted && hasCode(error, 'CLOSED'))) throw error;
     } finally {
+      await startup.close();
       await cluster.close();
     }
     return EXIT.ok;

@@ -1,18 +1,22 @@
 import { join } from 'node:path';
 import { openDataFolder } from '../adapters/data-folder.ts';
 import { openLmdbStateStore } from '../adapters/lmdb-state-store.ts';
-import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
+import { type PrometheusMetrics, prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { Chainer } from '../chainer/chainer.ts';
 import { privateFolder, readKey } from '../cluster/keys.ts';
-import { openDedupIndex } from '../cluster/open-dedup-index.ts';
-import { checkTopics, openShardGroup } from '../cluster/open-log.ts';
+import { explainDedupIndex, openDedupIndex } from '../cluster/open-dedup-index.ts';
+import { checkTopics, explainLog, openShardGroup } from '../cluster/open-log.ts';
 import { openObjectStore } from '../cluster/open-object-store.ts';
 import { refusingRegistry } from '../cluster/open-registry.ts';
-import { openClusterReaders } from '../cluster/readers.ts';
+import { type ClusterReaders, openClusterReaders } from '../cluster/readers.ts';
 import { runService } from '../cluster/service.ts';
+import { openStartup, type Startup } from '../cluster/startup.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
+import { hasCode } from '../core/base/errors.ts';
 import { TOPICS } from '../core/ports/log.ts';
+import type { Signer } from '../core/ports/signer.ts';
+import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
 import { clusterSettings, SERVERS } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
@@ -50,47 +54,76 @@ export const chainCommand: Command = {
     const signer = await readKey(values, 'chainer');
     const folder = await openDataFolder(values.data);
     const cluster = await openClusterReaders(values);
-    const { log, registry, logger } = cluster;
+    const { logger } = cluster;
     const metrics = prometheusMetrics();
+    const { signal } = invocation.terminal;
+    const startup = await openStartup(values, { metrics, logger, signal });
     try {
-      const sources = await cluster.sources();
-      const { origin, shards } = sources.policies.latest.policy;
-      await checkTopics(values, shards, logger);
-      const dedup = await openDedupIndex(values, origin, logger);
-      const objects = await openObjectStore(values);
-      const store = await openLmdbStateStore(privateFolder(join(values.data, 'state')));
-      const anchor = archiveAnchor(objects, sources, origin, shards);
-      const chainer = new Chainer({
-        origin,
-        shards,
-        log,
-        dedup,
-        store,
-        registry,
-        anchor,
-        sources,
-        signer,
-        clock: systemClock,
-        logger,
-        metrics,
-        settings: SETTINGS,
-      });
-      await refusingRegistry(() => chainer.prepare());
-      const topic = TOPICS.events;
-      const shared = openShardGroup(values, { name: values.chainGroup, topic, shards, logger });
-      const run = (shard: number, signal: AbortSignal): Promise<void> => chainer.runShard(shard, signal, () => shared.group.owns(shard));
-      const consumedTo = (shard: number): number | undefined => chainer.consumedTo(shard);
-      try {
-        await runService({ ...shared, log, topic, logger, metrics, run, consumedTo }, values, invocation.terminal.signal);
-      } finally {
-        await store.close();
-        await dedup.close();
-        await objects.close();
-      }
+      await serve(values, { signer, cluster, metrics, startup, signal });
+    } catch (error) {
+      if (!(signal.aborted && hasCode(error, 'CLOSED'))) throw error;
     } finally {
+      await startup.close();
       await cluster.close();
       await folder.close();
     }
     return EXIT.ok;
   },
 };
+
+interface ChainService {
+  readonly signer: Signer;
+  readonly cluster: ClusterReaders;
+  readonly metrics: PrometheusMetrics;
+  readonly startup: Startup;
+  readonly signal: AbortSignal;
+}
+
+/** Waits for every server, then works until the signal aborts. */
+async function serve(values: ClusterSettings, { signer, cluster, metrics, startup, signal }: ChainService): Promise<void> {
+  const { log, registry, logger } = cluster;
+  const { waiting } = startup;
+  const sources = await waiting.until(
+    'Kafka',
+    () => cluster.sources(),
+    () => explainLog(values),
+  );
+  const { origin, shards } = sources.policies.latest.policy;
+  await waiting.until('Kafka', () => checkTopics(values, shards, logger));
+  const dedup = await waiting.until(
+    'Redis',
+    () => openDedupIndex(values, origin, logger),
+    () => explainDedupIndex(values),
+  );
+  const objects = await openObjectStore(values);
+  const state = privateFolder(join(values.data, 'state'));
+  const store = await waiting.until('the state folder', () => openLmdbStateStore(state));
+  const anchor = archiveAnchor(objects, sources, origin, shards);
+  const chainer = new Chainer({
+    origin,
+    shards,
+    log,
+    dedup,
+    store,
+    registry,
+    anchor,
+    sources,
+    signer,
+    clock: systemClock,
+    logger,
+    metrics,
+    settings: SETTINGS,
+  });
+  const topic = TOPICS.events;
+  const run = (shard: number, until: AbortSignal): Promise<void> => chainer.runShard(shard, until, () => shared.group.owns(shard));
+  const consumedTo = (shard: number): number | undefined => chainer.consumedTo(shard);
+  const shared = openShardGroup(values, { name: values.chainGroup, topic, shards, logger });
+  try {
+    await waiting.until('the registry', () => refusingRegistry(() => chainer.prepare()));
+    await runService({ ...shared, log, topic, logger, metrics, run, consumedTo }, startup, signal);
+  } finally {
+    await store.close();
+    await dedup.close();
+    await objects.close();
+  }
+}

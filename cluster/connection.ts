@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { checkPem } from '../adapters/pem.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { systemReason } from '../platform/errno.ts';
 
@@ -18,5 +19,7 @@ export function fileOf(path: string, setting: string): string | undefined {
 /** The `tls` of an adapter's settings, if a setting names a file of authorities. Throws CONFIG_INVALID. */
 export function tlsOf(path: string, setting: string): { readonly tls?: { readonly ca: string } } {
   const ca = fileOf(path, setting);
-  return ca === undefined ? {} : { tls: { ca } };
+  if (ca === undefined) return {};
+  checkPem({ ca }, () => setting);
+  return { tls: { ca } };
 }

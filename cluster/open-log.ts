@@ -1,7 +1,10 @@
 import type { KafkaSettings } from '../adapters/kafka-client.ts';
 import { openKafkaLog } from '../adapters/kafka-log.ts';
+import { kafkaMismatch } from '../adapters/kafka-mismatch.ts';
 import { openKafkaShardGroup } from '../adapters/kafka-shard-group.ts';
 import { checkKafkaTopics, kafkaAdmin, refuseTopics } from '../adapters/kafka-topics.ts';
+import { checkPem } from '../adapters/pem.ts';
+import { LineproofError } from '../core/base/errors.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ShardGroup } from '../core/ports/shard-group.ts';
@@ -13,12 +16,18 @@ export function topicPartitions(shards: number): Readonly<Record<string, number>
   return { [TOPICS.events]: shards, [TOPICS.chain]: shards, [TOPICS.rejected]: shards, [TOPICS.control]: 1 };
 }
 
-/** The adapter's settings for Kafka. Throws CONFIG_INVALID for a file of certificates that cannot be read. */
+const PEM_SETTINGS = { ca: 'kafkaCa', cert: 'kafkaCert', key: 'kafkaKey' } as const;
+
+/** The adapter's settings for Kafka. Throws CONFIG_INVALID for files of certificates and keys that cannot be used. */
 export function kafkaSettings(settings: ClusterSettings): KafkaSettings {
   const { kafkaSasl, kafkaUsername, kafkaPassword, kafkaTls } = settings;
   const ca = fileOf(settings.kafkaCa, 'kafkaCa');
   const cert = fileOf(settings.kafkaCert, 'kafkaCert');
   const key = fileOf(settings.kafkaKey, 'kafkaKey');
+  const isGiven = [settings.kafkaCa, settings.kafkaCert, settings.kafkaKey].some((path) => path !== '');
+  if (isGiven && kafkaTls === 'off')
+    throw new LineproofError('CONFIG_INVALID', 'cannot use kafkaCa, kafkaCert or kafkaKey: kafkaTls is off; set it to on');
+  checkPem({ ca, cert, key }, (part) => PEM_SETTINGS[part]);
   const given = { ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) };
   return {
     brokers: settings.kafkaBrokers,
@@ -33,6 +42,11 @@ export function kafkaSettings(settings: ClusterSettings): KafkaSettings {
 /** Opens the log of the cluster. It connects at the first use. */
 export function openLog(settings: ClusterSettings, logger: Logger): Log {
   return openKafkaLog(kafkaSettings(settings), logger);
+}
+
+/** What is wrong with the settings of a log that cannot be reached, as far as its brokers show it: {@link kafkaMismatch}. */
+export function explainLog(settings: ClusterSettings): Promise<LineproofError | undefined> {
+  return kafkaMismatch(kafkaSettings(settings));
 }
 
 /** A group in which processes share the shards of a topic. */

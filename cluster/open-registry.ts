@@ -1,4 +1,5 @@
 import { openConfluentSchemaRegistry } from '../adapters/confluent-schema-registry.ts';
+import { refusalError } from '../adapters/refusals.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
@@ -15,17 +16,12 @@ export function openRegistry(settings: ClusterSettings): SchemaRegistry {
   });
 }
 
-/** Asks the registry at the start. Throws CONFIG_INVALID if a server answers that is not a registry: waiting would not help. */
+/** Asks the registry at the start. An answer that no registry gives is REFUSED there: a proxy may give it for a while, but waiting longer does not help. */
 export async function refusingRegistry<T>(ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (error) {
     if (!(error instanceof LineproofError && hasCode(error, 'ANSWER_UNUSABLE'))) throw error;
-    throw new LineproofError(
-      'CONFIG_INVALID',
-      `${error.message}; set registryUrl to the place of the API as Confluent has it, with its path`,
-      {},
-      error.cause,
-    );
+    throw refusalError(error.message.replace(/^cannot /, ''), 'registry', 'NOT_A_REGISTRY', error.cause);
   }
 }

@@ -2,14 +2,15 @@ import type { PrometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { messageOf } from '../core/base/errors.ts';
 import { LOG } from '../core/base/log-lines.ts';
+import { LASTING_REFUSAL_MS, mayPass, RefusalWatch, type RetryPace, waitAfter } from '../core/base/retry.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ShardGroup } from '../core/ports/shard-group.ts';
-import type { ClusterSettings } from '../settings/cluster-settings.ts';
-import { openHealthServer } from './health-server.ts';
 import { workOnShards } from './shard-worker.ts';
+import type { Startup } from './startup.ts';
 
 const WATCH_MS = 2_000;
+const REJOIN_PACE: RetryPace = { firstMs: 500, maxMs: 10_000 };
 /** A shard that has input and consumes none of it for this long does not make progress. */
 const STALL_MS = 60_000;
 
@@ -33,9 +34,12 @@ interface Progress {
   readonly lag: number;
 }
 
-/** Runs a service until `signal` aborts: shares shards, commits consumed offsets, reports lag and health. Throws the error that ended a shard. */
-export async function runService(service: ShardService, settings: ClusterSettings, signal: AbortSignal): Promise<void> {
-  const { logger, metrics } = service;
+/**
+ * Runs a service until `signal` aborts: shares shards, commits consumed offsets, reports lag and health. Throws the error that ended a shard, unless it
+ * may pass: then the process joins again.
+ */
+export async function runService(service: ShardService, startup: Startup, signal: AbortSignal): Promise<void> {
+  const { logger } = service;
   const progress = new Map<number, Progress>();
   let owned: ReadonlySet<number> | undefined;
   const ready = (): string | undefined => {
@@ -48,8 +52,7 @@ export async function runService(service: ShardService, settings: ClusterSetting
     const stalled = [...progress].filter(([, { lag, sinceMs }]) => lag > 0 && systemClock.monotonicMs() - sinceMs > STALL_MS);
     return stalled.length === 0 ? undefined : `no progress on shards ${stalled.map(([shard]) => shard).join(' ')}`;
   };
-  const server = await openHealthServer({ host: settings.httpHost, port: settings.httpPort }, metrics, { alive, ready });
-  logger.info(LOG.serving, { host: settings.httpHost, port: server.port });
+  startup.become({ alive, ready });
   const over = new AbortController();
   const watching = watch(service, () => owned ?? new Set(), progress, over.signal);
   try {
@@ -57,11 +60,31 @@ export async function runService(service: ShardService, settings: ClusterSetting
       for (const shard of owned ?? []) if (!shards.has(shard)) forget(service, shard, progress);
       owned = shards;
     };
-    await workOnShards({ group: service.group, logger, run: (shard, until) => service.run(shard, until), owned: changed }, signal);
+    const work = { group: service.group, logger, run: service.run, owned: changed };
+    await rejoining(logger, signal, () => workOnShards(work, signal));
   } finally {
     over.abort();
     await watching;
-    await server.close();
+  }
+}
+
+/** Works again when membership or a shard ended with an error that may pass: nothing passing ends a process. Throws every other error. */
+async function rejoining(logger: Logger, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  let [refusals, failures] = [new RefusalWatch(), 0];
+  for (;;) {
+    const begun = systemClock.monotonicMs();
+    try {
+      return await work();
+    } catch (error) {
+      if (!mayPass(error) || signal.aborted) throw error;
+      const now = systemClock.monotonicMs();
+      if (now - begun > LASTING_REFUSAL_MS / 2) [refusals, failures] = [new RefusalWatch(), 0];
+      const judged = refusals.judge(error, now);
+      if (judged !== error) throw judged;
+      logger.warn(LOG.serviceRejoins, { code: error.code, reason: error.message });
+      await systemClock.sleep(waitAfter(++failures, REJOIN_PACE), signal);
+    }
+    if (signal.aborted) return;
   }
 }
 

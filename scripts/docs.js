@@ -49,3 +49,9 @@ const verdict = new URL('../docs/verdict.md', import.meta.url);
 const words = Object.entries(VERDICTS).map(([word, each]) => `| \`${word}\` | ${each.exitCode} | ${each.meaning} | ${each.advice} |\n`);
 const [head, rest] = readFileSync(verdict, 'utf8').split(/(?:\| `.*\n)+/);
 writeFileSync(verdict, `${head}${words.join('')}${rest}`);
+
+const { refusalsTable } = await import('../dist/adapters/refusals.js');
+
+const cluster = new URL('../docs/cluster.md', import.meta.url);
+const [above, below] = readFileSync(cluster, 'utf8').split(/\| server \| refusal \|.*\n(?:\|.*\n)*/);
+writeFileSync(cluster, `${above}${refusalsTable()}${below}`);

@@ -1,6 +1,8 @@
 import { openConfluentSchemaRegistry } from '../adapters/confluent-schema-registry.ts';
 import type { KafkaSettings } from '../adapters/kafka-client.ts';
 import { openKafkaLog } from '../adapters/kafka-log.ts';
+import { limitedLogger } from '../adapters/limited-logger.ts';
+import { checkPem } from '../adapters/pem.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
@@ -47,7 +49,10 @@ export function connectKafka(options: KafkaOptions): KafkaConnection {
     requestTimeoutMs: REQUEST_TIMEOUT_MS,
     ...(sasl === undefined ? {} : { sasl }),
   };
-  const log = openKafkaLog(settings, logger ?? silent);
+  if (typeof tls === 'object') checkPem(tls, (part) => `tls.${part}`);
+  if (registry.tls !== undefined) checkPem(registry.tls, (part) => `registry.tls.${part}`);
+  const limited = limitedLogger(logger ?? silent);
+  const log = openKafkaLog(settings, limited);
   const schemas = openConfluentSchemaRegistry({ ...registry, requestTimeoutMs: REQUEST_TIMEOUT_MS });
   return {
     log,
@@ -55,6 +60,7 @@ export function connectKafka(options: KafkaOptions): KafkaConnection {
     close: async () => {
       await schemas.close();
       await log.close();
+      limited.flush();
     },
   };
 }

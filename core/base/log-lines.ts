@@ -8,6 +8,25 @@ interface LogLine {
 
 /** Log lines that operators look for. Their texts are kept from version to version; docs/logs.md is made from this table. */
 export const LOG_LINES = {
+  serviceWaits: {
+    text: 'waiting at the start',
+    level: 'warn',
+    by: 'chain, archive',
+    meaning:
+      'The service is not ready: it waits for the server that `what` names, and tries again. `reason` says why; `setting` is there if the service ends with exit code 78 should nothing but this refusal come for a minute.',
+  },
+  serviceGoesOn: {
+    text: 'waited for at the start, and there now',
+    level: 'info',
+    by: 'chain, archive',
+    meaning: 'The server that `what` names answers; the start goes on.',
+  },
+  serviceRejoins: {
+    text: 'work on shards ended; joining the group again',
+    level: 'warn',
+    by: 'chain, archive',
+    meaning: 'Membership in the group, or a shard, ended with an error that may pass; `code` and `reason` say which.',
+  },
   shardRecovered: {
     text: 'shard recovered',
     level: 'info',

@@ -235,13 +235,13 @@ describe('what only an operator can change', () => {
     certificates = await newCertificates();
   });
 
-  test('a wrong password is CONFIG_INVALID, and no error holds it', async () => {
+  test('a wrong password is REFUSED, and no error holds it', async () => {
     const server = guard(certificates, NOWHERE);
     const url = (await serve(server, 'https')).replace('https://', 'https://someone:wr0ng-pass@');
     const error = await open({ url, tls: { ca: certificates.ca } })
       .get(1)
       .catch((each: unknown) => each);
-    expect(error).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('refuses user name or password') });
+    expect(error).toMatchObject({ code: 'REFUSED', message: expect.stringContaining('refuses user name or password') });
     expect(inspect(error, { depth: 10 })).not.toContain('wr0ng-pass');
   });
 
@@ -250,7 +250,7 @@ describe('what only an operator can change', () => {
     const error = await open({ url, auth: USER })
       .get(1)
       .catch((each: unknown) => each);
-    expect(error).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringMatching(/certificate/) });
+    expect(error).toMatchObject({ code: 'REFUSED', details: { setting: 'registryCa' }, message: expect.stringMatching(/certificate/) });
   });
 
   test('settings that are not valid are CONFIG_INVALID, and no password is shown', () => {

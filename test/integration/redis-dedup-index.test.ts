@@ -275,13 +275,13 @@ describeOnStack('Redis', () => {
       expect(await refusal({ cluster_enabled: '1' })).toMatch(/without cluster mode/);
     });
 
-    test('a wrong password is CONFIG_INVALID, and no error and no line of the log holds it', async () => {
+    test('a wrong password is REFUSED, and no error and no line of the log holds it', async () => {
       const { caFile } = redis.secure;
       const url = redis.secure.url.replace(/:[^:@]+@/, ':wr0ng-pass@');
       const logger = new TestLogger();
       const settings = { url, tls: { ca: readFileSync(caFile, 'utf8') }, requestTimeoutMs: 5_000 };
       const error = await openRedisDedupIndex(settings, newOrigin(), logger).catch((each: unknown) => each);
-      expect(error).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('refuses user name or password') });
+      expect(error).toMatchObject({ code: 'REFUSED', message: expect.stringContaining('refuses user name or password') });
       expect(inspect([error, logger.lines], { depth: 10 })).not.toContain('wr0ng-pass');
     });
 

@@ -272,7 +272,7 @@ describeOnStack('S3', () => {
       expect(await refusal({ endpoint: await between(ignores('if-match')) })).toMatch(/^CONFIG_INVALID .*ignores If-Match.*use a server/);
       const unknown = (asked: IncomingMessage): Fate =>
         asked.headers['if-match'] === undefined ? undefined : { status: 501, code: 'NotImplemented' };
-      expect(await refusal({ endpoint: await between(unknown) })).toMatch(/^CONFIG_INVALID .*conditional writes/);
+      expect(await refusal({ endpoint: await between(unknown) })).toMatch(/^REFUSED .*conditional writes/);
       const never = (asked: IncomingMessage): Fate =>
         asked.headers['if-match'] === undefined ? undefined : { status: 412, code: 'PreconditionFailed' };
       expect(await refusal({ endpoint: await between(never) })).toMatch(/^CONFIG_INVALID .*refuses If-Match with the right tag/);
@@ -280,12 +280,12 @@ describeOnStack('S3', () => {
 
     test('refuses wrong credentials and buckets, with what to do, and shows no secret', async () => {
       const wrong = { ...server.credentials, secretAccessKey: 'wr0ng-secret' };
-      expect(await refusal({ credentials: wrong })).toMatch(/^CONFIG_INVALID .*secret of this access key is wrong/);
+      expect(await refusal({ credentials: wrong })).toMatch(/^REFUSED .*secret of this access key is wrong/);
       expect(await refusal({ credentials: { accessKeyId: 'nobody', secretAccessKey: 'x' } })).toMatch(
-        /^CONFIG_INVALID .*does not know this access key/,
+        /^REFUSED .*does not know this access key/,
       );
-      expect(await refusal({ bucket: 'lineproof-no-such-bucket' })).toMatch(/^CONFIG_INVALID .*bucket does not exist; create it/);
-      expect(await refusal({ objectLock: { mode: 'GOVERNANCE', days: 1 } })).toMatch(/^CONFIG_INVALID .*has no object lock/);
+      expect(await refusal({ bucket: 'lineproof-no-such-bucket' })).toMatch(/^REFUSED .*bucket does not exist; create it/);
+      expect(await refusal({ objectLock: { mode: 'GOVERNANCE', days: 1 } })).toMatch(/^REFUSED .*has no object lock/);
       const error = await checkObjectStore({ ...server, bucket, credentials: wrong }).catch((each: unknown) => each);
       expect(inspect(error, { depth: 10 })).not.toContain('wr0ng-secret');
     });
@@ -324,7 +324,7 @@ describeOnStack('S3', () => {
       const error = await open({ endpoint: url })
         .create(newKey(), utf8('x'))
         .catch((each: unknown) => each);
-      expect(error).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringMatching(/certificate/) });
+      expect(error).toMatchObject({ code: 'REFUSED', details: { setting: 's3Ca' }, message: expect.stringMatching(/certificate/) });
     });
 
     test('credentials come from the environment where none are given', async () => {

@@ -93,7 +93,8 @@ export interface Feed {
 export class ClusterService {
   readonly name: string;
   readonly #child: ChildProcess;
-  readonly #ended: Promise<number | null>;
+  /** Its exit code; null after a signal that it does not take. */
+  readonly ended: Promise<number | null>;
   #log = '';
 
   constructor(name: string, args: readonly string[], env: NodeJS.ProcessEnv) {
@@ -102,7 +103,7 @@ export class ClusterService {
     this.#child.stderr?.on('data', (chunk) => {
       this.#log += chunk;
     });
-    this.#ended = new Promise((resolve) => this.#child.on('close', resolve));
+    this.ended = new Promise((resolve) => this.#child.on('close', resolve));
   }
 
   get log(): string {
@@ -150,7 +151,7 @@ export class ClusterService {
   /** Sends a signal and gives the exit code; null after SIGKILL. */
   async end(signal: NodeJS.Signals): Promise<number | null> {
     this.#child.kill(signal);
-    return this.#ended;
+    return this.ended;
   }
 }
 

@@ -22,7 +22,7 @@ test('a coordinator that is being made is waited for', async () => {
 
 test('a setting that forbids it is said at once', async () => {
   const { ask, asked } = failing(1, Object.assign(new Error('no'), { type: 'GROUP_AUTHORIZATION_FAILED' }));
-  await expect(askCoordinator('join', ask)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  await expect(askCoordinator('join', ask)).rejects.toMatchObject({ code: 'REFUSED' });
   expect(asked()).toBe(1);
 });
 

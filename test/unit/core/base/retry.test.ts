@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { type ErrorCode, LineproofError } from '../../../../core/base/errors.ts';
-import { retry, waitAfter } from '../../../../core/base/retry.ts';
+import { LASTING_REFUSAL_MS, mayPass, RefusalWatch, retry, waitAfter } from '../../../../core/base/retry.ts';
 
 const PACE = { firstMs: 10, maxMs: 50 };
 
@@ -18,6 +18,7 @@ async function run(failures: readonly unknown[], abortAt?: number): Promise<Run>
   const waits: number[] = [];
   const told: string[] = [];
   const clock = {
+    monotonicMs: () => 0,
     sleep: async (ms: number): Promise<void> => {
       waits.push(ms);
       if (waits.length === abortAt) stop.abort();
@@ -72,4 +73,63 @@ describe('a call that is tried again', () => {
 
 test('the wait stays at the longest, however many failures there were', () => {
   expect([1, 2, 3, 4, 5_000].map((failures) => waitAfter(failures, PACE))).toEqual([10, 20, 40, 50, 50]);
+});
+
+describe('a refusal', () => {
+  const refused = (refusal: string): LineproofError =>
+    new LineproofError('REFUSED', 'cannot read: no', { refusal, setting: 'kafkaPassword' });
+  const away = new LineproofError('UNAVAILABLE', 'cannot read: no answer');
+
+  /** Codes that the watch gives for one failure each `stepMs`. */
+  function judged(stepMs: number, failures: readonly LineproofError[]): readonly string[] {
+    const watch = new RefusalWatch();
+    return failures.map((failure, i) => watch.judge(failure, 1_000 + i * stepMs).code);
+  }
+
+  test('passes until nothing else came for the stated time; then it is configuration, and names the setting', () => {
+    const codes = judged(
+      LASTING_REFUSAL_MS / 10,
+      Array.from({ length: 11 }, () => refused('a')),
+    );
+    expect(codes).toEqual([...Array.from({ length: 10 }, () => 'REFUSED'), 'CONFIG_INVALID']);
+    const watch = new RefusalWatch();
+    for (let i = 0; i < 10; i++) watch.judge(refused('a'), i);
+    expect(watch.judge(refused('a'), LASTING_REFUSAL_MS).message).toBe(
+      'cannot read: no (nothing but this refusal for 60 s; correct kafkaPassword)',
+    );
+  });
+
+  test.each([
+    ['another refusal', refused('b')],
+    ['an answer that did not come', away],
+  ])('is counted from the beginning after %s', (_, between) => {
+    const nine = Array.from({ length: 9 }, () => refused('a'));
+    expect(judged(LASTING_REFUSAL_MS / 10, [...nine, between, ...nine])).not.toContain('CONFIG_INVALID');
+  });
+
+  test('that came only a few times in a long time may pass: a process that stood still has not asked in between', () => {
+    expect(judged(10 * LASTING_REFUSAL_MS, [refused('a'), refused('a'), refused('a'), refused('a')])).not.toContain('CONFIG_INVALID');
+  });
+
+  test('ends a loop of tries with CONFIG_INVALID, and does not before', async () => {
+    let now = 0;
+    const clock = {
+      monotonicMs: () => now,
+      sleep: async (ms: number): Promise<void> => {
+        now += ms;
+      },
+    };
+    const ended = retry(
+      { pace: { firstMs: 1_000, maxMs: 5_000 }, clock, signal: new AbortController().signal, onFailure: () => undefined },
+      () => Promise.reject(refused('a')),
+    );
+    await expect(ended).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    expect([now >= LASTING_REFUSAL_MS, now < 1.2 * LASTING_REFUSAL_MS]).toEqual([true, true]);
+  });
+
+  test('of a topic that is not there may pass, as of a broker that has just started; a place that is not there in a file does not', () => {
+    expect(mayPass(new LineproofError('NOT_FOUND', 'no topic', { refusal: 'Kafka UNKNOWN_TOPIC_OR_PARTITION', setting: 's' }))).toBe(true);
+    expect(mayPass(new LineproofError('NOT_FOUND', 'no file'))).toBe(false);
+    expect(mayPass(new LineproofError('CONFIG_INVALID', 'lasted', { refusal: 'a', setting: 's' }))).toBe(false);
+  });
 });
