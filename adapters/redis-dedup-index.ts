@@ -1,22 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { isIP } from 'node:net';
-import { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import { LineproofError, messageOf } from '../core/base/errors.ts';
 import type { DedupEntry, DedupHit, DedupIndex, Watermark, WindowAnswer, WindowCall } from '../core/ports/dedup-index.ts';
 import type { Logger } from '../core/ports/logger.ts';
-import { checkMemory, checkRedis, redisError } from './redis-refusals.ts';
+import { RedisConnection, type RedisSettings } from './redis-connection.ts';
+import { checkMemory } from './redis-refusals.ts';
 import { ENTRY_BYTES, HIT_BYTES, WINDOW_SCRIPT } from './redis-window-script.ts';
-
-/** How a Redis is reached. */
-export interface RedisSettings {
-  /** `redis://[user][:password]@host[:port][/db]`, or `rediss://` for TLS. */
-  readonly url: string;
-  /** With `rediss://`: authorities and a client's certificate (PEM) instead of the system's and none. */
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
-  /** A call without an answer after this many milliseconds has failed. */
-  readonly requestTimeoutMs: number;
-}
 
 const KEY_BYTES = 16;
 const DIGEST_BYTES = 16;
@@ -39,30 +28,17 @@ export async function openRedisDedupIndex(settings: RedisSettings, origin: strin
 
 /** Every call is one script or one command, sent once: a caller that gets no answer sends the same call again. */
 class RedisDedupIndex implements DedupIndex {
-  readonly #redis: Redis;
+  readonly #redis: RedisConnection;
   readonly #origin: string;
-  /** Last error of the connection; a call that finds no connection reports it. */
-  #complaint: Error | undefined;
-  #closed = false;
 
   constructor(settings: RedisSettings, origin: string, logger: Logger) {
     this.#origin = origin;
-    this.#redis = client(settings);
-    this.#redis.on('error', (error: Error) => {
-      if (this.#complaint?.message !== error.message) logger.warn('no connection to Redis', { reason: error.message });
-      this.#complaint = error;
-    });
-    this.#redis.on('ready', () => {
-      this.#complaint = undefined;
-    });
+    this.#redis = new RedisConnection(settings, logger);
   }
 
-  /** Connects and checks that this Redis does not evict. */
-  async open(): Promise<void> {
-    await this.#ask('open the dedup index', async () => {
-      await this.#redis.connect();
-      checkRedis(await this.#redis.info());
-    });
+  /** Connects and checks that this Redis takes writes and does not evict. */
+  open(): Promise<void> {
+    return this.#redis.open();
   }
 
   async window(call: WindowCall): Promise<WindowAnswer> {
@@ -77,114 +53,47 @@ class RedisDedupIndex implements DedupIndex {
       packEntries(add),
       packKeys(lookup),
     ];
-    return this.#ask('use the dedup index', async () => {
-      const answer = await this.#run(key, args);
+    return this.#redis.ask('use the dedup index', async (redis) => {
+      const answer = await run(redis, key, args);
       if (answer[0] === 0x31) return { ok: true, hits: unpackHits(answer.subarray(1), lookup.length) };
       return { ok: false, watermark: parseWatermark(answer.toString('utf8', 1), key) };
     });
   }
 
-  async watermark(shard: number): Promise<Watermark> {
+  watermark(shard: number): Promise<Watermark> {
     const key = this.#key(shard);
-    return this.#ask('read the watermark of the dedup index', async () => parseWatermark((await this.#redis.hget(key, 'wm')) ?? '', key));
+    return this.#redis.ask('read the watermark of the dedup index', async (redis) =>
+      parseWatermark((await redis.hget(key, 'wm')) ?? '', key),
+    );
   }
 
+  /** Of several primaries, the clock that is furthest from this one. */
   async nowMicros(): Promise<number> {
-    return this.#ask('read the clock of the dedup index', async () => {
-      const [memory, [seconds, micros]] = await Promise.all([this.#redis.info('memory'), this.#redis.time()]);
+    const times = await this.#redis.askEach('read the clock of the dedup index', async (primary) => {
+      const [memory, [seconds, micros]] = await Promise.all([primary.info('memory'), primary.time()]);
       checkMemory(memory);
       return Number(seconds) * 1_000_000 + Number(micros);
     });
+    const here = Date.now() * 1_000;
+    return times.reduce((furthest, time) => (Math.abs(time - here) > Math.abs(furthest - here) ? time : furthest));
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    // While the client waits to connect again, no connection ends, and no end is announced.
-    const ended = ['ready', 'connect', 'connecting'].includes(this.#redis.status) ? once(this.#redis, 'end') : undefined;
-    this.#redis.disconnect();
-    await ended;
+  close(): Promise<void> {
+    return this.#redis.close();
   }
 
   /** The shard's state; its braces are the hash tag that keeps all of the shard's keys on one node. */
   #key(shard: number): string {
     return `lineproof:{${this.#origin}/${shard}}:window`;
   }
-
-  async #run(key: string, args: readonly (string | Buffer)[]): Promise<Buffer> {
-    try {
-      return (await this.#redis.callBuffer('EVALSHA', SHA, 1, key, ...args)) as Buffer;
-    } catch (error) {
-      if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
-      return (await this.#redis.callBuffer('EVAL', WINDOW_SCRIPT, 1, key, ...args)) as Buffer;
-    }
-  }
-
-  async #ask<T>(act: string, ask: () => Promise<T>): Promise<T> {
-    if (this.#closed) throw new LineproofError('UNAVAILABLE', `cannot ${act}: it is closed`);
-    try {
-      return await ask();
-    } catch (error) {
-      throw redisError(act, error, this.#complaint);
-    }
-  }
 }
 
-function client({ url, tls, requestTimeoutMs }: RedisSettings): Redis {
-  const { protocol, host, port, username, password, db } = parseRedisUrl(url);
-  if (tls !== undefined && protocol !== 'rediss:') {
-    throw new LineproofError('CONFIG_INVALID', 'cannot use Redis: authorities and certificates are given, but its URL is not rediss://');
-  }
-  return new Redis({
-    host,
-    port,
-    db,
-    protocol: 2,
-    ...(username === '' ? {} : { username }),
-    ...(password === '' ? {} : { password }),
-    ...(protocol === 'rediss:' ? { tls: { ...tls, ...(isIP(host) === 0 ? { servername: host } : {}) } } : {}),
-    lazyConnect: true,
-    disableClientInfo: true,
-    connectTimeout: requestTimeoutMs,
-    disconnectTimeout: 500,
-    commandTimeout: requestTimeoutMs,
-    // A connection on which nothing comes back is given up, so that the next call gets a new one.
-    socketTimeout: 2 * requestTimeoutMs,
-    // The client never repeats an unanswered command by itself: the caller knows which calls may be repeated.
-    maxRetriesPerRequest: 0,
-    autoResendUnfulfilledCommands: false,
-    enableOfflineQueue: false,
-    retryStrategy: (times: number) => Math.min(25 * 2 ** Math.min(times, 10), 1_000),
-  });
-}
-
-/** The parts of a Redis URL. Throws CONFIG_INVALID, without the URL: it may hold a password. */
-export function parseRedisUrl(url: string): {
-  readonly protocol: 'redis:' | 'rediss:';
-  readonly host: string;
-  readonly port: number;
-  readonly username: string;
-  readonly password: string;
-  readonly db: number;
-} {
-  const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  const db = /^\/?(\d{0,5})$/.exec(parsed?.pathname ?? '')?.[1];
-  if (parsed === undefined || parsed.hostname === '' || db === undefined || parsed.search !== '' || parsed.hash !== '')
-    throw new LineproofError('CONFIG_INVALID', 'cannot use the Redis URL: it is not redis[s]://[user][:password]@host[:port][/db]');
-  const { protocol } = parsed;
-  if (protocol !== 'redis:' && protocol !== 'rediss:')
-    throw new LineproofError('CONFIG_INVALID', 'cannot use the Redis URL: it starts with neither redis:// nor rediss://');
+async function run(redis: Redis | Cluster, key: string, args: readonly (string | Buffer)[]): Promise<Buffer> {
   try {
-    return {
-      protocol,
-      host: parsed.hostname.replace(/^\[(.*)\]$/, '$1'),
-      port: parsed.port === '' ? 6379 : Number(parsed.port),
-      username: decodeURIComponent(parsed.username),
-      password: decodeURIComponent(parsed.password),
-      db: Number(db),
-    };
-  } catch {
-    throw new LineproofError('CONFIG_INVALID', 'cannot use the Redis URL: its user name or password has a % that starts no escape');
+    return (await redis.callBuffer('EVALSHA', SHA, 1, key, ...args)) as Buffer;
+  } catch (error) {
+    if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
+    return (await redis.callBuffer('EVAL', WINDOW_SCRIPT, 1, key, ...args)) as Buffer;
   }
 }
 

@@ -11,7 +11,10 @@ const FOREIGN: Readonly<Record<string, string>> = {
   WRONGTYPE: 'its keys in Redis hold values of another type; find out which other program writes there',
 };
 
-/** Refuses by its INFO a server that takes no writes, may forget keys, or is too old. Throws UNAVAILABLE, INDEX_FORGETS or CONFIG_INVALID. */
+/**
+ * Refuses by its INFO a server that takes no writes, may forget keys, or is too old. Throws INDEX_FORGETS, CONFIG_INVALID, or for a replica an error that
+ * begins as the answer of one.
+ */
 export function checkRedis(info: string): void {
   const facts = infoFacts(info);
   const version = facts.get('redis_version') ?? '';
@@ -20,7 +23,7 @@ export function checkRedis(info: string): void {
     const fact = `it is version ${version === '' ? 'unknown' : version.slice(0, 20)}; ${MIN_VERSION.join('.')} or newer is needed`;
     throw new LineproofError('CONFIG_INVALID', `cannot use Redis: ${fact}`);
   }
-  if (facts.get('role') !== 'master') throw refusalError('use Redis', 'Redis', 'READONLY');
+  if (facts.get('role') !== 'master') throw new Error('READONLY it is a replica');
   checkMemory(info);
 }
 
@@ -50,7 +53,7 @@ export function redisError(act: string, error: unknown, complaint: Error | undef
   if (foreign !== undefined) return new LineproofError('CONFIG_INVALID', `cannot ${act}: ${foreign}`);
   const refusal = refusalIn(error) ?? (complaint === undefined ? undefined : refusalIn(complaint));
   if (refusal !== undefined) return refusalError(act, 'Redis', refusal);
-  const unconnected = /^(Stream isn't|Connection is closed)/.test(answer);
+  const unconnected = /^(Stream isn't|Connection is closed|Cluster isn't ready)/.test(answer);
   const fact = unconnected ? `no connection to Redis${complaint === undefined ? '' : `: ${firstLine(complaint.message)}`}` : answer;
   return new LineproofError('UNAVAILABLE', `cannot ${act}: ${fact}`);
 }
@@ -59,7 +62,9 @@ export function redisError(act: string, error: unknown, complaint: Error | undef
 export function refusalIn(error: unknown): RefusalOf<'Redis'> | undefined {
   const word = firstWord(firstLine(messageOf(error)));
   if (isRefusal('Redis', word)) return word;
-  return tlsRefusal((error as NodeJS.ErrnoException).code, messageOf(error));
+  const { code, lastNodeError } = error as { code?: unknown; lastNodeError?: unknown };
+  // A client of a cluster that reaches no node says what the last one said.
+  return tlsRefusal(code, messageOf(error)) ?? (lastNodeError === undefined ? undefined : refusalIn(lastNodeError));
 }
 
 function firstWord(text: string): string {

@@ -15,7 +15,7 @@ export const SERVERS = {
     'kafkaUsername',
     'kafkaPassword',
   ],
-  redis: ['redisUrl', 'redisCa'],
+  redis: ['redisUrl', 'redisSentinelPassword', 'redisCa'],
   registry: ['registryUrl', 'registryUsername', 'registryPassword', 'registryCa'],
   s3: ['s3Bucket', 's3Prefix', 's3Endpoint', 's3Region', 's3PathStyle', 's3Ca'],
 } as const satisfies Readonly<Record<string, readonly ClusterSettingName[]>>;

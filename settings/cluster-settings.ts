@@ -60,8 +60,9 @@ export const CLUSTER_SETTINGS = {
   redisUrl: secretSetting(
     'redisUrl',
     'redis://localhost:6379',
-    'URL of the Redis server: redis:// or, by TLS, rediss://; with user, password and database',
+    'URL of the Redis server, redis://HOST:PORT, with user, password and database; redis+sentinel://HOST:PORT,HOST:PORT/NAME asks Sentinels for the primary NAME; redis+cluster://HOST:PORT,HOST:PORT is a Redis Cluster; each with rediss instead of redis is by TLS',
   ),
+  redisSentinelPassword: secretSetting('redisSentinelPassword', '', 'password of the Sentinels, if they have one'),
   redisCa: setting('redisCa', '', {
     type: path,
     unit: 'file',
