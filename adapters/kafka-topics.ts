@@ -23,6 +23,11 @@ const REQUIRED: Readonly<Record<string, { readonly value: string; readonly reaso
   'unclean.leader.election.enable': { value: 'false', reason: 'it loses acknowledged records' },
 };
 
+/** Kafka's own default: batches stay as their producers packed them. */
+const COMPRESSION = 'producer';
+/** Settings of `compression.type` under which every reader can read, but that do no good. */
+const HARMLESS_COMPRESSION: readonly (string | undefined)[] = ['uncompressed', 'gzip'];
+
 /** A fact that makes a topic unusable, or that an operator should know. */
 export interface TopicFinding {
   readonly topic: string;
@@ -77,6 +82,7 @@ export async function createKafkaTopics(cluster: KafkaAdmin, wanted: Readonly<Re
           ...Object.entries(REQUIRED).map(([name, { value }]) => ({ name, value })),
           { name: 'min.insync.replicas', value: String(Math.max(1, replicas - 1)) },
           { name: 'max.message.bytes', value: String(MESSAGE_BYTES) },
+          { name: 'compression.type', value: COMPRESSION },
         ],
       })),
     });
@@ -129,6 +135,15 @@ function checkConfig(values: ReadonlyMap<string, string>, add: Add): void {
     if (values.get(name) !== value) add('refuse', `has ${name}=${values.get(name)}; set it to ${value}: ${reason}`);
   if (!(Number(values.get('max.message.bytes')) >= MESSAGE_BYTES))
     add('refuse', `has max.message.bytes=${values.get('max.message.bytes')}; set it to ${MESSAGE_BYTES} or more`);
+  const compression = values.get('compression.type');
+  if (compression === COMPRESSION || compression === undefined) return;
+  const reason = HARMLESS_COMPRESSION.includes(compression)
+    ? 'the broker unpacks every batch, and a small one can be as large as its memory'
+    : 'the broker packs every batch anew in a way that not every reader can read';
+  add(
+    HARMLESS_COMPRESSION.includes(compression) ? 'warn' : 'refuse',
+    `has compression.type=${compression}; set it to ${COMPRESSION}: ${reason}`,
+  );
 }
 
 function checkReplication(replicas: number, values: ReadonlyMap<string, string>, brokers: number, add: Add): void {

@@ -1,4 +1,5 @@
 import { hasCode } from '../core/base/errors.ts';
+import type { HoldReason } from '../core/base/hold-reasons.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Log } from '../core/ports/log.ts';
@@ -7,6 +8,13 @@ import type { Metrics } from '../core/ports/metrics.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import { ARCHIVER_DEFAULTS, type ArchiverSettings, ShardArchiver } from './shard-archiver.ts';
+
+const SHARD_GAUGES = [
+  'lineproof_archiver_verified_size',
+  'lineproof_archiver_attested_size',
+  'lineproof_archiver_archived_size',
+  'lineproof_archiver_checkpoint_timestamp_seconds',
+] as const;
 
 export interface ArchiverOptions {
   readonly origin: string;
@@ -34,6 +42,7 @@ export class Archiver {
   /** Works on one shard until `signal` aborts. Throws if a rule says STOP. */
   async runShard(shard: number, signal: AbortSignal): Promise<void> {
     const { signers, settings, ...rest } = this.#options;
+    const { metrics } = rest;
     const archiver = new ShardArchiver({
       ...rest,
       shard,
@@ -47,6 +56,8 @@ export class Archiver {
       if (!(signal.aborted && hasCode(error, 'CLOSED', 'UNAVAILABLE', 'ANSWER_UNUSABLE', 'REFUSED'))) throw error;
     } finally {
       this.#shards.delete(shard);
+      // Numbers that this process no longer follows would stay as they were.
+      for (const name of SHARD_GAUGES) metrics.forget(name, { shard: String(shard) });
     }
   }
 
@@ -58,6 +69,11 @@ export class Archiver {
   /** First offset of the chain topic whose block no signed note covers; undefined while the shard is not worked on or recovers. */
   attestedTo(shard: number): number | undefined {
     return this.#shards.get(shard)?.attestedTo;
+  }
+
+  /** Why the shard waits; undefined if nothing keeps it from going on, or if it is not worked on. */
+  holdReason(shard: number): HoldReason | undefined {
+    return this.#shards.get(shard)?.hold;
   }
 
   /** Leaves in closed segments; undefined while the shard is not worked on. */

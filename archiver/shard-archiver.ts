@@ -1,6 +1,7 @@
 import type { LogHead } from '../core/acceptance/log-state.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
+import { Hold, type HoldReason } from '../core/base/hold-reasons.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import type { MetricOf } from '../core/base/metric-names.ts';
 import { type RetryPace, retry } from '../core/base/retry.ts';
@@ -62,6 +63,7 @@ export class ShardArchiver {
   readonly #named: NamedObjects;
   readonly #attestor: Attestor;
   readonly #trim: TopicTrim;
+  readonly #hold = new Hold();
   /** Time of the oldest leaf that no note covers. Set by `#advance`, cleared by `#publish`. */
   #oldestUnpublishedMs: number | undefined;
   #attestedTo: number | undefined;
@@ -91,6 +93,11 @@ export class ShardArchiver {
   /** Leaves in closed segments. */
   get archivedSize(): number {
     return this.#segments.archivedSize;
+  }
+
+  /** Why the shard waits; undefined if nothing keeps it from going on. */
+  get hold(): HoldReason | undefined {
+    return this.#hold.reason;
   }
 
   /** Works until `signal` aborts or a rule says STOP, which throws. */
@@ -227,16 +234,16 @@ export class ShardArchiver {
 
   async #retry(signal: AbortSignal, action: () => Promise<void>): Promise<void> {
     const { shard, clock, logger } = this.#o;
-    const onFailure = (error: LineproofError): void =>
-      logger[hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? 'warn' : 'error'](LOG.archiverHolds, {
-        shard,
-        code: error.code,
-        reason: error.message,
-      });
+    const onFailure = (error: LineproofError): void => {
+      const { code, message: reason } = error;
+      logger[hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? 'warn' : 'error'](LOG.archiverHolds, { shard, code, reason });
+      this.#hold.begin(code);
+    };
     await retry({ pace: RETRY_PACE, clock, signal, onFailure }, action);
+    this.#hold.end();
   }
 
-  #gauge(name: Extract<MetricOf<'gauge'>, `lineproof_archiver_${string}`>, value: number): void {
+  #gauge(name: Extract<MetricOf<'gauge'>, `lineproof_archiver_${string}_${'size' | 'seconds'}`>, value: number): void {
     this.#o.metrics.set(name, value, this.#labels());
   }
 

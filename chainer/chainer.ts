@@ -1,5 +1,6 @@
 import { SCHEMA_TEXTS } from '../core/avro/schema-texts.ts';
 import { hasCode } from '../core/base/errors.ts';
+import type { HoldReason } from '../core/base/hold-reasons.ts';
 import { canonicalJson } from '../core/base/jcs.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { ArchiveAnchor } from '../core/chain/recovery-point.ts';
@@ -52,6 +53,7 @@ export class Chainer {
   /** Works on one shard until `signal` aborts. `owns` says whether the shard is still ours. Throws if a rule says STOP. */
   async runShard(shard: number, signal: AbortSignal, owns: () => boolean = () => true): Promise<void> {
     const { store, settings, ...rest } = this.#options;
+    const { metrics } = rest;
     const blockSchemaId = await this.prepare();
     const local = new LocalState(store, shard);
     const sequencer = new Sequencer({
@@ -70,12 +72,19 @@ export class Chainer {
       if (!(signal.aborted && hasCode(error, 'CLOSED', 'UNAVAILABLE', 'ANSWER_UNUSABLE', 'REFUSED'))) throw error;
     } finally {
       this.#sequencers.delete(shard);
+      // A number that this process no longer follows would stay as it was.
+      metrics.forget('lineproof_chainer_size', { shard: String(shard) });
     }
   }
 
   /** First input offset of the shard that no accepted block has consumed; undefined while it is not worked on or recovers. */
   consumedTo(shard: number): number | undefined {
     return this.#sequencers.get(shard)?.consumedTo;
+  }
+
+  /** Why the shard waits; undefined if nothing keeps it from going on, or if it is not worked on. */
+  holdReason(shard: number): HoldReason | undefined {
+    return this.#sequencers.get(shard)?.hold;
   }
 
   /** Leaves of the shard's log as far as it was judged; undefined while it is not worked on. */

@@ -1,5 +1,6 @@
 import type { LogHead } from '../core/acceptance/log-state.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
+import type { HoldReason } from '../core/base/hold-reasons.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
@@ -30,6 +31,7 @@ export interface FitnessOptions {
 }
 
 interface Problem {
+  readonly hold: HoldReason;
   readonly message: string;
   readonly fields: Readonly<Record<string, unknown>>;
 }
@@ -41,7 +43,7 @@ interface Problem {
 export class Fitness {
   readonly #o: FitnessOptions;
   #lookedAroundMs = Number.NEGATIVE_INFINITY;
-  #fit = true;
+  #unfit: HoldReason | undefined;
   /** Version of the policy that was logged last. */
   #toldPolicy = 0;
   #askedMs = Number.NEGATIVE_INFINITY;
@@ -54,7 +56,12 @@ export class Fitness {
 
   /** Whether clock and index were right at the last look. */
   get fit(): boolean {
-    return this.#fit;
+    return this.#unfit === undefined;
+  }
+
+  /** What was wrong at the last look. */
+  get unfit(): HoldReason | undefined {
+    return this.#unfit;
   }
 
   /** Reads new policies and checks clock and index, now and then. */
@@ -101,7 +108,7 @@ export class Fitness {
   #lead(now: number, { policy }: PolicyInForce): Problem | undefined {
     const latest = this.#o.logTime.latestMicros;
     const leadMs = latest === undefined ? 0 : Math.round((now - latest) / 1000);
-    return leadMs > policy.clockSkewMs ? { message: LOG.clockLeadsLog, fields: { leadMs } } : undefined;
+    return leadMs > policy.clockSkewMs ? { hold: 'CLOCK_LEADS_LOG', message: LOG.clockLeadsLog, fields: { leadMs } } : undefined;
   }
 
   /** STOP unless our key is an ACTIVE chainer key of the policy: otherwise every reader would ignore our blocks. */
@@ -131,9 +138,9 @@ export class Fitness {
 
   #tell(problem: Problem | undefined): void {
     const { logger, shard } = this.#o;
-    if (problem !== undefined && this.#fit) logger.error(problem.message, { shard, ...problem.fields });
-    if (problem === undefined && !this.#fit) logger.info(LOG.shardGoesOn, { shard });
-    this.#fit = problem === undefined;
+    if (problem !== undefined && this.fit) logger.error(problem.message, { shard, ...problem.fields });
+    if (problem === undefined && !this.fit) logger.info(LOG.shardGoesOn, { shard });
+    this.#unfit = problem?.hold;
   }
 
   /** The fault of clock or index; undefined if there is none. If the two clocks differ by more than the policy allows, at least one of them is wrong. */
@@ -145,11 +152,15 @@ export class Fitness {
       theirs = await dedup.nowMicros();
     } catch (error) {
       if (!(error instanceof LineproofError && hasCode(error, 'INDEX_FORGETS'))) throw error;
-      return { message: 'shard holds: the dedup index may forget', fields: { reason: error.message } };
+      return { hold: 'INDEX_FORGETS', message: 'shard holds: the dedup index may forget', fields: { reason: error.message } };
     }
     const after = clock.nowMicros();
     const differMs = theirs === undefined ? 0 : Math.round(Math.max(0, before - theirs, theirs - after) / 1000);
     if (differMs <= sources.policies.latest.policy.clockSkewMs) return undefined;
-    return { message: 'shard holds: this clock and the dedup index differ by more than clockSkew', fields: { differMs } };
+    return {
+      hold: 'CLOCKS_DIFFER',
+      message: 'shard holds: this clock and the dedup index differ by more than clockSkew',
+      fields: { differMs },
+    };
   }
 }

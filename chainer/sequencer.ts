@@ -1,6 +1,7 @@
 import type { LogState, LogView } from '../core/acceptance/log-state.ts';
 import { segmentEnds } from '../core/acceptance/segment-rule.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
+import { Hold, type HoldReason } from '../core/base/hold-reasons.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { waitAfter } from '../core/base/retry.ts';
 import { parseTraceparent, TRACEPARENT } from '../core/base/traceparent.ts';
@@ -98,6 +99,7 @@ export class Sequencer {
   readonly #logTime: LogTime;
   readonly #attested = new AttestedRoot();
   readonly #report: BlockReport;
+  readonly #hold = new Hold();
   readonly #retry: ShardRetry;
   #recovered = false;
   /** Size of the log after the last recovery from a chain that was trimmed before we read it. If this happens again at the same size, we STOP. */
@@ -109,7 +111,7 @@ export class Sequencer {
     this.#chain = new ChainFollower(options);
     this.#logTime = new LogTime(options.log, options.clock);
     this.#flights = new Flights(this.#logTime, options.shard);
-    this.#retry = shardRetry(options);
+    this.#retry = shardRetry({ ...options, hold: this.#hold });
     const tail = (signal: AbortSignal): Promise<void> => this.#tail(signal);
     this.#input = new IntakeQueue(options, { top: () => this.#top(), tail });
     this.#dedup = new DedupSync(options, { chain: this.#chain, flights: this.#flights, retry: this.#retry, tail });
@@ -125,6 +127,14 @@ export class Sequencer {
   /** First input offset that no accepted block has consumed; undefined while the state is being recovered. */
   get consumedTo(): number | undefined {
     return this.#recovered ? this.state.head.inputTo : undefined;
+  }
+
+  /** Why the shard waits; undefined if nothing keeps it from going on. */
+  get hold(): HoldReason | undefined {
+    if (this.#fitness.unfit !== undefined) return this.#fitness.unfit;
+    if (this.#hold.reason !== undefined) return this.#hold.reason;
+    if ((this.#flights.oldest?.tries ?? 0) >= ALARM_FAILURES) return 'APPEND_UNCONFIRMED';
+    return this.#input.isHeld ? 'SCHEMA_MISSING' : undefined;
   }
 
   /** Owns the shard until `signal` aborts or a rule says STOP, which throws. */

@@ -1,4 +1,5 @@
 import { hasCode } from '../core/base/errors.ts';
+import type { Hold } from '../core/base/hold-reasons.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { type RetryPace, retry } from '../core/base/retry.ts';
 import type { Clock } from '../core/ports/clock.ts';
@@ -11,8 +12,16 @@ export const ALARM_FAILURES = 6;
 /** Runs an action until it succeeds; throws an error that no retry can help. */
 export type ShardRetry = <T>(signal: AbortSignal, action: () => Promise<T>) => Promise<T>;
 
+export interface ShardRetryOptions {
+  readonly shard: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Says while a failure lasts why the shard waits. */
+  readonly hold?: Hold;
+}
+
 /** The retry loop for all calls of one shard. It logs an error once when a failure lasts, and logs when the shard goes on. */
-export function shardRetry({ shard, clock, logger }: { shard: number; clock: Clock; logger: Logger }): ShardRetry {
+export function shardRetry({ shard, clock, logger, hold }: ShardRetryOptions): ShardRetry {
   return async (signal, action) => {
     let failed = 0;
     const result = await retry(
@@ -22,12 +31,14 @@ export function shardRetry({ shard, clock, logger }: { shard: number; clock: Clo
         signal,
         onFailure: (error, failures) => {
           failed = failures;
-          if (failures === (hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? ALARM_FAILURES : 1))
-            logger.error(LOG.shardHolds, { shard, code: error.code, reason: error.message });
+          const alarmAt = hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? ALARM_FAILURES : 1;
+          if (failures === alarmAt) logger.error(LOG.shardHolds, { shard, code: error.code, reason: error.message });
+          if (failures >= alarmAt) hold?.begin(error.code);
         },
       },
       action,
     );
+    if (failed > 0) hold?.end();
     if (failed >= ALARM_FAILURES) logger.info(LOG.shardGoesOn, { shard });
     return result;
   };

@@ -9,6 +9,7 @@ import { openClusterReaders } from '../cluster/readers.ts';
 import { runService } from '../cluster/service.ts';
 import { openStartup } from '../cluster/startup.ts';
 import { hasCode } from '../core/base/errors.ts';
+import type { HoldReason } from '../core/base/hold-reasons.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { Command, Invocation } from './command.ts';
 import { clusterSettings, SERVERS } from './command-settings.ts';
@@ -74,11 +75,16 @@ export const archiveCommand: Command = {
         settings: SETTINGS,
       });
       const topic = TOPICS.chain;
+      const holdReason = (shard: number): HoldReason | undefined => archiver.holdReason(shard);
       const shared = openShardGroup(values, { name: values.archiveGroup, topic, shards, logger });
       const run = (shard: number, until: AbortSignal): Promise<void> => archiver.runShard(shard, until);
       const consumedTo = (shard: number): number | undefined => archiver.attestedTo(shard);
       try {
-        await runService({ ...shared, log, topic, logger, metrics, run, consumedTo }, startup, signal);
+        await runService(
+          { ...shared, log, topic, logger, metrics, run, consumedTo, holdReason, heldMetric: 'lineproof_archiver_held' },
+          startup,
+          signal,
+        );
       } finally {
         await objects.close();
       }

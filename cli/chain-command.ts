@@ -14,6 +14,7 @@ import { runService } from '../cluster/service.ts';
 import { openStartup, type Startup } from '../cluster/startup.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
 import { hasCode } from '../core/base/errors.ts';
+import type { HoldReason } from '../core/base/hold-reasons.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
@@ -117,10 +118,15 @@ async function serve(values: ClusterSettings, { signer, cluster, metrics, startu
   const topic = TOPICS.events;
   const run = (shard: number, until: AbortSignal): Promise<void> => chainer.runShard(shard, until, () => shared.group.owns(shard));
   const consumedTo = (shard: number): number | undefined => chainer.consumedTo(shard);
+  const holdReason = (shard: number): HoldReason | undefined => chainer.holdReason(shard);
   const shared = openShardGroup(values, { name: values.chainGroup, topic, shards, logger });
   try {
     await waiting.until('the registry', () => refusingRegistry(() => chainer.prepare()));
-    await runService({ ...shared, log, topic, logger, metrics, run, consumedTo }, startup, signal);
+    await runService(
+      { ...shared, log, topic, logger, metrics, run, consumedTo, holdReason, heldMetric: 'lineproof_chainer_held' },
+      startup,
+      signal,
+    );
   } finally {
     await store.close();
     await dedup.close();

@@ -1,7 +1,7 @@
 import { kafkaClient } from '../adapters/kafka-client.ts';
 import { type GroupShard, kafkaGroupStatus } from '../adapters/kafka-group-status.ts';
 import { systemClock } from '../adapters/system-clock.ts';
-import { chainEnd } from '../cluster/chain-end.ts';
+import { type ChainEnd, chainEnd } from '../cluster/chain-end.ts';
 import { pinnedRoot } from '../cluster/keys.ts';
 import { kafkaSettings } from '../cluster/open-log.ts';
 import { openObjectStore } from '../cluster/open-object-store.ts';
@@ -17,24 +17,29 @@ import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
 import { clusterSettings, SERVERS, UNPINNED } from './command-settings.ts';
-import { EXIT } from './exit-codes.ts';
+import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { loadClusterSettings, namesKeys } from './invocation-settings.ts';
 
 /** The present state of one shard. */
 interface ShardStatus {
   readonly shard: number;
   /** Messages on the input topic that no chainer consumed, and the age of the oldest, seconds. */
-  readonly lag: number;
-  readonly lagSeconds: number;
+  readonly lag: number | null;
+  readonly lagSeconds: number | null;
   /** Leaves up to the last block on the chain topic. */
-  readonly size: number;
-  readonly attested: number;
-  readonly archived: number;
+  readonly size: number | null;
+  readonly attested: number | null;
+  readonly archived: number | null;
   /** Seconds since the newest block that the newest checkpoint covers was made; null where there is no checkpoint. */
   readonly checkpointSeconds: number | null;
   readonly chainer: string | null;
   readonly archiver: string | null;
+  /** Why numbers are null that could not be told. */
+  readonly problems: readonly string[];
 }
+
+/** At once: each waits for servers that may be away. */
+const SHARDS_AT_ONCE = 16;
 
 /** `lineproof status`: every shard in a line. */
 export const statusCommand: Command = {
@@ -56,6 +61,7 @@ export const statusCommand: Command = {
   notes: [
     'LAG      messages that wait for a chainer, and the age of the oldest',
     'SIZE     leaves of the log up to its last block, as the blocks state it, unverified; ATTESTED: covered by a signed checkpoint; ARCHIVED: in closed segments',
+    'A number that cannot be told is ? (null in JSON); stderr says why, and the exit code is not 0.',
     'CHECKED  age of the newest block that the newest checkpoint covers; it grows while the log is silent, too',
   ],
   run: async (invocation: Invocation): Promise<number> => {
@@ -66,10 +72,12 @@ export const statusCommand: Command = {
     if (pinnedRoot(values, namesKeys(loaded)) === undefined) invocation.terminal.stderr.write(`lineproof: ${UNPINNED}\n`);
     const objects = await openObjectStore(values);
     try {
-      const rows = await statusOf(values, cluster, objects);
-      const { stdout } = invocation.terminal;
+      const { rows, firstError } = await statusOf(values, cluster, objects);
+      const { stdout, stderr } = invocation.terminal;
       stdout.write(invocation.options['json'] === true ? `${terminalJson(rows, 2)}\n` : describe(rows));
-      return EXIT.ok;
+      for (const { shard, problems } of rows)
+        for (const problem of problems) stderr.write(`${printable(`lineproof: shard ${shard}: ${problem}`)}\n`);
+      return firstError === undefined ? EXIT.ok : exitCodeOf(firstError);
     } finally {
       await objects.close();
       await cluster.close();
@@ -77,48 +85,100 @@ export const statusCommand: Command = {
   },
 };
 
-async function statusOf(settings: ClusterSettings, cluster: ClusterReaders, objects: ObjectStore): Promise<ShardStatus[]> {
+interface Status {
+  readonly rows: readonly ShardStatus[];
+  /** The first failure to read something; undefined if everything could be read. */
+  readonly firstError: LineproofError | undefined;
+}
+
+/** Collects what could not be read, so that the rest is shown. */
+class Attempts {
+  readonly problems: string[] = [];
+  readonly errors: LineproofError[] = [];
+
+  /** What `read` gives; undefined if it fails, which is noted under the name of what is missing. */
+  async of<T>(what: string, read: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await read();
+    } catch (error) {
+      if (!(error instanceof LineproofError)) throw error;
+      this.problems.push(`${what}: ${error.message} [${error.code}]`);
+      this.errors.push(error);
+      return undefined;
+    }
+  }
+}
+
+type Group = ReadonlyMap<number, GroupShard> | undefined;
+
+async function statusOf(settings: ClusterSettings, cluster: ClusterReaders, objects: ObjectStore): Promise<Status> {
   const { kafkaTopicPrefix, chainGroup, archiveGroup } = settings;
   const kafka = kafkaClient(kafkaSettings(settings), cluster.logger);
-  const chainers = await kafkaGroupStatus(kafka, kafkaTopicPrefix + chainGroup, kafkaTopicPrefix + TOPICS.events);
-  const archivers = await kafkaGroupStatus(kafka, kafkaTopicPrefix + archiveGroup, kafkaTopicPrefix + TOPICS.chain);
   const sources = await cluster.sources();
+  const groups = new Attempts();
+  const groupOf = (name: string, topic: string): Promise<Group> =>
+    groups.of(`group ${name}`, () => kafkaGroupStatus(kafka, kafkaTopicPrefix + name, kafkaTopicPrefix + topic));
+  const [chainers, archivers] = [await groupOf(chainGroup, TOPICS.events), await groupOf(archiveGroup, TOPICS.chain)];
   const rows: ShardStatus[] = [];
-  for (let shard = 0; shard < sources.policies.latest.policy.shards; shard++)
-    rows.push(
-      await shardStatus(shard, { log: cluster.log, objects, sources, chainer: chainers.get(shard), archiver: archivers.get(shard) }),
-    );
-  return rows;
+  const errors = [...groups.errors];
+  const { shards } = sources.policies.latest.policy;
+  for (let first = 0; first < shards; first += SHARDS_AT_ONCE) {
+    const some = Array.from({ length: Math.min(SHARDS_AT_ONCE, shards - first) }, async (_, i) => {
+      const attempts = new Attempts();
+      const row = await shardStatus(first + i, { log: cluster.log, objects, sources, chainers, archivers }, attempts);
+      return { row: { ...row, problems: [...groups.problems, ...attempts.problems] }, errors: attempts.errors };
+    });
+    for (const { row, errors: found } of await Promise.all(some)) {
+      rows.push(row);
+      errors.push(...found);
+    }
+  }
+  return { rows, firstError: errors[0] };
 }
 
 interface ShardSources {
   readonly log: Log;
   readonly objects: ObjectStore;
   readonly sources: Sources;
-  readonly chainer: GroupShard | undefined;
-  readonly archiver: GroupShard | undefined;
+  readonly chainers: Group;
+  readonly archivers: Group;
 }
 
-async function shardStatus(shard: number, from: ShardSources): Promise<ShardStatus> {
-  const { log, objects, sources, chainer, archiver } = from;
-  const { start } = await log.bounds(TOPICS.events, shard);
-  const { lag, seconds } = await measureLag(log, TOPICS.events, shard, chainer?.committed ?? start);
-  const keys = logKeysOf(shard);
-  const stored = await objects.get(keys.signed);
-  const { latest } = sources.policies;
-  const note = stored === undefined ? undefined : openLogNote(stored.bytes, `${latest.policy.origin}/${shard}`, latest.logKeys(shard));
-  const { size, coveredAt } = await chainEnd(log, shard, note?.size ?? 0);
+async function shardStatus(shard: number, from: ShardSources, attempts: Attempts): Promise<Omit<ShardStatus, 'problems'>> {
+  const { log, objects, chainers, archivers } = from;
+  const [chainer, archiver] = [chainers?.get(shard), archivers?.get(shard)];
+  const note = await attempts.of('attested', () => newestNote(shard, from));
+  const end = await attempts.of('size', () => chainEnd(log, shard, note?.size ?? 0));
+  const lag = end === undefined ? undefined : await attempts.of('lag', () => inputLag(shard, from, end));
+  const consumed = archiver?.committed;
+  if (consumed !== undefined) await attempts.of('chain', () => measureLag(log, TOPICS.chain, shard, consumed));
+  const archived = await attempts.of('archived', () => archivedSize(objects, logKeysOf(shard).segments));
   return {
     shard,
-    lag,
-    lagSeconds: Math.round(seconds * 10) / 10,
-    size: Math.max(size, note?.size ?? 0),
-    attested: note?.size ?? 0,
-    archived: await archivedSize(objects, keys.segments),
-    checkpointSeconds: coveredAt === undefined ? null : Math.max(0, Math.round((systemClock.nowMicros() - coveredAt) / 1e5) / 10),
+    lag: lag?.lag ?? null,
+    lagSeconds: lag === undefined ? null : Math.round(lag.seconds * 10) / 10,
+    size: note === undefined || end === undefined ? null : Math.max(end.size, note.size),
+    attested: note?.size ?? null,
+    archived: archived ?? null,
+    checkpointSeconds: end?.coveredAt === undefined ? null : Math.max(0, Math.round((systemClock.nowMicros() - end.coveredAt) / 1e5) / 10),
     chainer: chainer?.owner ?? null,
     archiver: archiver?.owner ?? null,
   };
+}
+
+/** Messages that no block has consumed. Kafka forgets what was committed for a topic that was deleted; the blocks do not. */
+async function inputLag(shard: number, { log, sources, chainers }: ShardSources, { input }: ChainEnd): ReturnType<typeof measureLag> {
+  const { start } = await log.bounds(TOPICS.events, shard);
+  const isOfThisTopic = input?.generation === sources.policies.latest.policy.inputGeneration.generation;
+  const consumed = Math.max(chainers?.get(shard)?.committed ?? 0, isOfThisTopic ? (input?.to ?? 0) : 0);
+  return measureLag(log, TOPICS.events, shard, consumed === 0 ? start : consumed);
+}
+
+/** Size of the newest signed note; 0 if there is none. */
+async function newestNote(shard: number, { objects, sources }: ShardSources): Promise<{ readonly size: number }> {
+  const stored = await objects.get(logKeysOf(shard).signed);
+  const { latest } = sources.policies;
+  return stored === undefined ? { size: 0 } : openLogNote(stored.bytes, `${latest.policy.origin}/${shard}`, latest.logKeys(shard));
 }
 
 async function archivedSize(objects: ObjectStore, segments: string): Promise<number> {
@@ -132,19 +192,13 @@ async function archivedSize(objects: ObjectStore, segments: string): Promise<num
 
 function describe(rows: readonly ShardStatus[]): string {
   const lines = [['SHARD', 'LAG', 'SIZE', 'ATTESTED', 'ARCHIVED', 'CHECKED', 'CHAINER', 'ARCHIVER']];
+  const told = (value: number | null): string => (value === null ? '?' : `${value}`);
   for (const row of rows) {
-    const lag = row.lag === 0 ? '0' : `${row.lag} (${row.lagSeconds} s)`;
-    const checked = row.checkpointSeconds === null ? '-' : `${row.checkpointSeconds} s`;
-    lines.push([
-      `${row.shard}`,
-      lag,
-      `${row.size}`,
-      `${row.attested}`,
-      `${row.archived}`,
-      checked,
-      printable(row.chainer ?? '-'),
-      printable(row.archiver ?? '-'),
-    ]);
+    const lag = row.lag === null || row.lag === 0 ? told(row.lag) : `${row.lag} (${row.lagSeconds} s)`;
+    const isUnread = row.size === null;
+    const checked = row.checkpointSeconds === null ? (isUnread ? '?' : '-') : `${row.checkpointSeconds} s`;
+    const names = [printable(row.chainer ?? '-'), printable(row.archiver ?? '-')];
+    lines.push([`${row.shard}`, lag, told(row.size), told(row.attested), told(row.archived), checked, ...names]);
   }
   const widths = (lines[0] as string[]).map((_, column) => Math.max(...lines.map((line) => (line[column] as string).length)));
   return `${lines

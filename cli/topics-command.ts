@@ -1,11 +1,14 @@
 import { checkKafkaTopics, createKafkaTopics, kafkaAdmin, type TopicFinding } from '../adapters/kafka-topics.ts';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { kafkaSettings, topicPartitions } from '../cluster/open-log.ts';
-import { LineproofError } from '../core/base/errors.ts';
+import { openClusterReaders } from '../cluster/readers.ts';
+import { hasCode, LineproofError } from '../core/base/errors.ts';
+import { TOPICS } from '../core/ports/log.ts';
+import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import { type Command, type Invocation, stringOption } from './command.ts';
 import { clusterSettings, SERVERS } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
-import { loadClusterSettings } from './invocation-settings.ts';
+import { loadClusterSettings, namesKeys } from './invocation-settings.ts';
 
 const DEFAULT_SHARDS = 16;
 const MAX_SHARDS = 4096;
@@ -20,11 +23,11 @@ export const topicsCommand: Command = {
       name: 'shards',
       type: 'string',
       value: 'N',
-      help: `partitions of the topics, the policy's number of shards, which never changes (${DEFAULT_SHARDS})`,
+      help: `partitions of the topics; never changes (the number of shards in the policy, or ${DEFAULT_SHARDS} before the first)`,
     },
     { name: 'json', type: 'boolean', help: 'print JSON' },
   ],
-  ...clusterSettings(['name', 'logLevel', ...SERVERS.kafka]),
+  ...clusterSettings(['data', 'keys', 'rootKey', 'name', 'logLevel', ...SERVERS.kafka]),
   notes: [
     'Exit code 1: check found a setting with which the services refuse to run.',
     'create leaves existing topics as they are, and checks them.',
@@ -32,17 +35,42 @@ export const topicsCommand: Command = {
   run: async (invocation: Invocation): Promise<number> => {
     const [action, ...more] = invocation.operands;
     if ((action !== 'create' && action !== 'check') || more.length > 0) throw new LineproofError('USAGE', 'topics takes create or check');
-    const { values } = loadClusterSettings(invocation);
+    const loaded = loadClusterSettings(invocation);
+    const { values } = loaded;
     const cluster = kafkaAdmin(kafkaSettings(values), pinoLogger(values.logLevel));
-    const topics = topicPartitions(shardsOption(invocation));
+    const inPolicy = await policyShards(values, namesKeys(loaded));
+    const isNamed = stringOption(invocation, 'shards') !== undefined;
+    const shards = isNamed ? shardsOption(invocation) : (inPolicy ?? DEFAULT_SHARDS);
+    if (!isNamed && inPolicy === undefined)
+      invocation.terminal.stderr.write(`lineproof: there is no policy yet; the topics are compared with ${DEFAULT_SHARDS} shards\n`);
+    const topics = topicPartitions(shards);
     const created = action === 'create' ? await createKafkaTopics(cluster, topics) : [];
-    const findings = await checkKafkaTopics(cluster, topics);
+    const findings = [...againstPolicy(shards, inPolicy), ...(await checkKafkaTopics(cluster, topics))];
     const { stdout } = invocation.terminal;
     if (invocation.options['json'] === true) stdout.write(`${JSON.stringify({ created, findings }, undefined, 2)}\n`);
     else stdout.write(describe(created, findings));
     return findings.some(({ severity }) => severity === 'refuse') ? EXIT.findings : EXIT.ok;
   },
 };
+
+/** The number of shards in the policy; undefined if none is published yet. Throws UNAVAILABLE or REFUSED. */
+async function policyShards(settings: ClusterSettings, beside: boolean): Promise<number | undefined> {
+  const cluster = await openClusterReaders({ ...settings, logLevel: 'error' }, beside);
+  try {
+    return (await cluster.sources()).policies.latest.policy.shards;
+  } catch (error) {
+    if (hasCode(error, 'POLICY_INVALID', 'NOT_FOUND')) return undefined;
+    throw error;
+  } finally {
+    await cluster.close();
+  }
+}
+
+function againstPolicy(shards: number, inPolicy: number | undefined): readonly TopicFinding[] {
+  if (inPolicy === undefined || inPolicy === shards) return [];
+  const text = `holds a policy of ${inPolicy} shards, and --shards is ${shards}; the number in the policy counts, and never changes`;
+  return [{ topic: TOPICS.control, severity: 'refuse', about: 'partitions', text }];
+}
 
 /** The number of shards on the command line. Throws USAGE. */
 export function shardsOption(invocation: Invocation): number {

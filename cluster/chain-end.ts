@@ -15,9 +15,12 @@ export interface ChainEnd {
   readonly size: number;
   /** Time of the newest block that ends within the given number of leaves; undefined if no such block was read. */
   readonly coveredAt: number | undefined;
+  /** Where the input of the last block ended; undefined if there is none. */
+  readonly input: { readonly generation: number; readonly to: number } | undefined;
 }
 
 interface End {
+  readonly input: { readonly generation: number; readonly to: number };
   readonly size: number;
   readonly acceptedAt: number;
 }
@@ -39,11 +42,12 @@ export async function chainEnd(log: Log, shard: number, attested: number): Promi
     tips.set(before, undefined);
     tips.set(seal.hash, run);
     if (run?.length === 0) runs.push(run);
-    run?.push({ size: seal.firstIndex + seal.links + 1, acceptedAt: seal.acceptedAt });
+    const input = { generation: seal.inputGeneration, to: seal.inputTo };
+    run?.push({ input, size: seal.firstIndex + seal.links + 1, acceptedAt: seal.acceptedAt });
   }
   const longest = runs.reduce<readonly End[]>((most, run) => (run.length > most.length ? run : most), []);
   const covered = longest.findLast(({ size }) => size <= attested);
-  return { size: longest.at(-1)?.size ?? 0, coveredAt: covered?.acceptedAt };
+  return { size: longest.at(-1)?.size ?? 0, coveredAt: covered?.acceptedAt, input: longest.at(-1)?.input };
 }
 
 async function* seals(log: Log, shard: number, from: number, end: number): AsyncGenerator<Seal & { readonly hash: string }> {

@@ -54,6 +54,8 @@ export interface NamedGroup {
   readonly group: ShardGroup;
   /** Its id on Kafka. */
   readonly groupId: string;
+  /** Name of its topic on Kafka. */
+  readonly topicName: string;
 }
 
 /** Opens this process's membership in the group that shares the shards of `topic`. */
@@ -63,7 +65,8 @@ export function openShardGroup(
 ): NamedGroup {
   const groupId = `${settings.kafkaTopicPrefix}${name}`;
   const shared = { kafka: kafkaSettings(settings), groupId, shards, name: settings.name, logger };
-  return { groupId, group: openKafkaShardGroup({ ...shared, topic: `${settings.kafkaTopicPrefix}${topic}` }) };
+  const topicName = `${settings.kafkaTopicPrefix}${topic}`;
+  return { groupId, topicName, group: openKafkaShardGroup({ ...shared, topic: topicName }) };
 }
 
 /** Refuses topics on which the chainer's protocol would not hold. Throws CONFIG_INVALID. */

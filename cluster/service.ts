@@ -1,6 +1,7 @@
 import type { PrometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { systemClock } from '../adapters/system-clock.ts';
-import { messageOf } from '../core/base/errors.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
+import { HOLD_REASONS, type HoldReason } from '../core/base/hold-reasons.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { LASTING_REFUSAL_MS, mayPass, RefusalWatch, type RetryPace, waitAfter } from '../core/base/retry.ts';
 import type { Log } from '../core/ports/log.ts';
@@ -10,6 +11,7 @@ import { workOnShards } from './shard-worker.ts';
 import type { Startup } from './startup.ts';
 
 const WATCH_MS = 2_000;
+const LAG_METRICS = ['kafka_consumergroup_lag', 'kafka_consumergroup_lag_seconds'] as const;
 const REJOIN_PACE: RetryPace = { firstMs: 500, maxMs: 10_000 };
 /** A shard that has input and consumes none of it for this long does not make progress. */
 const STALL_MS = 60_000;
@@ -24,6 +26,12 @@ export interface ShardService {
   readonly logger: Logger;
   readonly metrics: PrometheusMetrics;
   run(shard: number, signal: AbortSignal): Promise<void>;
+  /** Name of the topic on Kafka: the label of its metrics. */
+  readonly topicName: string;
+  /** The gauge that says why a shard waits. */
+  readonly heldMetric: 'lineproof_chainer_held' | 'lineproof_archiver_held';
+  /** Why the shard's work waits; undefined if it does not. */
+  holdReason(shard: number): HoldReason | undefined;
   /** First offset of the topic that the shard's work has not consumed for good; undefined while it is not worked on or recovers. */
   consumedTo(shard: number): number | undefined;
 }
@@ -57,7 +65,7 @@ export async function runService(service: ShardService, startup: Startup, signal
   const watching = watch(service, () => owned ?? new Set(), progress, over.signal);
   try {
     const changed = (shards: ReadonlySet<number>): void => {
-      for (const shard of owned ?? []) if (!shards.has(shard)) forget(service, shard, progress);
+      for (const shard of owned ?? []) if (!shards.has(shard)) forgetShard(service, shard, progress);
       owned = shards;
     };
     const work = { group: service.group, logger, run: service.run, owned: changed };
@@ -96,7 +104,10 @@ async function watch(
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    for (const shard of owned()) await measured(service.logger, 'lag', () => look(service, shard, progress));
+    for (const shard of owned()) {
+      tellHold(service, shard);
+      await measured(service.logger, 'lag', () => look(service, shard, progress));
+    }
     await measured(service.logger, 'group', () => countMembers(service));
     await systemClock.sleep(WATCH_MS, signal);
   }
@@ -122,42 +133,73 @@ async function countMembers({ group, groupId, metrics }: ShardService): Promise<
   }
 }
 
+function tellHold({ metrics, heldMetric, holdReason }: ShardService, shard: number): void {
+  const now = holdReason(shard);
+  for (const reason of Object.keys(HOLD_REASONS)) {
+    const labels = { shard: String(shard), reason };
+    if (reason === now) metrics.set(heldMetric, 1, labels);
+    else metrics.forget(heldMetric, labels);
+  }
+}
+
 async function look(service: ShardService, shard: number, progress: Map<number, Progress>): Promise<void> {
   const { group, log, topic, metrics } = service;
   // The consumed offset is read before the end offset, so that lag is never reported too low.
   const offset = service.consumedTo(shard);
   if (offset === undefined) {
     // A shard that recovers consumes nothing; that is not a stall.
-    progress.delete(shard);
+    forget(service, shard, progress);
     return;
   }
   group.committed(shard, offset);
-  const { lag, seconds } = await measureLag(log, topic, shard, offset);
+  const labels = labelsOf(service, shard);
+  metrics.set('kafka_consumergroup_current_offset', offset, labels);
+  let measure: { lag: number; seconds: number };
+  try {
+    measure = await measureLag(log, topic, shard, offset);
+  } catch (error) {
+    for (const name of LAG_METRICS) metrics.forget(name, labels);
+    throw error;
+  }
+  const { lag, seconds } = measure;
   const before = progress.get(shard);
   const sinceMs = before === undefined || before.offset !== offset || lag === 0 ? systemClock.monotonicMs() : before.sinceMs;
   progress.set(shard, { offset, sinceMs, lag });
-  const labels = labelsOf(service, shard);
-  metrics.set('kafka_consumergroup_current_offset', offset, labels);
   metrics.set('kafka_consumergroup_lag', lag, labels);
   metrics.set('kafka_consumergroup_lag_seconds', seconds, labels);
 }
 
-/** Records and seconds by which `offset` is behind the end of a partition: the age of the oldest record that was not consumed. */
+/**
+ * Records and seconds by which `offset` is behind the end of a partition: the age of the oldest record that was not consumed. Throws LOG_BEHIND if the
+ * partition ends before `offset`: the topic was made anew or lost its tail, which is not a lag of 0.
+ */
 export async function measureLag(log: Log, topic: string, shard: number, offset: number): Promise<{ lag: number; seconds: number }> {
   const { end } = await log.bounds(topic, shard);
-  if (end <= offset) return { lag: 0, seconds: 0 };
+  if (end < offset)
+    throw new LineproofError(
+      'LOG_BEHIND',
+      `cannot tell the lag: ${topic}/${shard} ends at ${end}, before ${offset}, which was consumed; it was made anew or lost its tail`,
+      { shard, end, offset },
+    );
+  if (end === offset) return { lag: 0, seconds: 0 };
   const [first] = await log.read(topic, shard, offset, { maxBytes: 1, waitMs: 0 });
   // If only markers of transactions follow, nothing waits.
   if (first === undefined) return { lag: 0, seconds: 0 };
   return { lag: end - offset, seconds: Math.max(0, (systemClock.nowMicros() - first.timestampMicros) / 1e6) };
 }
 
-function labelsOf({ groupId, topic }: ShardService, shard: number): { consumergroup: string; topic: string; partition: string } {
+function labelsOf({ groupId, topicName: topic }: ShardService, shard: number): { consumergroup: string; topic: string; partition: string } {
   return { consumergroup: groupId, topic, partition: String(shard) };
 }
 
 function forget(service: ShardService, shard: number, progress: Map<number, Progress>): void {
   progress.delete(shard);
-  for (const name of ['kafka_consumergroup_current_offset', 'kafka_consumergroup_lag', 'kafka_consumergroup_lag_seconds'] as const)
+  for (const name of ['kafka_consumergroup_current_offset', ...LAG_METRICS] as const)
     service.metrics.forget(name, labelsOf(service, shard));
+}
+
+/** Removes every gauge of a shard that this process no longer owns. */
+function forgetShard(service: ShardService, shard: number, progress: Map<number, Progress>): void {
+  forget(service, shard, progress);
+  for (const reason of Object.keys(HOLD_REASONS)) service.metrics.forget(service.heldMetric, { shard: String(shard), reason });
 }

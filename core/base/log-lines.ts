@@ -25,7 +25,8 @@ export const LOG_LINES = {
     text: 'work on shards ended; joining the group again',
     level: 'warn',
     by: 'chain, archive',
-    meaning: 'Membership in the group, or a shard, ended with an error that may pass; `code` and `reason` say which.',
+    meaning:
+      'Membership in the group, or a shard, ended with an error that may pass; `code` and `reason` say which.',
   },
   shardRecovered: {
     text: 'shard recovered',

@@ -45,12 +45,22 @@ export const METRICS = {
     labels: ['shard', 'reason'],
   },
   lineproof_chainer_lost_races_total: { kind: 'counter', help: 'Times another process appended the next block first.', labels: ['shard'] },
+  lineproof_chainer_held: {
+    kind: 'gauge',
+    help: '1 while the chainer holds the shard, by reason; no series while it does not.',
+    labels: ['shard', 'reason'],
+  },
   lineproof_chainer_size: { kind: 'gauge', help: 'Leaves of the log.', labels: ['shard'] },
   lineproof_chainer_block_bytes: {
     kind: 'histogram',
     help: 'Size of blocks.',
     labels: ['shard'],
     buckets: [1e3, 1e4, 5e4, 1e5, 2.5e5, 5e5, 7.5e5, 1e6],
+  },
+  lineproof_archiver_held: {
+    kind: 'gauge',
+    help: '1 while the archiver holds the shard, by reason; no series while it does not.',
+    labels: ['shard', 'reason'],
   },
   lineproof_archiver_verified_size: { kind: 'gauge', help: 'Leaves that the archiver has verified.', labels: ['shard'] },
   lineproof_archiver_attested_size: { kind: 'gauge', help: 'Leaves that the newest signed checkpoint covers.', labels: ['shard'] },

@@ -97,9 +97,11 @@ export class ClusterService {
   readonly ended: Promise<number | null>;
   #log = '';
 
-  constructor(name: string, args: readonly string[], env: NodeJS.ProcessEnv) {
+  /** `launcher` is a command that runs Node, such as one that mounts a disk first. */
+  constructor(name: string, args: readonly string[], env: NodeJS.ProcessEnv, launcher: readonly string[] = []) {
     this.name = name;
-    this.#child = spawn(process.execPath, [MAIN, ...args], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    const [program = process.execPath, ...before] = [...launcher, process.execPath];
+    this.#child = spawn(program, [...before, MAIN, ...args], { env, stdio: ['ignore', 'ignore', 'pipe'] });
     this.#child.stderr?.on('data', (chunk) => {
       this.#log += chunk;
     });
@@ -108,6 +110,10 @@ export class ClusterService {
 
   get log(): string {
     return this.#log;
+  }
+
+  get pid(): number {
+    return this.#child.pid as number;
   }
 
   /** What it logged under messages that begin like this. */
@@ -284,8 +290,17 @@ export class TestCluster {
 
   /** As {@link start}, with more in its environment. */
   startWith(env: NodeJS.ProcessEnv, command: 'chain' | 'archive', name: string, ...args: string[]): ClusterService {
+    return this.#started(command, name, args, env);
+  }
+
+  /** As {@link start}, by a command that runs the one that follows it. */
+  startBy(launcher: readonly string[], command: 'chain' | 'archive', name: string): ClusterService {
+    return this.#started(command, name, [], {}, launcher);
+  }
+
+  #started(command: string, name: string, args: readonly string[], env: NodeJS.ProcessEnv, launcher?: readonly string[]): ClusterService {
     const own = [command, '--name', name, '--data', join(this.folder, name), ...args];
-    const service = new ClusterService(name, own, { ...this.env, ...env });
+    const service = new ClusterService(name, own, { ...this.env, ...env }, launcher);
     this.#services.push(service);
     return service;
   }
