@@ -1,6 +1,6 @@
 import type { LogState, LogView } from '../core/acceptance/log-state.ts';
 import { segmentEnds } from '../core/acceptance/segment-rule.ts';
-import { hasCode, LineproofError } from '../core/base/errors.ts';
+import { type ErrorCode, hasCode, LineproofError } from '../core/base/errors.ts';
 import { Hold, type HoldReason } from '../core/base/hold-reasons.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { waitAfter } from '../core/base/retry.ts';
@@ -51,6 +51,8 @@ export interface SequencerSettings extends DedupSettings {
   readonly policyIntervalMs: number;
   /** Whether the log dates records by a clock of its own, which is then asked for before the first seal. */
   readonly asksLogTime: boolean;
+  /** Codes of failures for which the work ends once they last, because another process may do better; all others are waited for. */
+  readonly handsOver?: readonly ErrorCode[];
 }
 
 export const SEQUENCER_DEFAULTS: SequencerSettings = {
@@ -111,7 +113,7 @@ export class Sequencer {
     this.#chain = new ChainFollower(options);
     this.#logTime = new LogTime(options.log, options.clock);
     this.#flights = new Flights(this.#logTime, options.shard);
-    this.#retry = shardRetry({ ...options, hold: this.#hold });
+    this.#retry = shardRetry({ ...options, hold: this.#hold, handsOver: options.settings.handsOver });
     const tail = (signal: AbortSignal): Promise<void> => this.#tail(signal);
     this.#input = new IntakeQueue(options, { top: () => this.#top(), tail });
     this.#dedup = new DedupSync(options, { chain: this.#chain, flights: this.#flights, retry: this.#retry, tail });
@@ -305,8 +307,9 @@ export class Sequencer {
     const now = this.#o.clock.monotonicMs();
     const { chainOffset, segment } = this.#chain;
     if (chainOffset < 0 || (!always && now - this.#stateWrittenMs < this.#o.settings.stateIntervalMs)) return;
-    this.#stateWrittenMs = now;
     await this.#o.local.write(this.state.head, chainOffset, segment);
+    // Not before it is written: a disk that stays full must be noticed as a failure that lasts.
+    this.#stateWrittenMs = now;
   }
 }
 

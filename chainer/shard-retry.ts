@@ -1,4 +1,4 @@
-import { hasCode } from '../core/base/errors.ts';
+import { type ErrorCode, hasCode } from '../core/base/errors.ts';
 import type { Hold } from '../core/base/hold-reasons.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { type RetryPace, retry } from '../core/base/retry.ts';
@@ -18,10 +18,12 @@ export interface ShardRetryOptions {
   readonly logger: Logger;
   /** Says while a failure lasts why the shard waits. */
   readonly hold?: Hold;
+  /** Codes that end the loop once the failure lasts, so that another process can take the shard over. */
+  readonly handsOver?: readonly ErrorCode[] | undefined;
 }
 
 /** The retry loop for all calls of one shard. It logs an error once when a failure lasts, and logs when the shard goes on. */
-export function shardRetry({ shard, clock, logger, hold }: ShardRetryOptions): ShardRetry {
+export function shardRetry({ shard, clock, logger, hold, handsOver = [] }: ShardRetryOptions): ShardRetry {
   return async (signal, action) => {
     let failed = 0;
     const result = await retry(
@@ -34,6 +36,7 @@ export function shardRetry({ shard, clock, logger, hold }: ShardRetryOptions): S
           const alarmAt = hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? ALARM_FAILURES : 1;
           if (failures === alarmAt) logger.error(LOG.shardHolds, { shard, code: error.code, reason: error.message });
           if (failures >= alarmAt) hold?.begin(error.code);
+          if (failures >= ALARM_FAILURES && handsOver.includes(error.code)) throw error;
         },
       },
       action,

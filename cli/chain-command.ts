@@ -13,10 +13,11 @@ import { type ClusterReaders, openClusterReaders } from '../cluster/readers.ts';
 import { runService } from '../cluster/service.ts';
 import { openStartup, type Startup } from '../cluster/startup.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
-import { hasCode } from '../core/base/errors.ts';
+import { hasCode, type LineproofError } from '../core/base/errors.ts';
 import type { HoldReason } from '../core/base/hold-reasons.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { Signer } from '../core/ports/signer.ts';
+import { diskProblem } from '../platform/disk-room.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
 import { clusterSettings, SERVERS } from './command-settings.ts';
@@ -24,7 +25,7 @@ import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
 
 /** A fetch answers as soon as there is something; asking less often costs an idle shard nothing. An append to three brokers takes its time. */
-const SETTINGS = { pollMs: 250, depth: 4 };
+const SETTINGS = { pollMs: 250, depth: 4, handsOver: ['DISK_FULL'] } as const;
 
 /** `lineproof chain`: the chainer as a service. */
 export const chainCommand: Command = {
@@ -118,12 +119,13 @@ async function serve(values: ClusterSettings, { signer, cluster, metrics, startu
   const topic = TOPICS.events;
   const run = (shard: number, until: AbortSignal): Promise<void> => chainer.runShard(shard, until, () => shared.group.owns(shard));
   const consumedTo = (shard: number): number | undefined => chainer.consumedTo(shard);
+  const obstacle = (): LineproofError | undefined => diskProblem(state);
   const holdReason = (shard: number): HoldReason | undefined => chainer.holdReason(shard);
   const shared = openShardGroup(values, { name: values.chainGroup, topic, shards, logger });
   try {
     await waiting.until('the registry', () => refusingRegistry(() => chainer.prepare()));
     await runService(
-      { ...shared, log, topic, logger, metrics, run, consumedTo, holdReason, heldMetric: 'lineproof_chainer_held' },
+      { ...shared, log, topic, logger, metrics, run, consumedTo, holdReason, heldMetric: 'lineproof_chainer_held', obstacle },
       startup,
       signal,
     );

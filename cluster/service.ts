@@ -12,6 +12,8 @@ import type { Startup } from './startup.ts';
 
 const WATCH_MS = 2_000;
 const LAG_METRICS = ['kafka_consumergroup_lag', 'kafka_consumergroup_lag_seconds'] as const;
+/** How often an obstacle is looked for again. */
+const OBSTACLE_MS = 2_000;
 const REJOIN_PACE: RetryPace = { firstMs: 500, maxMs: 10_000 };
 /** A shard that has input and consumes none of it for this long does not make progress. */
 const STALL_MS = 60_000;
@@ -30,6 +32,8 @@ export interface ShardService {
   readonly topicName: string;
   /** The gauge that says why a shard waits. */
   readonly heldMetric: 'lineproof_chainer_held' | 'lineproof_archiver_held';
+  /** Why this process can do no work on any shard, so that others must; undefined if it can. Asked after a failure. */
+  obstacle?(): LineproofError | undefined;
   /** Why the shard's work waits; undefined if it does not. */
   holdReason(shard: number): HoldReason | undefined;
   /** First offset of the topic that the shard's work has not consumed for good; undefined while it is not worked on or recovers. */
@@ -50,8 +54,11 @@ export async function runService(service: ShardService, startup: Startup, signal
   const { logger } = service;
   const progress = new Map<number, Progress>();
   let owned: ReadonlySet<number> | undefined;
+  /** Why the process is not in its group now, after it was. */
+  let outside: string | undefined;
   const ready = (): string | undefined => {
     if (signal.aborted) return 'stopping';
+    if (outside !== undefined) return outside;
     if (owned === undefined) return 'not in the group yet';
     const recovering = [...owned].filter((shard) => service.consumedTo(shard) === undefined);
     return recovering.length === 0 ? undefined : `recovering shards ${recovering.join(' ')}`;
@@ -69,18 +76,30 @@ export async function runService(service: ShardService, startup: Startup, signal
       owned = shards;
     };
     const work = { group: service.group, logger, run: service.run, owned: changed };
-    await rejoining(logger, signal, () => workOnShards(work, signal));
+    const told = (problem: string | undefined): void => {
+      outside = problem;
+    };
+    await rejoining(service, signal, told, () => workOnShards(work, signal));
   } finally {
     over.abort();
     await watching;
   }
 }
 
-/** Works again when membership or a shard ended with an error that may pass: nothing passing ends a process. Throws every other error. */
-async function rejoining(logger: Logger, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+/**
+ * Works again when membership or a shard ended with an error that may pass: nothing passing ends a process. While there is an obstacle in this process
+ * itself, such as a full disk, it stays out of the group, so that others work on its shards. `told` hears why it is outside. Throws every other error.
+ */
+async function rejoining(
+  { logger, obstacle }: ShardService,
+  signal: AbortSignal,
+  told: (problem: string | undefined) => void,
+  work: () => Promise<void>,
+): Promise<void> {
   let [refusals, failures] = [new RefusalWatch(), 0];
   for (;;) {
     const begun = systemClock.monotonicMs();
+    told(undefined);
     try {
       return await work();
     } catch (error) {
@@ -90,7 +109,12 @@ async function rejoining(logger: Logger, signal: AbortSignal, work: () => Promis
       const judged = refusals.judge(error, now);
       if (judged !== error) throw judged;
       logger.warn(LOG.serviceRejoins, { code: error.code, reason: error.message });
+      told(`${error.code}: ${error.message}`);
       await systemClock.sleep(waitAfter(++failures, REJOIN_PACE), signal);
+    }
+    for (let problem = obstacle?.(); problem !== undefined && !signal.aborted; problem = obstacle?.()) {
+      told(`${problem.code}: ${problem.message}`);
+      await systemClock.sleep(OBSTACLE_MS, signal);
     }
     if (signal.aborted) return;
   }

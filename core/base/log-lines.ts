@@ -22,11 +22,11 @@ export const LOG_LINES = {
     meaning: 'The server that `what` names answers; the start goes on.',
   },
   serviceRejoins: {
-    text: 'work on shards ended; joining the group again',
+    text: 'work on shards ended; joining the group again when it can go on',
     level: 'warn',
     by: 'chain, archive',
     meaning:
-      'Membership in the group, or a shard, ended with an error that may pass; `code` and `reason` say which.',
+      'Membership in the group, or a shard, ended with an error that may pass; `code` and `reason` say which. With DISK_FULL the process stays out until its state folder takes writes: others have its shards.',
   },
   shardRecovered: {
     text: 'shard recovered',

@@ -100,7 +100,7 @@ export class ClusterService {
   /** `launcher` is a command that runs Node, such as one that mounts a disk first. */
   constructor(name: string, args: readonly string[], env: NodeJS.ProcessEnv, launcher: readonly string[] = []) {
     this.name = name;
-    const [program = process.execPath, ...before] = [...launcher, process.execPath];
+    const [program, ...before] = [...launcher, process.execPath];
     this.#child = spawn(program, [...before, MAIN, ...args], { env, stdio: ['ignore', 'ignore', 'pipe'] });
     this.#child.stderr?.on('data', (chunk) => {
       this.#log += chunk;
