@@ -104,6 +104,25 @@ RequestQueue.prototype.scheduleCheckPendingRequests = function scheduleIfPending
   if (this.pending.length > 0) schedule.call(this);
 };
 
+// kafkajs compares `Date.now()`: after the clock was set back, a request that hangs would never end. This is its check on the monotonic clock, for the requests
+// that it makes inside; those of ours end by their deadline and cut the connection.
+RequestQueue.prototype.scheduleRequestTimeoutCheck = function scheduleMonotonicCheck(): void {
+  this.destroy();
+  const seenMs = new WeakMap<object, number>();
+  this.requestTimeoutIntervalId = setInterval(
+    () => {
+      const now = performance.now();
+      for (const request of this.inflight.values()) {
+        const sinceMs = seenMs.get(request);
+        if (sinceMs === undefined) seenMs.set(request, now);
+        else if (now - sinceMs > request.requestTimeout) request.timeoutRequest();
+      }
+      if (!this.isConnected()) this.destroy();
+    },
+    Math.min(this.requestTimeout, 100),
+  );
+};
+
 /** Settings that kafkajs does not tell again. */
 const REQUEST_TIMEOUTS_MS = new WeakMap<Kafka, number>();
 

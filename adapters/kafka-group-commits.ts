@@ -23,7 +23,7 @@ export class GroupCommits {
   /** Keeps offsets of these shards only: another member commits the others, and an old offset of ours would set them back. */
   assigned(shards: ReadonlySet<number>): void {
     this.#shards = shards;
-    for (const map of [this.#waiting, this.#taken]) for (const shard of [...map.keys()]) if (!shards.has(shard)) map.delete(shard);
+    for (const map of [this.#waiting, this.#taken]) for (const shard of map.keys()) if (!shards.has(shard)) map.delete(shard);
     if (this.#waiting.size === 0) this.#waitingSinceMs = undefined;
   }
 

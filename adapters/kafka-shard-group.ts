@@ -52,11 +52,14 @@ export class KafkaShardGroup implements ShardGroup {
   #generationId: number | undefined;
   /** When the newest answered heartbeat was sent: the session counts from then at the earliest. */
   #heardMs: number | undefined;
+  /** When the group began to answer without a gap of a session. */
+  #hearingSinceMs = 0;
+  /** When the present step began. */
   #turnMs: number;
   /** When commits that did not take made this member join again. */
   #rejoinedMs = 0;
-  #problem: string | undefined;
-  #commitProblem: string | undefined;
+  /** Why the last call, and the last commit, failed. */
+  readonly #problems: { call: string | undefined; commit: string | undefined } = { call: undefined, commit: undefined };
 
   constructor(calls: GroupCalls, options: MembershipOptions) {
     this.#calls = calls;
@@ -66,7 +69,7 @@ export class KafkaShardGroup implements ShardGroup {
   }
 
   owns(shard: number): boolean {
-    return this.#owned.has(shard) && this.#heardMs !== undefined && this.#o.clock.monotonicMs() - this.#heardMs < SESSION_MS;
+    return this.#owned.has(shard) && this.#heardLately(this.#o.clock.monotonicMs());
   }
 
   committed(shard: number, offset: number): void {
@@ -88,12 +91,12 @@ export class KafkaShardGroup implements ShardGroup {
     return {
       member: this.#generationId !== undefined,
       heardAgeMs: this.#heardMs === undefined ? undefined : now - this.#heardMs,
-      sessionMs: SESSION_MS,
+      heardForMs: this.#heardLately(now) ? now - this.#hearingSinceMs : 0,
       turnAgeMs: now - this.#turnMs,
       commitWaitsMs: waitsMs,
       committed: taken,
-      problem: this.#problem,
-      commitProblem: this.#commitProblem,
+      problem: this.#problems.call,
+      commitProblem: this.#problems.commit,
     };
   }
 
@@ -128,13 +131,13 @@ export class KafkaShardGroup implements ShardGroup {
         await this.#beat(over);
         if (failures >= ALARM_FAILURES) this.#o.logger.info(LOG.groupHeard, { groupId: this.#o.groupId });
         failures = 0;
-        this.#problem = undefined;
+        this.#problems.call = undefined;
         await clock.sleep(HEARTBEAT_MS, over);
       } catch (error) {
         if (over.aborted) return;
         this.#goOnAfter(error);
         failures++;
-        if (failures === ALARM_FAILURES) this.#o.logger.warn(LOG.groupAway, { groupId: this.#o.groupId, reason: this.#problem });
+        if (failures === ALARM_FAILURES) this.#o.logger.warn(LOG.groupAway, { groupId: this.#o.groupId, reason: this.#problems.call });
         await clock.sleep(waitAfter(failures, RETRY_PACE) * (1 - Math.random() / 2), over);
       }
     }
@@ -146,9 +149,10 @@ export class KafkaShardGroup implements ShardGroup {
     const joined = await unlessOver(this.#calls.join(this.#memberId), over);
     this.#memberId = joined.memberId;
     const sentMs = clock.monotonicMs();
+    this.#turnMs = sentMs;
     const shards = await unlessOver(this.#calls.sync(joined), over);
     this.#generationId = joined.generationId;
-    this.#heardMs = sentMs;
+    this.#heard(sentMs);
     logger.info(LOG.groupJoined, { groupId });
     this.#commits.assigned(shards);
     // While the work ends, nothing new is begun.
@@ -158,8 +162,9 @@ export class KafkaShardGroup implements ShardGroup {
   async #beat(over: AbortSignal): Promise<void> {
     const { clock } = this.#o;
     const sentMs = clock.monotonicMs();
+    this.#turnMs = sentMs;
     await unlessOver(this.#calls.heartbeat(this.#membership() as Membership), over);
-    this.#heardMs = sentMs;
+    this.#heard(sentMs);
     const stuckMs = Math.min(this.#commits.state().waitsMs ?? 0, sentMs - this.#rejoinedMs);
     if (stuckMs <= COMMITS_STUCK_MS) return;
     this.#rejoinedMs = sentMs;
@@ -173,10 +178,19 @@ export class KafkaShardGroup implements ShardGroup {
     const type = (error as { type?: string }).type ?? '';
     const failure = kafkaError(`share the shards as ${groupId}`, error);
     if (!failure.retryable) throw failure;
-    this.#problem = failure.message;
+    this.#problems.call = failure.message;
     if (JOIN_AS_NEW.includes(type)) this.#memberId = '';
-    const expired = clock.monotonicMs() - (this.#heardMs ?? 0) > SESSION_MS;
-    if (expired || JOIN_AGAIN.includes(type) || JOIN_AS_NEW.includes(type)) this.#generationId = undefined;
+    if (!this.#heardLately(clock.monotonicMs()) || JOIN_AGAIN.includes(type) || JOIN_AS_NEW.includes(type)) this.#generationId = undefined;
+  }
+
+  /** A request that was sent then was answered: the session counts from then at the earliest. */
+  #heard(sentMs: number): void {
+    if (!this.#heardLately(sentMs)) this.#hearingSinceMs = sentMs;
+    this.#heardMs = sentMs;
+  }
+
+  #heardLately(now: number): boolean {
+    return this.#heardMs !== undefined && now - this.#heardMs < SESSION_MS;
   }
 
   #membership(): Membership | undefined {
@@ -198,12 +212,12 @@ export class KafkaShardGroup implements ShardGroup {
       await clock.sleep(COMMIT_MS, over);
       try {
         await unlessOver(this.#commit(), over);
-        this.#commitProblem = undefined;
+        this.#problems.commit = undefined;
       } catch (error) {
         if (over.aborted) return;
         const failure = kafkaError(`commit offsets of the group ${groupId}`, error);
         if (!failure.retryable) throw failure;
-        this.#commitProblem = failure.message;
+        this.#problems.commit = failure.message;
       }
     }
   }

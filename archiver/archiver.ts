@@ -1,4 +1,5 @@
 import { hasCode } from '../core/base/errors.ts';
+import type { WaitState } from '../core/base/waits.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Log } from '../core/ports/log.ts';
@@ -58,6 +59,11 @@ export class Archiver {
   /** First offset of the chain topic whose block no signed note covers; undefined while the shard is not worked on or recovers. */
   attestedTo(shard: number): number | undefined {
     return this.#shards.get(shard)?.attestedTo;
+  }
+
+  /** What the shard's work waits for; undefined while the shard is not worked on. */
+  waits(shard: number): WaitState | undefined {
+    return this.#shards.get(shard)?.waits;
   }
 
   /** Leaves in closed segments; undefined while the shard is not worked on. */

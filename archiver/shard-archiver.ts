@@ -4,6 +4,7 @@ import { hasCode, LineproofError } from '../core/base/errors.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import type { MetricOf } from '../core/base/metric-names.ts';
 import { type RetryPace, retry } from '../core/base/retry.ts';
+import { type WaitState, Waits } from '../core/base/waits.ts';
 import { ChainFollower, type FollowedBlock } from '../core/chain/follower.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { Clock } from '../core/ports/clock.ts';
@@ -62,6 +63,7 @@ export class ShardArchiver {
   readonly #named: NamedObjects;
   readonly #attestor: Attestor;
   readonly #trim: TopicTrim;
+  readonly #waits: Waits;
   /** Time of the oldest leaf that no note covers. Set by `#advance`, cleared by `#publish`. */
   #oldestUnpublishedMs: number | undefined;
   #attestedTo: number | undefined;
@@ -76,6 +78,7 @@ export class ShardArchiver {
     this.#named = new NamedObjects(options.objects, options.sources);
     this.#attestor = new Attestor(this.#log);
     this.#trim = new TopicTrim(this.#log, options.log);
+    this.#waits = new Waits(options.clock);
   }
 
   /** Leaves that the newest note covers. */
@@ -91,6 +94,11 @@ export class ShardArchiver {
   /** Leaves in closed segments. */
   get archivedSize(): number {
     return this.#segments.archivedSize;
+  }
+
+  /** What the shard waits for. */
+  get waits(): WaitState {
+    return this.#waits.state();
   }
 
   /** Works until `signal` aborts or a rule says STOP, which throws. */
@@ -227,13 +235,14 @@ export class ShardArchiver {
 
   async #retry(signal: AbortSignal, action: () => Promise<void>): Promise<void> {
     const { shard, clock, logger } = this.#o;
-    const onFailure = (error: LineproofError): void =>
-      logger[hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? 'warn' : 'error'](LOG.archiverHolds, {
-        shard,
-        code: error.code,
-        reason: error.message,
-      });
-    await retry({ pace: RETRY_PACE, clock, signal, onFailure }, action);
+    await this.#waits.during((failed) => {
+      const onFailure = (error: LineproofError): void => {
+        const { code, message: reason } = error;
+        logger[hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? 'warn' : 'error'](LOG.archiverHolds, { shard, code, reason });
+        failed(reason);
+      };
+      return retry({ pace: RETRY_PACE, clock, signal, onFailure }, action);
+    });
   }
 
   #gauge(name: Extract<MetricOf<'gauge'>, `lineproof_archiver_${string}`>, value: number): void {

@@ -1,6 +1,7 @@
 import { SCHEMA_TEXTS } from '../core/avro/schema-texts.ts';
 import { hasCode } from '../core/base/errors.ts';
 import { canonicalJson } from '../core/base/jcs.ts';
+import type { WaitState } from '../core/base/waits.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { ArchiveAnchor } from '../core/chain/recovery-point.ts';
 import type { Clock } from '../core/ports/clock.ts';
@@ -76,6 +77,11 @@ export class Chainer {
   /** First input offset of the shard that no accepted block has consumed; undefined while it is not worked on or recovers. */
   consumedTo(shard: number): number | undefined {
     return this.#sequencers.get(shard)?.consumedTo;
+  }
+
+  /** What the shard's work waits for; undefined while the shard is not worked on. */
+  waits(shard: number): WaitState | undefined {
+    return this.#sequencers.get(shard)?.waits;
   }
 
   /** Leaves of the shard's log as far as it was judged; undefined while it is not worked on. */

@@ -4,6 +4,7 @@ import { hasCode, LineproofError } from '../core/base/errors.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { waitAfter } from '../core/base/retry.ts';
 import { parseTraceparent, TRACEPARENT } from '../core/base/traceparent.ts';
+import { type WaitState, Waits } from '../core/base/waits.ts';
 import { ChainFollower, type FollowedBlock } from '../core/chain/follower.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { ArchiveAnchor } from '../core/chain/recovery-point.ts';
@@ -99,6 +100,7 @@ export class Sequencer {
   readonly #attested = new AttestedRoot();
   readonly #report: BlockReport;
   readonly #retry: ShardRetry;
+  readonly #waits: Waits;
   #recovered = false;
   /** Size of the log after the last recovery from a chain that was trimmed before we read it. If this happens again at the same size, we STOP. */
   #recoveredAt: number | undefined;
@@ -109,11 +111,12 @@ export class Sequencer {
     this.#chain = new ChainFollower(options);
     this.#logTime = new LogTime(options.log, options.clock);
     this.#flights = new Flights(this.#logTime, options.shard);
-    this.#retry = shardRetry(options);
+    this.#waits = new Waits(options.clock);
+    this.#retry = shardRetry({ ...options, waits: this.#waits });
     const tail = (signal: AbortSignal): Promise<void> => this.#tail(signal);
     this.#input = new IntakeQueue(options, { top: () => this.#top(), tail });
     this.#dedup = new DedupSync(options, { chain: this.#chain, flights: this.#flights, retry: this.#retry, tail });
-    this.#fitness = new Fitness({ ...options, logTime: this.#logTime });
+    this.#fitness = new Fitness({ ...options, logTime: this.#logTime, waits: this.#waits });
     this.#report = new BlockReport(options);
   }
 
@@ -125,6 +128,11 @@ export class Sequencer {
   /** First input offset that no accepted block has consumed; undefined while the state is being recovered. */
   get consumedTo(): number | undefined {
     return this.#recovered ? this.state.head.inputTo : undefined;
+  }
+
+  /** What the shard waits for. */
+  get waits(): WaitState {
+    return this.#waits.state();
   }
 
   /** Owns the shard until `signal` aborts or a rule says STOP, which throws. */

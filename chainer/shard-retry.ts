@@ -1,6 +1,7 @@
 import { hasCode } from '../core/base/errors.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { type RetryPace, retry } from '../core/base/retry.ts';
+import type { Waits } from '../core/base/waits.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Logger } from '../core/ports/logger.ts';
 
@@ -11,22 +12,33 @@ export const ALARM_FAILURES = 6;
 /** Runs an action until it succeeds; throws an error that no retry can help. */
 export type ShardRetry = <T>(signal: AbortSignal, action: () => Promise<T>) => Promise<T>;
 
+export interface ShardRetryOptions {
+  readonly shard: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Gets the reason of each failure. */
+  readonly waits: Waits;
+}
+
 /** The retry loop for all calls of one shard. It logs an error once when a failure lasts, and logs when the shard goes on. */
-export function shardRetry({ shard, clock, logger }: { shard: number; clock: Clock; logger: Logger }): ShardRetry {
+export function shardRetry({ shard, clock, logger, waits }: ShardRetryOptions): ShardRetry {
   return async (signal, action) => {
     let failed = 0;
-    const result = await retry(
-      {
-        pace: RETRY_PACE,
-        clock,
-        signal,
-        onFailure: (error, failures) => {
-          failed = failures;
-          if (failures === (hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? ALARM_FAILURES : 1))
-            logger.error(LOG.shardHolds, { shard, code: error.code, reason: error.message });
+    const result = await waits.during((failing) =>
+      retry(
+        {
+          pace: RETRY_PACE,
+          clock,
+          signal,
+          onFailure: (error, failures) => {
+            failed = failures;
+            const alarmAt = hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? ALARM_FAILURES : 1;
+            if (failures === alarmAt) logger.error(LOG.shardHolds, { shard, code: error.code, reason: error.message });
+            failing(error.message);
+          },
         },
-      },
-      action,
+        action,
+      ),
     );
     if (failed >= ALARM_FAILURES) logger.info(LOG.shardGoesOn, { shard });
     return result;

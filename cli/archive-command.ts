@@ -7,6 +7,7 @@ import { checkObjectStore, openObjectStore } from '../cluster/open-object-store.
 import { refusingRegistry } from '../cluster/open-registry.ts';
 import { openClusterReaders } from '../cluster/readers.ts';
 import { runService } from '../cluster/service.ts';
+import type { WaitState } from '../core/base/waits.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { Command, Invocation } from './command.ts';
 import { clusterSettings, SERVERS } from './command-settings.ts';
@@ -68,8 +69,9 @@ export const archiveCommand: Command = {
       const shared = openShardGroup(values, { name: values.archiveGroup, topic, shards, logger });
       const run = (shard: number, signal: AbortSignal): Promise<void> => archiver.runShard(shard, signal);
       const consumedTo = (shard: number): number | undefined => archiver.attestedTo(shard);
+      const waits = (shard: number): WaitState | undefined => archiver.waits(shard);
       try {
-        await runService({ ...shared, log, topic, logger, metrics, run, consumedTo }, values, invocation.terminal.signal);
+        await runService({ ...shared, log, topic, logger, metrics, run, consumedTo, waits }, values, invocation.terminal.signal);
       } finally {
         await objects.close();
       }

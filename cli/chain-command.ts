@@ -12,6 +12,7 @@ import { refusingRegistry } from '../cluster/open-registry.ts';
 import { openClusterReaders } from '../cluster/readers.ts';
 import { runService } from '../cluster/service.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
+import type { WaitState } from '../core/base/waits.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { Command, Invocation } from './command.ts';
 import { clusterSettings, SERVERS } from './command-settings.ts';
@@ -80,8 +81,9 @@ export const chainCommand: Command = {
       const shared = openShardGroup(values, { name: values.chainGroup, topic, shards, logger });
       const run = (shard: number, signal: AbortSignal): Promise<void> => chainer.runShard(shard, signal, () => shared.group.owns(shard));
       const consumedTo = (shard: number): number | undefined => chainer.consumedTo(shard);
+      const waits = (shard: number): WaitState | undefined => chainer.waits(shard);
       try {
-        await runService({ ...shared, log, topic, logger, metrics, run, consumedTo }, values, invocation.terminal.signal);
+        await runService({ ...shared, log, topic, logger, metrics, run, consumedTo, waits }, values, invocation.terminal.signal);
       } finally {
         await store.close();
         await dedup.close();

@@ -2,16 +2,17 @@ import type { PrometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { messageOf } from '../core/base/errors.ts';
 import { LOG } from '../core/base/log-lines.ts';
+import type { WaitState } from '../core/base/waits.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ShardGroup } from '../core/ports/shard-group.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import { openHealthServer } from './health-server.ts';
+import { aliveProblem, readyProblem, type ShardHealth, ShardSight } from './service-health.ts';
 import { workOnShards } from './shard-worker.ts';
 
 const WATCH_MS = 2_000;
-/** A shard that has input and consumes none of it for this long does not make progress. */
-const STALL_MS = 60_000;
+const LAG_METRICS = ['kafka_consumergroup_lag', 'kafka_consumergroup_lag_seconds'] as const;
 
 /** One of the services that share shards. */
 export interface ShardService {
@@ -25,37 +26,28 @@ export interface ShardService {
   run(shard: number, signal: AbortSignal): Promise<void>;
   /** First offset of the topic that the shard's work has not consumed for good; undefined while it is not worked on or recovers. */
   consumedTo(shard: number): number | undefined;
-}
-
-interface Progress {
-  readonly offset: number;
-  readonly sinceMs: number;
-  readonly lag: number;
+  /** What the shard's work waits for; undefined while it is not worked on. */
+  waits(shard: number): WaitState | undefined;
 }
 
 /** Runs a service until `signal` aborts: shares shards, commits consumed offsets, reports lag and health. Throws the error that ended a shard. */
 export async function runService(service: ShardService, settings: ClusterSettings, signal: AbortSignal): Promise<void> {
   const { logger, metrics } = service;
-  const progress = new Map<number, Progress>();
+  const sights = new Map<number, ShardSight>();
   let owned: ReadonlySet<number> | undefined;
-  const ready = (): string | undefined => {
-    if (signal.aborted) return 'stopping';
-    if (owned === undefined) return 'not in the group yet';
-    const recovering = [...owned].filter((shard) => service.consumedTo(shard) === undefined);
-    return recovering.length === 0 ? undefined : `recovering shards ${recovering.join(' ')}`;
-  };
-  const alive = (): string | undefined => {
-    const stalled = [...progress].filter(([, { lag, sinceMs }]) => lag > 0 && systemClock.monotonicMs() - sinceMs > STALL_MS);
-    return stalled.length === 0 ? undefined : `no progress on shards ${stalled.map(([shard]) => shard).join(' ')}`;
-  };
-  const server = await openHealthServer({ host: settings.httpHost, port: settings.httpPort }, metrics, { alive, ready });
+  const shards = (): ShardHealth[] => healthOf(service, owned ?? new Set(), sights);
+  const ready = (): string | undefined =>
+    signal.aborted ? 'stopping' : readyProblem(service.group.state(), owned === undefined ? undefined : shards());
+  const alive = (): string | undefined => aliveProblem(service.group.state(), shards());
+  const measure = (): void => measureGroup(service);
+  const server = await openHealthServer({ host: settings.httpHost, port: settings.httpPort }, metrics, { alive, ready, measure });
   logger.info(LOG.serving, { host: settings.httpHost, port: server.port });
   const over = new AbortController();
-  const watching = watch(service, () => owned ?? new Set(), progress, over.signal);
+  const watching = watch(service, () => owned ?? new Set(), sights, over.signal);
   try {
-    const changed = (shards: ReadonlySet<number>): void => {
-      for (const shard of owned ?? []) if (!shards.has(shard)) forget(service, shard, progress);
-      owned = shards;
+    const changed = (given: ReadonlySet<number>): void => {
+      for (const shard of owned ?? []) if (!given.has(shard)) forget(service, shard, sights);
+      owned = given;
     };
     await workOnShards({ group: service.group, logger, run: (shard, until) => service.run(shard, until), owned: changed }, signal);
   } finally {
@@ -69,11 +61,11 @@ export async function runService(service: ShardService, settings: ClusterSetting
 async function watch(
   service: ShardService,
   owned: () => ReadonlySet<number>,
-  progress: Map<number, Progress>,
+  sights: Map<number, ShardSight>,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    for (const shard of owned()) await measured(service.logger, 'lag', () => look(service, shard, progress));
+    for (const shard of owned()) await measured(service.logger, 'lag', () => look(service, shard, sights));
     await measured(service.logger, 'group', () => countMembers(service));
     await systemClock.sleep(WATCH_MS, signal);
   }
@@ -99,24 +91,53 @@ async function countMembers({ group, groupId, metrics }: ShardService): Promise<
   }
 }
 
-async function look(service: ShardService, shard: number, progress: Map<number, Progress>): Promise<void> {
+async function look(service: ShardService, shard: number, sights: Map<number, ShardSight>): Promise<void> {
   const { group, log, topic, metrics } = service;
   // The consumed offset is read before the end offset, so that lag is never reported too low.
   const offset = service.consumedTo(shard);
   if (offset === undefined) {
     // A shard that recovers consumes nothing; that is not a stall.
-    progress.delete(shard);
+    forget(service, shard, sights);
     return;
   }
   group.committed(shard, offset);
-  const { lag, seconds } = await measureLag(log, topic, shard, offset);
-  const before = progress.get(shard);
-  const sinceMs = before === undefined || before.offset !== offset || lag === 0 ? systemClock.monotonicMs() : before.sinceMs;
-  progress.set(shard, { offset, sinceMs, lag });
   const labels = labelsOf(service, shard);
   metrics.set('kafka_consumergroup_current_offset', offset, labels);
-  metrics.set('kafka_consumergroup_lag', lag, labels);
-  metrics.set('kafka_consumergroup_lag_seconds', seconds, labels);
+  const sight = sights.get(shard) ?? new ShardSight();
+  sights.set(shard, sight);
+  sight.begin(systemClock.monotonicMs());
+  try {
+    const { lag, seconds } = await measureLag(log, topic, shard, offset);
+    sight.saw(offset, lag, systemClock.monotonicMs());
+    metrics.set('kafka_consumergroup_lag', lag, labels);
+    metrics.set('kafka_consumergroup_lag_seconds', seconds, labels);
+  } catch (error) {
+    sight.failed(messageOf(error));
+    // An old lag would say that the end of the topic is known.
+    for (const name of LAG_METRICS) metrics.forget(name, labels);
+    throw error;
+  }
+}
+
+/** Ages are told as of the moment of the question. */
+function measureGroup({ group, groupId, topic, metrics }: ShardService): void {
+  const { heardAgeMs, commitWaitsMs, committed } = group.state();
+  const labels = { consumergroup: groupId };
+  if (heardAgeMs === undefined) metrics.forget('lineproof_group_heartbeat_age_seconds', labels);
+  else metrics.set('lineproof_group_heartbeat_age_seconds', heardAgeMs / 1000, labels);
+  metrics.set('lineproof_group_commit_wait_seconds', (commitWaitsMs ?? 0) / 1000, labels);
+  for (const [shard, offset] of committed)
+    metrics.set('lineproof_group_committed_offset', offset, { ...labels, topic, partition: String(shard) });
+}
+
+function healthOf(service: ShardService, owned: ReadonlySet<number>, sights: ReadonlyMap<number, ShardSight>): ShardHealth[] {
+  const now = systemClock.monotonicMs();
+  return [...owned].map((shard) => ({
+    shard,
+    consumedTo: service.consumedTo(shard),
+    waits: service.waits(shard),
+    sight: sights.get(shard)?.state(now),
+  }));
 }
 
 /** Records and seconds by which `offset` is behind the end of a partition: the age of the oldest record that was not consumed. */
@@ -133,8 +154,8 @@ function labelsOf({ groupId, topic }: ShardService, shard: number): { consumergr
   return { consumergroup: groupId, topic, partition: String(shard) };
 }
 
-function forget(service: ShardService, shard: number, progress: Map<number, Progress>): void {
-  progress.delete(shard);
-  for (const name of ['kafka_consumergroup_current_offset', 'kafka_consumergroup_lag', 'kafka_consumergroup_lag_seconds'] as const)
+function forget(service: ShardService, shard: number, sights: Map<number, ShardSight>): void {
+  sights.delete(shard);
+  for (const name of [...LAG_METRICS, 'kafka_consumergroup_current_offset', 'lineproof_group_committed_offset'] as const)
     service.metrics.forget(name, labelsOf(service, shard));
 }

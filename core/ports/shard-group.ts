@@ -28,9 +28,9 @@ export interface GroupState {
   readonly member: boolean;
   /** Since the newest heartbeat that the group answered was sent; undefined before the first. */
   readonly heardAgeMs: number | undefined;
-  /** After this age of the heartbeat the shards may belong to others. */
-  readonly sessionMs: number;
-  /** Since the present call to the group began: it is bounded while the membership makes progress or waits for servers. */
+  /** Since the group began to answer, without a gap in which it could have given the shards to others; 0 if there is such a gap now. */
+  readonly heardForMs: number;
+  /** Since the present step of the membership began, which is bounded while it makes progress or waits for servers. */
   readonly turnAgeMs: number;
   /** Since the oldest consumed offset was handed over that the group did not take; undefined if none waits. */
   readonly commitWaitsMs: number | undefined;

@@ -13,6 +13,7 @@ import { describeOnStack, type OwnStack, ownStack, STACK_TIMEOUT_MS } from '../s
 import { openToxiproxy } from '../support/toxiproxy.ts';
 
 const TIMEOUT_MS = 180_000;
+const HOUR_MS = 3_600_000;
 const SHARDS = 6;
 const ALL = [0, 1, 2, 3, 4, 5];
 const ALL_TEXT = ALL.join(' ');
@@ -98,16 +99,20 @@ async function timed(what: string, begun: number, ...those: Member[]): Promise<n
   return ms;
 }
 
-/** Committed offsets as an admin client of kafkajs reads them. */
-async function committed(): Promise<ReadonlyMap<number, number>> {
-  const admin = kafka.admin({ retry: { retries: 20, initialRetryTime: 100, maxRetryTime: 500 } });
-  await admin.connect();
-  try {
-    const [offsets] = await admin.fetchOffsets({ groupId, topics: [topic] });
-    return new Map(offsets?.partitions.map(({ partition, offset }) => [partition, Number(offset)]));
-  } finally {
-    await admin.disconnect();
-  }
+/** Committed offsets as an admin client of kafkajs reads them; it gives up when it asks a broker that is away, and is asked again. */
+function committed(): Promise<ReadonlyMap<number, number>> {
+  return until('an admin client reads the commits', async () => {
+    const admin = kafka.admin();
+    try {
+      await admin.connect();
+      const [offsets] = await admin.fetchOffsets({ groupId, topics: [topic] });
+      return new Map(offsets?.partitions.map(({ partition, offset }) => [partition, Number(offset)]));
+    } catch {
+      return undefined;
+    } finally {
+      await admin.disconnect();
+    }
+  });
 }
 
 /** What a member believes taken is taken, and its commits move on. An offset read after it was believed can only be higher. */
@@ -211,11 +216,11 @@ describeOnStack('members of a group on three brokers', () => {
       const broker = `kafka-${await coordinatorId()}`;
       const killed = performance.now();
       process.kill(await pidOf(broker), 'SIGKILL');
-      await until(
-        'the members notice',
-        () => (a.said.heardAgeMs ?? 0) > 2_000 || a.said.problem !== undefined || performance.now() - killed > 15_000,
-      );
-      await until('both hear the group', () => [a, b].every(({ said }) => said.member && (said.heardAgeMs ?? Infinity) < 2_000));
+      // The newest answered heartbeat was sent after the broker was gone: to the next coordinator.
+      await until('both hear the next one', () => {
+        const sinceMs = performance.now() - killed - 500;
+        return [a, b].every(({ said }) => (said.heardAgeMs ?? Number.POSITIVE_INFINITY) < sinceMs);
+      });
       await timed('coordinator killed', killed, a, b);
       await commitsAreTrue(a, b);
       expect(await stack.command('up', '--brokers', '3', '--secure', '--with', 'toxiproxy')).toMatchObject({ code: 0 });
@@ -270,7 +275,7 @@ describeOnStack('members of a group on three brokers', () => {
       const a = start('a', preloading('moved-clock.js', { MOVED_CLOCK_FILE: clock }));
       await haveAll(a);
       for (const hours of [-2, 2]) {
-        writeFileSync(clock, String(hours * 3_600_000));
+        writeFileSync(clock, String(hours * HOUR_MS));
         const until12s = performance.now() + 12_000;
         await until('longer than the session has passed', () => {
           expect(a.said.heardAgeMs).toBeLessThan(6_000);
@@ -284,26 +289,25 @@ describeOnStack('members of a group on three brokers', () => {
   );
 
   test(
-    'whose brokers fall silent after the clock was set back say so, and own all shards again when the brokers answer',
+    'whose brokers fall silent, and whose clock is then set back, say so, and own all shards again when the brokers answer',
     async () => {
       const clock = join(folder.path, 'silent-clock');
       writeFileSync(clock, '0');
       const { brokers } = stack.settings.toxiproxy.kafka;
       const a = start('a', preloading('moved-clock.js', { MOVED_CLOCK_FILE: clock }), brokers);
       await haveAll(a);
-      writeFileSync(clock, String(-2 * 3_600_000));
+      const whileSilent = async (): Promise<void> => {
+        await until('a heartbeat and a commit hang', () => (a.said.heardAgeMs ?? 0) > 2_000 && (a.said.commitWaitsMs ?? 0) > 2_000);
+        writeFileSync(clock, String(-2 * HOUR_MS));
+        await until(
+          'it owns nothing and says why',
+          () => a.said.owned.length === 0 && a.said.problem?.includes('no answer within') === true,
+        );
+      };
       const links = ['kafka-1', 'kafka-2', 'kafka-3'].map((name) => openToxiproxy(stack.settings.toxiproxy.url, name));
       const silence = { type: 'timeout', stream: 'downstream', attributes: { timeout: 0 } } as const;
-      const silent = links.reduceRight<() => Promise<void>>(
-        (act, link) => () => link.during(silence, act),
-        () =>
-          until(
-            'it owns nothing and says why',
-            () => a.said.owned.length === 0 && a.said.problem?.includes('no answer within') === true,
-          ).then(() => undefined),
-      );
+      const silent = links.reduce<() => Promise<void>>((act, link) => () => link.during(silence, act), whileSilent);
       await silent();
-      expect(a.said.commitWaitsMs).toBeGreaterThan(1_000);
       const answered = performance.now();
       expect(await timed('silence of all brokers over, clock two hours back', answered, a)).toBeLessThan(60_000);
       await commitsAreTrue(a);
