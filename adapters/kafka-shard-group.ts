@@ -89,7 +89,7 @@ export class KafkaShardGroup implements ShardGroup {
     const now = this.#o.clock.monotonicMs();
     const { taken, waitsMs } = this.#commits.state();
     return {
-      member: this.#generationId !== undefined,
+      member: this.#generationId !== undefined || this.#heardLately(now),
       heardAgeMs: this.#heardMs === undefined ? undefined : now - this.#heardMs,
       heardForMs: this.#heardLately(now) ? now - this.#hearingSinceMs : 0,
       turnAgeMs: now - this.#turnMs,
@@ -110,7 +110,8 @@ export class KafkaShardGroup implements ShardGroup {
       await this.#assign(NO_SHARDS, changed);
       over.abort();
       await staying.catch(() => undefined);
-      await Promise.race([this.#leave(), this.#o.clock.sleep(LEAVE_MS)]);
+      const left = new AbortController();
+      await Promise.race([this.#leave().finally(() => left.abort()), this.#o.clock.sleep(LEAVE_MS, left.signal)]);
       await this.#calls.close();
       this.#commits.assigned(NO_SHARDS);
       [this.#memberId, this.#generationId, this.#heardMs] = ['', undefined, undefined];
@@ -179,7 +180,8 @@ export class KafkaShardGroup implements ShardGroup {
     const failure = kafkaError(`share the shards as ${groupId}`, error);
     if (!failure.retryable) throw failure;
     this.#problems.call = failure.message;
-    if (JOIN_AS_NEW.includes(type)) this.#memberId = '';
+    // The group has given the shards to others, or is about to.
+    if (JOIN_AS_NEW.includes(type)) [this.#memberId, this.#heardMs] = ['', undefined];
     if (!this.#heardLately(clock.monotonicMs()) || JOIN_AGAIN.includes(type) || JOIN_AS_NEW.includes(type)) this.#generationId = undefined;
   }
 

@@ -24,7 +24,7 @@ export interface ShardGroup {
 
 /** Membership as this process knows it; ages in milliseconds of the monotonic clock. */
 export interface GroupState {
-  /** The group gave this process an assignment, and has not refused it since. */
+  /** The group gave this process an assignment and has not refused it since; it may be sharing anew, within the session. */
   readonly member: boolean;
   /** Since the newest heartbeat that the group answered was sent; undefined before the first. */
   readonly heardAgeMs: number | undefined;

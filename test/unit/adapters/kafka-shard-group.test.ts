@@ -140,7 +140,37 @@ describe('a member of a group', () => {
     },
   );
 
-  test.each(['UNKNOWN_MEMBER_ID', 'FENCED_INSTANCE_ID'])('%s: joins as a new member, and keeps its shards meanwhile', async (type) => {
+  test.each<[string, boolean]>([
+    ['REBALANCE_IN_PROGRESS', true],
+    ['ILLEGAL_GENERATION', true],
+    ['NOT_COORDINATOR_FOR_GROUP', true],
+    ['UNKNOWN_MEMBER_ID', false],
+    ['FENCED_INSTANCE_ID', false],
+  ])('after %s, whether it still owns its shards: %s', async (type, owns) => {
+    const { calls, group, run } = scene([0]);
+    calls.refusals.heartbeat = [undefined, refusal(type), refusal('BROKER_NOT_AVAILABLE')];
+    calls.refusals.join = [undefined, refusal('BROKER_NOT_AVAILABLE')];
+    const seen: unknown[] = [];
+    const { join, heartbeat } = calls;
+    calls.join = async (memberId) => {
+      seen.push([group.owns(0), group.state().member]);
+      return join.call(calls, memberId);
+    };
+    calls.heartbeat = async (member) => {
+      seen.push([group.owns(0), group.state().member]);
+      return heartbeat.call(calls, member);
+    };
+    await run(4);
+    // Before the join, the first and the second heartbeat; then after the refusal.
+    expect(seen.slice(0, 4)).toEqual([
+      [false, false],
+      [true, true],
+      [true, true],
+      [owns, owns],
+    ]);
+  });
+
+  test.each(['UNKNOWN_MEMBER_ID', 'FENCED_INSTANCE_ID'])('%s: joins as a new member, and goes on with its work meanwhile', async (type) => {
     const { calls, run } = scene([0]);
     calls.refusals.heartbeat = [refusal(type)];
     await run(2);
