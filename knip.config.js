@@ -9,7 +9,7 @@ export default {
     'bench/main.ts',
     'test/**/*.test.ts',
     'test/**/*.js',
-    'test/{property,fault}/*-child.ts',
+    'test/{property,fault,integration}/*-child.ts',
     'test/support/typescript.js',
     'test/types/*.ts',
     'scripts/*.js',

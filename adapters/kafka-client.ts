@@ -1,8 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { Kafka, type KafkaConfig, type LogEntry, logLevel, type SASLOptions } from 'kafkajs';
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js';
 import { LineproofError, messageOf } from '../core/base/errors.ts';
 import type { Logger } from '../core/ports/logger.ts';
+import { type BrokerPool, type ConnectedBroker, dropAllConnections, dropConnections, withDeadline } from './kafka-deadline.ts';
 import { type KafkaFailure, kafkaRefusal } from './kafka-refusals.ts';
 import { REFUSALS, refusalError } from './refusals.ts';
 
@@ -83,12 +83,17 @@ export interface KafkaMessage {
 
 /** The connections of one user of the cluster, with the metadata that leads to a partition's leader. */
 export interface KafkaCluster {
+  readonly brokerPool: BrokerPool;
+  /** A request without an answer after this many milliseconds, and the time that the broker was told to wait, has failed. */
+  readonly requestTimeoutMs: number;
   connect(): Promise<void>;
   disconnect(): Promise<void>;
   addTargetTopic(topic: string): Promise<void>;
   refreshMetadata(): Promise<void>;
   removeBroker(address: { readonly host: string; readonly port: number }): void;
   findLeaderForPartitions(topic: string, partitions: readonly number[]): Readonly<Record<string, readonly number[]>>;
+  findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number }[];
+  getNodeIds(): readonly string[];
   findBroker(node: { readonly nodeId: string }): Promise<KafkaBroker>;
 }
 
@@ -100,6 +105,28 @@ const schedule = RequestQueue.prototype.scheduleCheckPendingRequests;
 RequestQueue.prototype.scheduleCheckPendingRequests = function scheduleIfPending(): void {
   if (this.pending.length > 0) schedule.call(this);
 };
+
+// kafkajs compares `Date.now()`: after the clock was set back, a request that hangs would never end. This is its check on the monotonic clock, for the requests
+// that it makes inside; those of ours end by their deadline and cut the connection.
+RequestQueue.prototype.scheduleRequestTimeoutCheck = function scheduleMonotonicCheck(): void {
+  this.destroy();
+  const seenMs = new WeakMap<object, number>();
+  this.requestTimeoutIntervalId = setInterval(
+    () => {
+      const now = performance.now();
+      for (const request of this.inflight.values()) {
+        const sinceMs = seenMs.get(request);
+        if (sinceMs === undefined) seenMs.set(request, now);
+        else if (now - sinceMs > request.requestTimeout) request.timeoutRequest();
+      }
+      if (!this.isConnected()) this.destroy();
+    },
+    Math.min(this.requestTimeout, 100),
+  );
+};
+
+/** Settings that kafkajs does not tell again. */
+const REQUEST_TIMEOUTS_MS = new WeakMap<Kafka, number>();
 
 /** A client of kafkajs with our settings and our log. */
 export function kafkaClient(settings: KafkaSettings, logger: Logger): Kafka {
@@ -116,7 +143,9 @@ export function kafkaClient(settings: KafkaSettings, logger: Logger): Kafka {
     logCreator: () => (entry) => logTo(logger, entry),
     ...(sasl === undefined ? {} : { sasl: sasl as SASLOptions }),
   };
-  return new Kafka(config);
+  const kafka = new Kafka(config);
+  REQUEST_TIMEOUTS_MS.set(kafka, requestTimeoutMs);
+  return kafka;
 }
 
 function logTo(logger: Logger, { level, namespace, log }: LogEntry): void {
@@ -133,9 +162,18 @@ function logTo(logger: Logger, { level, namespace, log }: LogEntry): void {
  */
 export function kafkaCluster(kafka: Kafka): KafkaCluster {
   const symbol = Object.getOwnPropertySymbols(kafka).find(({ description }) => description === CREATE_CLUSTER);
-  if (symbol === undefined) throw new LineproofError('INTERNAL', 'cannot connect to Kafka: this version of kafkajs is built differently');
+  const requestTimeoutMs = REQUEST_TIMEOUTS_MS.get(kafka);
+  if (symbol === undefined || requestTimeoutMs === undefined)
+    throw new LineproofError('INTERNAL', 'cannot connect to Kafka: this version of kafkajs is built differently');
   const create = (kafka as unknown as Record<symbol, (options: object) => KafkaCluster>)[symbol] as (options: object) => KafkaCluster;
-  return create({ metadataMaxAge: 60_000, allowAutoTopicCreation: false, isolationLevel: READ_UNCOMMITTED });
+  const cluster = create({ metadataMaxAge: 60_000, allowAutoTopicCreation: false, isolationLevel: READ_UNCOMMITTED });
+  return Object.assign(cluster, { requestTimeoutMs });
+}
+
+/** Closes the connections; those that still wait for an answer after a second are cut. */
+export async function closeCluster(cluster: KafkaCluster): Promise<void> {
+  const drop = (): Promise<void> => dropAllConnections(cluster.brokerPool);
+  await withDeadline({ act: 'disconnect', ms: 1_000, drop }, () => cluster.disconnect()).catch(() => undefined);
 }
 
 /** A failure of kafkajs as an error of ours: REFUSED if an operator must act should it last, else UNAVAILABLE. */
@@ -146,49 +184,64 @@ export function kafkaError(act: string, error: unknown): LineproofError {
   return new LineproofError('UNAVAILABLE', `cannot ${act}: ${messageOf(error)}`, {}, error);
 }
 
-const COORDINATOR_TRIES = 60;
-const COORDINATOR_RETRY_MS = 250;
+/** What is asked of a cluster, as in `cannot <act>: …`, and how long the broker may wait before it answers. */
+export interface KafkaCall {
+  readonly act: string;
+  readonly waitMs?: number;
+  /** Instead of the time of all requests. */
+  readonly timeoutMs?: number;
+}
 
-/**
- * Asks the coordinator of a group. Kafka chooses one at the first request for the group and may move it. On a new cluster it first makes a topic, which takes seconds;
- * kafkajs gives up at once. Throws UNAVAILABLE, also when `signal` aborts, or CONFIG_INVALID.
- */
-export async function askCoordinator<T>(act: string, ask: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await ask();
-    } catch (cause) {
-      const error = kafkaError(act, cause);
-      if (tries === COORDINATOR_TRIES || error.code !== 'UNAVAILABLE' || signal?.aborted === true) throw error;
-      await delay(COORDINATOR_RETRY_MS);
-    }
+/** Finds a broker, within the time of a request; if that is not enough, all connections are cut, since any of them may be the one that is silent. */
+export function reachBroker<T>(cluster: KafkaCluster, act: string, reach: () => Promise<T>): Promise<T> {
+  return withDeadline({ act, ms: cluster.requestTimeoutMs, drop: () => dropAllConnections(cluster.brokerPool) }, reach);
+}
+
+/** One request to a broker, sent once. If it has no answer in time, its connection is cut, so that a late answer goes nowhere and the next request gets another. */
+export async function askBroker<B extends object, T>(
+  cluster: KafkaCluster,
+  broker: B,
+  { act, waitMs, timeoutMs }: KafkaCall,
+  ask: (broker: B) => Promise<T>,
+): Promise<T> {
+  const connected = broker as unknown as ConnectedBroker;
+  const { connectionPool } = connected;
+  const drop = (): Promise<void> => dropConnections(cluster.brokerPool, connected, connectionPool);
+  try {
+    return await withDeadline({ act, ms: (timeoutMs ?? cluster.requestTimeoutMs) + (waitMs ?? 0), drop }, () => ask(broker));
+  } catch (error) {
+    if ((error as KafkaFailure).name === 'KafkaJSRequestTimeoutError') await drop();
+    throw error;
   }
 }
 
 /**
- * One request to the leader of a partition, sent once: whether it took effect is unknown when it fails.
+ * One request to the leader of a partition, sent once: whether it took effect is unknown when it fails. `waitMs` is how long the broker may wait with its answer.
  * After a failure the next call asks for the leader again. Throws UNAVAILABLE, NOT_FOUND or CONFIG_INVALID.
  */
 export async function askLeader<T>(
   cluster: KafkaCluster,
-  place: { readonly topic: string; readonly partition: number; readonly closing: AbortSignal },
+  place: { readonly topic: string; readonly partition: number; readonly closing: AbortSignal; readonly waitMs?: number },
   act: string,
   ask: (broker: KafkaBroker) => Promise<T>,
 ): Promise<T> {
   const { topic, partition } = place;
   try {
-    await cluster.connect();
-    await cluster.addTargetTopic(topic);
-    const [nodeId] = Object.keys(cluster.findLeaderForPartitions(topic, [partition]));
-    if (nodeId === undefined || !Number.isInteger(partition)) throw noPartition(act, place);
-    return await ask(await cluster.findBroker({ nodeId }));
+    const broker = await reachBroker(cluster, act, async () => {
+      await cluster.connect();
+      await cluster.addTargetTopic(topic);
+      const [nodeId] = Object.keys(cluster.findLeaderForPartitions(topic, [partition]));
+      if (nodeId === undefined || !Number.isInteger(partition)) throw noPartition(act, place);
+      return cluster.findBroker({ nodeId });
+    });
+    return await askBroker(cluster, broker, { act, waitMs: place.waitMs ?? 0 }, ask);
   } catch (error) {
     const { host, port, type } = error as KafkaFailure;
     if (type === 'UNKNOWN_TOPIC_OR_PARTITION') throw noPartition(act, place, error);
     // After `close`, a refresh would connect the cluster again.
     if (!place.closing.aborted) {
       if (host !== undefined && port !== undefined) cluster.removeBroker({ host, port });
-      await cluster.refreshMetadata().catch(() => undefined);
+      await reachBroker(cluster, act, () => cluster.refreshMetadata()).catch(() => undefined);
     }
     throw kafkaError(act, error);
   }

@@ -1,214 +1,273 @@
-import { AssignerProtocol, type Consumer, type Kafka, type PartitionAssigner } from 'kafkajs';
-import { sha256 } from '#crypto';
-import { toHex, utf8, utf8Text } from '../core/base/bytes.ts';
 import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { LOG } from '../core/base/log-lines.ts';
+import { mayPass, RefusalWatch, type RetryPace, waitAfter } from '../core/base/retry.ts';
+import type { Clock } from '../core/ports/clock.ts';
 import type { Logger } from '../core/ports/logger.ts';
-import type { ShardGroup } from '../core/ports/shard-group.ts';
-import { askCoordinator, type KafkaSettings, kafkaClient, kafkaError } from './kafka-client.ts';
+import type { GroupState, ShardGroup } from '../core/ports/shard-group.ts';
+import { kafkaClient, kafkaError } from './kafka-client.ts';
+import { GroupCommits } from './kafka-group-commits.ts';
+import { type GroupCalls, groupCalls, type Membership, SESSION_MS, type ShardGroupOptions } from './kafka-group-wire.ts';
+import { systemClock } from './system-clock.ts';
 
-/** After this long without a heartbeat, a member's shards go to others. Short, so that a killed process is replaced within seconds. */
-const SESSION_MS = 10_000;
 const HEARTBEAT_MS = 1_000;
-/** Time that members have to end their work before an assignment changes. */
-const REBALANCE_MS = 10_000;
 const COMMIT_MS = 1_000;
-const ASSIGNER = 'lineproof-rendezvous';
+/** Between attempts that fail; each wait is shortened by up to a half at random, so that members do not come all at once. */
+const RETRY_PACE: RetryPace = { firstMs: 50, maxMs: 1_000 };
+/** Failures in a row after which an operator should know. */
+const ALARM_FAILURES = 6;
+/** If heartbeats are answered and commits do not take for so long, the two may go to different coordinators. */
+const COMMITS_STUCK_MS = 20_000;
+/** A process that ends does not wait longer than this for its last commit and its leave; then its session runs out. */
+const LEAVE_MS = 2_000;
+const NO_SHARDS: ReadonlySet<number> = new Set();
 
-export interface ShardGroupOptions {
-  readonly kafka: KafkaSettings;
-  /** Kafka's `group.id`. */
-  readonly groupId: string;
-  /** The topic whose partitions are the shards, and whose consumed offsets are committed. */
-  readonly topic: string;
-  /** Shards of the origin: partitions beyond them are assigned to nobody. */
-  readonly shards: number;
-  /** Name of this process, the same after a restart: then its shards come back to it. */
-  readonly name: string;
-  readonly logger: Logger;
-}
+/** Refusals after which a member joins again with its id: the group has, or will have, another generation. */
+const JOIN_AGAIN = ['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION'];
+/** Refusals after which it joins as a new member: the group does not know its id any more. */
+const JOIN_AS_NEW = ['UNKNOWN_MEMBER_ID', 'FENCED_INSTANCE_ID'];
+
+type Changed = (shards: ReadonlySet<number>) => Promise<void>;
 
 /** A {@link ShardGroup} as a Kafka consumer group: its members read nothing through it, they only share partitions and commit offsets. */
-export function openKafkaShardGroup(options: ShardGroupOptions): ShardGroup {
-  return new KafkaShardGroup(options);
+export function openKafkaShardGroup(options: ShardGroupOptions & { readonly logger: Logger }): ShardGroup {
+  const { groupId, logger } = options;
+  return new KafkaShardGroup(groupCalls(kafkaClient(options.kafka, logger), options), { groupId, logger, clock: systemClock });
 }
 
-class KafkaShardGroup implements ShardGroup {
-  readonly #options: ShardGroupOptions;
-  readonly #kafka: Kafka;
-  #owned: ReadonlySet<number> = new Set();
-  #heardMs = 0;
-  readonly #offsets = new Map<number, number>();
-  #consumer: Consumer | undefined;
+export interface MembershipOptions {
+  readonly groupId: string;
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
 
-  constructor(options: ShardGroupOptions) {
-    this.#options = options;
-    this.#kafka = kafkaClient(options.kafka, options.logger);
+/** The loop of one member. Its fields change in `join` and in the steps that `#stay` calls, one after the other. */
+export class KafkaShardGroup implements ShardGroup {
+  readonly #calls: GroupCalls;
+  readonly #o: MembershipOptions;
+  readonly #commits: GroupCommits;
+  #owned = NO_SHARDS;
+  /** The id that the group knows this process by; empty if it does not. */
+  #memberId = '';
+  /** Undefined while this process must join. */
+  #generationId: number | undefined;
+  /** When the newest answered heartbeat was sent: the session counts from then at the earliest. */
+  #heardMs: number | undefined;
+  /** When the group began to answer without a gap of a session. */
+  #hearingSinceMs = 0;
+  /** When the present step began. */
+  #turnMs: number;
+  /** When commits that did not take made this member join again. */
+  #rejoinedMs = 0;
+  /** Why the last call, and the last commit, failed. */
+  readonly #problems: { call: string | undefined; commit: string | undefined } = { call: undefined, commit: undefined };
+
+  constructor(calls: GroupCalls, options: MembershipOptions) {
+    this.#calls = calls;
+    this.#o = options;
+    this.#commits = new GroupCommits(options.clock);
+    this.#turnMs = options.clock.monotonicMs();
   }
 
   owns(shard: number): boolean {
-    return this.#owned.has(shard) && performance.now() - this.#heardMs < SESSION_MS;
+    return this.#owned.has(shard) && this.#heardLately(this.#o.clock.monotonicMs());
   }
 
   committed(shard: number, offset: number): void {
-    this.#offsets.set(shard, offset);
+    this.#commits.put(shard, offset);
   }
 
   async members(): Promise<number | undefined> {
+    if (this.#generationId === undefined) return undefined;
     try {
-      return (await this.#consumer?.describeGroup())?.members.length;
+      return await this.#calls.members();
     } catch (error) {
-      throw kafkaError(`describe the group ${this.#options.groupId}`, error);
+      throw kafkaError(`describe the group ${this.#o.groupId}`, error);
     }
   }
 
-  async join(changed: (shards: ReadonlySet<number>) => Promise<void>, signal: AbortSignal): Promise<void> {
-    const { groupId, topic } = this.#options;
-    const consumer = this.#kafka.consumer({
-      groupId,
-      partitionAssigners: [rendezvousAssigner(this.#options)],
-      sessionTimeout: SESSION_MS,
-      heartbeatInterval: HEARTBEAT_MS,
-      rebalanceTimeout: REBALANCE_MS,
-      // Nothing is read through the group: little arrives before the pause.
-      maxWaitTimeInMs: 250,
-      maxBytes: 1024,
-      maxBytesPerPartition: 1024,
-      readUncommitted: true,
-      retry: { retries: 5, initialRetryTime: 50, maxRetryTime: 1_000 },
-    });
-    const failed = this.#follow(consumer, changed);
+  state(): GroupState {
+    const now = this.#o.clock.monotonicMs();
+    const { taken, waitsMs } = this.#commits.state();
+    return {
+      member: this.#generationId !== undefined || this.#heardLately(now),
+      heardAgeMs: this.#heardMs === undefined ? undefined : now - this.#heardMs,
+      heardForMs: this.#heardLately(now) ? now - this.#hearingSinceMs : 0,
+      turnAgeMs: now - this.#turnMs,
+      commitWaitsMs: waitsMs,
+      committed: taken,
+      problem: this.#problems.call,
+      commitProblem: this.#problems.commit,
+    };
+  }
+
+  async join(changed: Changed, signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    const staying = Promise.all([this.#stay(changed, signal, over.signal), this.#commitNowAndThen(over.signal)]);
     try {
-      await consumer.connect();
-      await askCoordinator(`join the group ${groupId}`, () => consumer.describeGroup(), signal);
-      await consumer.subscribe({ topics: [topic], fromBeginning: true });
-      await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: async () => undefined });
-      this.#consumer = consumer;
-      await this.#stay(consumer, failed, signal);
-    } catch (error) {
-      throw kafkaError(`share the shards as ${groupId}`, error);
+      await Promise.race([staying, aborted(signal)]);
     } finally {
-      this.#consumer = undefined;
-      await this.#assign(new Set(), changed);
-      await this.#commit(consumer);
-      await consumer.disconnect().catch(() => undefined);
+      // Heartbeats go on until the work on the shards has ended: others get them then, and not before.
+      await this.#assign(NO_SHARDS, changed);
+      over.abort();
+      await staying.catch(() => undefined);
+      const left = new AbortController();
+      await Promise.race([this.#leave().finally(() => left.abort()), this.#o.clock.sleep(LEAVE_MS, left.signal)]);
+      await this.#calls.close();
+      this.#commits.assigned(NO_SHARDS);
+      [this.#memberId, this.#generationId, this.#heardMs] = ['', undefined, undefined];
     }
   }
 
   /**
-   * Listens to the membership events of kafkajs; the promise rejects when the consumer ends for good. While a group rebalances,
-   * every member keeps its shards: work on shards that come back was never interrupted, and it is safe if two members work on a shard for a moment.
+   * The protocol: join, have the shards shared, then a heartbeat every second; a refusal says where to go on. The coordinator is found by the calls themselves.
+   * Nothing that passes ends it. While the group shares anew, the member keeps its shards: work on those that come back was never interrupted, and it is safe
+   * if two members work on a shard for a moment.
    */
-  #follow(consumer: Consumer, changed: (shards: ReadonlySet<number>) => Promise<void>): Promise<never> {
-    const { groupId, topic, shards, logger } = this.#options;
-    const { HEARTBEAT, GROUP_JOIN, CRASH } = consumer.events;
-    const heard = (): void => {
-      this.#heardMs = performance.now();
-    };
-    consumer.on(HEARTBEAT, heard);
-    consumer.on(GROUP_JOIN, ({ payload }) => {
-      heard();
-      // Paused at every join: after a crash, even one in the first attempt to join, kafkajs makes a new membership that is not paused.
-      consumer.pause([{ topic }]);
-      logger.info(LOG.groupJoined, { groupId, topic });
-      const partitions = payload.memberAssignment[topic] ?? [];
-      void this.#assign(new Set(partitions.filter((partition) => partition < shards)), changed);
-    });
-    return new Promise<never>((_, reject) => {
-      consumer.on(CRASH, ({ payload }) => {
-        void this.#assign(new Set(), changed);
-        if (!payload.restart) reject(payload.error);
-      });
-    });
+  async #stay(changed: Changed, signal: AbortSignal, over: AbortSignal): Promise<void> {
+    const { clock } = this.#o;
+    let refusals = new RefusalWatch();
+    for (let failures = 0; !over.aborted; ) {
+      this.#turnMs = clock.monotonicMs();
+      try {
+        if (this.#generationId === undefined) await this.#enter(changed, signal, over);
+        await this.#beat(over);
+        if (failures >= ALARM_FAILURES) this.#o.logger.info(LOG.groupHeard, { groupId: this.#o.groupId });
+        failures = 0;
+        refusals = new RefusalWatch();
+        this.#problems.call = undefined;
+        await clock.sleep(HEARTBEAT_MS, over);
+      } catch (error) {
+        if (over.aborted) return;
+        this.#goOnAfter(error, refusals);
+        failures++;
+        if (failures === ALARM_FAILURES) this.#o.logger.warn(LOG.groupAway, { groupId: this.#o.groupId, reason: this.#problems.call });
+        await clock.sleep(waitAfter(failures, RETRY_PACE) * (1 - Math.random() / 2), over);
+      }
+    }
   }
 
-  async #assign(shards: ReadonlySet<number>, changed: (shards: ReadonlySet<number>) => Promise<void>): Promise<void> {
+  /** Joins and takes the assignment. COMMIT POINT of membership: the answer to `sync`. */
+  async #enter(changed: Changed, signal: AbortSignal, over: AbortSignal): Promise<void> {
+    const { clock, groupId, logger } = this.#o;
+    const joined = await unlessOver(this.#calls.join(this.#memberId), over);
+    this.#memberId = joined.memberId;
+    const sentMs = clock.monotonicMs();
+    this.#turnMs = sentMs;
+    const shards = await unlessOver(this.#calls.sync(joined), over);
+    this.#generationId = joined.generationId;
+    this.#heard(sentMs);
+    logger.info(LOG.groupJoined, { groupId });
+    this.#commits.assigned(shards);
+    // While the work ends, nothing new is begun.
+    if (!signal.aborted) void this.#assign(shards, changed);
+  }
+
+  async #beat(over: AbortSignal): Promise<void> {
+    const { clock } = this.#o;
+    const sentMs = clock.monotonicMs();
+    this.#turnMs = sentMs;
+    await unlessOver(this.#calls.heartbeat(this.#membership() as Membership), over);
+    this.#heard(sentMs);
+    const stuckMs = Math.min(this.#commits.state().waitsMs ?? 0, sentMs - this.#rejoinedMs);
+    if (stuckMs <= COMMITS_STUCK_MS) return;
+    this.#rejoinedMs = sentMs;
+    this.#calls.forget();
+    this.#generationId = undefined;
+  }
+
+  /** What follows a failure. Throws CONFIG_INVALID if a refusal lasts that only an operator can end. */
+  #goOnAfter(error: unknown, refusals: RefusalWatch): void {
+    const { clock, groupId } = this.#o;
+    const type = (error as { type?: string }).type ?? '';
+    const failure = lasting(kafkaError(`share the shards as ${groupId}`, error), refusals, clock);
+    this.#problems.call = failure.message;
+    // The group has given the shards to others, or is about to.
+    if (JOIN_AS_NEW.includes(type)) [this.#memberId, this.#heardMs] = ['', undefined];
+    if (!this.#heardLately(clock.monotonicMs()) || JOIN_AGAIN.includes(type) || JOIN_AS_NEW.includes(type)) this.#generationId = undefined;
+  }
+
+  /** A request that was sent then was answered: the session counts from then at the earliest. */
+  #heard(sentMs: number): void {
+    if (!this.#heardLately(sentMs)) this.#hearingSinceMs = sentMs;
+    this.#heardMs = sentMs;
+  }
+
+  #heardLately(now: number): boolean {
+    return this.#heardMs !== undefined && now - this.#heardMs < SESSION_MS;
+  }
+
+  #membership(): Membership | undefined {
+    return this.#generationId === undefined ? undefined : { memberId: this.#memberId, generationId: this.#generationId };
+  }
+
+  async #assign(shards: ReadonlySet<number>, changed: Changed): Promise<void> {
     this.#owned = shards;
     try {
       await changed(shards);
     } catch (error) {
-      this.#options.logger.error('work on shards could not be changed', { reason: messageOf(error) });
+      this.#o.logger.error('work on shards could not be changed', { reason: messageOf(error) });
     }
   }
 
-  /** Commits consumed offsets now and then, until the signal aborts or the membership fails. */
-  async #stay(consumer: Consumer, failed: Promise<never>, signal: AbortSignal): Promise<void> {
-    const timer = setInterval(() => void this.#commit(consumer), COMMIT_MS);
-    try {
-      await Promise.race([
-        failed,
-        new Promise<void>((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true }))),
-      ]);
-    } finally {
-      clearInterval(timer);
+  async #commitNowAndThen(over: AbortSignal): Promise<void> {
+    const { clock, groupId } = this.#o;
+    let refusals = new RefusalWatch();
+    while (!over.aborted) {
+      await clock.sleep(COMMIT_MS, over);
+      try {
+        // Nothing was refused where nothing was sent.
+        if (!(await unlessOver(this.#commit(), over))) continue;
+        refusals = new RefusalWatch();
+        this.#problems.commit = undefined;
+      } catch (error) {
+        if (over.aborted) return;
+        this.#problems.commit = lasting(kafkaError(`commit offsets of the group ${groupId}`, error), refusals, clock).message;
+      }
     }
   }
 
-  async #commit(consumer: Consumer): Promise<void> {
-    const { topic, logger } = this.#options;
-    const offsets = [...this.#offsets].map(([partition, offset]) => ({ topic, partition, offset: String(offset) }));
-    this.#offsets.clear();
-    if (offsets.length === 0) return;
+  /** Whether offsets waited and the group took them. */
+  async #commit(): Promise<boolean> {
+    const member = this.#membership();
+    return member !== undefined && this.#commits.send((offsets) => this.#calls.commit(member, offsets));
+  }
+
+  /** Best effort: if the group does not hear of it, it finds out when the session has run out. */
+  async #leave(): Promise<void> {
     try {
-      await consumer.commitOffsets(offsets);
+      await this.#commit();
+      if (this.#memberId !== '') await this.#calls.leave(this.#memberId);
     } catch (error) {
-      logger.debug('offsets not committed', { reason: messageOf(error) });
+      this.#o.logger.debug('group not left', { reason: messageOf(error) });
     }
   }
 }
 
-/** One process of a group: the name that stays over restarts, and the id that the group gave it this time. */
-export interface GroupMember {
-  readonly name: string;
-  readonly id: string;
+/** The failure, if it may pass. Throws any other, and a refusal that lasts as CONFIG_INVALID. */
+function lasting(failure: LineproofError, refusals: RefusalWatch, clock: Clock): LineproofError {
+  if (!mayPass(failure)) throw failure;
+  const judged = refusals.judge(failure, clock.monotonicMs());
+  if (judged !== failure) throw judged;
+  return failure;
 }
 
-/** Gives each shard to the member whose name scores highest for it, but none gets more than its share. A restart moves no shard, a new member few. Returns the shards by member id. */
-export function rendezvous(members: readonly GroupMember[], shards: readonly number[]): ReadonlyMap<string, readonly number[]> {
-  const share = Math.ceil(shards.length / Math.max(1, members.length));
-  const given = new Map<string, number[]>(members.map(({ id }) => [id, []]));
-  for (const shard of shards) {
-    const ranked = members
-      .filter(({ id }) => (given.get(id) as number[]).length < share)
-      .map(({ name, id }) => ({ id, score: `${toHex(sha256(utf8(`${shard} ${name}`)))} ${id}` }))
-      .toSorted((a, b) => (a.score < b.score ? 1 : -1));
-    const [first] = ranked;
-    if (first !== undefined) given.get(first.id)?.push(shard);
-  }
-  return given;
+/** Resolves when the signal aborts. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true })));
 }
 
-/** Members tell their stable names; the group's leader shares the partitions by {@link rendezvous}. */
-function rendezvousAssigner({ topic, name }: ShardGroupOptions): PartitionAssigner {
-  const { MemberMetadata, MemberAssignment } = AssignerProtocol;
-  return ({ cluster }) => ({
-    name: ASSIGNER,
-    version: 1,
-    protocol: ({ topics }) => ({
-      name: ASSIGNER,
-      metadata: MemberMetadata.encode({ version: 1, topics, userData: Buffer.from(utf8(name)) }),
-    }),
-    assign: async ({ members }) => {
-      const partitions = cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId);
-      if (partitions.length === 0) throw new LineproofError('UNAVAILABLE', `cannot share shards: partitions of ${topic} are not known`);
-      const named = members.map(({ memberId, memberMetadata }) => ({ name: nameOf(memberMetadata), id: memberId }));
-      const shares = rendezvous(
-        named,
-        partitions.toSorted((a, b) => a - b),
-      );
-      return members.map(({ memberId }) => ({
-        memberId,
-        memberAssignment: MemberAssignment.encode({
-          version: 1,
-          assignment: { [topic]: [...(shares.get(memberId) ?? [])] },
-          userData: Buffer.alloc(0),
-        }),
-      }));
-    },
+/** The outcome of a call; CLOSED as soon as the membership is over. */
+async function unlessOver<T>(call: Promise<T>, over: AbortSignal): Promise<T> {
+  let stop = (): void => undefined;
+  const ended = new Promise<never>((_, reject) => {
+    stop = () => reject(new LineproofError('CLOSED', 'cannot ask the group: the membership is over'));
+    if (over.aborted) stop();
+    else over.addEventListener('abort', stop, { once: true });
   });
-}
-
-function nameOf(metadata: Buffer): string {
-  const decoded = AssignerProtocol.MemberMetadata.decode(metadata);
-  return decoded === null ? '' : utf8Text(decoded.userData);
+  call.catch(() => undefined);
+  try {
+    return await Promise.race([call, ended]);
+  } finally {
+    over.removeEventListener('abort', stop);
+  }
 }

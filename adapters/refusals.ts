@@ -35,7 +35,19 @@ export const REFUSALS = {
     CERTIFICATE_EXPIRED: { fact: EXPIRED },
     CERTIFICATE_OWN: { setting: 'kafkaCert, kafkaKey', fact: OWN_CERTIFICATE },
     TOPIC_AUTHORIZATION_FAILED: { setting: 'kafkaUsername, or its rights', fact: 'this user is not authorised for the topic' },
-    GROUP_AUTHORIZATION_FAILED: { setting: 'kafkaUsername, or its rights', fact: 'this user is not authorised for the consumer group' },
+    GROUP_AUTHORIZATION_FAILED: {
+      setting: 'kafkaUsername, or its rights',
+      fact: 'this user is not authorised for the consumer group; allow it to read the group, or name another (chainGroup, archiveGroup)',
+    },
+    INCONSISTENT_GROUP_PROTOCOL: {
+      setting: 'chainGroup, archiveGroup',
+      fact: 'the group has members of another kind; name a group that nothing else uses',
+    },
+    INVALID_GROUP_ID: { setting: 'chainGroup, archiveGroup', fact: 'the brokers refuse the name of the group; name another' },
+    INVALID_SESSION_TIMEOUT: {
+      setting: 'group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers',
+      fact: "the brokers refuse the group's session of 10 s; make their bounds include 10000",
+    },
     CLUSTER_AUTHORIZATION_FAILED: { setting: 'kafkaUsername, or its rights', fact: 'this user is not authorised for the cluster' },
     INVALID_TOPIC_EXCEPTION: { setting: 'kafkaTopicPrefix', fact: 'the name of the topic is not valid' },
     UNKNOWN_TOPIC_OR_PARTITION: {

@@ -5,6 +5,7 @@ import { Hold, type HoldReason } from '../core/base/hold-reasons.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import type { MetricOf } from '../core/base/metric-names.ts';
 import { type RetryPace, retry } from '../core/base/retry.ts';
+import { type WaitState, Waits } from '../core/base/waits.ts';
 import { ChainFollower, type FollowedBlock } from '../core/chain/follower.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { Clock } from '../core/ports/clock.ts';
@@ -64,6 +65,7 @@ export class ShardArchiver {
   readonly #attestor: Attestor;
   readonly #trim: TopicTrim;
   readonly #hold = new Hold();
+  readonly #waits: Waits;
   /** Time of the oldest leaf that no note covers. Set by `#advance`, cleared by `#publish`. */
   #oldestUnpublishedMs: number | undefined;
   #attestedTo: number | undefined;
@@ -78,6 +80,7 @@ export class ShardArchiver {
     this.#named = new NamedObjects(options.objects, options.sources);
     this.#attestor = new Attestor(this.#log);
     this.#trim = new TopicTrim(this.#log, options.log);
+    this.#waits = new Waits(options.clock);
   }
 
   /** Leaves that the newest note covers. */
@@ -98,6 +101,11 @@ export class ShardArchiver {
   /** Why the shard waits; undefined if nothing keeps it from going on. */
   get hold(): HoldReason | undefined {
     return this.#hold.reason;
+  }
+
+  /** What the shard waits for. */
+  get waits(): WaitState {
+    return this.#waits.state();
   }
 
   /** Works until `signal` aborts or a rule says STOP, which throws. */
@@ -234,12 +242,15 @@ export class ShardArchiver {
 
   async #retry(signal: AbortSignal, action: () => Promise<void>): Promise<void> {
     const { shard, clock, logger } = this.#o;
-    const onFailure = (error: LineproofError): void => {
-      const { code, message: reason } = error;
-      logger[hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? 'warn' : 'error'](LOG.archiverHolds, { shard, code, reason });
-      this.#hold.begin(code);
-    };
-    await retry({ pace: RETRY_PACE, clock, signal, onFailure }, action);
+    await this.#waits.during((failed) => {
+      const onFailure = (error: LineproofError): void => {
+        const { code, message: reason } = error;
+        logger[hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? 'warn' : 'error'](LOG.archiverHolds, { shard, code, reason });
+        this.#hold.begin(code);
+        failed(reason);
+      };
+      return retry({ pace: RETRY_PACE, clock, signal, onFailure }, action);
+    });
     this.#hold.end();
   }
 

@@ -2,6 +2,7 @@ import type { LogHead } from '../core/acceptance/log-state.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
 import type { HoldReason } from '../core/base/hold-reasons.ts';
 import { LOG } from '../core/base/log-lines.ts';
+import type { Waits } from '../core/base/waits.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { Clock } from '../core/ports/clock.ts';
@@ -21,6 +22,8 @@ export interface FitnessOptions {
   readonly sources: Sources;
   readonly signer: Signer;
   readonly logger: Logger;
+  /** Gets what is wrong, at each look. */
+  readonly waits: Waits;
   readonly logTime: LogTime;
   readonly settings: {
     /** New policies are read at most this often. */
@@ -137,9 +140,10 @@ export class Fitness {
   }
 
   #tell(problem: Problem | undefined): void {
-    const { logger, shard } = this.#o;
+    const { logger, shard, waits } = this.#o;
     if (problem !== undefined && this.fit) logger.error(problem.message, { shard, ...problem.fields });
     if (problem === undefined && !this.fit) logger.info(LOG.shardGoesOn, { shard });
+    waits.wait(this, problem && `${problem.message.replace('shard holds: ', '')} ${JSON.stringify(problem.fields)}`);
     this.#unfit = problem?.hold;
   }
 

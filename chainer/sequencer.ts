@@ -5,6 +5,7 @@ import { Hold, type HoldReason } from '../core/base/hold-reasons.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { waitAfter } from '../core/base/retry.ts';
 import { parseTraceparent, TRACEPARENT } from '../core/base/traceparent.ts';
+import { type WaitState, Waits } from '../core/base/waits.ts';
 import { ChainFollower, type FollowedBlock } from '../core/chain/follower.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { ArchiveAnchor } from '../core/chain/recovery-point.ts';
@@ -103,6 +104,7 @@ export class Sequencer {
   readonly #report: BlockReport;
   readonly #hold = new Hold();
   readonly #retry: ShardRetry;
+  readonly #waits: Waits;
   #recovered = false;
   /** Size of the log after the last recovery from a chain that was trimmed before we read it. If this happens again at the same size, we STOP. */
   #recoveredAt: number | undefined;
@@ -113,11 +115,12 @@ export class Sequencer {
     this.#chain = new ChainFollower(options);
     this.#logTime = new LogTime(options.log, options.clock);
     this.#flights = new Flights(this.#logTime, options.shard);
-    this.#retry = shardRetry({ ...options, hold: this.#hold, handsOver: options.settings.handsOver });
+    this.#waits = new Waits(options.clock);
+    this.#retry = shardRetry({ ...options, waits: this.#waits, hold: this.#hold, handsOver: options.settings.handsOver });
     const tail = (signal: AbortSignal): Promise<void> => this.#tail(signal);
     this.#input = new IntakeQueue(options, { top: () => this.#top(), tail });
     this.#dedup = new DedupSync(options, { chain: this.#chain, flights: this.#flights, retry: this.#retry, tail });
-    this.#fitness = new Fitness({ ...options, logTime: this.#logTime });
+    this.#fitness = new Fitness({ ...options, logTime: this.#logTime, waits: this.#waits });
     this.#report = new BlockReport(options);
   }
 
@@ -137,6 +140,11 @@ export class Sequencer {
     if (this.#hold.reason !== undefined) return this.#hold.reason;
     if ((this.#flights.oldest?.tries ?? 0) >= ALARM_FAILURES) return 'APPEND_UNCONFIRMED';
     return this.#input.isHeld ? 'SCHEMA_MISSING' : undefined;
+  }
+
+  /** What the shard waits for. */
+  get waits(): WaitState {
+    return this.#waits.state();
   }
 
   /** Owns the shard until `signal` aborts or a rule says STOP, which throws. */

@@ -10,6 +10,7 @@ import { runService } from '../cluster/service.ts';
 import { openStartup } from '../cluster/startup.ts';
 import { hasCode } from '../core/base/errors.ts';
 import type { HoldReason } from '../core/base/hold-reasons.ts';
+import type { WaitState } from '../core/base/waits.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { Command, Invocation } from './command.ts';
 import { clusterSettings, SERVERS } from './command-settings.ts';
@@ -79,9 +80,10 @@ export const archiveCommand: Command = {
       const shared = openShardGroup(values, { name: values.archiveGroup, topic, shards, logger });
       const run = (shard: number, until: AbortSignal): Promise<void> => archiver.runShard(shard, until);
       const consumedTo = (shard: number): number | undefined => archiver.attestedTo(shard);
+      const waits = (shard: number): WaitState | undefined => archiver.waits(shard);
       try {
         await runService(
-          { ...shared, log, topic, logger, metrics, run, consumedTo, holdReason, heldMetric: 'lineproof_archiver_held' },
+          { ...shared, log, topic, logger, metrics, run, consumedTo, waits, holdReason, heldMetric: 'lineproof_archiver_held' },
           startup,
           signal,
         );

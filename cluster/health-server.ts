@@ -4,12 +4,14 @@ import type { AddressInfo } from 'node:net';
 import type { PrometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { LineproofError } from '../core/base/errors.ts';
 
-/** A service's state: undefined if all is well, else the problem. */
+/** A service's state: undefined if all is well, else the problems, a line each. */
 export interface Health {
-  /** Whether work makes progress or has nothing to do; never whether a dependency is up. */
+  /** Why a restart would help; never that a dependency is away. */
   alive(): string | undefined;
-  /** Whether the service has joined its group, recovered, and reaches its servers; never while it stops. */
+  /** Why the service does not do its share of the work: not in its group, recovering, held, or stopping. */
   ready(): string | undefined;
+  /** Called before the metrics are told: sets those that say how old something is. */
+  measure?(): void;
 }
 
 /** Serves /metrics, /healthz and /readyz; nothing else, and nothing that changes anything. Throws CONFIG_INVALID if it cannot listen on the address. */
@@ -27,6 +29,7 @@ export async function openHealthServer(
     if (path === '/healthz') return answerProblem(health.alive(), answer);
     if (path === '/readyz') return answerProblem(health.ready(), answer);
     if (path !== '/metrics') return answer(404, 'text/plain', 'there is /metrics, /healthz and /readyz\n');
+    health.measure?.();
     metrics.text().then(
       (body) => answer(200, 'text/plain; version=0.0.4; charset=utf-8', body),
       () => answer(500, 'text/plain', 'metrics cannot be written\n'),

@@ -4,9 +4,11 @@ import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { HOLD_REASONS, type HoldReason } from '../core/base/hold-reasons.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { LASTING_REFUSAL_MS, mayPass, RefusalWatch, type RetryPace, waitAfter } from '../core/base/retry.ts';
+import type { WaitState } from '../core/base/waits.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ShardGroup } from '../core/ports/shard-group.ts';
+import { aliveProblem, readyProblem, type ShardHealth, ShardSight } from './service-health.ts';
 import { workOnShards } from './shard-worker.ts';
 import type { Startup } from './startup.ts';
 
@@ -15,8 +17,6 @@ const LAG_METRICS = ['kafka_consumergroup_lag', 'kafka_consumergroup_lag_seconds
 /** How often an obstacle is looked for again. */
 const OBSTACLE_MS = 2_000;
 const REJOIN_PACE: RetryPace = { firstMs: 500, maxMs: 10_000 };
-/** A shard that has input and consumes none of it for this long does not make progress. */
-const STALL_MS = 60_000;
 
 /** One of the services that share shards. */
 export interface ShardService {
@@ -38,12 +38,8 @@ export interface ShardService {
   holdReason(shard: number): HoldReason | undefined;
   /** First offset of the topic that the shard's work has not consumed for good; undefined while it is not worked on or recovers. */
   consumedTo(shard: number): number | undefined;
-}
-
-interface Progress {
-  readonly offset: number;
-  readonly sinceMs: number;
-  readonly lag: number;
+  /** What the shard's work waits for; undefined while it is not worked on. */
+  waits(shard: number): WaitState | undefined;
 }
 
 /**
@@ -52,28 +48,21 @@ interface Progress {
  */
 export async function runService(service: ShardService, startup: Startup, signal: AbortSignal): Promise<void> {
   const { logger } = service;
-  const progress = new Map<number, Progress>();
+  const sights = new Map<number, ShardSight>();
   let owned: ReadonlySet<number> | undefined;
   /** Why the process is not in its group now, after it was. */
   let outside: string | undefined;
-  const ready = (): string | undefined => {
-    if (signal.aborted) return 'stopping';
-    if (outside !== undefined) return outside;
-    if (owned === undefined) return 'not in the group yet';
-    const recovering = [...owned].filter((shard) => service.consumedTo(shard) === undefined);
-    return recovering.length === 0 ? undefined : `recovering shards ${recovering.join(' ')}`;
-  };
-  const alive = (): string | undefined => {
-    const stalled = [...progress].filter(([, { lag, sinceMs }]) => lag > 0 && systemClock.monotonicMs() - sinceMs > STALL_MS);
-    return stalled.length === 0 ? undefined : `no progress on shards ${stalled.map(([shard]) => shard).join(' ')}`;
-  };
-  startup.become({ alive, ready });
+  const shards = (): ShardHealth[] => healthOf(service, owned ?? new Set(), sights);
+  const ready = (): string | undefined =>
+    signal.aborted ? 'stopping' : (outside ?? readyProblem(service.group.state(), owned === undefined ? undefined : shards()));
+  const alive = (): string | undefined => (outside === undefined ? aliveProblem(service.group.state(), shards()) : undefined);
+  startup.become({ alive, ready, measure: () => measureGroup(service) });
   const over = new AbortController();
-  const watching = watch(service, () => owned ?? new Set(), progress, over.signal);
+  const watching = watch(service, () => owned ?? new Set(), sights, over.signal);
   try {
-    const changed = (shards: ReadonlySet<number>): void => {
-      for (const shard of owned ?? []) if (!shards.has(shard)) forgetShard(service, shard, progress);
-      owned = shards;
+    const changed = (given: ReadonlySet<number>): void => {
+      for (const shard of owned ?? []) if (!given.has(shard)) forgetShard(service, shard, sights);
+      owned = given;
     };
     const work = { group: service.group, logger, run: service.run, owned: changed };
     const told = (problem: string | undefined): void => {
@@ -124,13 +113,13 @@ async function rejoining(
 async function watch(
   service: ShardService,
   owned: () => ReadonlySet<number>,
-  progress: Map<number, Progress>,
+  sights: Map<number, ShardSight>,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
     for (const shard of owned()) {
       tellHold(service, shard);
-      await measured(service.logger, 'lag', () => look(service, shard, progress));
+      await measured(service.logger, 'lag', () => look(service, shard, sights));
     }
     await measured(service.logger, 'group', () => countMembers(service));
     await systemClock.sleep(WATCH_MS, signal);
@@ -166,31 +155,53 @@ function tellHold({ metrics, heldMetric, holdReason }: ShardService, shard: numb
   }
 }
 
-async function look(service: ShardService, shard: number, progress: Map<number, Progress>): Promise<void> {
+async function look(service: ShardService, shard: number, sights: Map<number, ShardSight>): Promise<void> {
   const { group, log, topic, metrics } = service;
   // The consumed offset is read before the end offset, so that lag is never reported too low.
   const offset = service.consumedTo(shard);
   if (offset === undefined) {
     // A shard that recovers consumes nothing; that is not a stall.
-    forget(service, shard, progress);
+    forget(service, shard, sights);
     return;
   }
   group.committed(shard, offset);
   const labels = labelsOf(service, shard);
   metrics.set('kafka_consumergroup_current_offset', offset, labels);
-  let measure: { lag: number; seconds: number };
+  const sight = sights.get(shard) ?? new ShardSight();
+  sights.set(shard, sight);
+  sight.begin(systemClock.monotonicMs());
   try {
-    measure = await measureLag(log, topic, shard, offset);
+    const { lag, seconds } = await measureLag(log, topic, shard, offset);
+    sight.saw(offset, lag, systemClock.monotonicMs());
+    metrics.set('kafka_consumergroup_lag', lag, labels);
+    metrics.set('kafka_consumergroup_lag_seconds', seconds, labels);
   } catch (error) {
+    sight.failed(messageOf(error));
+    // An old lag would say that the end of the topic is known.
     for (const name of LAG_METRICS) metrics.forget(name, labels);
     throw error;
   }
-  const { lag, seconds } = measure;
-  const before = progress.get(shard);
-  const sinceMs = before === undefined || before.offset !== offset || lag === 0 ? systemClock.monotonicMs() : before.sinceMs;
-  progress.set(shard, { offset, sinceMs, lag });
-  metrics.set('kafka_consumergroup_lag', lag, labels);
-  metrics.set('kafka_consumergroup_lag_seconds', seconds, labels);
+}
+
+/** Ages are told as of the moment of the question. */
+function measureGroup({ group, groupId, topicName: topic, metrics }: ShardService): void {
+  const { heardAgeMs, commitWaitsMs, committed } = group.state();
+  const labels = { consumergroup: groupId };
+  if (heardAgeMs === undefined) metrics.forget('lineproof_group_heartbeat_age_seconds', labels);
+  else metrics.set('lineproof_group_heartbeat_age_seconds', heardAgeMs / 1000, labels);
+  metrics.set('lineproof_group_commit_wait_seconds', (commitWaitsMs ?? 0) / 1000, labels);
+  for (const [shard, offset] of committed)
+    metrics.set('lineproof_group_committed_offset', offset, { ...labels, topic, partition: String(shard) });
+}
+
+function healthOf(service: ShardService, owned: ReadonlySet<number>, sights: ReadonlyMap<number, ShardSight>): ShardHealth[] {
+  const now = systemClock.monotonicMs();
+  return [...owned].map((shard) => ({
+    shard,
+    consumedTo: service.consumedTo(shard),
+    waits: service.waits(shard),
+    sight: sights.get(shard)?.state(now),
+  }));
 }
 
 /**
@@ -216,14 +227,14 @@ function labelsOf({ groupId, topicName: topic }: ShardService, shard: number): {
   return { consumergroup: groupId, topic, partition: String(shard) };
 }
 
-function forget(service: ShardService, shard: number, progress: Map<number, Progress>): void {
-  progress.delete(shard);
-  for (const name of ['kafka_consumergroup_current_offset', ...LAG_METRICS] as const)
+function forget(service: ShardService, shard: number, sights: Map<number, ShardSight>): void {
+  sights.delete(shard);
+  for (const name of [...LAG_METRICS, 'kafka_consumergroup_current_offset', 'lineproof_group_committed_offset'] as const)
     service.metrics.forget(name, labelsOf(service, shard));
 }
 
 /** Removes every gauge of a shard that this process no longer owns. */
-function forgetShard(service: ShardService, shard: number, progress: Map<number, Progress>): void {
-  forget(service, shard, progress);
+function forgetShard(service: ShardService, shard: number, sights: Map<number, ShardSight>): void {
+  forget(service, shard, sights);
   for (const reason of Object.keys(HOLD_REASONS)) service.metrics.forget(service.heldMetric, { shard: String(shard), reason });
 }

@@ -101,7 +101,11 @@ export async function openStartup(
 ): Promise<Startup> {
   const waiting = new Waiting({ logger, signal });
   let health: Health = { alive: () => undefined, ready: () => (signal.aborted ? 'stopping' : waiting.problem) };
-  const server = await openHealthServer({ host, port: httpPort }, metrics, { alive: () => health.alive(), ready: () => health.ready() });
+  const server = await openHealthServer({ host, port: httpPort }, metrics, {
+    alive: () => health.alive(),
+    ready: () => health.ready(),
+    measure: () => health.measure?.(),
+  });
   logger.info(LOG.serving, { host, port: server.port });
   return {
     waiting,

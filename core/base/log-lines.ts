@@ -138,6 +138,19 @@ export const LOG_LINES = {
     by: 'chain, archive',
     meaning: 'This process is a member of its consumer group.',
   },
+  groupAway: {
+    text: 'the group does not answer; trying again',
+    level: 'warn',
+    by: 'chain, archive',
+    meaning:
+      'The consumer group did not take this process or its heartbeats six times in a row; `reason` says why the last time. After 10 s without a heartbeat its shards go to others.',
+  },
+  groupHeard: {
+    text: 'the group answers again',
+    level: 'info',
+    by: 'chain, archive',
+    meaning: 'This process is a member of its consumer group again.',
+  },
   serving: {
     text: 'serving metrics and health',
     level: 'info',

@@ -92,6 +92,21 @@ export const METRICS = {
     help: 'Age of the oldest record that the group has not consumed.',
     labels: ['consumergroup', 'topic', 'partition'],
   },
+  lineproof_group_heartbeat_age_seconds: {
+    kind: 'gauge',
+    help: 'Time since the newest heartbeat was sent that the consumer group answered.',
+    labels: ['consumergroup'],
+  },
+  lineproof_group_commit_wait_seconds: {
+    kind: 'gauge',
+    help: 'Time for which consumed offsets wait until the consumer group takes them; 0 if none waits.',
+    labels: ['consumergroup'],
+  },
+  lineproof_group_committed_offset: {
+    kind: 'gauge',
+    help: 'First offset that is not consumed, as the consumer group took it last.',
+    labels: ['consumergroup', 'topic', 'partition'],
+  },
   kafka_consumergroup_members: { kind: 'gauge', help: 'Processes in the group.', labels: ['consumergroup'] },
 } as const satisfies Record<string, MetricSpec>;
 

@@ -5,6 +5,7 @@ import { Flights } from '../../chainer/flights.ts';
 import { shardRetry } from '../../chainer/shard-retry.ts';
 import type { AcceptedBlock } from '../../core/acceptance/accept.ts';
 import type { LogView } from '../../core/acceptance/log-state.ts';
+import { Waits } from '../../core/base/waits.ts';
 import type { AcceptSources } from '../../core/chain/chain-reader.ts';
 import { ChainFollower } from '../../core/chain/follower.ts';
 import type { Clock } from '../../core/ports/clock.ts';
@@ -64,7 +65,7 @@ export class ShardParts {
         logger,
         settings: { confirmIdentities, confirmIntervalMs: 1_000 },
       },
-      { chain, flights, retry: shardRetry({ shard: 0, clock, logger }), tail: () => this.tail() },
+      { chain, flights, retry: shardRetry({ shard: 0, clock, logger, waits: new Waits(clock) }), tail: () => this.tail() },
     );
   }
 

@@ -17,6 +17,11 @@ export interface FaultyLink {
   release(): Promise<void>;
 }
 
+/** A proxy of the stack itself, by its name; every test of the stack uses it. */
+export function openToxiproxy(api: string, name: string): Pick<FaultyLink, 'during'> {
+  return { during: (toxic, act) => during(`${api}/proxies/${name}`, toxic, act) };
+}
+
 /** Opens a link to the server at `url` by the Toxiproxy at `api`. */
 export async function openFaultyLink(api: string, url: string): Promise<FaultyLink> {
   const name = `test-${randomBytes(8).toString('hex')}`;
@@ -24,18 +29,20 @@ export async function openFaultyLink(api: string, url: string): Promise<FaultyLi
   const proxy = `${api}/proxies/${name}`;
   return {
     url: url.replace(new URL(url).host, (JSON.parse(made) as { listen: string }).listen),
-    during: async (toxic, act) => {
-      await ask('POST', `${proxy}/toxics`, { ...toxic, name: 'fault', toxicity: 1 });
-      try {
-        return await act();
-      } finally {
-        await ask('DELETE', `${proxy}/toxics/fault`);
-      }
-    },
+    during: (toxic, act) => during(proxy, toxic, act),
     release: async () => {
       await ask('DELETE', proxy);
     },
   };
+}
+
+async function during<T>(proxy: string, toxic: Toxic, act: () => Promise<T>): Promise<T> {
+  await ask('POST', `${proxy}/toxics`, { ...toxic, name: 'fault', toxicity: 1 });
+  try {
+    return await act();
+  } finally {
+    await ask('DELETE', `${proxy}/toxics/fault`);
+  }
 }
 
 async function ask(method: string, url: string, body?: object): Promise<string> {

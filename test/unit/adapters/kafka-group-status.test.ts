@@ -1,10 +1,11 @@
 import { expect, test } from '@jest/globals';
 import { AssignerProtocol } from 'kafkajs';
-import { type DescribedMember, shardOwners } from '../../../adapters/kafka-group-status.ts';
+import type { DescribedGroup } from '../../../adapters/kafka-coordinator.ts';
+import { shardOwners } from '../../../adapters/kafka-group-status.ts';
 
 const { MemberMetadata, MemberAssignment } = AssignerProtocol;
 
-function member(name: string, partitions: number[]): DescribedMember {
+function member(name: string, partitions: number[]): DescribedGroup['members'][number] {
   return {
     clientId: `client-${name}`,
     memberMetadata: MemberMetadata.encode({ version: 1, topics: ['t'], userData: Buffer.from(name) }),
@@ -26,4 +27,9 @@ test('a group that rebalances has no owners, and is described nevertheless', () 
   const joining = { clientId: 'c', memberMetadata: empty, memberAssignment: empty };
   const waiting = { ...member('a', []), memberAssignment: empty };
   expect([...shardOwners([joining, waiting, member('b', [1])], 't')]).toEqual([[1, 'b']]);
+});
+
+test('a member whose metadata are not those of our members has its client id for a name', () => {
+  const strange = { ...member('a', [0]), memberMetadata: Buffer.from('01', 'hex') };
+  expect([...shardOwners([strange], 't')]).toEqual([[0, 'client-a']]);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { type GroupMember, rendezvous } from '../../../adapters/kafka-shard-group.ts';
+import { type GroupMember, rendezvous } from '../../../adapters/kafka-group-rendezvous.ts';
 
 const SHARDS = Array.from({ length: 64 }, (_, shard) => shard);
 

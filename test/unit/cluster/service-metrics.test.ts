@@ -52,6 +52,16 @@ async function scene(): Promise<Scene> {
     owns: () => true,
     committed: () => undefined,
     members: async () => 1,
+    state: () => ({
+      member: true,
+      heardAgeMs: 0,
+      heardForMs: 1,
+      turnAgeMs: 0,
+      commitWaitsMs: undefined,
+      committed: new Map(),
+      problem: undefined,
+      commitProblem: undefined,
+    }),
   };
   const startup = await openStartup({ httpHost: '127.0.0.1', httpPort: 0 }, { metrics, logger, signal: stop.signal });
   const state = { consumed: 0, hold: undefined as HoldReason | undefined };
@@ -67,6 +77,7 @@ async function scene(): Promise<Scene> {
     run: (_, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })),
     consumedTo: () => state.consumed,
     holdReason: () => state.hold,
+    waits: () => undefined,
   };
   const running = runService(service, startup, stop.signal);
   stops.push(async () => {

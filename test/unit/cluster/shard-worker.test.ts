@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { workOnShards } from '../../../cluster/shard-worker.ts';
 import { LineproofError } from '../../../core/base/errors.ts';
-import type { ShardGroup } from '../../../core/ports/shard-group.ts';
+import type { GroupState, ShardGroup } from '../../../core/ports/shard-group.ts';
 import { TestLogger } from '../../support/memory.ts';
 
 /** A group whose assignments the test makes. */
@@ -28,6 +28,10 @@ class HandedGroup implements ShardGroup {
 
   async members(): Promise<number> {
     return 1;
+  }
+
+  state(): GroupState {
+    throw new Error('nobody asks');
   }
 }
 
