@@ -34,20 +34,13 @@ export interface KafkaBroker {
       readonly partitions: readonly { readonly partition: number; readonly baseOffset: string; readonly logAppendTime?: string }[];
     }[];
   }>;
-  fetch(request: {
-    readonly isolationLevel: number;
-    readonly maxWaitTime: number;
-    readonly minBytes: number;
-    readonly maxBytes: number;
-    readonly topics: readonly {
-      readonly topic: string;
-      readonly partitions: readonly { readonly partition: number; readonly fetchOffset: string; readonly maxBytes: number }[];
-    }[];
-  }): Promise<{
-    readonly responses: readonly {
-      readonly partitions: readonly { readonly highWatermark: string; readonly messages: readonly KafkaMessage[] }[];
-    }[];
-  }>;
+  /** Sends a request of kafkajs once; `decode` gets the bytes of the answer. */
+  readonly connectionPool: {
+    send<T>(exchange: {
+      readonly request: object;
+      readonly response: { decode(bytes: Buffer): Promise<T>; parse(decoded: T): Promise<T> };
+    }): Promise<T>;
+  };
   listOffsets(request: {
     readonly isolationLevel: number;
     readonly topics: readonly {
@@ -69,16 +62,6 @@ export interface KafkaNewMessage {
   readonly value: Buffer;
   readonly headers: Readonly<Record<string, Buffer>>;
   readonly timestamp: number;
-}
-
-/** A record as it came; control records are markers of transactions. */
-export interface KafkaMessage {
-  readonly offset: string;
-  readonly timestamp: string;
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  readonly headers: Readonly<Record<string, Buffer | readonly Buffer[]>>;
-  readonly isControlRecord?: boolean;
 }
 
 /** The connections of one user of the cluster, with the metadata that leads to a partition's leader. */

@@ -1,17 +1,18 @@
 import type { Kafka } from 'kafkajs';
 import { LineproofError } from '../core/base/errors.ts';
-import type { Appended, Log, LogBounds, LogRecord, NewRecord, ReadOptions, TopicSettings } from '../core/ports/log.ts';
+import type { Appended, Log, LogBounds, LogEntry, NewRecord, ReadOptions, TopicSettings } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import {
   askLeader,
   type KafkaBroker,
   type KafkaCluster,
-  type KafkaMessage,
   type KafkaNewMessage,
   type KafkaSettings,
   kafkaClient,
   kafkaCluster,
 } from './kafka-client.ts';
+import { type Fetch, fetchBatches } from './kafka-fetch.ts';
+import { type FetchedEntries, readBatches } from './kafka-records/record-batches.ts';
 import { ensureKafkaTopic } from './kafka-topics.ts';
 
 const READ_UNCOMMITTED = 0;
@@ -21,20 +22,10 @@ const LATEST = -1;
 const REQUEST_BYTES = 900_000;
 /** A long fetch is made in pieces, so that an abort takes effect soon. */
 const MAX_WAIT_MS = 500;
-const EMPTY = new Uint8Array(0);
 
 /** Opens the {@link Log} on a Kafka cluster. Connects at the first use. */
 export function openKafkaLog(settings: KafkaSettings, logger: Logger): Log {
   return new KafkaLog(kafkaClient(settings, logger), settings, logger);
-}
-
-/** One fetch: records of about `maxBytes` from `offset` on, awaited for `waitMs`. */
-interface Fetch {
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-  readonly waitMs: number;
-  readonly maxBytes: number;
 }
 
 /** The connections that read one partition, and the fetch that is under way. */
@@ -97,7 +88,7 @@ class KafkaLog implements Log {
     });
   }
 
-  async read(topic: string, partition: number, from: number, options: ReadOptions): Promise<readonly LogRecord[]> {
+  async read(topic: string, partition: number, from: number, options: ReadOptions): Promise<readonly LogEntry[]> {
     this.#mustBeOpen(`read ${topic}`);
     const until = performance.now() + options.waitMs;
     const signal = options.signal === undefined ? this.#closing.signal : AbortSignal.any([options.signal, this.#closing.signal]);
@@ -105,17 +96,15 @@ class KafkaLog implements Log {
     for (;;) {
       const waitMs = Math.max(0, Math.min(MAX_WAIT_MS, Math.ceil(until - performance.now())));
       const fetched = await unlessAborted(this.#fetch({ topic, partition, offset, waitMs, maxBytes: options.maxBytes }), signal);
-      const records = fetched.filter(({ isControlRecord }) => isControlRecord !== true).map(recordOf);
-      if (records.length > 0) return records;
-      const last = fetched.at(-1);
-      if (signal.aborted || (last === undefined && performance.now() >= until)) return [];
-      // These were only markers of transactions. Records may follow them at once, so read on.
-      if (last !== undefined) offset = Number(last.offset) + 1;
+      if (fetched.entries.length > 0) return fetched.entries;
+      if (signal.aborted || (fetched.next <= offset && performance.now() >= until)) return [];
+      // If these were only markers of transactions, or batches that compaction emptied, records may follow them at once.
+      offset = Math.max(offset, fetched.next);
     }
   }
 
   /** Fetches of one reader follow each other: two at a time would make two connections of which one is never closed. */
-  #fetch(wanted: Fetch): Promise<readonly KafkaMessage[]> {
+  #fetch(wanted: Fetch): Promise<FetchedEntries> {
     const place = `${wanted.topic}/${wanted.partition}`;
     const reader = this.#readers.get(place) ?? { cluster: kafkaCluster(this.#kafka), turn: Promise.resolve() };
     this.#readers.set(place, reader);
@@ -127,22 +116,22 @@ class KafkaLog implements Log {
     return fetched;
   }
 
-  async #fetchNow(cluster: KafkaCluster, wanted: Fetch): Promise<readonly KafkaMessage[]> {
+  async #fetchNow(cluster: KafkaCluster, wanted: Fetch): Promise<FetchedEntries> {
     const { partition, offset: from, waitMs, maxBytes } = wanted;
     const topic = this.#prefix + wanted.topic;
-    return this.#ask(cluster, { topic, partition }, `read ${topic}/${partition}`, async (broker) => {
-      const topics = [{ topic, partitions: [{ partition, fetchOffset: String(from), maxBytes }] }];
+    const act = `read ${topic}/${partition}`;
+    const batches = await this.#ask(cluster, { topic, partition, waitMs }, act, async (broker) => {
       try {
-        const { responses } = await broker.fetch({ isolationLevel: READ_UNCOMMITTED, maxWaitTime: waitMs, minBytes: 1, maxBytes, topics });
-        // A record batch may begin before the requested offset.
-        return (responses[0]?.partitions[0]?.messages ?? []).filter(({ offset }) => Number(offset) >= from);
+        return await fetchBatches(broker, { ...wanted, topic });
       } catch (error) {
-        if ((error as { type?: string }).type !== 'OFFSET_OUT_OF_RANGE') throw error;
-        const { start } = await this.bounds(wanted.topic, partition);
-        if (start <= from) return [];
-        return this.#fetchNow(cluster, { ...wanted, offset: start, waitMs: 0 });
+        if ((error as { type?: string }).type === 'OFFSET_OUT_OF_RANGE') return undefined;
+        throw error;
       }
     });
+    if (batches !== undefined) return readBatches(batches, from, maxBytes);
+    const { start } = await this.bounds(wanted.topic, partition);
+    if (start <= from) return { entries: [], next: from };
+    return this.#fetchNow(cluster, { ...wanted, offset: start, waitMs: 0 });
   }
 
   async bounds(name: string, partition: number): Promise<LogBounds> {
@@ -184,7 +173,7 @@ class KafkaLog implements Log {
 
   async #ask<T>(
     cluster: KafkaCluster,
-    place: { readonly topic: string; readonly partition: number },
+    place: { readonly topic: string; readonly partition: number; readonly waitMs?: number },
     act: string,
     ask: (broker: KafkaBroker) => Promise<T>,
   ): Promise<T> {
@@ -202,11 +191,11 @@ class KafkaLog implements Log {
   }
 }
 
-/** The fetched records; none as soon as the signal aborts. */
-async function unlessAborted(fetch: Promise<readonly KafkaMessage[]>, signal: AbortSignal): Promise<readonly KafkaMessage[]> {
+/** What is fetched; nothing as soon as the signal aborts. */
+async function unlessAborted(fetch: Promise<FetchedEntries>, signal: AbortSignal): Promise<FetchedEntries> {
   let stop = (): void => undefined;
-  const aborted = new Promise<readonly KafkaMessage[]>((resolve) => {
-    stop = () => resolve([]);
+  const aborted = new Promise<FetchedEntries>((resolve) => {
+    stop = () => resolve({ entries: [], next: 0 });
     if (signal.aborted) stop();
     else signal.addEventListener('abort', stop, { once: true });
   });
@@ -243,20 +232,6 @@ function* requestsOf(records: readonly NewRecord[]): Generator<readonly NewRecor
     bytes += size;
   }
   if (group.length > 0) yield group;
-}
-
-function recordOf({ offset, timestamp, key, value, headers }: KafkaMessage): LogRecord {
-  return { offset: Number(offset), timestampMicros: Number(timestamp) * 1000, key, value: value ?? EMPTY, headers: headersOf(headers) };
-}
-
-/** The last value of each header: a name may occur more than once. */
-function headersOf(headers: KafkaMessage['headers']): Record<string, Uint8Array> {
-  const found: Record<string, Uint8Array> = Object.create(null) as Record<string, Uint8Array>;
-  for (const [name, value] of Object.entries(headers ?? {})) {
-    const last = Array.isArray(value) ? (value as readonly Buffer[]).at(-1) : (value as Buffer);
-    if (last !== undefined) found[name] = last;
-  }
-  return found;
 }
 
 /** The append time, which brokers give for topics with LogAppendTime; for all others they answer −1. */

@@ -27,6 +27,12 @@ export const LIMITS = {
   leafBytes: 65_535,
   /** Bytes of a rejected message that are kept. */
   rejectedBytes: 1024 * 1024,
+  /** The records of one record batch of Kafka, as stored and unpacked. */
+  recordBatchBytes: 8 * 1024 * 1024,
+  /** Records of one record batch: as many as librdkafka puts into one unless told otherwise. */
+  recordBatchRecords: 10_000,
+  /** Headers of all records of one record batch. */
+  recordBatchHeaders: 20_000,
   /** Leaves after which a segment ends at the next seal. */
   segmentLeaves: 65_536,
   /** Event bytes after which a segment ends at the next seal. */
