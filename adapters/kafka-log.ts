@@ -246,7 +246,7 @@ function* requestsOf(records: readonly NewRecord[]): Generator<readonly NewRecor
 }
 
 function recordOf({ offset, timestamp, key, value, headers }: KafkaMessage): LogRecord {
-  return { offset: Number(offset), timestampMicros: Number(timestamp) * 1000, key, value: value ?? EMPTY, headers: headersOf(headers) };
+  return { kind: 'record', offset: Number(offset), timestampMicros: Number(timestamp) * 1000, key, value: value ?? EMPTY, headers: headersOf(headers) };
 }
 
 /** The last value of each header: a name may occur more than once. */

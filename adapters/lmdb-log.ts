@@ -153,6 +153,7 @@ function decodeRecord(offset: number, bytes: Buffer): LogRecord {
   const end = 12 + bytes.readUInt32BE(8);
   const { key, headers } = JSON.parse(bytes.toString('utf8', 12, end)) as { key: string | null; headers: Record<string, string> };
   return {
+    kind: 'record',
     offset,
     timestampMicros: bytes.readDoubleBE(0),
     key: key === null ? null : Buffer.from(key, 'base64'),

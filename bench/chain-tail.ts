@@ -3,7 +3,7 @@ import { unframe } from '../core/avro/framing.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { decodeBlock } from '../core/formats/block.ts';
 import { decodeLeaf, type Seal } from '../core/formats/leaf.ts';
-import { type Log, type LogRecord, TOPICS } from '../core/ports/log.ts';
+import { type Log, type LogEntry, TOPICS } from '../core/ports/log.ts';
 
 const READ_BYTES = 4 * 1024 * 1024;
 const WAIT_MS = 250;
@@ -86,7 +86,8 @@ export class ChainTail {
   }
 }
 
-function sealOf(record: LogRecord): Seal {
+function sealOf(record: LogEntry): Seal {
+  if (record.kind === 'unreadable') throw new LineproofError('INTERNAL', 'cannot read the chain: a record batch cannot be read');
   const leaf = decodeLeaf(decodeBlock(unframe(record.value).payload).seal);
   if (leaf.kind !== 'seal') throw new LineproofError('INTERNAL', 'cannot read the chain: a block does not end in a seal');
   return leaf;

@@ -10,7 +10,7 @@ import { LineproofError } from '../core/base/errors.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
 import { formatUuid } from '../core/formats/identity.ts';
 import { shardOf } from '../core/formats/shard.ts';
-import type { Log, LogRecord } from '../core/ports/log.ts';
+import { isRecord, type Log, type LogEntry, type LogRecord, offsetAfter } from '../core/ports/log.ts';
 import { buildEvent } from '../sdk/event-builder.ts';
 import type { EventInput } from '../sdk/event-input.ts';
 import { endChild, startNode } from './children.ts';
@@ -218,7 +218,7 @@ async function* readAll(log: Log, topic: string, shard: number): AsyncGenerator<
   for (let offset = 0; offset < end; ) {
     const records = await log.read(topic, shard, offset, { maxBytes: READ_BYTES, waitMs: 0 });
     if (records.length === 0) return;
-    yield* records;
-    offset = (records.at(-1) as LogRecord).offset + 1;
+    yield* records.filter(isRecord);
+    offset = offsetAfter(records.at(-1) as LogEntry);
   }
 }

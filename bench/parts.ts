@@ -15,7 +15,7 @@ import { archiveAnchor } from '../core/archive/archive-anchor.ts';
 import { Sources } from '../core/chain/governance-source.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
 import type { DedupIndex } from '../core/ports/dedup-index.ts';
-import { type Log, type LogRecord, TOPICS } from '../core/ports/log.ts';
+import { isRecord, type Log, type LogRecord, offsetAfter, TOPICS } from '../core/ports/log.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import type { StateStore } from '../core/ports/state-store.ts';
@@ -222,7 +222,7 @@ async function readAll(log: Log, topic: string, shard: number): Promise<LogRecor
     const records = await log.read(topic, shard, start, { maxBytes: READ_BYTES, waitMs: 0 });
     const last = records.at(-1);
     if (last === undefined) return all;
-    all.push(...records);
-    start = last.offset + 1;
+    all.push(...records.filter(isRecord));
+    start = offsetAfter(last);
   }
 }

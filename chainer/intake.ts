@@ -3,7 +3,7 @@ import { unframe } from '../core/avro/framing.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { parseTraceparent, TRACEPARENT } from '../core/base/traceparent.ts';
 import type { Clock } from '../core/ports/clock.ts';
-import { type Log, type LogRecord, TOPICS } from '../core/ports/log.ts';
+import { isRecord, type Log, type LogEntry, type LogRecord, offsetAfter, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import { mustReach } from './last-input.ts';
@@ -91,36 +91,42 @@ export type IntakeRead =
  */
 export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: BatchRules, signal: AbortSignal): Promise<IntakeRead> {
   const { log, shard, ids } = options;
-  const records = await log.read(TOPICS.events, shard, from.offset, { maxBytes: from.maxBytes, waitMs: from.waitMs, signal });
-  const first = records[0];
+  const entries = await log.read(TOPICS.events, shard, from.offset, { maxBytes: from.maxBytes, waitMs: from.waitMs, signal });
+  const first = entries[0];
   if (first === undefined || first.offset > from.offset) {
     const { start, end } = await log.bounds(TOPICS.events, shard);
     if (start > from.offset) return { kind: 'trimmed', start };
     if (from.consumed) mustReach(shard, end, from.offset);
   }
-  await ids.learn(records.map(({ value }) => value));
-  alarmOfLead(options, records, options.clock.nowMicros() + rules.policy.policy.clockSkewMs * 1000);
+  await ids.learn(entries.filter(isRecord).map(({ value }) => value));
+  alarmOfLead(options, entries, options.clock.nowMicros() + rules.policy.policy.clockSkewMs * 1000);
   const intakes: Intake[] = [];
   let { offset } = from;
-  for (const record of records) {
-    const check = checkMessage(record.value, rules, ids.has);
-    if (check.kind === 'hold') return { kind: 'read', intakes, held: check.schema };
-    if (record.offset > offset) intakes.push({ kind: 'empty', offset, span: record.offset - offset });
-    const traceparent = check.kind === 'proven' ? parseTraceparent(record.headers[TRACEPARENT]) : undefined;
-    const { timestampMicros, value } = record;
-    intakes.push({ kind: 'message', offset: record.offset, timestampMicros, value, check, traceparent });
-    offset = record.offset + 1;
+  for (const entry of entries) {
+    const intake = entry.kind === 'record' ? intakeOf(entry, rules, ids) : entry;
+    if (typeof intake === 'string') return { kind: 'read', intakes, held: intake };
+    if (entry.offset > offset) intakes.push({ kind: 'empty', offset, span: entry.offset - offset });
+    intakes.push(intake);
+    offset = offsetAfter(entry);
   }
   return { kind: 'read', intakes, held: undefined };
 }
 
+/** The judged message, or the digest of the event schema that it needs. */
+function intakeOf({ offset, timestampMicros, value, headers }: LogRecord, rules: BatchRules, ids: BatchSchemaIds): Intake | string {
+  const check = checkMessage(value, rules, ids.has);
+  if (check.kind === 'hold') return check.schema;
+  const traceparent = check.kind === 'proven' ? parseTraceparent(headers[TRACEPARENT]) : undefined;
+  return { kind: 'message', offset, timestampMicros, value, check, traceparent };
+}
+
 /** Logs an error if times of the log lead our clock by more than the skew, which ordering does not take over: one of the two clocks is wrong. */
-function alarmOfLead({ logger, shard }: IntakeOptions, records: readonly LogRecord[], latest: number): void {
-  const lead = records.reduce((most, { timestampMicros }) => Math.max(most, timestampMicros - latest), 0);
+function alarmOfLead({ logger, shard }: IntakeOptions, entries: readonly LogEntry[], latest: number): void {
+  const lead = entries.reduce((most, { timestampMicros }) => Math.max(most, timestampMicros - latest), 0);
   if (lead === 0) return;
   logger.error(LOG.inputTimeLowered, {
     shard,
-    offset: records[0]?.offset,
+    offset: entries[0]?.offset,
     leadMs: Math.round(lead / 1000),
   });
 }

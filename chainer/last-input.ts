@@ -6,7 +6,7 @@ import { walkBack } from '../core/chain/chain-walk.ts';
 import type { ChainFollower } from '../core/chain/follower.ts';
 import { decodeSignedBatch } from '../core/formats/batch.ts';
 import { decodeEvidence, type EvidenceInput } from '../core/formats/evidence.ts';
-import { type Log, TOPICS } from '../core/ports/log.ts';
+import { type Log, type LogEntry, TOPICS } from '../core/ports/log.ts';
 
 /**
  * Checks that the input log still holds the last message that the chain consumed from it, at the same offset. So an input topic that was
@@ -19,7 +19,7 @@ export async function checkLastInput(log: Log, chain: ChainFollower): Promise<vo
   const last = await lastInput(log, chain);
   if (last === undefined || last.outcome === 'EMPTY') return;
   const [record] = await log.read(TOPICS.events, shard, inputTo - 1, { maxBytes: 1, waitMs: 0 });
-  if (record?.offset === inputTo - 1 && isThatInput(record.value, last)) return;
+  if (record?.offset === inputTo - 1 && isThatInput(record, last)) return;
   // Asked for after the read: the archiver may trim at any moment.
   if ((await log.bounds(TOPICS.events, shard)).start >= inputTo) return;
   throw new LineproofError(
@@ -50,10 +50,12 @@ async function lastInput(log: Log, { chainOffset, state: { head } }: ChainFollow
   return undefined;
 }
 
-function isThatInput(value: Uint8Array, input: EvidenceInput): boolean {
-  if (input.message !== null) return equal(sha256(value), input.message);
+/** The evidence of unreadable records has their digest as the message. */
+function isThatInput(entry: LogEntry, input: EvidenceInput): boolean {
+  if (input.message !== null) return equal(entry.kind === 'record' ? sha256(entry.value) : entry.digest, input.message);
+  if (entry.kind === 'unreadable') return false;
   try {
-    return input.batch !== null && equal(decodeSignedBatch(unframe(value).payload).header, input.batch.header);
+    return input.batch !== null && equal(decodeSignedBatch(unframe(entry.value).payload).header, input.batch.header);
   } catch {
     return false;
   }

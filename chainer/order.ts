@@ -3,6 +3,7 @@ import type { BatchProof, JudgedEvent, MessageCheck } from '../core/acceptance/b
 import { judgeLane } from '../core/acceptance/lane.ts';
 import { type Lane, type LogView, laneKey, type StreamEnd } from '../core/acceptance/log-state.ts';
 import { equal } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
 import { LIMITS } from '../core/base/limits.ts';
 import { REASONS } from '../core/base/reasons.ts';
 import type { Traceparent } from '../core/base/traceparent.ts';
@@ -16,7 +17,7 @@ import { leafHash } from '../core/tree/hash.ts';
 
 const ZEROS = new Uint8Array(32);
 
-/** One stretch of input, judged by itself: a message, or offsets at which the log holds nothing. */
+/** One stretch of input, judged by itself: a message, offsets at which the log holds nothing, or offsets of records that no reader can read. */
 export type Intake =
   | {
       readonly kind: 'message';
@@ -28,7 +29,16 @@ export type Intake =
       /** Only of a proven batch: a value from anybody else is not passed on. */
       readonly traceparent?: Traceparent | undefined;
     }
-  | { readonly kind: 'empty'; readonly offset: number; readonly span: number };
+  | { readonly kind: 'empty'; readonly offset: number; readonly span: number }
+  | {
+      readonly kind: 'unreadable';
+      readonly offset: number;
+      readonly span: number;
+      readonly timestampMicros: number;
+      readonly digest: Uint8Array;
+      readonly size: number;
+      readonly bytes: Uint8Array;
+    };
 
 /** Looks an identity or a header up in everything that was linked before this block. */
 export type Known = (key: Uint8Array) => DedupHit | undefined;
@@ -89,6 +99,7 @@ function eventKeys(events: readonly JudgedEvent[]): readonly (Uint8Array | undef
 /** An upper bound of the bytes that an intake adds to its block. Blocks take whole batches only, so this bound keeps them within their limit. */
 export function blockCost(intake: Intake): number {
   if (intake.kind === 'empty') return 32;
+  if (intake.kind === 'unreadable') return 256;
   const { check } = intake;
   if (check.kind === 'rejected') return 256 + (check.proof === null ? 0 : check.proof.header.length + check.proof.signature.length);
   let cost = 256 + check.proof.header.length + check.proof.signature.length;
@@ -137,6 +148,7 @@ class Draft implements Ordered {
       this.#entry({ outcome: 'EMPTY', span: intake.span, appendedAt: this.#appendedAt });
       return;
     }
+    if (intake.kind === 'unreadable') throw new LineproofError('INTERNAL', 'cannot order records that cannot be read');
     const { check } = intake;
     const { acceptedAt, clockSkewMicros } = this.#rules;
     this.#appendedAt = Math.max(this.#appendedAt, Math.min(intake.timestampMicros, acceptedAt + clockSkewMicros));

@@ -3,7 +3,7 @@ import { toHex } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { reasonName } from '../core/base/reasons.ts';
 import { decodeRejected, isTimeProbe, type Rejected } from '../core/formats/rejected.ts';
-import { type Log, TOPICS } from '../core/ports/log.ts';
+import { type Log, type LogEntry, offsetAfter, TOPICS } from '../core/ports/log.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import { type Command, type Invocation, stringOption } from './command.ts';
 import { clusterSettings, SERVERS } from './command-settings.ts';
@@ -18,6 +18,8 @@ const SHOWN_BYTES = 4096;
 interface Found {
   readonly shard: number;
   readonly offset: number;
+  /** 1, or the offsets that a record batch covers that cannot be read. */
+  readonly span: number;
   /** Undefined if another program wrote the record, in another format. */
   readonly record: Rejected | undefined;
 }
@@ -77,9 +79,9 @@ async function list(invocation: Invocation, log: Log, shards: number): Promise<n
     throw new LineproofError('USAGE', `--shard is ${JSON.stringify(wanted)}: the policy has ${shards} shards, from 0`);
   for (let shard = 0; shard < shards; shard++) {
     if (wanted !== undefined && Number(wanted) !== shard) continue;
-    for await (const found of readShard(log, shard)) {
+    for await (const each of readShard(log, shard)) {
       if (terminal.signal.aborted) return EXIT.ok;
-      terminal.stdout.write(options['json'] === true ? `${JSON.stringify(fieldsOf(found))}\n` : line(found));
+      terminal.stdout.write(options['json'] === true ? `${JSON.stringify(fieldsOf(each))}\n` : line(each));
     }
   }
   return EXIT.ok;
@@ -88,13 +90,18 @@ async function list(invocation: Invocation, log: Log, shards: number): Promise<n
 async function* readShard(log: Log, shard: number): AsyncGenerator<Found> {
   const { start, end } = await log.bounds(TOPICS.rejected, shard);
   for (let offset = start; offset < end; ) {
-    const records = await log.read(TOPICS.rejected, shard, offset, { maxBytes: READ_BYTES, waitMs: 0 });
-    if (records.length === 0) return;
-    for (const found of records) {
-      offset = found.offset + 1;
-      if (!isTimeProbe(found)) yield { shard, offset: found.offset, record: decoded(found.value) };
+    const entries = await log.read(TOPICS.rejected, shard, offset, { maxBytes: READ_BYTES, waitMs: 0 });
+    if (entries.length === 0) return;
+    for (const entry of entries) {
+      offset = offsetAfter(entry);
+      if (entry.kind === 'unreadable' || !isTimeProbe(entry)) yield found(shard, entry);
     }
   }
+}
+
+function found(shard: number, entry: LogEntry): Found {
+  const record = entry.kind === 'record' ? decoded(entry.value) : undefined;
+  return { shard, offset: entry.offset, span: offsetAfter(entry) - entry.offset, record };
 }
 
 function decoded(value: Uint8Array): Rejected | undefined {
@@ -105,14 +112,14 @@ function decoded(value: Uint8Array): Rejected | undefined {
   }
 }
 
-/** The rejected record at a place, and the bytes of the record itself. */
+/** The rejected record at a place, and the bytes of the record itself; of a record batch that cannot be read, the first bytes as stored. */
 async function findAt(log: Log, action: string, place: string): Promise<Found & { readonly value: Uint8Array }> {
   const [, shard, offset] = /^(\d{1,4})\/(\d{1,15})$/.exec(place) ?? [];
   if (shard === undefined)
     throw new LineproofError('USAGE', `${action} takes SHARD/OFFSET as list prints it, not ${JSON.stringify(place)}`);
   const [first] = await log.read(TOPICS.rejected, Number(shard), Number(offset), { maxBytes: 1, waitMs: 0 });
   if (first?.offset !== Number(offset)) throw new LineproofError('NOT_FOUND', `cannot ${action} ${place}: nothing is there`);
-  return { shard: Number(shard), offset: first.offset, record: decoded(first.value), value: first.value };
+  return { ...found(Number(shard), first), value: first.kind === 'record' ? first.value : first.bytes };
 }
 
 async function sendAgain(
@@ -130,24 +137,25 @@ async function sendAgain(
 }
 
 async function show({ options, terminal }: Invocation, log: Log, place: string): Promise<number> {
-  const found = await findAt(log, 'show', place);
-  const { record, value } = found;
+  const there = await findAt(log, 'show', place);
+  const { record, value } = there;
   if (options['raw'] === true) terminal.stdout.write(record?.bytes ?? value);
   else if (options['json'] === true)
-    terminal.stdout.write(`${JSON.stringify({ ...fieldsOf(found), bytes: base64(record?.bytes ?? value) })}\n`);
-  else terminal.stdout.write(`${line(found)}${record === undefined ? '' : detail(record)}`);
+    terminal.stdout.write(`${JSON.stringify({ ...fieldsOf(there), bytes: base64(record?.bytes ?? value) })}\n`);
+  else terminal.stdout.write(`${line(there)}${record === undefined ? '' : detail(record)}`);
   return EXIT.ok;
 }
 
-function fieldsOf({ shard, offset, record }: Found): Record<string, string | number | null> {
-  if (record === undefined) return { place: `${shard}/${offset}`, outcome: null };
+function fieldsOf({ shard, offset, span, record }: Found): Record<string, string | number | null> {
+  if (record === undefined) return { place: `${shard}/${offset}`, outcome: null, ...(span === 1 ? {} : { span }) };
   const { inputGeneration, inputOffset, position, outcome, reason, digest, size } = record;
   const name = reasonName(reason) ?? String(reason);
   return { place: `${shard}/${offset}`, inputGeneration, inputOffset, position, outcome, reason: name, digest: toHex(digest), size };
 }
 
-function line({ shard, offset, record }: Found): string {
+function line({ shard, offset, span, record }: Found): string {
   const place = `${shard}/${offset}`.padEnd(10);
+  if (span > 1) return `${place} not readable: ${span} records, not written by a chainer of this version\n`;
   if (record === undefined) return `${place} not readable: not written by a chainer of this version\n`;
   const { inputOffset, position, outcome, reason, size } = record;
   const input = position < 0 ? `${inputOffset}` : `${inputOffset}#${position}`;

@@ -2,7 +2,7 @@ import { unframe } from '../core/avro/framing.ts';
 import { toHex } from '../core/base/bytes.ts';
 import { decodeBlock } from '../core/formats/block.ts';
 import { decodeLeaf, type Seal } from '../core/formats/leaf.ts';
-import { type Log, type LogRecord, TOPICS } from '../core/ports/log.ts';
+import { type Log, type LogEntry, type LogRecord, offsetAfter, TOPICS } from '../core/ports/log.ts';
 import { leafHash } from '../core/tree/hash.ts';
 
 /** Several times the blocks that one chainer keeps in flight: blocks that lost a race are never most of them. */
@@ -51,10 +51,10 @@ async function* seals(log: Log, shard: number, from: number, end: number): Async
     const records = await log.read(TOPICS.chain, shard, offset, { maxBytes: READ_BYTES, waitMs: 0 });
     if (records.length === 0) return;
     for (const record of records) {
-      const seal = sealOf(record);
+      const seal = record.kind === 'record' ? sealOf(record) : undefined;
       if (seal !== undefined) yield seal;
     }
-    offset = (records.at(-1) as LogRecord).offset + 1;
+    offset = offsetAfter(records.at(-1) as LogEntry);
   }
 }
 

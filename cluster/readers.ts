@@ -3,7 +3,7 @@ import { systemClock } from '../adapters/system-clock.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { Sources } from '../core/chain/governance-source.ts';
 import { openPolicies } from '../core/policy/policy-history.ts';
-import { type Log, TOPICS } from '../core/ports/log.ts';
+import { type Log, offsetAfter, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
@@ -56,7 +56,8 @@ async function originOf(log: Log, rootKey: string | undefined): Promise<string> 
         `cannot start: ${TOPICS.control} holds no first policy${rootKey === undefined ? '' : ' of the pinned root key'}; lineproof policy init publishes one`,
       );
     for (const record of records) {
-      offset = record.offset + 1;
+      offset = offsetAfter(record);
+      if (record.kind === 'unreadable') continue;
       try {
         const { policy } = openPolicies([record.value]).latest;
         if (rootKey === undefined || policy.roots.keys.includes(rootKey)) return policy.origin;

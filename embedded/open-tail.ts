@@ -69,7 +69,7 @@ interface Place {
 /** What the first policy says that the log holds. */
 async function placeOf(log: Log): Promise<Place | undefined> {
   const [first] = await log.read(TOPICS.control, 0, 0, { maxBytes: 1, waitMs: 0 });
-  return first === undefined ? undefined : parsePolicy(decodeEnvelope(first.value, 'policy').payload);
+  return first?.kind !== 'record' ? undefined : parsePolicy(decodeEnvelope(first.value, 'policy').payload);
 }
 
 async function tailOf(log: Log, data: string, { origin, shards }: Place, logger: Logger): Promise<OpenTail> {

@@ -50,10 +50,10 @@ export async function judgeRecord(
   }
 }
 
-/** The record at exactly `offset` of the shard's chain, or undefined if the log does not hold it yet, or no longer. */
+/** The record at exactly `offset` of the shard's chain, or undefined if the log does not hold it yet, or no longer, or cannot be read there. */
 export async function chainRecordAt(log: Log, shard: number, offset: number): Promise<LogRecord | undefined> {
   const [record] = await log.read(TOPICS.chain, shard, offset, { maxBytes: 1, waitMs: 0 });
-  return record?.offset === offset ? record : undefined;
+  return record?.kind === 'record' && record.offset === offset ? record : undefined;
 }
 
 /** Whether `record` carries the block whose seal has this leaf hash. */

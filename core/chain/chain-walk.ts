@@ -3,7 +3,7 @@ import { unframe } from '../avro/framing.ts';
 import { equal } from '../base/bytes.ts';
 import { type Block, decodeBlock } from '../formats/block.ts';
 import { decodeLeaf, type Seal } from '../formats/leaf.ts';
-import { type Log, type LogRecord, TOPICS } from '../ports/log.ts';
+import { isRecord, type Log, type LogRecord, offsetAfter, TOPICS } from '../ports/log.ts';
 import { leafHash } from '../tree/hash.ts';
 
 const RECORDS_PER_READ = 32;
@@ -47,11 +47,11 @@ export async function* blocksAt(log: Log, shard: number, offsets: readonly numbe
     const records = await log.read(TOPICS.chain, shard, next, { maxBytes: READ_BYTES, waitMs: 0 });
     const last = records.at(-1);
     if (last === undefined) return;
-    for (const record of records) {
+    for (const record of records.filter(isRecord)) {
       const walked = wanted.has(record.offset) ? takeApart(record) : undefined;
       if (walked !== undefined) yield walked;
     }
-    next = last.offset + 1;
+    next = offsetAfter(last);
   }
 }
 
@@ -61,8 +61,8 @@ async function readRange(log: Log, shard: number, from: number, end: number): Pr
     const records = await log.read(TOPICS.chain, shard, next, { maxBytes: READ_BYTES, waitMs: 0 });
     const last = records.at(-1);
     if (last === undefined) break;
-    range.push(...records.filter((record) => record.offset < end));
-    next = last.offset + 1;
+    range.push(...records.filter(isRecord).filter((record) => record.offset < end));
+    next = offsetAfter(last);
   }
   return range;
 }

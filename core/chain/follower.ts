@@ -3,7 +3,7 @@ import { genesis, LogState } from '../acceptance/log-state.ts';
 import { growSegment, type OpenSegment, openSegment, segmentEnds } from '../acceptance/segment-rule.ts';
 import { toHex } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
-import { type Log, type LogBounds, type LogRecord, type ReadOptions, TOPICS } from '../ports/log.ts';
+import { type Log, type LogBounds, type LogRecord, offsetAfter, type ReadOptions, TOPICS } from '../ports/log.ts';
 import { type AcceptSources, checkLastBlock, judgeRecord } from './chain-reader.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
 
@@ -102,19 +102,19 @@ export class ChainFollower {
   }
 
   /**
-   * The accepted blocks among the records of one read. Records that are not the next block are ignored, as every reader ignores them.
+   * The accepted blocks among the records of one read. Records that are not the next block are ignored, as every reader ignores them; so are unreadable ones.
    * If offsets are missing, either the log never held a record there, which is fine, or it was trimmed meanwhile: then CHAIN_TRIMMED is thrown.
    * Also throws FORMAT_UNKNOWN, and CLOSED if `signal` aborts while a policy or schema is missing.
    */
   async *read(options: ReadOptions, signal: AbortSignal): AsyncGenerator<FollowedBlock> {
     const { log, shard, sources } = this.#o;
-    const records = await log.read(TOPICS.chain, shard, this.#readPos, options);
-    if (records.length === 0) await this.bounds();
-    for (const record of records) {
-      if (record.offset > this.#readPos) await this.bounds();
-      const accepted = await judgeRecord(this.#state, record, sources, signal);
-      if (accepted === undefined) this.#readPos = record.offset + 1;
-      else yield this.accept(accepted, record.offset, record.headers);
+    const entries = await log.read(TOPICS.chain, shard, this.#readPos, options);
+    if (entries.length === 0) await this.bounds();
+    for (const entry of entries) {
+      if (entry.offset > this.#readPos) await this.bounds();
+      const accepted = entry.kind === 'record' ? await judgeRecord(this.#state, entry, sources, signal) : undefined;
+      if (entry.kind === 'unreadable' || accepted === undefined) this.#readPos = offsetAfter(entry);
+      else yield this.accept(accepted, entry.offset, entry.headers);
     }
   }
 

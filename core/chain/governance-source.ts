@@ -5,7 +5,7 @@ import { type RetryPace, retry } from '../base/retry.ts';
 import { compileEventSchema, type EventSchema } from '../formats/event-schema.ts';
 import { openPolicies, type PolicyHistory } from '../policy/policy-history.ts';
 import type { Clock } from '../ports/clock.ts';
-import { type Log, TOPICS } from '../ports/log.ts';
+import { type Log, offsetAfter, TOPICS } from '../ports/log.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { SchemaRegistry } from '../ports/schema-registry.ts';
 import type { AcceptSources } from './chain-reader.ts';
@@ -82,8 +82,9 @@ export class Sources implements AcceptSources {
       const records = await log.read(TOPICS.control, 0, this.#controlOffset, { maxBytes: READ_BYTES, waitMs: 0 });
       if (records.length === 0) return added;
       for (const record of records) {
-        this.#controlOffset = record.offset + 1;
+        this.#controlOffset = offsetAfter(record);
         try {
+          if (record.kind === 'unreadable') throw new LineproofError('FORMAT_INVALID', 'its record batch cannot be read');
           const history = openPolicies([...this.#envelopes, record.value]);
           this.#checkOrigin(history);
           this.#history = history;

@@ -1,5 +1,6 @@
 /** A record as a reader gets it. */
 export interface LogRecord {
+  readonly kind: 'record';
   /** Position in its partition, rising, possibly with holes. */
   readonly offset: number;
   /** Time at which the log took the record, microseconds since 1970 (Kafka: `LogAppendTime`); falls only if the log's clock does. */
@@ -7,6 +8,39 @@ export interface LogRecord {
   readonly key: Uint8Array | null;
   readonly value: Uint8Array;
   readonly headers: Readonly<Record<string, Uint8Array>>;
+}
+
+/**
+ * Consecutive offsets of records that no reader can read: an unknown or broken compression, one that unpacks to more than a limit, a broken framing.
+ * The stored bytes alone decide this, so every reader on every runtime judges them alike.
+ */
+export interface UnreadableRecords {
+  readonly kind: 'unreadable';
+  /** The first of them at or after the wanted offset. */
+  readonly offset: number;
+  /** Offsets from there on, at least 1. */
+  readonly span: number;
+  /** Of the newest of the records, as their writer or the log says; microseconds since 1970. */
+  readonly timestampMicros: number;
+  /** SHA-256 of the records as stored. In a record batch of Kafka: what follows its header of 61 bytes, still compressed. */
+  readonly digest: Uint8Array;
+  /** Bytes of the records as stored. */
+  readonly size: number;
+  /** The first of these bytes, at most LIMITS.rejectedBytes. */
+  readonly bytes: Uint8Array;
+}
+
+/** What the log holds at some offsets: a record, or records that cannot be read. */
+export type LogEntry = LogRecord | UnreadableRecords;
+
+/** The offset after an entry. */
+export function offsetAfter(entry: LogEntry): number {
+  return entry.offset + (entry.kind === 'record' ? 1 : entry.span);
+}
+
+/** Whether an entry is a record; for readers to whom unreadable ones are like those of strangers. */
+export function isRecord(entry: LogEntry): entry is LogRecord {
+  return entry.kind === 'record';
 }
 
 /** A record to be appended. */
@@ -31,7 +65,7 @@ export interface LogBounds {
 }
 
 export interface ReadOptions {
-  /** Stop after about this many bytes of values; at least one record is returned if there is one. */
+  /** Stop after about this many bytes of values; at least one entry is returned if there is one. */
   readonly maxBytes: number;
   /** Wait up to this long for a first record; 0 returns at once. */
   readonly waitMs: number;
@@ -58,10 +92,11 @@ export interface Log {
    */
   append(topic: string, partition: number, records: readonly NewRecord[]): Promise<Appended>;
   /**
-   * Records from the first at or after `from`, in offset order; empty at the end of the log.
+   * Entries from the first at or after `from`, in offset order; empty at the end of the log. Unreadable records are an entry, and those behind it follow:
+   * nothing that a stranger appends ends a reader. Unreadable records that begin before `from` are given from `from` on.
    * The first offset may be higher than `from`: the offsets in between hold no records, or no longer; the caller judges what that means.
    */
-  read(topic: string, partition: number, from: number, options: ReadOptions): Promise<readonly LogRecord[]>;
+  read(topic: string, partition: number, from: number, options: ReadOptions): Promise<readonly LogEntry[]>;
   /** Reads the bounds now; an unused partition has {0, 0}. */
   bounds(topic: string, partition: number): Promise<LogBounds>;
   /** Deletes records below `before`, all of them if that is beyond the end; idempotent; never lowers the start or the end. */

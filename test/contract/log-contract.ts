@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import { toHex, utf8, utf8Text } from '../../core/base/bytes.ts';
 import { LIMITS } from '../../core/base/limits.ts';
-import type { Log, LogRecord, NewRecord } from '../../core/ports/log.ts';
+import type { Log, LogEntry, LogRecord, NewRecord } from '../../core/ports/log.ts';
+import { recordsOf } from '../support/log-records.ts';
 import { type Clause, codeOf, contract, type Exceptions } from './contract.ts';
 
 /** Where a log of the contract keeps its records. */
@@ -69,7 +70,7 @@ class Suite {
     const records: LogRecord[] = [];
     for (let next = from; next < end; ) {
       const some = await this.log.read(topic, partition, next, { maxBytes, waitMs: 1000 });
-      records.push(...some);
+      records.push(...recordsOf(some));
       next = (some.at(-1)?.offset ?? end) + 1;
     }
     return records;
@@ -85,8 +86,8 @@ function text(value: string): NewRecord {
   return { key: null, value: utf8(value) };
 }
 
-function texts(records: readonly LogRecord[]): string[] {
-  return records.map(({ value }) => utf8Text(value));
+function texts(entries: readonly LogEntry[]): string[] {
+  return recordsOf(entries).map(({ value }) => utf8Text(value));
 }
 
 function appending(clause: Clause, suite: Suite): void {
@@ -231,7 +232,7 @@ function reading(clause: Clause, suite: Suite): void {
   clause('a read gives at least one record if there is one, however small maxBytes is', async () => {
     const topic = await suite.topic();
     await suite.log.append(topic, 0, [{ key: null, value: patterned(100_000) }, text('next')]);
-    const [first] = await suite.log.read(topic, 0, 0, { maxBytes: 1, waitMs: 1000 });
+    const [first] = recordsOf(await suite.log.read(topic, 0, 0, { maxBytes: 1, waitMs: 1000 }));
     expect(first?.value.length).toBe(100_000);
     expect(texts(await suite.log.read(topic, 0, 1, { maxBytes: 1, waitMs: 1000 }))).toEqual(['next']);
   });
@@ -291,7 +292,7 @@ function trimming(clause: Clause, suite: Suite): void {
     await suite.log.trim(topic, 0, 2);
     expect(await suite.log.bounds(topic, 0)).toEqual({ start: 2, end: 4 });
     const read = await suite.log.read(topic, 0, 0, { ...NOW, waitMs: 1000 });
-    expect(read.map(({ offset, value }) => [offset, utf8Text(value)])).toEqual([
+    expect(recordsOf(read).map(({ offset, value }) => [offset, utf8Text(value)])).toEqual([
       [2, 'c'],
       [3, 'd'],
     ]);

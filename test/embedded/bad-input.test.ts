@@ -12,6 +12,7 @@ import { decodeLeaf, type Link } from '../../core/formats/leaf.ts';
 import { shardOf } from '../../core/formats/shard.ts';
 import { TOPICS } from '../../core/ports/log.ts';
 import { EmbeddedShard } from '../support/embedded-shard.ts';
+import { recordsOf } from '../support/log-records.ts';
 import { BATCH_SCHEMA_ID, makeWorld, type TestLane, type TestMessage, testId, testSigner, type World } from '../support/producer.ts';
 import { codes } from '../support/scene.ts';
 
@@ -218,7 +219,7 @@ interface Chain {
 /** Everything that the chain says, one evidence entry for each offset. */
 async function chainOf(given: EmbeddedShard): Promise<Chain> {
   const records = await given.stores.log.read(TOPICS.chain, 0, 0, { maxBytes: 64 * 1024 * 1024, waitMs: 0 });
-  const blocks = records.map(({ value }) => decodeBlock(unframe(value).payload));
+  const blocks = recordsOf(records).map(({ value }) => decodeBlock(unframe(value).payload));
   return {
     inputs: blocks.flatMap(({ evidence }) => decodeEvidence(evidence)),
     links: blocks.flatMap(({ links }) => links.map((bytes) => decodeLeaf(bytes) as Link)),

@@ -5,6 +5,7 @@ import { decodeBlock } from '../../core/formats/block.ts';
 import { decodeLeaf, type Seal } from '../../core/formats/leaf.ts';
 import { TOPICS } from '../../core/ports/log.ts';
 import { EmbeddedShard } from '../support/embedded-shard.ts';
+import { recordsOf } from '../support/log-records.ts';
 import { makeWorld } from '../support/producer.ts';
 import { codes } from '../support/scene.ts';
 
@@ -30,7 +31,7 @@ test('a block carries the trace of its batch as it came, and nothing else from t
   await shard.send(utf8('no batch, refused'), { traceparent: utf8(GOOD) });
   await shard.send(await batch('none'));
   const records = await shard.stores.log.read(TOPICS.chain, 0, 0, { maxBytes: 1e7, waitMs: 0 });
-  const carried = records.map(({ value, headers }) => {
+  const carried = recordsOf(records).map(({ value, headers }) => {
     const { inputFrom, inputTo } = decodeLeaf(decodeBlock(unframe(value).payload).seal) as Seal;
     return [inputFrom, inputTo, Object.entries(headers).map(([name, bytes]) => [name, toHex(bytes)])];
   });

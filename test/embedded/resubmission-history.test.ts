@@ -21,6 +21,7 @@ import { visitArchive } from '../../resubmit/archived-past.ts';
 import { checkEvidence, openRejected } from '../../resubmit/resubmission.ts';
 import { type ResubmissionSearch, searchFor } from '../../resubmit/resubmission-search.ts';
 import { EmbeddedShard } from '../support/embedded-shard.ts';
+import { recordsOf } from '../support/log-records.ts';
 import { testSources } from '../support/memory.ts';
 import { faultyLog } from '../support/memory-log.ts';
 import { makeWorld, type TestMessage, type World } from '../support/producer.ts';
@@ -131,7 +132,7 @@ async function forked(): Promise<Scene> {
 /** Input offsets of the accepted batches that the chain topic still holds. */
 async function acceptedOffsets({ stores }: EmbeddedShard): Promise<number[]> {
   const records = await stores.log.read(TOPICS.chain, 0, 0, { maxBytes: 1e7, waitMs: 0 });
-  return records.flatMap(({ value }) => {
+  return recordsOf(records).flatMap(({ value }) => {
     const block = decodeBlock(unframe(value).payload);
     const { inputFrom } = decodeLeaf(block.seal) as Seal;
     return decodeEvidence(block.evidence).flatMap(({ outcome }, i) => (outcome === 'ACCEPTED' ? [inputFrom + i] : []));

@@ -7,6 +7,7 @@ import { decodeSignedBatch } from '../../core/formats/batch.ts';
 import { type LogRecord, TOPICS } from '../../core/ports/log.ts';
 import { ChainTail, onCluster, type TestCluster, until } from '../support/cluster.ts';
 import { linesFile, loadLines, weave } from '../support/cluster-load.ts';
+import { recordsOf } from '../support/log-records.ts';
 import { describeOnStack, STACK_TIMEOUT_MS, type StackSettings, testStack } from '../support/stack.ts';
 
 /** Different events of the large load. */
@@ -45,7 +46,7 @@ async function followInput(cluster: TestCluster, events: number, twice: number):
   };
   await until('all input came by', async () => {
     for (const [shard, from] of at.entries())
-      for (const record of await cluster.log.read(TOPICS.events, shard, from, { maxBytes: 1_000_000, waitMs: 0 }))
+      for (const record of recordsOf(await cluster.log.read(TOPICS.events, shard, from, { maxBytes: 1_000_000, waitMs: 0 })))
         await take(shard, record);
     return seen >= events && messages - distinct.size >= repeats;
   });

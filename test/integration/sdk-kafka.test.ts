@@ -8,6 +8,7 @@ import { TOPICS } from '../../core/ports/log.ts';
 import { connectKafka, type KafkaConnection, type KafkaOptions } from '../../sdk/kafka.ts';
 import { createCollector, keySigner } from '../../sdk/lineproof.ts';
 import { temporaryFolder } from '../support/command.ts';
+import { recordsOf } from '../support/log-records.ts';
 import { TestLogger } from '../support/memory.ts';
 import { describeOnStack, STACK_TIMEOUT_MS, type StackSettings, testStack } from '../support/stack.ts';
 
@@ -70,7 +71,7 @@ describeOnStack('a service on Kafka', () => {
       let events = 0;
       for (const shard of [0, 1]) {
         const from = before[shard]?.end ?? 0;
-        for (const { value } of await connection.log.read(TOPICS.events, shard, from, { maxBytes: 1e7, waitMs: 0 }))
+        for (const { value } of recordsOf(await connection.log.read(TOPICS.events, shard, from, { maxBytes: 1e7, waitMs: 0 })))
           events += decodeBatchHeader(decodeSignedBatch(unframe(value).payload).header).count;
       }
       expect(events).toBe(500);

@@ -17,7 +17,7 @@ import { equal } from '../../core/base/bytes.ts';
 import { decodeBlock } from '../../core/formats/block.ts';
 import { decodeLeaf, type Seal } from '../../core/formats/leaf.ts';
 import { decodeEnvelope } from '../../core/keys/dsse.ts';
-import { type Log, type LogRecord, TOPICS } from '../../core/ports/log.ts';
+import { isRecord, type Log, type LogEntry, type LogRecord, offsetAfter, TOPICS } from '../../core/ports/log.ts';
 import type { ObjectStore } from '../../core/ports/object-store.ts';
 import { leafHash } from '../../core/tree/hash.ts';
 import { type CommandResult, lineproof, MAIN, ROOT, temporaryFolder } from './command.ts';
@@ -180,7 +180,8 @@ export class ChainTail {
   async links(): Promise<number> {
     for (const [shard, at] of this.#at.entries()) {
       for (const record of await this.#log.read(TOPICS.chain, shard, at.offset, { maxBytes: READ_BYTES, waitMs: 0 })) {
-        at.offset = record.offset + 1;
+        at.offset = offsetAfter(record);
+        if (record.kind === 'unreadable') continue;
         const found = sealOf(record.value);
         // A beaten block may begin where the log has come to by another way.
         if (found === undefined || found.seal.firstIndex !== at.size || !equal(found.seal.previous, at.seal)) continue;
@@ -361,8 +362,8 @@ export class TestCluster {
     for (let offset = 0; offset < end; ) {
       const records = await this.log.read(topic, partition, offset, { maxBytes: READ_BYTES, waitMs: 0 });
       if (records.length === 0) break;
-      all.push(...records);
-      offset = (records.at(-1) as LogRecord).offset + 1;
+      all.push(...records.filter(isRecord));
+      offset = offsetAfter(records.at(-1) as LogEntry);
     }
     return all;
   }

@@ -20,6 +20,7 @@ import { type Log, type NewRecord, TOPICS } from '../../core/ports/log.ts';
 import type { ObjectStore } from '../../core/ports/object-store.ts';
 import type { SchemaRegistry } from '../../core/ports/schema-registry.ts';
 import { temporaryFolder } from './command.ts';
+import { recordsOf } from './log-records.ts';
 import { TestLogger } from './memory.ts';
 import { BATCH_SCHEMA_ID, START_MICROS, type World } from './producer.ts';
 
@@ -134,7 +135,9 @@ export class EmbeddedShard {
   /** The records on `provenance.rejected`. */
   async rejected(): Promise<readonly Rejected[]> {
     const records = await this.stores.log.read(TOPICS.rejected, 0, 0, { maxBytes: 64 * 1024 * 1024, waitMs: 0 });
-    return records.filter((record) => !isTimeProbe(record)).map(({ value }) => decodeRejected(value));
+    return recordsOf(records)
+      .filter((record) => !isTimeProbe(record))
+      .map(({ value }) => decodeRejected(value));
   }
 
   /** The value of one series, 0 where it was never counted. */

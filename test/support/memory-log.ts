@@ -36,7 +36,7 @@ export class MemoryLog implements Log {
   async append(_topic: string, partition: number, records: readonly NewRecord[]): Promise<Appended> {
     const offset = this.records.length;
     for (const { key, value, headers } of records)
-      this.records.push({ offset: this.records.length, timestampMicros: 0, key, value, headers: headers ?? {}, partition });
+      this.records.push({ kind: 'record', offset: this.records.length, timestampMicros: 0, key, value, headers: headers ?? {}, partition });
     return { offset, timestampMicros: undefined };
   }
 

@@ -39,7 +39,7 @@ export class MemoryLog implements Log {
     const { start, records: there } = this.#partition(topic, partition);
     const first = start + there.length;
     for (const { key, value, headers } of records)
-      there.push({ offset: start + there.length, timestampMicros: START_MICROS, key, value, headers: headers ?? {} });
+      there.push({ kind: 'record', offset: start + there.length, timestampMicros: START_MICROS, key, value, headers: headers ?? {} });
     return { offset: first, timestampMicros: START_MICROS };
   }
 

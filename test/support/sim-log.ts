@@ -1,5 +1,15 @@
 import { LineproofError } from '../../core/base/errors.ts';
-import type { Appended, Log, LogBounds, LogRecord, NewRecord, ReadOptions } from '../../core/ports/log.ts';
+import {
+  type Appended,
+  type Log,
+  type LogBounds,
+  type LogEntry,
+  type LogRecord,
+  type NewRecord,
+  offsetAfter,
+  type ReadOptions,
+  type UnreadableRecords,
+} from '../../core/ports/log.ts';
 
 /** A record with its place in the order of everything that the log ever took, whatever the topic. */
 export type SimRecord = LogRecord & { readonly turn: number };
@@ -8,6 +18,8 @@ interface Partition {
   start: number;
   end: number;
   records: SimRecord[];
+  /** Stretches that cannot be read. */
+  spoiled: UnreadableRecords[];
   /** Everything that was ever appended, trimmed or not. */
   readonly history: SimRecord[];
 }
@@ -30,19 +42,30 @@ export class SimLog implements Log {
     const held = this.#partition(topic, partition);
     const first = held.end;
     for (const { key, value, headers } of records) {
-      const record = { offset: held.end++, timestampMicros: this.#now(), key, value, headers: headers ?? {}, turn: this.#turn++ };
+      const record = {
+        kind: 'record' as const,
+        offset: held.end++,
+        timestampMicros: this.#now(),
+        key,
+        value,
+        headers: headers ?? {},
+        turn: this.#turn++,
+      };
       held.records.push(record);
       held.history.push(record);
     }
     return { offset: first, timestampMicros: this.#now() };
   }
 
-  async read(topic: string, partition: number, from: number, options: ReadOptions): Promise<readonly LogRecord[]> {
-    const found: LogRecord[] = [];
+  async read(topic: string, partition: number, from: number, options: ReadOptions): Promise<readonly LogEntry[]> {
+    const found: LogEntry[] = [];
     let bytes = 0;
-    for (const record of this.#partition(topic, partition).records) {
-      if (record.offset < from) continue;
-      bytes += record.value.length;
+    const { start, records, spoiled } = this.#partition(topic, partition);
+    const first = Math.max(from, start);
+    for (const held of [...records, ...spoiled].sort((one, other) => one.offset - other.offset)) {
+      if (offsetAfter(held) <= first) continue;
+      const record = held.kind === 'unreadable' && held.offset < first ? { ...held, offset: first, span: offsetAfter(held) - first } : held;
+      bytes += record.kind === 'record' ? record.value.length : record.size;
       if (found.length > 0 && bytes > options.maxBytes) break;
       found.push(record);
     }
@@ -59,6 +82,7 @@ export class SimLog implements Log {
     if (before > held.end) throw new LineproofError('INTERNAL', `cannot trim ${topic}: ${before} is beyond its end ${held.end}`);
     held.start = Math.max(held.start, before);
     held.records = held.records.filter(({ offset }) => offset >= held.start);
+    held.spoiled = held.spoiled.filter((stretch) => offsetAfter(stretch) > held.start);
   }
 
   async close(): Promise<void> {
@@ -70,10 +94,26 @@ export class SimLog implements Log {
     this.#partition(topic, partition).end += count;
   }
 
+  /** A stretch of records that cannot be read, with the digest that it shall have. */
+  spoil(topic: string, partition: number, span: number, digest: Uint8Array = new Uint8Array(32)): void {
+    const held = this.#partition(topic, partition);
+    held.spoiled.push({
+      kind: 'unreadable',
+      offset: held.end,
+      span,
+      timestampMicros: this.#now(),
+      digest,
+      size: 3,
+      bytes: new Uint8Array(3),
+    });
+    held.end += span;
+  }
+
   /** Sets a partition back: what was appended from `end` on is lost. */
   setBack(topic: string, partition: number, end: number): void {
     const held = this.#partition(topic, partition);
     held.records = held.records.filter(({ offset }) => offset < end);
+    held.spoiled = held.spoiled.filter(({ offset }) => offset < end);
     held.end = end;
   }
 
@@ -90,7 +130,7 @@ export class SimLog implements Log {
 
   #partition(topic: string, partition: number): Partition {
     const name = `${topic}/${partition}`;
-    const held = this.#partitions.get(name) ?? { start: 0, end: 0, records: [], history: [] };
+    const held = this.#partitions.get(name) ?? { start: 0, end: 0, records: [], spoiled: [], history: [] };
     this.#partitions.set(name, held);
     return held;
   }

@@ -80,6 +80,18 @@ describe('a follower of the chain', () => {
     expect([chain.chainOffset, chain.readPos]).toEqual([4, 7]);
   });
 
+  test('passes over records that cannot be read, before, between and behind blocks', async () => {
+    log = new SimLog(() => START_MICROS);
+    log.spoil(TOPICS.chain, 0, 2);
+    await append(...values.slice(0, 2));
+    log.spoil(TOPICS.chain, 0, 3);
+    await append(...values.slice(2));
+    log.spoil(TOPICS.chain, 0, 1);
+    const chain = follow(world, log);
+    expect(await readAll(chain)).toEqual(sizes);
+    expect([chain.chainOffset, chain.readPos]).toEqual([9, 11]);
+  });
+
   test('reads on where it stopped, each time to the end as it is then', async () => {
     const chain = await readSome(2);
     expect([chain.chainOffset, chain.readPos]).toEqual([1, 2]);
@@ -170,6 +182,14 @@ describe('offsets at which the chain topic holds nothing', () => {
 describe('the block that a follower goes on from', () => {
   test.each<[string, string, () => void | Promise<void>]>([
     ['LOG_BEHIND', 'the topic ends before it', () => log.setBack(TOPICS.chain, 0, 2)],
+    [
+      'LOG_DIVERGED',
+      'what is in its place cannot be read',
+      () => {
+        log.setBack(TOPICS.chain, 0, 2);
+        log.spoil(TOPICS.chain, 0, 3);
+      },
+    ],
     [
       'LOG_DIVERGED',
       'another record is in its place',

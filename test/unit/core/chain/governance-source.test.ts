@@ -4,7 +4,8 @@ import { Sources } from '../../../../core/chain/governance-source.ts';
 import { TOPICS } from '../../../../core/ports/log.ts';
 import { MemoryLog, TestLogger, testClock } from '../../../support/memory.ts';
 import { memoryRegistry } from '../../../support/memory-log.ts';
-import { makeWorld } from '../../../support/producer.ts';
+import { makeWorld, START_MICROS } from '../../../support/producer.ts';
+import { SimLog } from '../../../support/sim-log.ts';
 
 test('two shards that look for policies at the same time take a new version once, and both learn of it', async () => {
   const world = await makeWorld();
@@ -17,6 +18,17 @@ test('two shards that look for policies at the same time take a new version once
     expect(sources.policies.versions).toHaveLength(version + 1);
   }
   expect(logger.lines).toEqual([]);
+});
+
+test('records of the control topic that cannot be read are passed over and logged', async () => {
+  const world = await makeWorld();
+  const [log, logger] = [new SimLog(() => START_MICROS), new TestLogger()];
+  log.spoil(TOPICS.control, 0, 5);
+  await log.append(TOPICS.control, 0, [{ key: null, value: world.envelopes[0] as Uint8Array }]);
+  const sources = new Sources({ origin: world.origin, log, registry: memoryRegistry, clock: testClock(), logger });
+  expect(await sources.refreshPolicies()).toBe(true);
+  expect(sources.policies.versions).toHaveLength(1);
+  expect(logger.lines).toHaveLength(1);
 });
 
 describe('a policy that a block names', () => {

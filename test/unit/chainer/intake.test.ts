@@ -1,0 +1,95 @@
+import { beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { sha256 } from '#crypto';
+import { BatchSchemaIds, type IntakeRead, readIntake } from '../../../chainer/intake.ts';
+import { checkLastInput } from '../../../chainer/last-input.ts';
+import type { ChainFollower } from '../../../core/chain/follower.ts';
+import { TOPICS } from '../../../core/ports/log.ts';
+import { TestLogger, testClock } from '../../support/memory.ts';
+import { memoryRegistry } from '../../support/memory-log.ts';
+import { makeWorld, START_MICROS, type World } from '../../support/producer.ts';
+import { follow } from '../../support/shard-parts.ts';
+import { SimLog } from '../../support/sim-log.ts';
+
+const { signal } = new AbortController();
+const JUNK = new Uint8Array([1, 2, 3]);
+
+let world: World;
+let log: SimLog;
+
+beforeAll(async () => {
+  world = await makeWorld();
+});
+
+beforeEach(() => {
+  log = new SimLog(() => START_MICROS);
+});
+
+async function send(value: Uint8Array): Promise<void> {
+  await log.append(TOPICS.events, 0, [{ key: null, value }]);
+}
+
+async function read(offset: number): Promise<IntakeRead> {
+  const clock = testClock();
+  const ids = new BatchSchemaIds(memoryRegistry, () => false, clock);
+  const from = { offset, consumed: offset > 0, maxBytes: 1_000_000, waitMs: 0 };
+  return readIntake({ shard: 0, log, ids, clock, logger: new TestLogger() }, from, world.rules(0), signal);
+}
+
+/** `kind offset+span` of each stretch. */
+function stretches(result: IntakeRead): readonly string[] {
+  if (result.kind === 'trimmed') return [`trimmed ${result.start}`];
+  return result.intakes.map((intake) => `${intake.kind} ${intake.offset}+${intake.kind === 'message' ? 1 : intake.span}`);
+}
+
+test('records that cannot be read are a stretch of input, between messages and holes', async () => {
+  await send(JUNK);
+  log.spoil(TOPICS.events, 0, 4);
+  log.skip(TOPICS.events, 0, 2);
+  log.spoil(TOPICS.events, 0, 1);
+  await send(JUNK);
+  const all = ['message 0+1', 'unreadable 1+4', 'empty 5+2', 'unreadable 7+1', 'message 8+1'];
+  expect(stretches(await read(0))).toEqual(all);
+  expect(stretches(await read(7))).toEqual(all.slice(3));
+});
+
+test('such a stretch is passed on with its facts', async () => {
+  log.spoil(TOPICS.events, 0, 2, sha256(JUNK));
+  const result = await read(0);
+  expect(result.kind === 'read' && result.intakes[0]).toEqual({
+    kind: 'unreadable',
+    offset: 0,
+    span: 2,
+    timestampMicros: START_MICROS,
+    digest: sha256(JUNK),
+    size: 3,
+    bytes: new Uint8Array(3),
+  });
+});
+
+test('input that was trimmed within such a stretch is read from the start of the log on', async () => {
+  log.spoil(TOPICS.events, 0, 5);
+  await log.trim(TOPICS.events, 0, 3);
+  expect(stretches(await read(0))).toEqual(['trimmed 3']);
+  expect(stretches(await read(3))).toEqual(['unreadable 3+2']);
+});
+
+/** A chain whose last input is a message that was rejected as a whole, which is stated by its digest. */
+async function chainOfJunk(): Promise<ChainFollower> {
+  const chain = follow(world, log);
+  const { value, accepted } = await world.block(chain.state, { messages: [JUNK] });
+  await log.append(TOPICS.chain, 0, [{ key: null, value }]);
+  chain.accept(accepted, 0);
+  return chain;
+}
+
+test('the last input is found again where it could not be read, by its digest', async () => {
+  const chain = await chainOfJunk();
+  log.spoil(TOPICS.events, 0, 1, sha256(JUNK));
+  await checkLastInput(log, chain);
+});
+
+test('other records that cannot be read in its place are LOG_DIVERGED', async () => {
+  const chain = await chainOfJunk();
+  log.spoil(TOPICS.events, 0, 1, sha256(new Uint8Array([4])));
+  await expect(checkLastInput(log, chain)).rejects.toMatchObject({ code: 'LOG_DIVERGED' });
+});
