@@ -62,7 +62,8 @@ export class SimLog implements Log {
     let bytes = 0;
     const { start, records, spoiled } = this.#partition(topic, partition);
     const first = Math.max(from, start);
-    for (const held of [...records, ...spoiled].sort((one, other) => one.offset - other.offset)) {
+    const all = spoiled.length === 0 ? records : [...records, ...spoiled].toSorted((one, other) => one.offset - other.offset);
+    for (const held of all) {
       if (offsetAfter(held) <= first) continue;
       const record = held.kind === 'unreadable' && held.offset < first ? { ...held, offset: first, span: offsetAfter(held) - first } : held;
       bytes += record.kind === 'record' ? record.value.length : record.size;
