@@ -27,6 +27,8 @@ export const LIMITS = {
   leafBytes: 65_535,
   /** Bytes of a rejected message that are kept. */
   rejectedBytes: 1024 * 1024,
+  /** Sum over the messages of a run that shares one entry of evidence: 4 + bytes of the value. So a run has at most 16,384 messages. */
+  runBytes: 64 * 1024,
   /** Leaves after which a segment ends at the next seal. */
   segmentLeaves: 65_536,
   /** Event bytes after which a segment ends at the next seal. */

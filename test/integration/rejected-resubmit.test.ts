@@ -199,6 +199,7 @@ describeOnStack('a batch that was refused, sent again', () => {
           shard: 0,
           inputGeneration: 0,
           inputOffset: 0,
+          span: 1,
           position: -1,
           outcome: 'REJECTED',
           reason: 16,
