@@ -93,6 +93,7 @@ export class ChainOracle {
     let offset = seal.inputFrom;
     for (const input of inputs) {
       if (input.outcome === 'EMPTY') this.#checkEmpty(offset, input.span);
+      else if (input.span > 1) this.#checkRun(input, offset, policy, record.turn);
       else this.#checkInput(input, offset, policy, at, record.turn);
       offset += input.span;
     }
@@ -103,6 +104,32 @@ export class ChainOracle {
   #checkEmpty(offset: number, span: number): void {
     const held = this.#log.history(TOPICS.events, 0).filter((record) => record.offset >= offset && record.offset < offset + span);
     this.#expect(`messages passed over at ${offset}`, 0, held.length);
+  }
+
+  /** An entry for several messages: each of them is refused for its reason without a header, and all of their bytes are kept and have its digest. */
+  #checkRun(
+    { outcome, span, reason, message: digest, appendedAt, batch }: EvidenceInput,
+    offset: number,
+    policy: PolicyInForce,
+    turn: number,
+  ): void {
+    const messages = this.#log.history(TOPICS.events, 0).filter((record) => record.offset >= offset && record.offset < offset + span);
+    this.#expect(`messages of the run at ${offset}`, span, messages.length);
+    const bytes: number[] = [];
+    for (const { value, timestampMicros } of messages) {
+      this.#appendedAt = Math.max(this.#appendedAt, timestampMicros);
+      const check = checkMessage(value, { ...this.#world.rules(), policy }, (id) => id === BATCH_SCHEMA_ID);
+      const found = check.kind === 'rejected' ? [check.reason, check.proof] : [check.kind];
+      this.#expect(`a message of the run at ${offset}`, [reason, null], found);
+      bytes.push(0, 0, value.length >> 8, value.length & 255, ...value);
+    }
+    const all = Uint8Array.from(bytes);
+    this.#expect(
+      `the run at ${offset}`,
+      ['REJECTED', this.#appendedAt, null, toHex(sha256(all))],
+      [outcome, appendedAt, batch, toHex(digest ?? all)],
+    );
+    this.#checkKept(offset, -1, turn, all);
   }
 
   #checkInput(
