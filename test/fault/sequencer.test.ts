@@ -77,7 +77,7 @@ function farewell(lane: TestLane): Promise<TestMessage> {
   return lane.next([], { lanes: [{ epoch: lane.epoch, shard: 0, number: lane.number + 1, seq: lane.seq, final: true }] });
 }
 
-/** An order of all messages that keeps each lane's, with repeats, garbage and holes between them. */
+/** An order of all messages that keeps each lane's, with repeats, garbage, holes and records that nobody can read between them. */
 function shuffled(random: Random, all: readonly (readonly TestMessage[])[]): PlayInput[] {
   const left = all.map((lane) => [...lane]);
   const sent: TestMessage[] = [];
@@ -89,6 +89,7 @@ function shuffled(random: Random, all: readonly (readonly TestMessage[])[]): Pla
     if (random.chance(0.3)) input.push(random.pick(sent).value);
     if (random.chance(0.15)) input.push(random.pick([GARBAGE, message.value.slice(0, 200)]));
     if (random.chance(0.1)) input.push(1 + random.below(3), GARBAGE);
+    if (random.chance(0.1)) input.push({ unreadable: 1 + random.below(1000) });
     if (random.chance(0.2))
       input.push(Array.from({ length: 2 + random.below(6) }, () => random.pick([GARBAGE, GARBAGE, EMPTY, message.value.slice(0, 200)])));
   }

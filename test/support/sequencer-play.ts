@@ -1,3 +1,4 @@
+import { sha256 } from '#crypto';
 import { TOPICS } from '../../core/ports/log.ts';
 import { auditProblems, ChainOracle } from './chain-oracle.ts';
 import { type CallFault, type CallName, ChainerSim, type SimProcess } from './chainer-sim.ts';
@@ -10,8 +11,8 @@ const SECOND = 1_000_000;
 /** What happens beside the processes. */
 export type Happening = (play: Play, random: Random) => Promise<void> | void;
 
-/** Values for the input topic, a list of them all at once; a number means that many offsets that hold nothing. */
-export type PlayInput = Uint8Array | readonly Uint8Array[] | number;
+/** Values for the input topic, a list of them all at once; a number means that many offsets that hold nothing, `unreadable` as many that nobody can read. */
+export type PlayInput = Uint8Array | readonly Uint8Array[] | number | { readonly unreadable: number };
 
 export interface PlayOptions {
   readonly world: World;
@@ -101,6 +102,7 @@ export class Play {
     const next = this.#input.shift();
     if (next === undefined) return;
     if (typeof next === 'number') return this.sim.log.skip(TOPICS.events, 0, next);
+    if ('unreadable' in next) return this.sim.log.spoil(TOPICS.events, 0, next.unreadable, sha256(Uint8Array.of(this.#input.length)));
     const values = next instanceof Uint8Array ? [next] : next;
     await this.sim.log.append(
       TOPICS.events,
