@@ -98,15 +98,14 @@ function eventKeys(events: readonly JudgedEvent[]): readonly (Uint8Array | undef
   return keys;
 }
 
-/** An upper bound of the bytes of an entry without header and receipts. */
+/** An upper bound of the bytes of two entries without header and receipts: a run may leave its last message to an entry of its own. */
 const ENTRY_BYTES = 256;
 
 /**
  * How many of the first intakes, at least one, surely fit into `maxBytes` of a block. Blocks take whole batches only, so this keeps them within their limit.
  */
 export function fitting(intakes: readonly Intake[], maxBytes: number): number {
-  // The last message of the block gets an entry of its own if the block ends within a run.
-  let cost = ENTRY_BYTES;
+  let cost = 0;
   let count = 0;
   while (count < intakes.length) {
     cost += blockCost(intakes[count] as Intake);

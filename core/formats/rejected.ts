@@ -96,7 +96,7 @@ export function decodeRun(bytes: Uint8Array, span: number): readonly Uint8Array[
     mustHold(at + LENGTH_BYTES <= bytes.length, BROKEN_RUN);
     const from = at + LENGTH_BYTES;
     at = from + view.getUint32(at);
-    mustHold(at <= bytes.length && values.length < span, BROKEN_RUN);
+    mustHold(at <= bytes.length, BROKEN_RUN);
     values.push(bytes.subarray(from, at));
   }
   mustHold(values.length === span, BROKEN_RUN);
