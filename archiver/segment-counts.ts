@@ -35,7 +35,7 @@ export class SegmentCounts {
 
   #addInput({ outcome, span, receipts }: EvidenceInput): void {
     if (outcome === 'REPEATED') this.#counts.repeated += 1;
-    if (outcome === 'REJECTED') this.#counts.rejected += 1;
+    if (outcome === 'REJECTED') this.#counts.rejected += span;
     if (outcome === 'EMPTY') this.#counts.empty += span;
     for (const receipt of receipts) {
       if (receipt.outcome === 'DUPLICATE') this.#counts.duplicates += 1;

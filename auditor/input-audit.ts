@@ -16,6 +16,9 @@ import { headerOf, type ProvenBatch } from './proven-batch.ts';
 import type { ReplayedLog } from './replayed-log.ts';
 import type { UniqueAudit } from './unique-audit.ts';
 
+/** What reasons reject of which no header is known. */
+const NAMELESS: ReadonlySet<string> = new Set(['records', 'message']);
+
 /** One input where it is judged. */
 interface InputInBlock {
   readonly input: EvidenceInput;
@@ -165,7 +168,7 @@ export class InputAudit {
     const stated = reasonName(input.reason);
     if (check === undefined) {
       // Evidence has the header of every message in which one can be read.
-      if (stated === undefined || REASON_TRAITS[stated].rejects !== 'message') this.#reasonWrong(stated, 'no header was logged', place);
+      if (stated === undefined || !NAMELESS.has(REASON_TRAITS[stated].rejects)) this.#reasonWrong(stated, 'no header was logged', place);
       return;
     }
     const derived = check.kind === 'rejected' ? (reasonName(check.reason) as ReasonName) : 'NONE';

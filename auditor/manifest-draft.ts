@@ -41,7 +41,7 @@ export class ManifestDraft {
 
   #input(input: EvidenceInput): void {
     if (input.outcome === 'REPEATED') this.#counts.repeated += 1;
-    else if (input.outcome === 'REJECTED') this.#counts.rejected += 1;
+    else if (input.outcome === 'REJECTED') this.#counts.rejected += input.span;
     else if (input.outcome === 'EMPTY') this.#counts.empty += input.span;
     for (const { outcome } of input.receipts) {
       if (outcome === 'DUPLICATE') this.#counts.duplicates += 1;

@@ -1,11 +1,11 @@
 import type { HeaderCheck } from '../core/acceptance/batch-check.ts';
-import { isJudgedBefore, type ReasonName, reasonName } from '../core/base/reasons.ts';
+import { isJudgedBefore, type ReasonName, reasonName, reasonTraits } from '../core/base/reasons.ts';
 import type { EvidenceInput } from '../core/formats/evidence.ts';
 import { headerOf } from './proven-batch.ts';
 import type { Refused, RefusedCounts } from './verdict.ts';
 
 const KEPT_NAMES = 100;
-const NONE: RefusedCounts = { messages: 0, events: 0 };
+const NONE: RefusedCounts = { messages: 0, events: 0, records: 0 };
 
 /** Counts the refusals of an archive by reason and by producer. Its memory is bounded by the policies' keys and {@link KEPT_NAMES}. */
 export class Refusals {
@@ -20,10 +20,10 @@ export class Refusals {
     const events = input.receipts.filter(({ outcome }) => outcome === 'REJECTED');
     if (input.outcome !== 'REJECTED' && events.length === 0) return;
     const producer = check?.kind === 'proven' ? check.proven.header.producer : headerOf(input)?.producer;
-    const refused = { messages: input.outcome === 'REJECTED' ? 1 : 0, events: events.length };
-    if (refused.messages > 0) add(this.#byReason, input.reason, { messages: 1, events: 0 });
-    for (const { reason } of events) add(this.#byReason, reason, { messages: 0, events: 1 });
-    this.#attribute(producer, isSigned(check), refused);
+    const whole = input.outcome === 'REJECTED' ? wholeCounts(input) : NONE;
+    if (input.outcome === 'REJECTED') add(this.#byReason, input.reason, whole);
+    for (const { reason } of events) add(this.#byReason, reason, { ...NONE, events: 1 });
+    this.#attribute(producer, isSigned(check), { ...whole, events: events.length });
   }
 
   #attribute(producer: string | undefined, proven: boolean, refused: RefusedCounts): void {
@@ -48,6 +48,11 @@ export class Refusals {
   }
 }
 
+/** The number of messages that an entry refuses; of records where nobody can tell what they were. */
+function wholeCounts({ reason, span }: EvidenceInput): RefusedCounts {
+  return reasonTraits(reason)?.rejects === 'records' ? { ...NONE, records: span } : { ...NONE, messages: span };
+}
+
 /** Whether the check went beyond the signature of the header, so that its producer's key did sign it. */
 function isSigned(check: HeaderCheck | undefined): boolean {
   if (check === undefined) return false;
@@ -59,9 +64,9 @@ function add<K>(counts: Map<K, RefusedCounts>, key: K, more: RefusedCounts): voi
 }
 
 function sum(a: RefusedCounts, b: RefusedCounts): RefusedCounts {
-  return { messages: a.messages + b.messages, events: a.events + b.events };
+  return { messages: a.messages + b.messages, events: a.events + b.events, records: a.records + b.records };
 }
 
-function total({ messages, events }: RefusedCounts): number {
-  return messages + events;
+function total({ messages, events, records }: RefusedCounts): number {
+  return messages + events + records;
 }

@@ -89,7 +89,7 @@ function legendLines({ properties }: Verdict): string[] {
 
 function refusedLines(refused: Refused): string[] {
   const head = 'Refused, as far as the evidence shows';
-  if (refused.messages + refused.events === 0) return [`${head}: no message and no event.`];
+  if (total(refused) === 0) return [`${head}: no message and no event.`];
   const lines = [`${head}: ${refusedText(refused)}`];
   for (const { reason, ...counts } of refused.byReason) lines.push(`  why   ${reason}: ${refusedText(counts)}`);
   for (const { producer, proven, ...counts } of refused.byProducer.slice(0, SHOWN.producers))
@@ -100,17 +100,21 @@ function refusedLines(refused: Refused): string[] {
   return lines;
 }
 
-function refusedText({ messages, events }: RefusedCounts): string {
-  const parts = [...(messages > 0 ? [counted(messages, 'message')] : []), ...(events > 0 ? [counted(events, 'event')] : [])];
-  return parts.join(' and ');
+function refusedText({ messages, events, records }: RefusedCounts): string {
+  const parts = [
+    ...(messages > 0 ? [counted(messages, 'message')] : []),
+    ...(events > 0 ? [counted(events, 'event')] : []),
+    ...(records > 0 ? [counted(records, 'unreadable record')] : []),
+  ];
+  return parts.length > 2 ? `${parts.slice(0, -1).join(', ')} and ${parts.at(-1)}` : parts.join(' and ');
 }
 
 function sum(a: RefusedCounts, b: RefusedCounts): RefusedCounts {
-  return { messages: a.messages + b.messages, events: a.events + b.events };
+  return { messages: a.messages + b.messages, events: a.events + b.events, records: a.records + b.records };
 }
 
-function total({ messages, events }: RefusedCounts): number {
-  return messages + events;
+function total({ messages, events, records }: RefusedCounts): number {
+  return messages + events + records;
 }
 
 // --- findings

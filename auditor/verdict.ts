@@ -48,13 +48,15 @@ export interface ShardMoment {
   readonly archived: number;
 }
 
-/** Numbers of refused messages, and of refused events of messages that were accepted. */
+/** Numbers of refused messages, of refused events of messages that were accepted, and of records of the input that the chainer calls unreadable. */
 export interface RefusedCounts {
   readonly messages: number;
   readonly events: number;
+  /** As many as the input log counts them: nobody knows whether they were messages. */
+  readonly records: number;
 }
 
-/** Messages and events that were refused, as far as the evidence shows. */
+/** Messages, events and records that were refused, as far as the evidence shows. */
 export interface Refused extends RefusedCounts {
   /** In the order of the reasons' numbers. A number that this version does not know is its own name. */
   readonly byReason: readonly ({ readonly reason: string } & RefusedCounts)[];
@@ -65,7 +67,7 @@ export interface Refused extends RefusedCounts {
   readonly byProducer: readonly ({ readonly producer: string; readonly proven: boolean } & RefusedCounts)[];
   /** Refused under further names that are not proven. */
   readonly otherNames: RefusedCounts;
-  /** Messages of which no header can be read: nobody is named. */
+  /** Messages of which no header can be read, and unreadable records: nobody is named. */
   readonly nameless: RefusedCounts;
 }
 

@@ -62,20 +62,20 @@ export class BlockReport {
     metrics.add('lineproof_chainer_links_total', links.length, labels);
     let offset = seal.inputFrom;
     for (const input of inputs) {
-      metrics.add('lineproof_chainer_inputs_total', 1, { ...labels, outcome: input.outcome });
-      if (input.outcome === 'REJECTED') this.#countRefused(input.reason, offset);
+      metrics.add('lineproof_chainer_inputs_total', input.span, { ...labels, outcome: input.outcome });
+      if (input.outcome === 'REJECTED') this.#countRefused(input.reason, offset, input.span);
       for (const { outcome, reason } of input.receipts) {
         metrics.add('lineproof_chainer_receipts_total', 1, { ...labels, outcome });
-        if (outcome === 'REJECTED') this.#countRefused(reason, offset);
+        if (outcome === 'REJECTED') this.#countRefused(reason, offset, 1);
       }
       offset += input.span;
     }
     metrics.set('lineproof_chainer_size', delta.head.size, labels);
   }
 
-  #countRefused(reason: number, offset: number): void {
+  #countRefused(reason: number, offset: number, count: number): void {
     const { shard, logger, metrics } = this.#o;
-    metrics.add('lineproof_chainer_refused_total', 1, { ...this.#labels, reason: reasonName(reason) ?? String(reason) });
+    metrics.add('lineproof_chainer_refused_total', count, { ...this.#labels, reason: reasonName(reason) ?? String(reason) });
     if (reason === REASONS.LANE_FORK) logger.error(LOG.laneForked, { shard, offset });
   }
 

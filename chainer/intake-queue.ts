@@ -5,7 +5,7 @@ import type { Sources } from '../core/chain/governance-source.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import { type IntakeOptions, type IntakeRead, readIntake } from './intake.ts';
-import { blockCost, type Intake } from './order.ts';
+import { fitting, type Intake } from './order.ts';
 
 /** Input for a few blocks. More judged input in memory would outlive the young generation of the heap, which costs more than reading it later. */
 const READ_BYTES = 2 * 1024 * 1024;
@@ -71,14 +71,7 @@ export class IntakeQueue {
 
   /** As much input as surely fits into `maxBytes` of a block, in whole batches; at least one intake if there is any. It stays in the queue. */
   next(maxBytes: number): readonly Intake[] {
-    let cost = 0;
-    let count = 0;
-    for (const intake of this.#intakes) {
-      cost += blockCost(intake);
-      if (count > 0 && cost > maxBytes) break;
-      count++;
-    }
-    return this.#intakes.slice(0, count);
+    return this.#intakes.slice(0, fitting(this.#intakes, maxBytes));
   }
 
   /** Removes the first `count` intakes, which are in a block now. */

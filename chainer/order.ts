@@ -3,32 +3,34 @@ import type { BatchProof, JudgedEvent, MessageCheck } from '../core/acceptance/b
 import { judgeLane } from '../core/acceptance/lane.ts';
 import { type Lane, type LogView, laneKey, type StreamEnd } from '../core/acceptance/log-state.ts';
 import { equal } from '../core/base/bytes.ts';
-import { LineproofError } from '../core/base/errors.ts';
 import { LIMITS } from '../core/base/limits.ts';
-import { REASONS } from '../core/base/reasons.ts';
+import { REASONS, type Reason } from '../core/base/reasons.ts';
 import type { Traceparent } from '../core/base/traceparent.ts';
 import type { EvidenceInput, Receipt } from '../core/formats/evidence.ts';
 import { dedupKeyOfEvent, dedupKeyOfHeader } from '../core/formats/identity.ts';
 import { encodeLink, MARKS } from '../core/formats/leaf.ts';
-import { encodeRejected } from '../core/formats/rejected.ts';
+import { encodeRejected, encodeRun, type Rejected, runCost } from '../core/formats/rejected.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { DedupHit } from '../core/ports/dedup-index.ts';
 import { leafHash } from '../core/tree/hash.ts';
 
 const ZEROS = new Uint8Array(32);
 
-/** One stretch of input, judged by itself: a message, offsets at which the log holds nothing, or offsets of records that no reader can read. */
+/** One message of the input, judged by itself. */
+interface MessageIntake {
+  readonly kind: 'message';
+  readonly offset: number;
+  /** When the input log took it, microseconds. */
+  readonly timestampMicros: number;
+  readonly value: Uint8Array;
+  readonly check: Exclude<MessageCheck, { kind: 'hold' }>;
+  /** Only of a proven batch: a value from anybody else is not passed on. */
+  readonly traceparent?: Traceparent | undefined;
+}
+
+/** One stretch of input: a message, offsets at which the log holds nothing, or offsets of records that no reader can read. */
 export type Intake =
-  | {
-      readonly kind: 'message';
-      readonly offset: number;
-      /** When the input log took it, microseconds. */
-      readonly timestampMicros: number;
-      readonly value: Uint8Array;
-      readonly check: Exclude<MessageCheck, { kind: 'hold' }>;
-      /** Only of a proven batch: a value from anybody else is not passed on. */
-      readonly traceparent?: Traceparent | undefined;
-    }
+  | MessageIntake
   | { readonly kind: 'empty'; readonly offset: number; readonly span: number }
   | {
       readonly kind: 'unreadable';
@@ -96,13 +98,54 @@ function eventKeys(events: readonly JudgedEvent[]): readonly (Uint8Array | undef
   return keys;
 }
 
-/** An upper bound of the bytes that an intake adds to its block. Blocks take whole batches only, so this bound keeps them within their limit. */
-export function blockCost(intake: Intake): number {
+/** An upper bound of the bytes of two entries without header and receipts: a run may leave its last message to an entry of its own. */
+const ENTRY_BYTES = 256;
+
+/**
+ * How many of the first intakes, at least one, surely fit into `maxBytes` of a block. Blocks take whole batches only, so this keeps them within their limit.
+ */
+export function fitting(intakes: readonly Intake[], maxBytes: number): number {
+  let cost = 0;
+  let count = 0;
+  while (count < intakes.length) {
+    cost += blockCost(intakes[count] as Intake);
+    if (count > 0 && cost > maxBytes) break;
+    count += runLength(intakes, count);
+  }
+  return count;
+}
+
+/**
+ * How many intakes from `from` on share one entry of the evidence: messages that were refused for one reason before a header could be read, up to
+ * {@link LIMITS.runBytes}. 1 for everything else, and for the last intake: a block's last message has an entry of its own (docs/formats.md §3).
+ */
+export function runLength(intakes: readonly Intake[], from: number): number {
+  const first = nameless(intakes[from]);
+  if (first === undefined) return 1;
+  let bytes = 0;
+  let to = from;
+  for (; to < intakes.length - 1; to++) {
+    const next = nameless(intakes[to]);
+    if (next === undefined || next.reason !== first.reason) break;
+    bytes += runCost(next.value);
+    if (bytes > LIMITS.runBytes) break;
+  }
+  return Math.max(1, to - from);
+}
+
+/** A message that was refused before a header could be read. */
+function nameless(intake: Intake | undefined): { readonly reason: Reason; readonly value: Uint8Array } | undefined {
+  if (intake?.kind !== 'message' || intake.check.kind !== 'rejected' || intake.check.proof !== null) return undefined;
+  return { reason: intake.check.reason, value: intake.value };
+}
+
+/** An upper bound of the bytes that an intake, or the run that it begins, adds to its block. */
+function blockCost(intake: Intake): number {
   if (intake.kind === 'empty') return 32;
-  if (intake.kind === 'unreadable') return 256;
+  if (intake.kind === 'unreadable') return ENTRY_BYTES;
   const { check } = intake;
-  if (check.kind === 'rejected') return 256 + (check.proof === null ? 0 : check.proof.header.length + check.proof.signature.length);
-  let cost = 256 + check.proof.header.length + check.proof.signature.length;
+  if (check.kind === 'rejected') return ENTRY_BYTES + (check.proof === null ? 0 : check.proof.header.length + check.proof.signature.length);
+  let cost = ENTRY_BYTES + check.proof.header.length + check.proof.signature.length;
   for (const { bytes, head } of check.events)
     cost += bytes.length + (head === undefined ? 0 : head.streamBytes) + LIMITS.batchEventOverheadBytes;
   return cost;
@@ -114,8 +157,31 @@ export function blockCost(intake: Intake): number {
  */
 export function order(view: LogView, intakes: readonly Intake[], known: Known, rules: OrderRules): Ordered {
   const draft = new Draft(view, known, rules);
-  for (const intake of intakes) draft.take(intake);
+  for (let from = 0; from < intakes.length; ) {
+    const count = runLength(intakes, from);
+    draft.take(intakes.slice(from, from + count));
+    from += count;
+  }
   return draft;
+}
+
+type RejectedCheck = Extract<MessageCheck, { kind: 'rejected' }>;
+
+/** What is kept of refused input or of a refused event, apart from its log. */
+type Kept = Omit<Rejected, 'origin' | 'shard' | 'inputGeneration'>;
+
+/** Input that is refused as a whole. */
+interface Rejection extends Pick<Rejected, 'span' | 'digest' | 'size' | 'bytes' | 'reason'> {
+  readonly offset: number;
+  readonly proof: BatchProof | null;
+}
+
+function whole(bytes: Uint8Array): Pick<Rejection, 'digest' | 'size' | 'bytes'> {
+  return { digest: sha256(bytes), size: bytes.length, bytes };
+}
+
+function isMessage(intake: Intake): intake is MessageIntake {
+  return intake.kind === 'message';
 }
 
 class Draft implements Ordered {
@@ -143,17 +209,20 @@ class Draft implements Ordered {
     this.#appendedAt = view.head.appendedAt;
   }
 
-  take(intake: Intake): void {
-    if (intake.kind === 'empty') {
-      this.#entry({ outcome: 'EMPTY', span: intake.span, appendedAt: this.#appendedAt });
-      return;
-    }
-    if (intake.kind === 'unreadable') throw new LineproofError('INTERNAL', 'cannot order records that cannot be read');
-    const { check } = intake;
+  /** Takes the intakes of one entry: a single one, or the messages of a run. */
+  take(intakes: readonly Intake[]): void {
+    const [first] = intakes;
+    if (first === undefined) return;
+    for (const intake of intakes) if (intake.kind !== 'empty') this.#moveTime(intake.timestampMicros);
+    if (first.kind === 'empty') this.#entry({ outcome: 'EMPTY', span: first.span, appendedAt: this.#appendedAt });
+    else if (first.kind === 'unreadable') this.#reject({ ...first, reason: REASONS.RECORDS_UNREADABLE, proof: null });
+    else if (first.check.kind === 'rejected') this.#rejectMessages(first.offset, intakes.filter(isMessage), first.check);
+    else this.#takeBatch(first.offset, this.#appendedAt, first.value, first.check);
+  }
+
+  #moveTime(timestampMicros: number): void {
     const { acceptedAt, clockSkewMicros } = this.#rules;
-    this.#appendedAt = Math.max(this.#appendedAt, Math.min(intake.timestampMicros, acceptedAt + clockSkewMicros));
-    if (check.kind === 'rejected') this.#reject(intake.offset, this.#appendedAt, intake.value, check.reason, check.proof);
-    else this.#takeBatch(intake.offset, this.#appendedAt, intake.value, check);
+    this.#appendedAt = Math.max(this.#appendedAt, Math.min(timestampMicros, acceptedAt + clockSkewMicros));
   }
 
   #takeBatch(offset: number, appendedAt: number, value: Uint8Array, batch: Extract<MessageCheck, { kind: 'proven' }>): void {
@@ -165,7 +234,7 @@ class Draft implements Ordered {
     const seen = this.#find(headerKey) !== undefined;
     const outcome = seen ? 'REPEATED' : judgeLane(this.#lanes.get(lane) ?? this.#view.lane(lane), step, this.#rules.laneRetentionMicros);
     if (outcome === 'REPEATED') return this.#entry({ outcome: 'REPEATED', appendedAt, batch: batch.proof });
-    if (outcome === 'FORK') return this.#reject(offset, appendedAt, value, REASONS.LANE_FORK, batch.proof);
+    if (outcome === 'FORK') return this.#reject({ ...whole(value), offset, span: 1, reason: REASONS.LANE_FORK, proof: batch.proof });
     this.#lanes.set(lane, { number: header.number + 1, hash, appendedAt });
     this.#own.set(keyText(headerKey), { logIndex: -1, digest: hash.slice(0, 16) });
     let marks = outcome === 'GAP' ? MARKS.gapBefore : 0;
@@ -191,7 +260,7 @@ class Draft implements Ordered {
     const { bytes, digest, head, reason } = event;
     if (reason !== REASONS.NONE || head === undefined) {
       this.refused.push(bytes);
-      this.#keepBytes({ inputOffset: offset, position, outcome: 'REJECTED', reason, digest, bytes });
+      this.#keepEvent({ inputOffset: offset, position, outcome: 'REJECTED', reason, digest, bytes });
       return { position, digest, id: head?.id ?? null, outcome: 'REJECTED', reason, original: null };
     }
     const hit = this.#find(key);
@@ -199,7 +268,7 @@ class Draft implements Ordered {
     const outcome = equal(hit.digest, digest.subarray(0, 16)) ? 'DUPLICATE' : 'CONFLICT';
     if (outcome === 'CONFLICT') {
       this.refused.push(bytes);
-      this.#keepBytes({ inputOffset: offset, position, outcome, reason: REASONS.NONE, digest, bytes });
+      this.#keepEvent({ inputOffset: offset, position, outcome, reason: REASONS.NONE, digest, bytes });
     }
     return { position, digest, id: head.id, outcome, reason: REASONS.NONE, original: hit.logIndex };
   }
@@ -233,35 +302,28 @@ class Draft implements Ordered {
     return this.#own.get(keyText(key)) ?? this.#known(key);
   }
 
-  #reject(offset: number, appendedAt: number, value: Uint8Array, reason: number, proof: BatchProof | null): void {
-    const digest = sha256(value);
-    this.#keepBytes({ inputOffset: offset, position: -1, outcome: 'REJECTED', reason, digest, bytes: value });
-    this.#entry({ outcome: 'REJECTED', appendedAt, reason, message: digest, batch: proof });
+  /** One message, or a run of them that were refused for the same reason. */
+  #rejectMessages(offset: number, messages: readonly MessageIntake[], { reason, proof }: RejectedCheck): void {
+    this.#reject({ ...whole(encodeRun(messages.map(({ value }) => value))), offset, span: messages.length, reason, proof });
+  }
+
+  #reject({ offset, span, digest, size, bytes, reason, proof }: Rejection): void {
+    this.#keepBytes({ inputOffset: offset, span, position: -1, outcome: 'REJECTED', reason, digest, size, bytes });
+    this.#entry({ outcome: 'REJECTED', span, appendedAt: this.#appendedAt, reason, message: digest, batch: proof });
   }
 
   #entry(entry: Partial<EvidenceInput> & Pick<EvidenceInput, 'outcome' | 'appendedAt'>): void {
     this.inputs.push({ span: 1, reason: REASONS.NONE, message: null, batch: null, receipts: [], ...entry });
   }
 
-  #keepBytes(record: {
-    inputOffset: number;
-    position: number;
-    outcome: 'REJECTED' | 'CONFLICT';
-    reason: number;
-    digest: Uint8Array;
-    bytes: Uint8Array;
-  }): void {
+  #keepEvent(event: Omit<Kept, 'span' | 'size'>): void {
+    this.#keepBytes({ ...event, span: 1, size: event.bytes.length });
+  }
+
+  #keepBytes(record: Kept): void {
     const { origin, shard } = this.#view.head;
-    const size = record.bytes.length;
-    this.rejected.push(
-      encodeRejected({
-        ...record,
-        origin,
-        shard,
-        inputGeneration: this.#rules.inputGeneration,
-        size,
-        bytes: record.bytes.subarray(0, LIMITS.rejectedBytes),
-      }),
-    );
+    const { inputGeneration } = this.#rules;
+    const bytes = record.bytes.subarray(0, LIMITS.rejectedBytes);
+    this.rejected.push(encodeRejected({ ...record, origin, shard, inputGeneration, bytes }));
   }
 }

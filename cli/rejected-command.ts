@@ -47,10 +47,11 @@ export const rejectedCommand: Command = {
   ...clusterSettings(['data', 'keys', 'rootKey', 'name', ...SERVERS.kafka, ...SERVERS.registry, ...SERVERS.s3, 'lingerMs']),
   notes: [
     'Each line: SHARD/OFFSET on provenance.rejected, offset of the message on provenance.events and position in its batch, outcome, reason, size.',
+    'FIRST-LAST instead of an offset: several messages, of which the record holds each with its length, or records that no reader can read.',
     'docs/formats.md, section 3, says what each reason means.',
     'resubmit signs with collector.key. It sends the events unchanged, behind an event on lineproof/resubmit/SHARD that says where they were refused.',
     'First it searches chain topic and archive. It does not send events that are linked already, and refuses a batch that was accepted after all.',
-    'Exit code 1: the record was refused, or some events were withheld; each has its reason.',
+    'Exit code 1: the record was refused, or some of its messages or events were withheld; each has its reason.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     const [action, place, ...more] = invocation.operands;
@@ -150,7 +151,8 @@ function fieldsOf({ shard, offset, span, record }: Found): Record<string, string
   if (record === undefined) return { place: `${shard}/${offset}`, outcome: null, ...(span === 1 ? {} : { span }) };
   const { inputGeneration, inputOffset, position, outcome, reason, digest, size } = record;
   const name = reasonName(reason) ?? String(reason);
-  return { place: `${shard}/${offset}`, inputGeneration, inputOffset, position, outcome, reason: name, digest: toHex(digest), size };
+  const input = { inputGeneration, inputOffset, span: record.span, position };
+  return { place: `${shard}/${offset}`, ...input, outcome, reason: name, digest: toHex(digest), size };
 }
 
 function line({ shard, offset, span, record }: Found): string {
@@ -158,7 +160,8 @@ function line({ shard, offset, span, record }: Found): string {
   if (span > 1) return `${place} not readable: ${span} records, not written by a chainer of this version\n`;
   if (record === undefined) return `${place} not readable: not written by a chainer of this version\n`;
   const { inputOffset, position, outcome, reason, size } = record;
-  const input = position < 0 ? `${inputOffset}` : `${inputOffset}#${position}`;
+  const whole = record.span === 1 ? `${inputOffset}` : `${inputOffset}-${inputOffset + record.span - 1}`;
+  const input = position < 0 ? whole : `${inputOffset}#${position}`;
   return `${place} ${input.padEnd(12)} ${outcome.padEnd(8)} ${(reasonName(reason) ?? String(reason)).padEnd(22)} ${size} bytes\n`;
 }
 

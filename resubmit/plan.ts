@@ -1,7 +1,8 @@
 import type { BatchRules } from '../core/acceptance/batch-check.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
 import { equal } from '../core/base/bytes.ts';
-import { mustGoOn, visitChain } from '../core/chain/chain-history.ts';
+import type { LineproofError } from '../core/base/errors.ts';
+import { mustGoOn, type PastVisitor, visitChain } from '../core/chain/chain-history.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import { eventDigests } from '../core/formats/event.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
@@ -13,9 +14,10 @@ import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import { visitArchive } from './archived-past.ts';
 import {
+  asRefusal,
   checkEvidence,
   judgeEvents,
-  openRejected,
+  openRecord,
   type ProvenOrigin,
   type RejectedEvents,
   type Resent,
@@ -47,7 +49,7 @@ export interface Sight {
   readonly unseen: { readonly from: number; readonly to: number; readonly why: string } | undefined;
 }
 
-/** Which events of a refused record are sent, and which are not. */
+/** Which events of a refused message, or which refused event of a message, are sent, and which are not. */
 export interface Plan {
   readonly opened: RejectedEvents;
   readonly origin: ProvenOrigin;
@@ -58,31 +60,85 @@ export interface Plan {
   readonly sights: readonly Sight[];
 }
 
-/** Judges a refused record against the newest policy and all of the log's history that can be seen. Throws NOT_RESUBMITTABLE. */
-export async function planResubmission(record: Rejected, options: PlanOptions): Promise<Plan> {
+/** What comes of each message of a refused record: of a run, some may be sent and others not. */
+export interface RecordPlan {
+  readonly plans: readonly Plan[];
+  readonly refusals: readonly LineproofError[];
+}
+
+/** A message with its search, before and after the history is looked at. */
+interface Searched {
+  readonly opened: RejectedEvents;
+  readonly search: ResubmissionSearch;
+}
+
+/**
+ * Judges a refused record against the newest policy and all of the log's history that can be seen, which is looked at once for all of its messages.
+ * Throws NOT_RESUBMITTABLE; of a run, only if none of its messages can be sent.
+ */
+export async function planResubmission(record: Rejected, options: PlanOptions): Promise<RecordPlan> {
   const { sources, signer } = options;
   const policy = sources.policies.latest;
   const sender = policy.producer(signer.name, signer.keyId);
   if (sender?.active !== true)
     throw refused(record, `${signer.verifierKey}, which would sign its events again, is not an ACTIVE producer key of the newest policy`);
   if (record.origin !== policy.policy.origin) throw refused(record, `its origin is ${JSON.stringify(record.origin)}`);
-  const opened = openRejected(record, policy);
-  if (opened.batch !== undefined) checkSchema(record, opened.batch.header.schema, sources);
-  const bytes = opened.events.map((event) => event.bytes);
-  const search = searchFor(opened, eventDigests(EVENT_SCHEMA.digest, bytes), EVENT_SCHEMA, policy.policy.shards);
-  const sights = await lookBack(search, options);
+  const { opened, refusals } = openRecord(record, policy);
+  const all = [...refusals];
+  const searched = each(opened, all, (message) => ({ opened: message, search: searchOf(message, sources) }));
+  const sights = await lookBack(
+    searched.map(({ search }) => search),
+    options,
+  );
+  const plans = each(searched, all, (message) => planMessage(message, sights, sender, options));
+  const [first] = all;
+  if (plans.length === 0 && first !== undefined) throw first;
+  return { plans, refusals: all.toSorted((a, b) => offsetOf(a) - offsetOf(b)) };
+}
+
+/** The results of `work`, and in `refusals` why there are none of others. */
+function each<T, R>(items: readonly T[], refusals: LineproofError[], work: (item: T) => R): R[] {
+  return items.flatMap((item) => {
+    try {
+      return [work(item)];
+    } catch (error) {
+      refusals.push(asRefusal(error));
+      return [];
+    }
+  });
+}
+
+function offsetOf({ details }: LineproofError): number {
+  return Number(details['inputOffset']);
+}
+
+function searchOf(opened: RejectedEvents, sources: Sources): ResubmissionSearch {
+  const { record, batch, events } = opened;
+  if (batch !== undefined) checkSchema(record, batch.header.schema, sources);
+  const bytes = events.map((event) => event.bytes);
+  return searchFor(opened, eventDigests(EVENT_SCHEMA.digest, bytes), EVENT_SCHEMA, sources.policies.latest.policy.shards);
+}
+
+function planMessage(
+  { opened, search }: Searched,
+  allSights: readonly Sight[],
+  sender: ProducerInForce,
+  { sources, partialHistory }: PlanOptions,
+): Plan {
+  const { record } = opened;
+  const policy = sources.policies.latest;
+  const sights = allSights.filter(({ shard }) => search.shards.includes(shard));
   const origin = checkEvidence(opened, search.evidence, policy);
   checkSchema(record, origin.header.schema, sources);
   if (search.accepted !== undefined)
     throw refused(record, `its header was ACCEPTED, at offset ${search.accepted.offset} of shard ${search.accepted.shard}: a replay`);
   const hidden = sights.find(({ unseen }) => unseen !== undefined);
-  if (hidden?.unseen !== undefined && !options.partialHistory) {
+  if (hidden?.unseen !== undefined && !partialHistory) {
     const { from, to, why } = hidden.unseen;
     const fact = `leaves ${from} to ${to - 1} of shard ${hidden.shard} cannot be seen (${why}), and its events may be there`;
     throw refused(record, `${fact}; use --partial-history to proceed nevertheless`);
   }
-  const { shards } = policy.policy;
-  const rules = { origin: record.origin, shards, policy, eventSchema: () => EVENT_SCHEMA };
+  const rules = { origin: record.origin, shards: policy.policy.shards, policy, eventSchema: () => EVENT_SCHEMA };
   return { ...divide(opened, origin, search, { sender, rules }), sights };
 }
 
@@ -92,13 +148,13 @@ function checkSchema(record: Rejected, schema: Uint8Array, sources: Sources): vo
     throw refused(record, 'its event schema is not the one that this version writes, or is not in force');
 }
 
-/** Shows the search all of the available history of its shards. */
-async function lookBack(search: ResubmissionSearch, { log, objects, sources, pinned, signal }: PlanOptions): Promise<Sight[]> {
+/** Shows the searches all of the available history of their shards. */
+async function lookBack(searches: readonly ResubmissionSearch[], { log, objects, sources, pinned, signal }: PlanOptions): Promise<Sight[]> {
   const { origin, shards } = sources.policies.latest.policy;
   const anchor = archiveAnchor(objects, sources, origin, shards);
   const sights: Sight[] = [];
-  for (const shard of search.shards) {
-    const visitor = search.visitor(shard);
+  for (const shard of [...new Set(searches.flatMap((search) => search.shards))].toSorted((a, b) => a - b)) {
+    const visitor = together(searches.filter((search) => search.shards.includes(shard)).map((search) => search.visitor(shard)));
     const snapshot = () => anchor.snapshot(shard);
     const to = await visitChain({ log, sources, shard, snapshot }, visitor, signal);
     const { end, obstacle } =
@@ -108,6 +164,18 @@ async function lookBack(search: ResubmissionSearch, { log, objects, sources, pin
     sights.push({ shard, unseen: end >= to ? undefined : { from: end, to, why } });
   }
   return sights;
+}
+
+/** One visitor that shows everything to all of `visitors`. */
+function together(visitors: readonly PastVisitor[]): PastVisitor {
+  return {
+    input: (generation, offset, input) => {
+      for (const visitor of visitors) visitor.input(generation, offset, input);
+    },
+    link: (digest, head) => {
+      for (const visitor of visitors) visitor.link(digest, head);
+    },
+  };
 }
 
 /** Which events go out: not those that are linked already, nor those that the log would refuse. */

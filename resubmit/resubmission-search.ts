@@ -10,7 +10,7 @@ export interface ResubmissionSearch {
   /** Shards whose history matters. */
   readonly shards: readonly number[];
   visitor(shard: number): PastVisitor;
-  /** Evidence of the message that was refused, or that carried the event. */
+  /** Evidence of the message that was refused, of its run, or of the message that carried the event. */
   readonly evidence: EvidenceInput | undefined;
   /** Place at which the header of the refused batch was ACCEPTED nevertheless. */
   readonly accepted: { readonly shard: number; readonly offset: number } | undefined;
@@ -21,7 +21,7 @@ export interface ResubmissionSearch {
 
 /** Prepares a search; `digests` are those of the events, in their order. */
 export function searchFor(
-  { record, batch, events }: RejectedEvents,
+  { record, kept, batch, events }: RejectedEvents,
   digests: readonly Uint8Array[],
   schema: EventSchema,
   shards: number,
@@ -41,7 +41,7 @@ export function searchFor(
     isTaken: (head: EventHead): boolean => taken.has(identity(head)),
     visitor: (shard: number): PastVisitor => ({
       input: (generation, offset, input) => {
-        if (shard === record.shard && generation === record.inputGeneration && offset === record.inputOffset) search.evidence = input;
+        if (shard === record.shard && generation === record.inputGeneration && offset === kept.inputOffset) search.evidence = input;
         if (input.outcome === 'ACCEPTED' && input.batch !== null && batch !== undefined && equal(input.batch.header, batch.bytes))
           search.accepted = { shard, offset };
       },

@@ -9,7 +9,7 @@ import { type BatchHeader, decodeBatchHeader, decodeSignedBatch, type SignedBatc
 import { type Event, eventDigests } from '../core/formats/event.ts';
 import type { EventHead, EventSchema } from '../core/formats/event-schema.ts';
 import type { EvidenceInput } from '../core/formats/evidence.ts';
-import type { Rejected } from '../core/formats/rejected.ts';
+import { decodeRun, type Rejected } from '../core/formats/rejected.ts';
 import { shardOf } from '../core/formats/shard.ts';
 import { preAuthentication } from '../core/keys/dsse.ts';
 import { verifySignature } from '../core/keys/signature.ts';
@@ -25,6 +25,7 @@ type Obstacle = { [N in ReasonName]: (typeof REASON_TRAITS)[N]['resubmittable'] 
 
 /** Why events that were refused for this reason cannot be sent again; `REASON_TRAITS` says which reasons these are. */
 const OBSTACLES: Readonly<Record<Obstacle, string>> = {
+  RECORDS_UNREADABLE: 'nobody can read its records, so nobody knows what they held; their producer must send it again',
   // The reason of a CONFLICT.
   NONE: 'its identity is linked with other content, so it would be in conflict again; record it under another id',
   MESSAGE_TOO_LARGE: 'it is larger than any message may be; its producer must send smaller batches',
@@ -51,21 +52,81 @@ function obstacleOf(reason: number): string | undefined {
 
 /** Refused events. Everything about them that does not depend on the log's history is proven. */
 export interface RejectedEvents {
+  /** Of the message alone, also where it is one of a run. */
   readonly record: Rejected;
+  /** As it was kept: the record of the run, or `record` itself. */
+  readonly kept: Rejected;
   /** Undefined for a single event, whose batch is in the evidence only. */
   readonly batch: { readonly header: BatchHeader; readonly bytes: Uint8Array } | undefined;
   /** As they were signed, in the order of the batch. */
   readonly events: readonly { readonly position: number; readonly bytes: Uint8Array }[];
 }
 
-/** Opens a record of `provenance.rejected`. Throws NOT_RESUBMITTABLE if its reason, its bytes or the key that signed it prevent a resubmission. */
-export function openRejected(record: Rejected, policy: PolicyInForce): RejectedEvents {
+/** The events of each message of a record that can be sent again, and why the others cannot. */
+export interface OpenedRecord {
+  readonly opened: readonly RejectedEvents[];
+  readonly refusals: readonly LineproofError[];
+}
+
+/**
+ * Opens a record of `provenance.rejected`, each of its messages by itself. Throws NOT_RESUBMITTABLE if its reason, its bytes or the key that signed it
+ * prevent a resubmission; of a run, if that is so of every message.
+ */
+export function openRecord(record: Rejected, policy: PolicyInForce): OpenedRecord {
+  if (record.span === 1) return { opened: [openRejected(record, policy)], refusals: [] };
+  const opened: RejectedEvents[] = [];
+  const refusals: LineproofError[] = [];
+  for (const message of messagesOf(record)) {
+    try {
+      opened.push({ ...openRejected(message, policy), kept: record });
+    } catch (error) {
+      refusals.push(asRefusal(error));
+    }
+  }
+  const [first] = refusals;
+  if (opened.length === 0 && first !== undefined) throw first;
+  return { opened, refusals };
+}
+
+/** The error, if it says why something cannot be sent again; throws it otherwise. */
+export function asRefusal(error: unknown): LineproofError {
+  if (error instanceof LineproofError && error.code === 'NOT_RESUBMITTABLE') return error;
+  throw error;
+}
+
+/** A record for each message of a run. */
+function messagesOf(record: Rejected): readonly Rejected[] {
+  checkKept(record);
+  let values: readonly Uint8Array[];
+  try {
+    values = decodeRun(record.bytes, record.span);
+  } catch {
+    throw refused(record, 'its bytes are not those of as many messages as it covers');
+  }
+  return values.map((bytes, i) => ({
+    ...record,
+    inputOffset: record.inputOffset + i,
+    span: 1,
+    digest: sha256(bytes),
+    size: bytes.length,
+    bytes,
+  }));
+}
+
+/** Throws NOT_RESUBMITTABLE if the reason forbids a resubmission, or not all bytes were kept. */
+function checkKept(record: Rejected): void {
   const obstacle = obstacleOf(record.reason);
   if (obstacle !== undefined) throw refused(record, obstacle);
   if (record.size > record.bytes.length)
     throw refused(record, `only ${record.bytes.length} of its ${record.size} bytes were kept, but the signature covers all of them`);
-  if (record.position >= 0) return { record, batch: undefined, events: [{ position: record.position, bytes: record.bytes }] };
-  if (!equal(sha256(record.bytes), record.digest)) throw refused(record, 'its bytes do not have the digest that it is kept under');
+  if (record.position < 0 && !equal(sha256(record.bytes), record.digest))
+    throw refused(record, 'its bytes do not have the digest that it is kept under');
+}
+
+/** Opens the record of a single message or event. Throws NOT_RESUBMITTABLE if its reason, its bytes or the key that signed it prevent a resubmission. */
+export function openRejected(record: Rejected, policy: PolicyInForce): RejectedEvents {
+  checkKept(record);
+  if (record.position >= 0) return { record, kept: record, batch: undefined, events: [{ position: record.position, bytes: record.bytes }] };
   const { batch, header } = readBatch(record);
   if (header.origin !== policy.policy.origin) throw refused(record, OBSTACLES.ORIGIN_WRONG);
   const producer = signerOf(record, header.producer, batch.keyId, policy);
@@ -75,7 +136,8 @@ export function openRejected(record: Rejected, policy: PolicyInForce): RejectedE
   if (header.count > LIMITS.batchEvents) throw refused(record, OBSTACLES.BATCH_TOO_LARGE);
   if (header.count !== batch.events.length || !equal(batchRoot(eventDigests(header.schema, batch.events)), header.root))
     throw refused(record, NOT_ITS_EVENTS);
-  return { record, batch: { header, bytes: batch.header }, events: batch.events.map((bytes, position) => ({ position, bytes })) };
+  const events = batch.events.map((bytes, position) => ({ position, bytes }));
+  return { record, kept: record, batch: { header, bytes: batch.header }, events };
 }
 
 function readBatch(record: Rejected): { readonly batch: SignedBatch; readonly header: BatchHeader } {
@@ -101,7 +163,11 @@ function signerOf(record: Rejected, name: string, id: Uint8Array, policy: Policy
 }
 
 /** The header under which the events were signed first. Throws NOT_RESUBMITTABLE if the block's evidence contradicts the record. */
-export function checkEvidence({ record, batch }: RejectedEvents, input: EvidenceInput | undefined, policy: PolicyInForce): ProvenOrigin {
+export function checkEvidence(
+  { record, kept, batch }: RejectedEvents,
+  input: EvidenceInput | undefined,
+  policy: PolicyInForce,
+): ProvenOrigin {
   const otherwise = 'the log contradicts it: its evidence names another refusal at this place';
   if (input === undefined)
     throw refused(
@@ -109,8 +175,8 @@ export function checkEvidence({ record, batch }: RejectedEvents, input: Evidence
       'no block confirms the refusal: no block has consumed its message yet, or the writer of the record was not a chainer',
     );
   if (batch !== undefined) {
-    const { outcome, reason, message } = input;
-    if (outcome !== 'REJECTED' || reason !== record.reason || message === null || !equal(message, record.digest))
+    const { outcome, span, reason, message } = input;
+    if (outcome !== 'REJECTED' || span !== kept.span || reason !== kept.reason || message === null || !equal(message, kept.digest))
       throw refused(record, otherwise);
     return { header: batch.header, headerBytes: batch.bytes };
   }
@@ -222,7 +288,8 @@ export function referenceEvent(record: Rejected, { header, headerBytes }: Proven
 }
 
 /** The error that says why `record` cannot be sent again. */
-export function refused({ shard, inputOffset, position }: Rejected, fact: string): LineproofError {
-  const place = position < 0 ? `message ${inputOffset}` : `event ${position} of message ${inputOffset}`;
+export function refused({ shard, inputOffset, span, position }: Rejected, fact: string): LineproofError {
+  const whole = span === 1 ? `message ${inputOffset}` : `offsets ${inputOffset} to ${inputOffset + span - 1}`;
+  const place = position < 0 ? whole : `event ${position} of message ${inputOffset}`;
   return new LineproofError('NOT_RESUBMITTABLE', `cannot resubmit ${place} of shard ${shard}: ${fact}`, { shard, inputOffset, position });
 }

@@ -31,7 +31,7 @@ export const METRICS = {
   lineproof_chainer_links_total: { kind: 'counter', help: 'Events linked.', labels: ['shard'] },
   lineproof_chainer_inputs_total: {
     kind: 'counter',
-    help: 'Input messages consumed, by outcome.',
+    help: 'Input offsets consumed, by outcome.',
     labels: ['shard', 'outcome'],
   },
   lineproof_chainer_receipts_total: {
@@ -41,7 +41,7 @@ export const METRICS = {
   },
   lineproof_chainer_refused_total: {
     kind: 'counter',
-    help: 'Messages and events refused, by the reason that their evidence names.',
+    help: 'Messages, events and unreadable records refused, by the reason that their evidence names.',
     labels: ['shard', 'reason'],
   },
   lineproof_chainer_lost_races_total: { kind: 'counter', help: 'Times another process appended the next block first.', labels: ['shard'] },

@@ -4,6 +4,9 @@ import { mustCount, mustFit, mustHold } from '../base/format-checks.ts';
 import { LIMITS } from '../base/limits.ts';
 import { REASONS, reasonTraits } from '../base/reasons.ts';
 
+/** Messages of the longest run: each takes 4 bytes of {@link LIMITS.runBytes} or more. */
+const RUN_MESSAGES = LIMITS.runBytes / 4;
+
 /** An event of an accepted batch that was not linked. */
 export interface Receipt {
   readonly position: number;
@@ -15,9 +18,10 @@ export interface Receipt {
   readonly original: number | null;
 }
 
-/** The outcome of one input message, or of `span` offsets without one (docs/formats.md §3). */
+/** The outcome of one input message, of a run of rejected messages, of records that no reader can read, or of offsets without a record (docs/formats.md §3). */
 export interface EvidenceInput {
   readonly outcome: 'ACCEPTED' | 'REPEATED' | 'REJECTED' | 'EMPTY';
+  /** Offsets covered. */
   readonly span: number;
   /** Microseconds since 1970. */
   readonly appendedAt: number;
@@ -31,7 +35,7 @@ const evidence = compileSchema<{ readonly inputs: readonly EvidenceInput[] }>(JS
 
 /** Throws the error that {@link decodeEvidence} would throw on the bytes. */
 export function encodeEvidence(inputs: readonly EvidenceInput[]): Uint8Array {
-  for (const input of inputs) checkInput(input);
+  checkInputs(inputs);
   const bytes = evidence.encode({ inputs });
   mustFit(bytes.length, LIMITS.blockBytes, 'evidence');
   return bytes;
@@ -41,8 +45,29 @@ export function encodeEvidence(inputs: readonly EvidenceInput[]): Uint8Array {
 export function decodeEvidence(bytes: Uint8Array): readonly EvidenceInput[] {
   mustFit(bytes.length, LIMITS.blockBytes, 'evidence');
   const { inputs } = evidence.decode(bytes);
-  for (const input of inputs) checkInput(input);
+  checkInputs(inputs);
   return inputs;
+}
+
+function checkInputs(inputs: readonly EvidenceInput[]): void {
+  for (const input of inputs) checkInput(input);
+  const last = inputs.at(-1);
+  // Else the input topic, which keeps its last consumed message, could not be compared with it.
+  mustHold(
+    last === undefined || last.span === 1 || !isRun(last),
+    'cannot take evidence: its last message does not have an entry of its own',
+  );
+}
+
+/** Whether an entry is about messages that were refused before a header could be read. */
+function isRun({ reason }: EvidenceInput): boolean {
+  return reasonTraits(reason)?.rejects === 'message';
+}
+
+/** The largest span of an entry. */
+function mostOffsets(input: EvidenceInput): number {
+  if (input.outcome === 'EMPTY' || reasonTraits(input.reason)?.rejects === 'records') return Number.MAX_SAFE_INTEGER;
+  return isRun(input) && input.batch === null ? RUN_MESSAGES : 1;
 }
 
 function checkInput(input: EvidenceInput): void {
@@ -50,12 +75,16 @@ function checkInput(input: EvidenceInput): void {
   const rejected = outcome === 'REJECTED';
   const rejects = reasonTraits(reason)?.rejects;
   mustCount('evidence', input.appendedAt);
-  mustHold(outcome === 'EMPTY' ? input.span >= 1 : input.span === 1, "cannot take evidence: an input's span does not fit its outcome");
+  mustHold(
+    input.span >= 1 && input.span <= mostOffsets(input),
+    "cannot take evidence: an input's span does not fit its outcome or its reason",
+  );
   mustHold(rejected === (input.message !== null), 'cannot take evidence: REJECTED inputs, and no others, have a message digest');
   mustHold(
-    rejected ? rejects === 'message' || rejects === 'batch' : reason === REASONS.NONE,
+    rejected ? rejects === 'records' || rejects === 'message' || rejects === 'batch' : reason === REASONS.NONE,
     "cannot take evidence: an input's reason does not fit its outcome",
   );
+  mustHold(rejects !== 'records' || batch === null, 'cannot take evidence: records that cannot be read have no batch');
   mustHold(
     rejected || (batch === null) === (outcome === 'EMPTY'),
     'cannot take evidence: ACCEPTED and REPEATED inputs have a batch, EMPTY ones have none',

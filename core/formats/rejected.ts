@@ -12,23 +12,29 @@ export function isTimeProbe({ key, value }: { readonly key: Uint8Array | null; r
   return value.length === 0 && key !== null && equal(key, TIME_PROBE_KEY);
 }
 
-/** A message or event that was not linked, as it is on `provenance.rejected` (docs/formats.md §3). */
+/** A message or event that was not linked, a run of messages, or records that no reader can read, as it is on `provenance.rejected` (docs/formats.md §3). */
 export interface Rejected {
   readonly origin: string;
   readonly shard: number;
   readonly inputGeneration: number;
+  /** The first offset. */
   readonly inputOffset: number;
-  /** Position in the batch; -1 for a whole message. */
+  /** Offsets covered: more than 1 only for a run of messages, or for records that no reader can read. */
+  readonly span: number;
+  /** Position in the batch; -1 for anything but an event. */
   readonly position: number;
   readonly outcome: 'REJECTED' | 'CONFLICT';
   readonly reason: number;
-  /** SHA-256 of a whole message, event digest of an event. */
+  /** The digest in the evidence: of the input's `message`, or of the event. */
   readonly digest: Uint8Array;
-  /** Size of the whole message or event, in bytes. */
+  /** Bytes that the digest covers. */
   readonly size: number;
-  /** Cut at 1 MiB. */
+  /** What the digest covers (of a run, {@link encodeRun}), cut at 1 MiB. */
   readonly bytes: Uint8Array;
 }
+
+const LENGTH_BYTES = 4;
+const BROKEN_RUN = 'cannot take rejected record: its bytes are not those of as many messages as it covers';
 
 const records = compileSchema<Rejected>(JSON.parse(SCHEMA_TEXTS.Rejected));
 
@@ -51,7 +57,48 @@ function checkRejected(record: Rejected): void {
   mustFit(record.bytes.length, LIMITS.rejectedBytes, 'rejected bytes');
   mustHold(record.position >= -1, 'cannot take rejected record: its position is below -1');
   mustHold(
+    record.span === 1 || (record.span > 1 && record.position === -1 && record.outcome === 'REJECTED'),
+    'cannot take rejected record: its span does not fit what it is about',
+  );
+  mustHold(
     record.bytes.length === Math.min(record.size, LIMITS.rejectedBytes),
     'cannot take rejected record: its number of bytes does not fit its size',
   );
+}
+
+/** The bytes that stand for consecutive messages: the value of a single one, or of each of several its length (u32 big-endian) and its value. */
+export function encodeRun(values: readonly Uint8Array[]): Uint8Array {
+  const [first] = values;
+  if (values.length === 1 && first !== undefined) return first;
+  const bytes = new Uint8Array(values.reduce((sum, value) => sum + runCost(value), 0));
+  const view = new DataView(bytes.buffer);
+  let at = 0;
+  for (const value of values) {
+    view.setUint32(at, value.length);
+    bytes.set(value, at + LENGTH_BYTES);
+    at += runCost(value);
+  }
+  return bytes;
+}
+
+/** Bytes that a value takes in a run of several; the sum of a run is at most {@link LIMITS.runBytes}. */
+export function runCost(value: Uint8Array): number {
+  return LENGTH_BYTES + value.length;
+}
+
+/** The values of the `span` messages that `bytes` stand for. Throws FORMAT_INVALID if they are not those of so many messages. */
+export function decodeRun(bytes: Uint8Array, span: number): readonly Uint8Array[] {
+  if (span === 1) return [bytes];
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const values: Uint8Array[] = [];
+  let at = 0;
+  while (at < bytes.length) {
+    mustHold(at + LENGTH_BYTES <= bytes.length, BROKEN_RUN);
+    const from = at + LENGTH_BYTES;
+    at = from + view.getUint32(at);
+    mustHold(at <= bytes.length, BROKEN_RUN);
+    values.push(bytes.subarray(from, at));
+  }
+  mustHold(values.length === span, BROKEN_RUN);
+  return values;
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from '@jest/globals';
 import type { HeartbeatLane } from '../../core/formats/batch.ts';
+import type { EvidenceInput } from '../../core/formats/evidence.ts';
 import { shardOf } from '../../core/formats/shard.ts';
 import type { Policy } from '../../core/policy/policy-document.ts';
 import { temporaryFolder } from '../support/command.ts';
@@ -146,6 +147,34 @@ const aheadBy =
       forgery.inputs = forgery.inputs.map((input) => ({ ...input, appendedAt: START_MICROS + seconds * SECOND }));
     });
 
+const GARBAGE = new Uint8Array([1]);
+
+/** A run of three messages, a message alone, and 1,000 unreadable records; `part` changes one entry of the honest evidence. */
+const refusedInput =
+  (at?: number, part: (entry: EvidenceInput, all: readonly EvidenceInput[]) => Partial<EvidenceInput> = () => ({})) =>
+  async ({ archives, home, lane, event, end, said, block }: Play): Promise<void> => {
+    await block(1 - home, 0, [1]);
+    const first = await lane.next(event(lane, 'one'));
+    const messages = [first, GARBAGE, GARBAGE, GARBAGE, { span: 1000, section: GARBAGE }, GARBAGE, GARBAGE];
+    await required(archives[home]).block({ messages, appendedAt: START_MICROS, acceptedAt: START_MICROS + SECOND }, ({ inputs }) => {
+      if (at !== undefined) inputs[at] = { ...required(inputs[at]), ...part(required(inputs[at]), inputs) };
+    });
+    await block(home, 2, [await end(said(home, 2, 1))]);
+    // Else ARCHIVE would fail anyway: a segment ends where its age is reached.
+    for (const shard of [home, 1 - home]) await block(shard, 2 + SEGMENT_MS / 1000, []);
+  };
+
+/** A batch between two others, which its chainer refuses as something whose header nobody can read. */
+const leftOutAs =
+  (...messages: Parameters<Play['block']>[2]) =>
+  async ({ home, lane, event, end, said, block }: Play): Promise<void> => {
+    await block(1 - home, 0, [1]);
+    await block(home, 0, [await lane.next(event(lane, 'one'))]);
+    await lane.next(event(lane, 'two'));
+    await block(home, 1, messages);
+    await block(home, 2, [await end(said(home, 3, 2))]);
+  };
+
 type Row = readonly [name: string, body: (play: Play) => Promise<void>, property: string, result: string, policy?: Partial<Policy>];
 
 const ROWS: readonly Row[] = [
@@ -183,6 +212,20 @@ const ROWS: readonly Row[] = [
     'FAILED',
     { inputGeneration: { generation: 0, firstOffsets: [5, 5] } },
   ],
+  ['messages of a run and unreadable records take their offsets', refusedInput(), 'COMPLETE', 'OK'],
+  ['a run has as many messages as one may have', refusedInput(1, () => ({ span: 16_384 })), 'ARCHIVE', 'OK'],
+  ['a run has one message more', refusedInput(1, () => ({ span: 16_385 })), 'ARCHIVE', 'FAILED'],
+  ['a run has no message', refusedInput(1, () => ({ span: 0 })), 'ARCHIVE', 'FAILED'],
+  ['a run has a batch', refusedInput(1, (_, all) => ({ batch: required(all[0]).batch })), 'ARCHIVE', 'FAILED'],
+  ['a run is of a reason that a header shows', refusedInput(1, () => ({ reason: 11 })), 'ARCHIVE', 'FAILED'],
+  ['a run is at the end of its block', refusedInput(4, () => ({ span: 2 })), 'ARCHIVE', 'FAILED'],
+  ['an accepted message takes two offsets', refusedInput(0, () => ({ span: 2 })), 'ARCHIVE', 'FAILED'],
+  ['unreadable records take any number of offsets', refusedInput(2, () => ({ span: 2 ** 31 - 1 })), 'ARCHIVE', 'OK'],
+  ['unreadable records have a batch', refusedInput(2, (_, all) => ({ batch: required(all[0]).batch })), 'ARCHIVE', 'FAILED'],
+  ['unreadable records have no digest', refusedInput(2, () => ({ message: null })), 'ARCHIVE', 'FAILED'],
+  ['a reason is not in the list', refusedInput(3, () => ({ reason: 18 })), 'ARCHIVE', 'FAILED'],
+  ['a good batch is called unreadable', leftOutAs({ span: 1, section: GARBAGE }), 'COMPLETE', 'FAILED'],
+  ['a good batch is called a message of a run', leftOutAs(GARBAGE, GARBAGE, 1), 'COMPLETE', 'FAILED'],
 ];
 
 beforeAll(() => verifier.install(), TIMEOUT_MS);

@@ -252,6 +252,7 @@ describe('a message is refused as a whole, and what comes after it is linked:', 
         shard: 0,
         inputGeneration: 0,
         inputOffset: 1,
+        span: 1,
         position: -1,
         outcome: 'REJECTED',
         reason: REASONS[reason],
@@ -355,7 +356,16 @@ describe('one event of a good batch is not linked, and its neighbours are:', () 
     expect(inputs[1]?.receipts).toMatchObject([
       { position: 1, digest, outcome, reason: REASONS[reason], original: outcome === 'REJECTED' ? null : 1 },
     ]);
-    const kept = { inputOffset: 1, position: 1, outcome, reason: REASONS[reason], digest, size: bytes.length, bytes: hashOf(bytes) };
+    const kept = {
+      inputOffset: 1,
+      span: 1,
+      position: 1,
+      outcome,
+      reason: REASONS[reason],
+      digest,
+      size: bytes.length,
+      bytes: hashOf(bytes),
+    };
     expect(await keptBy(sent.shard)).toMatchObject(outcome === 'DUPLICATE' ? [] : [kept]);
     expect(await sent.shard.metric(`lineproof_chainer_receipts_total{shard="0",outcome="${outcome}"}`)).toBe(1);
     expect(await sent.shard.metric(`lineproof_chainer_refused_total{shard="0",reason="${reason}"}`)).toBe(outcome === 'REJECTED' ? 1 : 0);

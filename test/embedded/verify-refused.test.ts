@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { verifyArchive } from '../../auditor/verify.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
-import { testSigner } from '../support/producer.ts';
+import { type BlockOptions, type TestMessage, testSigner } from '../support/producer.ts';
 import { narrow, richArchive, richWorld } from '../support/rich-archive.ts';
-import { makeScene } from '../support/scene.ts';
+import { codes, makeScene } from '../support/scene.ts';
 import { forgedSignature } from '../support/violation.ts';
 
 describe('what was refused', () => {
@@ -14,13 +14,14 @@ describe('what was refused', () => {
     expect(refused).toEqual({
       messages: 1,
       events: 1,
+      records: 0,
       byReason: [
-        { reason: 'FRAMING_INVALID', messages: 1, events: 0 },
-        { reason: 'STREAM_NOT_PERMITTED', messages: 0, events: 1 },
+        { reason: 'FRAMING_INVALID', messages: 1, events: 0, records: 0 },
+        { reason: 'STREAM_NOT_PERMITTED', messages: 0, events: 1, records: 0 },
       ],
-      byProducer: [{ producer: narrow().name, proven: true, messages: 0, events: 1 }],
-      otherNames: { messages: 0, events: 0 },
-      nameless: { messages: 1, events: 0 },
+      byProducer: [{ producer: narrow().name, proven: true, messages: 0, events: 1, records: 0 }],
+      otherNames: { messages: 0, events: 0, records: 0 },
+      nameless: { messages: 1, events: 0, records: 0 },
     });
   });
 
@@ -31,12 +32,36 @@ describe('what was refused', () => {
     const thieves = Array.from({ length: 103 }, (_, i) => testSigner(`example.org/thief/${100 + i}`));
     await scene.block([forged, ...(await Promise.all(thieves.map((thief) => world.lane('stolen', thief).next(world.events('a', 'x')))))]);
     const { refused, result } = await scene.end();
-    expect([result, refused.messages, refused.otherNames]).toEqual(['OK', 104, { messages: 4, events: 0 }]);
+    expect([result, refused.messages, refused.otherNames]).toEqual(['OK', 104, { messages: 4, events: 0, records: 0 }]);
     expect(refused.byReason).toEqual([
-      { reason: 'KEY_UNKNOWN', messages: 103, events: 0 },
-      { reason: 'SIGNATURE_WRONG', messages: 1, events: 0 },
+      { reason: 'KEY_UNKNOWN', messages: 103, events: 0, records: 0 },
+      { reason: 'SIGNATURE_WRONG', messages: 1, events: 0, records: 0 },
     ]);
     expect([refused.byProducer.length, refused.byProducer.filter(({ proven }) => proven)]).toEqual([100, []]);
-    expect(refused.byProducer[0]).toEqual({ producer: world.producer.name, proven: false, messages: 1, events: 0 });
+    expect(refused.byProducer[0]).toEqual({ producer: world.producer.name, proven: false, messages: 1, events: 0, records: 0 });
+  });
+
+  test('counts each message of a run, and unreadable records as what they are: nobody knows whether they were messages', async () => {
+    const scene = await makeScene();
+    const garbage = new Uint8Array(2);
+    await scene.block([garbage, garbage, garbage, { span: 1000, section: Uint8Array.of(1) }, garbage, await scene.say('x'), garbage]);
+    const { refused, properties, result } = await scene.end();
+    expect(refused).toMatchObject({ messages: 5, events: 0, records: 1000, nameless: { messages: 5, events: 0, records: 1000 } });
+    expect(refused.byReason).toEqual([
+      { reason: 'FRAMING_INVALID', messages: 5, events: 0, records: 0 },
+      { reason: 'RECORDS_UNREADABLE', messages: 0, events: 0, records: 1000 },
+    ]);
+    expect([result, properties.COMPLETE.result]).toEqual(['OK', 'OK']);
+    expect(properties.COMPLETE.counts['offsets']).toBe(6 + 1006 + 3);
+  });
+
+  test.each<[string, (good: TestMessage) => BlockOptions['messages']]>([
+    ['unreadable', (good) => [{ span: 1, section: good.value }, 1]],
+    ['a part of a run', () => [new Uint8Array(2), new Uint8Array(2), 1]],
+  ])('a good batch that a chainer calls %s is a hole in its lane', async (_, forged) => {
+    const scene = await makeScene();
+    await scene.block(forged(await scene.say('left out')));
+    const verdict = await scene.end();
+    expect(codes(verdict)).toEqual(['COMPLETE GAP']);
   });
 });

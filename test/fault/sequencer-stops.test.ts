@@ -341,6 +341,32 @@ describe('a chainer stops', () => {
     );
   });
 
+  test('where garbage came last in one go, or records that nobody can read, and the input holds other ones in their place; not, where it holds the same', async () => {
+    const bursts: readonly ((sim: ChainerSim, other: boolean) => Promise<void>)[] = [
+      async ({ log }, other) => {
+        const values = [[1], [2], [other ? 4 : 3]].map((bytes) => ({ key: null, value: Uint8Array.from(bytes) }));
+        await log.append(TOPICS.events, 0, values);
+      },
+      async ({ log }, other) => log.spoil(TOPICS.events, 0, 7, new Uint8Array(32).fill(other ? 2 : 1)),
+    ];
+    for (const [i, burst] of bursts.entries()) {
+      for (const other of [false, true]) {
+        const sim = await makeShard();
+        await burst(sim, false);
+        await consumed(sim);
+        const { end } = await sim.log.bounds(TOPICS.events, 0);
+        // The archiver keeps the last consumed offset only.
+        if (other) sim.log.setBack(TOPICS.events, 0, 4);
+        else await sim.log.trim(TOPICS.events, 0, end - 1);
+        if (other) await burst(sim, true);
+        await restart(sim, 'kept');
+        if (other)
+          expect([i, await stop(sim)]).toEqual([i, expect.stringMatching(`LOG_DIVERGED: .* holds another message at offset ${end - 1} `)]);
+        else await goesOn(sim);
+      }
+    }
+  });
+
   test('where blocks are missing inside the dedup window, and leaves the index as it is', async () => {
     const sim = await makeShard();
     await sim.log.trim(TOPICS.chain, 0, 2);

@@ -4,7 +4,7 @@ import { auditProblems, ChainOracle } from '../support/chain-oracle.ts';
 import { type CallFault, type CallName, ChainerSim, NO_FAULT } from '../support/chainer-sim.ts';
 import { makeWorld, type TestLane, type TestMessage, testSigner, type World } from '../support/producer.ts';
 import { Random } from '../support/random.ts';
-import { HAPPENINGS, type Happening, Play } from '../support/sequencer-play.ts';
+import { HAPPENINGS, type Happening, Play, type PlayInput } from '../support/sequencer-play.ts';
 
 /** A failure names its seed: `LINEPROOF_FAULT_SEED=41 LINEPROOF_FAULT_RUNS=1` plays that run alone. */
 const RUNS = Number(process.env['LINEPROOF_FAULT_RUNS'] ?? 300);
@@ -23,6 +23,7 @@ const FAULTS: readonly CallFault[] = [
 ];
 const LOST_ANSWERS = FAULTS.slice(0, 2);
 const GARBAGE = new Uint8Array([9, 9]);
+const EMPTY = new Uint8Array(0);
 
 /** Three versions of the policy: the second retires a producer, the third has shorter segments and a longer window. */
 let world: World;
@@ -76,11 +77,11 @@ function farewell(lane: TestLane): Promise<TestMessage> {
   return lane.next([], { lanes: [{ epoch: lane.epoch, shard: 0, number: lane.number + 1, seq: lane.seq, final: true }] });
 }
 
-/** An order of all messages that keeps each lane's, with repeats, garbage and holes between them. */
-function shuffled(random: Random, all: readonly (readonly TestMessage[])[]): (Uint8Array | number)[] {
+/** An order of all messages that keeps each lane's, with repeats, garbage, holes and records that nobody can read between them. */
+function shuffled(random: Random, all: readonly (readonly TestMessage[])[]): PlayInput[] {
   const left = all.map((lane) => [...lane]);
   const sent: TestMessage[] = [];
-  const input: (Uint8Array | number)[] = [];
+  const input: PlayInput[] = [];
   while (left.some(({ length }) => length > 0)) {
     const message = random.pick(left.filter(({ length }) => length > 0)).shift() as TestMessage;
     sent.push(message);
@@ -88,6 +89,9 @@ function shuffled(random: Random, all: readonly (readonly TestMessage[])[]): (Ui
     if (random.chance(0.3)) input.push(random.pick(sent).value);
     if (random.chance(0.15)) input.push(random.pick([GARBAGE, message.value.slice(0, 200)]));
     if (random.chance(0.1)) input.push(1 + random.below(3), GARBAGE);
+    if (random.chance(0.1)) input.push({ unreadable: 1 + random.below(1000) });
+    if (random.chance(0.2))
+      input.push(Array.from({ length: 2 + random.below(6) }, () => random.pick([GARBAGE, GARBAGE, EMPTY, message.value.slice(0, 200)])));
   }
   return input;
 }

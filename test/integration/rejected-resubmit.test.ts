@@ -125,6 +125,7 @@ describeOnStack('a batch that was refused, sent again', () => {
           0,
           {
             place: '0/0',
+            inputOffset: 1,
             reason: 'LANE_FORK',
             producer: `${cluster.origin}/twin`,
             dryRun: true,
@@ -199,6 +200,7 @@ describeOnStack('a batch that was refused, sent again', () => {
           shard: 0,
           inputGeneration: 0,
           inputOffset: 0,
+          span: 1,
           position: -1,
           outcome: 'REJECTED',
           reason: 16,
@@ -227,6 +229,57 @@ describeOnStack('a batch that was refused, sent again', () => {
           ['0/0', 78, 'KEY_UNREADABLE'],
         ]);
         expect(await cluster.log.bounds(TOPICS.events, 0)).toEqual({ start: 0, end: 0 });
+      }),
+    5 * 60_000,
+  );
+
+  test(
+    'goes message by message where several were refused in one entry, and says which cannot be sent',
+    () =>
+      onCluster(stack, { shards: 1, producers: ['twin', 'operator'] }, async (cluster) => {
+        const { world, lanes } = await makeTwins(cluster, stack);
+        const resubmit = operatorOf(cluster);
+        const [lane, other] = await lanes('a registry that was set back');
+        const [one, two] = [await lane.next(world.events('orders', 'a')), await other.next(world.events('orders', 'b', 'c'))];
+        const unknown = 999_999;
+        const garbage = frame(unknown, new Uint8Array(1));
+        const values = [garbage, ...[one, two].map((message) => frame(unknown, encodeSignedBatch(message))), garbage];
+        await cluster.log.append(
+          TOPICS.events,
+          0,
+          values.map((value) => ({ key: null, value })),
+        );
+        for (const command of ['chain', 'archive'] as const) cluster.start(command, command);
+        const tail = new ChainTail(cluster.log, cluster.shards);
+        await until('all is refused', async () => (await refusedCount(cluster)) === 2);
+        await until('all is judged', async () => (await cluster.status()).every(({ lag }) => lag === 0));
+        expect((await cluster.must(['rejected', 'list'])).stdout).toMatch(
+          /^0\/0 +0-2 +REJECTED +SCHEMA_ID_UNKNOWN .*\n0\/1 +3 +REJECTED +SCHEMA_ID_UNKNOWN .*\n$/,
+        );
+        const rows = ({ stdout }: CommandResult): unknown[] =>
+          stdout
+            .trim()
+            .split('\n')
+            .map((line) => JSON.parse(line) as unknown);
+        const refusal = { place: '0/0', inputOffset: 0, refused: expect.stringMatching(/cannot be read as a batch/) };
+        const done = await resubmit('0/0');
+        expect([done.code, rows(done)]).toEqual([
+          1,
+          [
+            expect.objectContaining({ place: '0/0', inputOffset: 1, sent: 1, linked: 0 }),
+            expect.objectContaining({ place: '0/0', inputOffset: 2, sent: 2, linked: 0 }),
+            refusal,
+          ],
+        ]);
+        await until('they are linked, each behind its reference', async () => (await tail.links()) === 5);
+        const again = await resubmit('0/0');
+        expect([again.code, rows(again)]).toEqual([
+          1,
+          [expect.objectContaining({ sent: 0, linked: 1 }), expect.objectContaining({ sent: 0, linked: 2 }), refusal],
+        ]);
+        await cluster.archived(tail);
+        await cluster.mustVerify();
+        expect(await cluster.counts()).toMatchObject({ links: 5, duplicates: 0, rejected: 4 });
       }),
     5 * 60_000,
   );

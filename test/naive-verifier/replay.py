@@ -10,6 +10,9 @@ LEAF = schema("leaf")
 ZEROS = bytes(32)
 GAP_BEFORE = 1
 MOST_LINKS = 65_536
+MOST_IN_RUN = 65_536 // 4
+RECORDS_UNREADABLE = 17
+REASONS_OF_INPUT = range(1, 18)
 SIGNATURE_BYTES = 128
 
 
@@ -251,15 +254,17 @@ def check_form(inputs):
         outcome, batch = item["outcome"], item["batch"]
         if (item["message"] is not None) != (outcome == "REJECTED"):
             raise Wrong("message of an input")
-        if item["span"] < 1 or (item["span"] > 1 and outcome != "EMPTY"):
+        if not 1 <= item["span"] <= most_offsets(item):
             raise Wrong("span of an input")
+        if item["reason"] == RECORDS_UNREADABLE and batch is not None:
+            raise Wrong("batch of records that cannot be read")
         if batch is not None and (len(batch["header"]) > HEADER_BYTES or len(batch["signature"]) > SIGNATURE_BYTES):
             raise Wrong("size of a header or signature")
         if batch is None and outcome in ("ACCEPTED", "REPEATED"):
             raise Wrong("input without a batch")
         if batch is not None and outcome == "EMPTY":
             raise Wrong("batch of an empty offset")
-        if (1 <= item["reason"] <= 31) != (outcome == "REJECTED"):
+        if (item["reason"] in REASONS_OF_INPUT) != (outcome == "REJECTED") or (item["reason"] != 0 and outcome != "REJECTED"):
             raise Wrong("reason of an input")
         if item["receipts"] and outcome != "ACCEPTED":
             raise Wrong("receipts of an input that was not accepted")
@@ -270,5 +275,19 @@ def check_form(inputs):
             last = receipt["position"]
             if (receipt["original"] is not None) != (receipt["outcome"] != "REJECTED"):
                 raise Wrong("original of a receipt")
-            if (32 <= receipt["reason"] <= 63) != (receipt["outcome"] == "REJECTED"):
+            if (receipt["reason"] in PROPERTY_OF_EVENT) != (receipt["outcome"] == "REJECTED") or (receipt["reason"] != 0 and receipt["outcome"] != "REJECTED"):
                 raise Wrong("reason of a receipt")
+    if inputs and is_run(inputs[-1]):
+        raise Wrong("a run at the end of a block")
+
+
+def is_run(item):
+    return item["outcome"] == "REJECTED" and 1 <= item["reason"] <= 4 and item["span"] > 1
+
+
+def most_offsets(item):
+    """The largest span of an entry."""
+    if item["outcome"] == "EMPTY" or (item["outcome"] == "REJECTED" and item["reason"] == RECORDS_UNREADABLE):
+        return 2**31 - 1
+    run = item["outcome"] == "REJECTED" and 1 <= item["reason"] <= 4 and item["batch"] is None
+    return MOST_IN_RUN if run else 1

@@ -253,6 +253,7 @@ export async function hostileFormats(): Promise<readonly HostileFormat[]> {
     shard: 0,
     inputGeneration: 0,
     inputOffset: 1,
+    span: 2,
     position: -1,
     outcome: 'REJECTED',
     reason: 4,

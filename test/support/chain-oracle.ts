@@ -13,7 +13,7 @@ import type { Link } from '../../core/formats/leaf.ts';
 import { decodeRejected, isTimeProbe } from '../../core/formats/rejected.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
 import type { PolicyInForce } from '../../core/policy/policy-history.ts';
-import { TOPICS } from '../../core/ports/log.ts';
+import { offsetAfter, TOPICS } from '../../core/ports/log.ts';
 import type { ObjectStore } from '../../core/ports/object-store.ts';
 import { BATCH_SCHEMA_ID, type World } from './producer.ts';
 import type { SimLog, SimRecord } from './sim-log.ts';
@@ -76,8 +76,10 @@ export class ChainOracle {
       this.#kept.set(key, [...(this.#kept.get(key) ?? []), { turn, bytes }]);
     }
     for (const block of blocks) this.#checkBlock(block);
-    const end = this.#log.history(TOPICS.events, 0).at(-1)?.offset ?? -1;
-    this.#expect('end of the input', end + 1, state.head.inputTo);
+    const messages = this.#log.history(TOPICS.events, 0).at(-1);
+    const stretch = this.#log.stretches(TOPICS.events, 0).at(-1);
+    const end = Math.max(messages === undefined ? 0 : offsetAfter(messages), stretch === undefined ? 0 : offsetAfter(stretch));
+    this.#expect('end of the input', end, state.head.inputTo);
     return this.problems;
   }
 
@@ -93,6 +95,8 @@ export class ChainOracle {
     let offset = seal.inputFrom;
     for (const input of inputs) {
       if (input.outcome === 'EMPTY') this.#checkEmpty(offset, input.span);
+      else if (input.reason === REASONS.RECORDS_UNREADABLE) this.#checkUnreadable(input, offset, record.turn);
+      else if (input.span > 1) this.#checkRun(input, offset, policy, record.turn);
       else this.#checkInput(input, offset, policy, at, record.turn);
       offset += input.span;
     }
@@ -101,8 +105,45 @@ export class ChainOracle {
   }
 
   #checkEmpty(offset: number, span: number): void {
-    const held = this.#log.history(TOPICS.events, 0).filter((record) => record.offset >= offset && record.offset < offset + span);
+    const all = [...this.#log.history(TOPICS.events, 0), ...this.#log.stretches(TOPICS.events, 0)];
+    const held = all.filter((entry) => offsetAfter(entry) > offset && entry.offset < offset + span);
     this.#expect(`messages passed over at ${offset}`, 0, held.length);
+  }
+
+  #checkUnreadable({ outcome, span, message: digest, appendedAt, batch }: EvidenceInput, offset: number, turn: number): void {
+    const stretch = this.#log.stretches(TOPICS.events, 0).find((each) => each.offset === offset);
+    if (stretch === undefined) return void this.problems.push(`offset ${offset} can be read, and is called unreadable`);
+    this.#appendedAt = Math.max(this.#appendedAt, stretch.timestampMicros);
+    const found = [outcome, span, appendedAt, batch, digest === null ? null : toHex(digest)];
+    this.#expect(`the unreadable records at ${offset}`, ['REJECTED', stretch.span, this.#appendedAt, null, toHex(stretch.digest)], found);
+    this.#checkKept(offset, -1, turn, stretch.bytes);
+    return undefined;
+  }
+
+  /** An entry for several messages: each of them is refused for its reason without a header, and all of their bytes are kept and have its digest. */
+  #checkRun(
+    { outcome, span, reason, message: digest, appendedAt, batch }: EvidenceInput,
+    offset: number,
+    policy: PolicyInForce,
+    turn: number,
+  ): void {
+    const messages = this.#log.history(TOPICS.events, 0).filter((record) => record.offset >= offset && record.offset < offset + span);
+    this.#expect(`messages of the run at ${offset}`, span, messages.length);
+    const bytes: number[] = [];
+    for (const { value, timestampMicros } of messages) {
+      this.#appendedAt = Math.max(this.#appendedAt, timestampMicros);
+      const check = checkMessage(value, { ...this.#world.rules(), policy }, (id) => id === BATCH_SCHEMA_ID);
+      const found = check.kind === 'rejected' ? [check.reason, check.proof] : [check.kind];
+      this.#expect(`a message of the run at ${offset}`, [reason, null], found);
+      bytes.push(0, 0, value.length >> 8, value.length & 255, ...value);
+    }
+    const all = Uint8Array.from(bytes);
+    this.#expect(
+      `the run at ${offset}`,
+      ['REJECTED', this.#appendedAt, null, toHex(sha256(all))],
+      [outcome, appendedAt, batch, toHex(digest ?? all)],
+    );
+    this.#checkKept(offset, -1, turn, all);
   }
 
   #checkInput(

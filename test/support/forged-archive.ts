@@ -15,7 +15,7 @@ import { type BatchHeader, decodeBatchHeader } from '../../core/formats/batch.ts
 import { decodeBlock } from '../../core/formats/block.ts';
 import { type BlockEvidence, encodeBlockEvidence } from '../../core/formats/block-evidence.ts';
 import { type BlockRefused, encodeBlockRefused } from '../../core/formats/block-refused.ts';
-import { decodeEvidence, type EvidenceInput } from '../../core/formats/evidence.ts';
+import type { EvidenceInput } from '../../core/formats/evidence.ts';
 import { dedupKeyOfEvent, dedupKeyOfHeader } from '../../core/formats/identity.ts';
 import { decodeLeaf, type Link, type Seal } from '../../core/formats/leaf.ts';
 import { formatCheckpoint } from '../../core/keys/checkpoint.ts';
@@ -28,7 +28,7 @@ import { EMPTY_TAIL, growTree, type TreeTail } from '../../core/tree/build/tile.
 import { EMPTY_FRONTIER, extendFrontier, frontierRoot } from '../../core/tree/frontier.ts';
 import { hashLeaves, leafHash } from '../../core/tree/hash.ts';
 import { decodeBundle, entriesPath } from '../../core/tree/tile.ts';
-import { type Forgery, forge, honest } from './forged-block.ts';
+import { EVIDENCE, type Forgery, forge, honest } from './forged-block.ts';
 import type { BlockOptions, World } from './producer.ts';
 
 /** An archive in memory that can be read and listed, and changed behind everybody's back. */
@@ -355,7 +355,7 @@ function takeApart(value: Uint8Array, first: number): TakenBlock {
   const block = decodeBlock(unframe(value).payload);
   const seal = decodeLeaf(block.seal) as Seal;
   const links = block.links.map((bytes) => decodeLeaf(bytes) as Link);
-  const inputs = attempt(() => decodeEvidence(block.evidence)) ?? [];
+  const inputs = attempt(() => EVIDENCE.decode(block.evidence).inputs) ?? [];
   const headers = new Map<number, BatchHeader>();
   let offset = seal.inputFrom;
   for (const { outcome, batch, span } of inputs) {

@@ -2,14 +2,19 @@ import { sha256 } from '#crypto';
 import { order, orderTimes } from '../../chainer/order.ts';
 import type { LogView } from '../../core/acceptance/log-state.ts';
 import { frame } from '../../core/avro/framing.ts';
+import { compileSchema } from '../../core/avro/schema.ts';
+import { SCHEMA_TEXTS } from '../../core/avro/schema-texts.ts';
 import { encodeBlock } from '../../core/formats/block.ts';
-import { type EvidenceInput, encodeEvidence } from '../../core/formats/evidence.ts';
+import type { EvidenceInput } from '../../core/formats/evidence.ts';
 import { decodeLeaf, encodeLink, encodeSeal, type Link, type Seal } from '../../core/formats/leaf.ts';
 import { preAuthentication } from '../../core/keys/dsse.ts';
 import type { Signer } from '../../core/ports/signer.ts';
 import { extendFrontier, frontierRoot } from '../../core/tree/frontier.ts';
 import { leafHash } from '../../core/tree/hash.ts';
 import { BLOCK_SCHEMA_ID, type BlockOptions, type World } from './producer.ts';
+
+/** Evidence without a check of its rules. */
+export const EVIDENCE = compileSchema<{ readonly inputs: readonly EvidenceInput[] }>(JSON.parse(SCHEMA_TEXTS.Evidence));
 
 /** A block before it is sealed, every part open to change. What is left undefined is made to fit the rest. */
 export interface Forgery {
@@ -72,7 +77,7 @@ export function rechain(view: LogView, links: readonly Link[]): Link[] {
 export async function forge(view: LogView, forgery: Forgery): Promise<Uint8Array> {
   const { head } = view;
   const { signer, events, refused } = forgery;
-  const evidence = forgery.evidence ?? encodeEvidence(forgery.inputs);
+  const evidence = forgery.evidence ?? EVIDENCE.encode({ inputs: forgery.inputs });
   const links = forgery.linkBytes ?? forgery.links.map(encodeLink);
   const inputFrom = forgery.seal.inputFrom ?? head.inputTo;
   const seal =

@@ -6,6 +6,7 @@ import { type BatchRules, checkMessage } from '../../core/acceptance/batch-check
 import { genesis, LogState, type LogView } from '../../core/acceptance/log-state.ts';
 import { frame } from '../../core/avro/framing.ts';
 import { utf8 } from '../../core/base/bytes.ts';
+import { LIMITS } from '../../core/base/limits.ts';
 import { type BatchHeader, encodeBatchHeader, encodeSignedBatch } from '../../core/formats/batch.ts';
 import { type Event, eventDigest } from '../../core/formats/event.ts';
 import { EVENT_SCHEMA, type EventSchema } from '../../core/formats/event-schema.ts';
@@ -53,9 +54,15 @@ export interface TestMessage {
   readonly events: readonly Uint8Array[];
 }
 
+/** Offsets of records that no reader can read, and the records section of their batch. */
+export interface UnreadableStretch {
+  readonly span: number;
+  readonly section: Uint8Array;
+}
+
 export interface BlockOptions {
   /** Messages with consecutive offsets from the state's `inputTo` on; a number means that many offsets without a message. */
-  readonly messages: readonly (TestMessage | Uint8Array | number)[];
+  readonly messages: readonly (TestMessage | Uint8Array | UnreadableStretch | number)[];
   readonly acceptedAt?: number;
   /** Time of the first message; each further one is a millisecond later. */
   readonly appendedAt?: number;
@@ -207,8 +214,9 @@ export class World {
     return messages.map((message): Intake => {
       const at = { offset, timestampMicros: time };
       time += 1000;
-      offset += typeof message === 'number' ? message : 1;
+      offset += spanOf(message);
       if (typeof message === 'number') return { kind: 'empty', span: message, offset: at.offset };
+      if ('section' in message) return unreadable(message, at);
       const value = message instanceof Uint8Array ? message : message.value;
       const check = checkMessage(value, rules, (id) => id === BATCH_SCHEMA_ID);
       if (check.kind === 'hold') throw new Error(`schema ${check.schema} is missing`);
@@ -232,6 +240,19 @@ export class World {
     const signer = options.signer ?? this.chainer;
     return buildBlock(view, ordered, rules, { signer, schemaId: BLOCK_SCHEMA_ID, context: this.context });
   }
+}
+
+function spanOf(message: BlockOptions['messages'][number]): number {
+  if (typeof message === 'number') return message;
+  return 'section' in message ? message.span : 1;
+}
+
+function unreadable(
+  { span, section }: UnreadableStretch,
+  at: { readonly offset: number; readonly timestampMicros: number },
+): Extract<Intake, { kind: 'unreadable' }> {
+  const bytes = section.subarray(0, LIMITS.rejectedBytes);
+  return { kind: 'unreadable', span, digest: sha256(section), size: section.length, bytes, ...at };
 }
 
 /** One lane as a collector keeps it: headers numbered and chained. */

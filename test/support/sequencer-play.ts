@@ -1,3 +1,4 @@
+import { sha256 } from '#crypto';
 import { TOPICS } from '../../core/ports/log.ts';
 import { auditProblems, ChainOracle } from './chain-oracle.ts';
 import { type CallFault, type CallName, ChainerSim, type SimProcess } from './chainer-sim.ts';
@@ -10,11 +11,13 @@ const SECOND = 1_000_000;
 /** What happens beside the processes. */
 export type Happening = (play: Play, random: Random) => Promise<void> | void;
 
+/** Values for the input topic, a list of them all at once; a number means that many offsets that hold nothing, `unreadable` as many that nobody can read. */
+export type PlayInput = Uint8Array | readonly Uint8Array[] | number | { readonly unreadable: number };
+
 export interface PlayOptions {
   readonly world: World;
   readonly random: Random;
-  /** Values for the input topic; a number means that many offsets that hold nothing. */
-  readonly input: readonly (Uint8Array | number)[];
+  readonly input: readonly PlayInput[];
   readonly depth: number;
   /** Identities that wait for the index; none, where it is left out. */
   readonly confirmIdentities?: number;
@@ -43,7 +46,7 @@ export class Play {
   /** Sets the index back to a copy that was put aside. */
   setIndexBack: (() => void) | undefined;
   readonly #o: PlayOptions;
-  readonly #input: (Uint8Array | number)[];
+  readonly #input: PlayInput[];
   #published: number;
 
   constructor(options: PlayOptions) {
@@ -97,8 +100,15 @@ export class Play {
 
   async #feed(): Promise<void> {
     const next = this.#input.shift();
-    if (typeof next === 'number') this.sim.log.skip(TOPICS.events, 0, next);
-    else if (next !== undefined) await this.sim.log.append(TOPICS.events, 0, [{ key: null, value: next }]);
+    if (next === undefined) return;
+    if (typeof next === 'number') return this.sim.log.skip(TOPICS.events, 0, next);
+    if ('unreadable' in next) return this.sim.log.spoil(TOPICS.events, 0, next.unreadable, sha256(Uint8Array.of(this.#input.length)));
+    const values = next instanceof Uint8Array ? [next] : next;
+    await this.sim.log.append(
+      TOPICS.events,
+      0,
+      values.map((value) => ({ key: null, value })),
+    );
   }
 }
 

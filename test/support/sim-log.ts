@@ -22,6 +22,8 @@ interface Partition {
   spoiled: UnreadableRecords[];
   /** Everything that was ever appended, trimmed or not. */
   readonly history: SimRecord[];
+  /** Every stretch that could never be read, trimmed or not. */
+  readonly stretches: UnreadableRecords[];
 }
 
 /** A log in memory on a clock that the test moves, with holes, lost tails and a memory of what was trimmed. Nobody waits at its end. */
@@ -98,15 +100,17 @@ export class SimLog implements Log {
   /** A stretch of records that cannot be read, with the digest that it shall have. */
   spoil(topic: string, partition: number, span: number, digest: Uint8Array = new Uint8Array(32)): void {
     const held = this.#partition(topic, partition);
-    held.spoiled.push({
-      kind: 'unreadable',
+    const stretch = {
+      kind: 'unreadable' as const,
       offset: held.end,
       span,
       timestampMicros: this.#now(),
       digest,
       size: 3,
       bytes: new Uint8Array(3),
-    });
+    };
+    held.spoiled.push(stretch);
+    held.stretches.push(stretch);
     held.end += span;
   }
 
@@ -129,9 +133,13 @@ export class SimLog implements Log {
     return this.#partition(topic, partition).history;
   }
 
+  stretches(topic: string, partition: number): readonly UnreadableRecords[] {
+    return this.#partition(topic, partition).stretches;
+  }
+
   #partition(topic: string, partition: number): Partition {
     const name = `${topic}/${partition}`;
-    const held = this.#partitions.get(name) ?? { start: 0, end: 0, records: [], spoiled: [], history: [] };
+    const held = this.#partitions.get(name) ?? { start: 0, end: 0, records: [], spoiled: [], history: [], stretches: [] };
     this.#partitions.set(name, held);
     return held;
   }

@@ -31,7 +31,7 @@ test('a segment counts what its blocks say, each thing by itself', async () => {
   const [one, two] = world.events('a', 'one', 'two') as [Uint8Array, Uint8Array];
   const repeated = await lane.next([one, two, late], { sampledOut: 4 });
   await step(world, state, counts, {
-    messages: [repeated, repeated, repeated, 3, new Uint8Array(2)],
+    messages: [repeated, repeated, repeated, 3, new Uint8Array(2), new Uint8Array(2), { span: 5, section: new Uint8Array(1) }],
     acceptedAt: START_MICROS + 6 * SECOND,
   });
   await step(world, state, counts, {
@@ -52,7 +52,7 @@ test('a segment counts what its blocks say, each thing by itself', async () => {
       duplicates: 2,
       conflicts: 1,
       repeated: 2,
-      rejected: 2,
+      rejected: 8,
       empty: 3,
       sampledOut: 9,
       perProducer: [
@@ -63,7 +63,7 @@ test('a segment counts what its blocks say, each thing by itself', async () => {
     occurred: { from: START_MICROS, to: START_MICROS + 5 * SECOND },
     accepted: { from: START_MICROS + 6 * SECOND, to: START_MICROS + 9 * SECOND },
     policies: [world.policy.hex],
-    offsets: [{ generation: 0, from: 0, to: 12 }],
+    offsets: [{ generation: 0, from: 0, to: 18 }],
   });
 });
 

@@ -6,7 +6,7 @@ import type { Finding, PropertyVerdict, Refused, Verdict } from '../../../audito
 import { verdictText } from '../../../auditor/verdict-text.ts';
 
 const ROOT = 'root key r+00000000 (pinned)';
-const NOBODY = { messages: 0, events: 0 };
+const NOBODY = { messages: 0, events: 0, records: 0 };
 const NOTHING: Refused = { ...NOBODY, byReason: [], byProducer: [], otherNames: NOBODY, nameless: NOBODY };
 
 function verdictOf(change: {
@@ -105,32 +105,35 @@ describe('a verdict for people', () => {
 
   test('says what was refused, why, and whose it was; and that nothing was', () => {
     expect(textOf({})).toContain('Refused, as far as the evidence shows: no message and no event.\n');
-    const one = { messages: 1, events: 0 };
+    const one = { ...NOBODY, messages: 1 };
     const refused: Refused = {
       messages: 14,
       events: 2,
+      records: 7,
       byReason: [
-        { reason: 'KEY_UNKNOWN', messages: 14, events: 0 },
-        { reason: 'FIELD_MISSING', messages: 0, events: 2 },
+        { ...NOBODY, reason: 'KEY_UNKNOWN', messages: 14 },
+        { ...NOBODY, reason: 'RECORDS_UNREADABLE', records: 7 },
+        { ...NOBODY, reason: 'FIELD_MISSING', events: 2 },
       ],
       byProducer: [
-        { producer: 'known', proven: true, messages: 0, events: 2 },
+        { ...NOBODY, producer: 'known', proven: true, events: 2 },
         ...Array.from({ length: 11 }, (_, i) => ({ producer: `thief ${i}`, proven: false, ...one })),
       ],
       otherNames: one,
-      nameless: one,
+      nameless: { ...one, records: 7 },
     };
     expect(textOf({ verdict: { refused } })).toContain(
       [
-        'Refused, as far as the evidence shows: 14 messages and 2 events',
+        'Refused, as far as the evidence shows: 14 messages, 2 events and 7 unreadable records',
         '  why   KEY_UNKNOWN: 14 messages',
+        '  why   RECORDS_UNREADABLE: 7 unreadable records',
         '  why   FIELD_MISSING: 2 events',
         '  whose known: 2 events',
         '  whose thief 0 (a name that no key proves): 1 message',
       ].join('\n'),
     );
     expect(textOf({ verdict: { refused } })).toContain(
-      '  whose others: 3 messages\n  whose unknown, as no header can be read: 1 message\n',
+      '  whose others: 3 messages\n  whose unknown, as no header can be read: 1 message and 7 unreadable records\n',
     );
   });
 
@@ -177,7 +180,7 @@ describe('a verdict for people', () => {
     const bad = 'x\u001b[2J\u202e\u0007\r\u009b\u2028';
     const findings = new Findings();
     findings.add('TILE_WRONG', bad, { object: bad, stream: bad, lane: bad });
-    const refused: Refused = { ...NOTHING, messages: 1, byProducer: [{ producer: bad, proven: false, messages: 1, events: 0 }] };
+    const refused: Refused = { ...NOTHING, messages: 1, byProducer: [{ ...NOBODY, producer: bad, proven: false, messages: 1 }] };
     const results = { LOG: { result: 'NOT CHECKED', trust: bad }, POLICY: { trust: `${bad} (pinned)` } } as const;
     const text = textOf({ results, findings, verdict: { origin: bad, refused, result: 'UNPROVEN' } });
     expect(text).not.toMatch(/[^\P{Cc}\n]|\p{Cf}|\p{Zl}/u);

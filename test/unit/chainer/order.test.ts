@@ -273,10 +273,17 @@ describe('the links of a block', () => {
 describe('the time of an input', () => {
   /** `appendedAt` of each input of a block that is accepted at START and may be led by 5 µs. */
   function timesOf(before: number, times: readonly (number | null)[]): number[] {
-    const check = { kind: 'rejected', reason: REASONS.FRAMING_INVALID, proof: null } as const;
+    // Two reasons in turn: messages that are refused for one share an entry.
+    const checks = [REASONS.FRAMING_INVALID, REASONS.BATCH_MALFORMED].map((reason) => ({ kind: 'rejected', reason, proof: null }) as const);
     const intakes = times.map((time, offset): Intake => {
       if (time === null) return { kind: 'empty', offset, span: 1 };
-      return { kind: 'message', offset, timestampMicros: START_MICROS + time, value: new Uint8Array(1), check };
+      return {
+        kind: 'message',
+        offset,
+        timestampMicros: START_MICROS + time,
+        value: new Uint8Array(1),
+        check: checks[offset % 2] as (typeof checks)[0],
+      };
     });
     const state = world.state();
     const view = overlay(state, {

@@ -9,7 +9,7 @@ import { SCHEMA_TEXTS } from '../../../core/avro/schema-texts.ts';
 import { utf8 } from '../../../core/base/bytes.ts';
 import { canonicalJson } from '../../../core/base/jcs.ts';
 import { LIMITS } from '../../../core/base/limits.ts';
-import { REASONS } from '../../../core/base/reasons.ts';
+import { REASON_TRAITS, REASONS } from '../../../core/base/reasons.ts';
 import { PAYLOAD_TYPES } from '../../../core/keys/dsse.ts';
 import { KEY_TYPE } from '../../../core/keys/signature.ts';
 import { newPolicy } from '../../../core/policy/new-policy.ts';
@@ -102,6 +102,17 @@ test('limits are those of the code', () => {
 test('reasons are those of the code', () => {
   const described = table(section(3), 'number').map(([number, name = '']) => [name.replaceAll('`', ''), Number(number)]);
   expect(described).toEqual(Object.entries(REASONS));
+});
+
+test('the order in which input is judged, and the length of a run, are those of the code', () => {
+  const [, first, from, to, eventsFrom, eventsTo] =
+    /judged in this order: (\d+), (\d+) to (\d+), and then, for each event, (\d+) to (\d+)\./.exec(section(3)) ?? [];
+  const range = (start: string | undefined, end: string | undefined): number[] =>
+    Array.from({ length: Number(end) - Number(start) + 1 }, (_, i) => Number(start) + i);
+  const traits = Object.values(REASON_TRAITS).filter(({ number }) => number !== REASONS.NONE);
+  const judged = traits.toSorted((a, b) => a.judged - b.judged).map(({ number }) => number);
+  expect([Number(first), ...range(from, to), ...range(eventsFrom, eventsTo)]).toEqual(judged);
+  expect(section(3)).toContain(`| 2 to ${grouped(LIMITS.runBytes / 4)} |`);
 });
 
 test('rules of acceptance are those of the code', () => {

@@ -8,11 +8,19 @@ import { REASONS, type ReasonName } from '../../../core/base/reasons.ts';
 import { encodeSignedBatch } from '../../../core/formats/batch.ts';
 import { eventDigests } from '../../../core/formats/event.ts';
 import type { EvidenceInput } from '../../../core/formats/evidence.ts';
-import type { Rejected } from '../../../core/formats/rejected.ts';
+import { encodeRun, type Rejected } from '../../../core/formats/rejected.ts';
 import { shardOf } from '../../../core/formats/shard.ts';
 import type { ProducerInForce } from '../../../core/policy/policy-history.ts';
 import { batchRoot } from '../../../core/tree/batch-tree.ts';
-import { checkEvidence, judgeEvents, openRejected, referenceEvent, resubmitStream } from '../../../resubmit/resubmission.ts';
+import {
+  checkEvidence,
+  judgeEvents,
+  openRecord,
+  openRejected,
+  type RejectedEvents,
+  referenceEvent,
+  resubmitStream,
+} from '../../../resubmit/resubmission.ts';
 import { searchFor } from '../../../resubmit/resubmission-search.ts';
 import { BATCH_SCHEMA_ID, makeWorld, type TestMessage, testId, testSigner, type World } from '../../support/producer.ts';
 
@@ -65,6 +73,7 @@ function whole(value: Uint8Array, more: Partial<Rejected> = {}): Rejected {
     shard: 0,
     inputGeneration: 3,
     inputOffset: 7,
+    span: 1,
     position: -1,
     outcome: 'REJECTED',
     reason: REASONS.LANE_FORK,
@@ -190,6 +199,59 @@ describe('a batch that was refused', () => {
   ])('with %s cannot be sent again', async (_, make, why) => {
     const record = await make();
     expect(() => openRejected(record, world.policy)).toThrow(refusal(why));
+  });
+});
+
+describe('a run of messages that were refused', () => {
+  /** A run as it was kept for an id that the registry did not know. */
+  function run(values: readonly Uint8Array[], more: Partial<Rejected> = {}): Rejected {
+    return whole(encodeRun(values), { reason: REASONS.SCHEMA_ID_UNKNOWN, span: values.length, ...more });
+  }
+  const garbage = Uint8Array.of(0, 0, 0, 0, 7, 1, 2);
+
+  test('is opened message by message, each under its own offset and digest; the others say why they cannot be sent', async () => {
+    const other = await batch(world.events(here, 'c'));
+    const record = run([garbage, message.value, other.value, garbage]);
+    const { opened, refusals } = openRecord(record, world.policy);
+    expect(opened.map(({ record: { inputOffset, span, size, digest }, kept }) => [inputOffset, span, size, toHex(digest), kept])).toEqual([
+      [8, 1, message.value.length, toHex(sha256(message.value)), record],
+      [9, 1, other.value.length, toHex(sha256(other.value)), record],
+    ]);
+    expect(opened.map(({ events }) => events.length)).toEqual([2, 1]);
+    expect(refusals.map(({ message: text }) => text)).toEqual([
+      'cannot resubmit message 7 of shard 0: it cannot be read as a batch, so its signer is unknown',
+      'cannot resubmit message 10 of shard 0: it cannot be read as a batch, so its signer is unknown',
+    ]);
+  });
+
+  test('is confirmed by the entry of the run, and by no other', () => {
+    const record = run([garbage, message.value]);
+    const { opened } = openRecord(record, world.policy);
+    const entry: EvidenceInput = evidenceOf(message, { span: 2, reason: record.reason, message: record.digest, batch: null });
+    const check = (change: Partial<EvidenceInput>): unknown =>
+      checkEvidence(opened[0] as RejectedEvents, { ...entry, ...change }, world.policy).header.producer;
+    expect(check({})).toBe(world.producer.name);
+    for (const change of [{ span: 1 }, { span: 3 }, { message: sha256(message.value) }, { reason: REASONS.FRAMING_INVALID }])
+      expect(() => check(change)).toThrow(refusal(/the log contradicts it/));
+  });
+
+  test.each<[string, () => Rejected, RegExp]>([
+    ['none of whose messages can be sent', () => run([garbage, garbage]), /message 7 of shard 0: it cannot be read as a batch/],
+    [
+      'of fewer messages than it says',
+      () => run([garbage, message.value], { span: 3 }),
+      /offsets 7 to 9 of shard 0: its bytes are not those of as many/,
+    ],
+    ['of more messages than it says', () => run([garbage, garbage, message.value], { span: 2 }), /not those of as many/],
+    ['with another digest', () => run([garbage, message.value], { digest: sha256(message.value) }), /do not have the digest/],
+    ['for a reason that forbids it', () => run([garbage, message.value], { reason: REASONS.BATCH_MALFORMED }), /offsets 7 to 8 of shard 0/],
+  ])('%s cannot be sent again', (_, make, why) => {
+    expect(() => openRecord(make(), world.policy)).toThrow(refusal(why));
+  });
+
+  test('is none where nobody can read the records: they are never sent again, and it says so', () => {
+    const record = whole(message.value, { reason: REASONS.RECORDS_UNREADABLE, span: 5 });
+    expect(() => openRecord(record, world.policy)).toThrow(refusal(/offsets 7 to 11 of shard 0: nobody can read its records/));
   });
 });
 
