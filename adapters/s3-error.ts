@@ -23,7 +23,8 @@ export function s3Outcome(error: unknown): S3Outcome {
   if (status === 416) return 'unsatisfiable';
   if (status === 404 && (name === 'NoSuchKey' || name === 'NotFound')) return 'missing';
   if (name === 'ConditionalRequestConflict' || name === 'OperationAborted') return 'conflict';
-  if (isRefusal('S3', name)) return 'failed';
+  // Also where TLS failed: then nothing was sent.
+  if (refusalOf(error) !== undefined) return 'failed';
   return status !== undefined && status >= 300 && status < 500 && !DAMAGED.has(name) && status !== 408 && status !== 429
     ? 'failed'
     : 'unknown';

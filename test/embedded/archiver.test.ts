@@ -89,9 +89,9 @@ describe('an archive of a chain', () => {
     expect(leaves).toEqual(chain.blocks.flatMap(({ block }) => [...block.links, block.seal]));
     expect(store.objects.get(`${FOLDER}/signed`)).toEqual(store.objects.get(`${FOLDER}/checkpoint`));
     for (const key of keysOf(store, 'checkpointAt')) checkTree(store, FOLDER, key, log(chain));
-    expect(metrics.values.get('lineproof_archiver_attested_size')).toBe(leaves.length);
-    expect(metrics.values.get('lineproof_archiver_verified_size')).toBe(leaves.length);
-    expect(metrics.values.get('lineproof_archiver_archived_size')).toBe(manifests(store).at(-1)?.end);
+    expect(metrics.last.get('lineproof_archiver_attested_size')).toBe(leaves.length);
+    expect(metrics.last.get('lineproof_archiver_verified_size')).toBe(leaves.length);
+    expect(metrics.last.get('lineproof_archiver_archived_size')).toBe(manifests(store).at(-1)?.end);
   });
 
   test('has segments that follow each other, each described by what is stored', async () => {
@@ -239,12 +239,16 @@ describe('an archive of a chain', () => {
 
 test('every metric of an archiver names its shard', async () => {
   const seen = new Map<string, unknown>();
+  const gone: unknown[] = [];
   const note = (name: string, _: number, labels?: object): void => void seen.set(name, labels);
   await archiveChain(await makeChain(9), new MemoryObjectStore(), {
-    metrics: { add: note, set: note, observe: note, forget: (name: string) => void seen.delete(name) },
+    metrics: { add: note, set: note, observe: note, forget: (name: string, labels?: object) => void gone.push([name, labels]) },
   });
   expect(seen.size).toBeGreaterThan(3);
   for (const [name, labels] of seen) expect([name, labels]).toEqual([name, { shard: '0' }]);
+  // When the work on the shard ends, its gauges go.
+  expect(gone.length).toBeGreaterThan(2);
+  expect(gone).toEqual(gone.map(() => [expect.stringMatching(/^lineproof_archiver_/), { shard: '0' }]));
 });
 
 test('an archive that is complete already is not written to', async () => {

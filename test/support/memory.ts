@@ -142,11 +142,14 @@ export class TestLogger implements Logger {
 /** Gauges and counters by name, whatever their labels. */
 export class TestMetrics implements Metrics {
   readonly values = new Map<string, number>();
+  /** What gauges said last, also of those that are gone. */
+  readonly last = new Map<string, number>();
   add(name: string, by: number): void {
     this.values.set(name, (this.values.get(name) ?? 0) + by);
   }
   set(name: string, value: number): void {
     this.values.set(name, value);
+    this.last.set(name, value);
   }
   observe(name: string, value: number): void {
     this.values.set(name, value);
