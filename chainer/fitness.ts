@@ -107,9 +107,10 @@ export class Fitness {
     this.#askedMs = now;
   }
 
-  /** The fault that this clock leads the log's by more than the policy allows. */
+  /** The fault that this clock leads the log's by more than the policy allows. A log that dates records by this clock has no other. */
   #lead(now: number, { policy }: PolicyInForce): Problem | undefined {
-    const latest = this.#o.logTime.latestMicros;
+    const { logTime, settings } = this.#o;
+    const latest = settings.asksLogTime ? logTime.latestMicros : undefined;
     const leadMs = latest === undefined ? 0 : Math.round((now - latest) / 1000);
     return leadMs > policy.clockSkewMs ? { hold: 'CLOCK_LEADS_LOG', message: LOG.clockLeadsLog, fields: { leadMs } } : undefined;
   }

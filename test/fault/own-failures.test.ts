@@ -178,6 +178,17 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
     }
   });
 
+  test('its machine slept, so that the time of day leapt and the time that passes did not: the log is asked again', async () => {
+    const shard = await makeShard();
+    const { sim, lane, world } = shard;
+    sim.start();
+    await send(shard, await lane.next(world.events('a', '1')));
+    await sim.run(() => consumed(shard) === 1);
+    sim.wallAhead = 3_600 * SECOND;
+    await send(shard, await lane.next(world.events('a', '2')));
+    await goesOn(shard);
+  });
+
   test('its dedup index was reconfigured so that it may forget', async () => {
     const shard = await makeShard();
     const { sim, lane, world } = shard;

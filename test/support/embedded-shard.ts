@@ -72,7 +72,7 @@ export class EmbeddedShard {
       anchor: archiveAnchor(objects, sources[0], origin, shards),
       sources: sources[0],
       signer: world.chainer,
-      settings: { pollMs: 2 },
+      settings: { pollMs: 2, asksLogTime: false },
     });
     this.#archiver = new Archiver({
       ...shared,
