@@ -144,7 +144,11 @@ function filesFacet(): unknown {
 const named = (refs: readonly { readonly name: string }[] = []): string[] => refs.map(({ name }) => name);
 
 /** Runs a shell script in the folder. */
-function runScript(script: string, options: Partial<RunOptions> = {}): Promise<RunResult> {
+/** Times of files are those of the system's last tick, so what was written just now counts as changed by the command. */
+const TICKS_MS = 40;
+
+async function runScript(script: string, options: Partial<RunOptions> = {}): Promise<RunResult> {
+  await new Promise((resolve) => setTimeout(resolve, TICKS_MS));
   return runCommand(opened, { folder, inputs: [], outputs: [], env: process.env, command: ['sh', '-c', script], ...options });
 }
 
