@@ -2,6 +2,7 @@ import { type BatchRules, checkMessage } from '../core/acceptance/batch-check.ts
 import { unframe } from '../core/avro/framing.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { parseTraceparent, TRACEPARENT } from '../core/base/traceparent.ts';
+import { ENTRY_OFFSETS } from '../core/formats/evidence.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import { isRecord, type Log, type LogEntry, type LogRecord, offsetAfter, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
@@ -75,7 +76,7 @@ export interface ReadFrom {
   readonly waitMs: number;
 }
 
-/** Result of a read of the input: judged stretches from the wanted offset on, or the fact that the log no longer holds that offset. */
+/** Result of a read of the input: judged stretches from the wanted offset on without a hole, or the fact that the log no longer holds that offset. */
 export type IntakeRead =
   | {
       readonly kind: 'read';
@@ -105,8 +106,11 @@ export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: 
   for (const entry of entries) {
     const intake = entry.kind === 'record' ? intakeOf(entry, rules, ids) : entry;
     if (typeof intake === 'string') return { kind: 'read', intakes, held: intake };
-    if (entry.offset > offset) intakes.push({ kind: 'empty', offset, span: entry.offset - offset });
-    intakes.push(intake);
+    if (entry.offset > offset) intakes.push({ kind: 'empty', offset, span: Math.min(entry.offset - offset, ENTRY_OFFSETS) });
+    // The next read begins with the rest of what is too long for one entry.
+    if (entry.offset - offset > ENTRY_OFFSETS) break;
+    intakes.push(intake.kind === 'unreadable' ? { ...intake, span: Math.min(intake.span, ENTRY_OFFSETS) } : intake);
+    if (intake.kind === 'unreadable' && intake.span > ENTRY_OFFSETS) break;
     offset = offsetAfter(entry);
   }
   return { kind: 'read', intakes, held: undefined };

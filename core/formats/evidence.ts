@@ -6,6 +6,8 @@ import { REASONS, reasonTraits } from '../base/reasons.ts';
 
 /** Messages of the longest run: each takes 4 bytes of {@link LIMITS.runBytes} or more. */
 const RUN_MESSAGES = LIMITS.runBytes / 4;
+/** Offsets of the longest entry, as an Avro int can state them. What is longer takes several entries. */
+export const ENTRY_OFFSETS = 2 ** 31 - 1;
 
 /** An event of an accepted batch that was not linked. */
 export interface Receipt {
@@ -66,7 +68,7 @@ function isRun({ reason }: EvidenceInput): boolean {
 
 /** The largest span of an entry. */
 function mostOffsets(input: EvidenceInput): number {
-  if (input.outcome === 'EMPTY' || reasonTraits(input.reason)?.rejects === 'records') return Number.MAX_SAFE_INTEGER;
+  if (input.outcome === 'EMPTY' || reasonTraits(input.reason)?.rejects === 'records') return ENTRY_OFFSETS;
   return isRun(input) && input.batch === null ? RUN_MESSAGES : 1;
 }
 

@@ -73,6 +73,17 @@ test('input that was trimmed within such a stretch is read from the start of the
   expect(stretches(await read(3))).toEqual(['unreadable 3+2']);
 });
 
+test('what is too long for one entry of evidence is read in parts', async () => {
+  const most = 2 ** 31 - 1;
+  log.spoil(TOPICS.events, 0, most + 1);
+  log.skip(TOPICS.events, 0, 2 * most + 3);
+  await send(JUNK);
+  expect(stretches(await read(0))).toEqual([`unreadable 0+${most}`]);
+  expect(stretches(await read(most))).toEqual([`unreadable ${most}+1`, `empty ${most + 1}+${most}`]);
+  expect(stretches(await read(2 * most + 1))).toEqual([`empty ${2 * most + 1}+${most}`]);
+  expect(stretches(await read(3 * most + 1))).toEqual([`empty ${3 * most + 1}+3`, `message ${3 * most + 4}+1`]);
+});
+
 /** A chain whose last input is a message that was rejected as a whole, which is stated by its digest. */
 async function chainOfJunk(): Promise<ChainFollower> {
   const chain = follow(world, log);
