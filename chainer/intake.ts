@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type BatchRules, checkMessage } from '../core/acceptance/batch-check.ts';
 import { unframe } from '../core/avro/framing.ts';
 import { LOG } from '../core/base/log-lines.ts';
@@ -13,6 +14,8 @@ import type { Intake } from './order.ts';
 const KNOWN_IDS = 4096;
 /** Time for which the registry is not asked again about an id that it does not know. */
 const UNKNOWN_MS = 5_000;
+/** Judging gives way this often: a signature takes a tenth of a millisecond, and one record batch of Kafka holds thousands of messages. */
+const TURN_MS = 20;
 
 /** Tells whether a registry id means the SignedBatch schema. It remembers answers, within a bound that hostile ids cannot exceed. */
 export class BatchSchemaIds {
@@ -101,9 +104,19 @@ export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: 
   }
   await ids.learn(entries.filter(isRecord).map(({ value }) => value));
   alarmOfLead(options, entries, options.clock.nowMicros() + rules.policy.policy.clockSkewMs * 1000);
+  return judge(options, entries, from.offset, rules);
+}
+
+/** Judges entries one by one, as stretches from `offset` on. Other work of the process gets its turn in between: judging may take seconds. */
+async function judge({ ids, clock }: IntakeOptions, entries: readonly LogEntry[], from: number, rules: BatchRules): Promise<IntakeRead> {
   const intakes: Intake[] = [];
-  let { offset } = from;
+  let offset = from;
+  let turnEndsMs = clock.monotonicMs() + TURN_MS;
   for (const entry of entries) {
+    if (clock.monotonicMs() >= turnEndsMs) {
+      await nextTurn();
+      turnEndsMs = clock.monotonicMs() + TURN_MS;
+    }
     const intake = entry.kind === 'record' ? intakeOf(entry, rules, ids) : entry;
     if (typeof intake === 'string') return { kind: 'read', intakes, held: intake };
     if (entry.offset > offset) intakes.push({ kind: 'empty', offset, span: Math.min(entry.offset - offset, ENTRY_OFFSETS) });

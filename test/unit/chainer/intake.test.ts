@@ -84,6 +84,24 @@ test('what is too long for one entry of evidence is read in parts', async () => 
   expect(stretches(await read(3 * most + 1))).toEqual([`empty ${3 * most + 1}+3`, `message ${3 * most + 4}+1`]);
 });
 
+test('judging many messages leaves other work its turns', async () => {
+  for (let i = 0; i < 50; i++) await send(JUNK);
+  let nowMs = 0;
+  let turns = 0;
+  const count = (): void => {
+    turns += 1;
+    other = setImmediate(count);
+  };
+  let other = setImmediate(count);
+  const clock = { ...testClock(), monotonicMs: () => (nowMs += 10) };
+  const ids = new BatchSchemaIds(memoryRegistry, () => false, clock);
+  const from = { offset: 0, consumed: false, maxBytes: 1_000_000, waitMs: 0 };
+  const result = await readIntake({ shard: 0, log, ids, clock, logger: new TestLogger() }, from, world.rules(0), signal);
+  clearImmediate(other);
+  expect(stretches(result)).toHaveLength(50);
+  expect(turns).toBeGreaterThan(10);
+});
+
 /** A chain whose last input is a message that was rejected as a whole, which is stated by its digest. */
 async function chainOfJunk(): Promise<ChainFollower> {
   const chain = follow(world, log);
