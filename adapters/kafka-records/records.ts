@@ -61,7 +61,7 @@ class RecordReader {
     return { kind: 'record', offset, timestampMicros, key, value, headers };
   }
 
-  /** A name that occurs more than once has its last value; one without a value has an empty one. */
+  /** A name that occurs more than once has its last value; one without a value has an empty one. Names above {@link LIMITS.nameBytes} are left out. */
   #readHeaders(): LogRecord['headers'] {
     const count = this.#int();
     if (count === 0) return NO_HEADERS;
@@ -71,7 +71,9 @@ class RecordReader {
     for (let i = 0; i < count; i++) {
       const name = this.#bytes();
       if (name === null) throw new Unreadable('a header has no name');
-      headers[name.toString('utf8')] = this.#bytes() ?? EMPTY;
+      const value = this.#bytes() ?? EMPTY;
+      // To look up long names that differ at their ends takes V8 the square of their number.
+      if (name.length <= LIMITS.nameBytes) headers[name.toString('utf8')] = value;
     }
     return headers;
   }

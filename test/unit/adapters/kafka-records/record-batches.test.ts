@@ -52,6 +52,13 @@ test('records have their keys, values, headers, offsets and times', async () => 
   ]);
 });
 
+test('a header whose name is longer than 255 bytes is left out, and the record is read', async () => {
+  const value = Buffer.from('v');
+  const headers = [255, 256].map((length) => ['n'.repeat(length), value] as const);
+  const entry = (await only(recordBatch({ section: recordsSection([{ value, headers: [...headers, ['last', value]] }]) }))) as LogRecord;
+  expect(Object.keys(entry.headers)).toEqual(['n'.repeat(255), 'last']);
+});
+
 test('if the log dates records, all of a batch have its time', async () => {
   const section = recordsSection([{ value: Buffer.from('v'), timestampDelta: 5 }]);
   const entry = await only(recordBatch({ attributes: 0x08, section, baseTimestamp: 1, maxTimestamp: 77 }));
