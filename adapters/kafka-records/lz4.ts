@@ -24,11 +24,13 @@ export function unlz4(stored: Buffer): Buffer {
   const frame = readFrame(stored);
   let at = frame.blocks;
   let size = 0;
+  let count = 0;
   for (;;) {
     if (at + 4 > stored.length) throw new Unreadable('an LZ4 frame has no end mark');
     const word = stored.readUInt32LE(at);
     at += 4;
     if (word === 0) break;
+    if (++count > LIMITS.recordBatchBlocks) throw new Unreadable('more blocks than the limit');
     const length = word % STORED_PLAIN;
     if (length > stored.length - at) throw new Unreadable('an LZ4 block is cut');
     const block = stored.subarray(at, at + length);

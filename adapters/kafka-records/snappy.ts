@@ -13,7 +13,9 @@ const JAVA_HEADER = 16;
 export function unsnappy(stored: Buffer): Buffer {
   if (stored.length < JAVA_HEADER || !stored.subarray(0, JAVA_MAGIC.length).equals(JAVA_MAGIC)) return takeUnpacked(unpackBlock(stored, 0));
   let size = 0;
+  let count = 0;
   for (let at = JAVA_HEADER; at < stored.length; ) {
+    if (++count > LIMITS.recordBatchBlocks) throw new Unreadable('more blocks than the limit');
     const length = at + 4 > stored.length ? -1 : stored.readInt32BE(at);
     at += 4;
     if (length < 0 || length > stored.length - at) throw new Unreadable('a snappy block is cut');

@@ -6,6 +6,7 @@ import { LIMITS } from '../../core/base/limits.ts';
 import { unlz4 } from './lz4.ts';
 import { unsnappy } from './snappy.ts';
 import { Unreadable } from './unreadable.ts';
+import { checkZstdBlocks } from './zstd-blocks.ts';
 
 const unzip = promisify(gunzip);
 /** What zlib says of bytes that nobody can unpack. Anything else, such as memory that it did not get, judges nothing. */
@@ -49,6 +50,7 @@ let zstd: Promise<ZSTDDecoder> | undefined;
 
 /** Zstandard's own decoder, as WebAssembly. It writes into memory of a fixed size, so the window that a frame declares costs nothing. */
 async function unzstd(stored: Buffer): Promise<Buffer> {
+  checkZstdBlocks(stored);
   zstd ??= openZstd();
   const decoder = await zstd;
   const unpacked = decoder.decode(stored, LIMITS.recordBatchBytes);

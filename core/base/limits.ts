@@ -33,6 +33,8 @@ export const LIMITS = {
   recordBatchRecords: 10_000,
   /** Headers of all records of one record batch. */
   recordBatchHeaders: 20_000,
+  /** Compressed blocks and skippable frames of one record batch in snappy, LZ4 or zstd: a writer may end one with each record. */
+  recordBatchBlocks: 10_000,
   /** Sum over the messages of a run that shares one entry of evidence: 4 + bytes of the value. So a run has at most 16,384 messages. */
   runBytes: 64 * 1024,
   /** Leaves after which a segment ends at the next seal. */

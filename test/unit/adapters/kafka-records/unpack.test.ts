@@ -57,6 +57,39 @@ describe.each(NAMES)('a bomb of %s', (name) => {
   });
 });
 
+/** Sections of `count` blocks, each of one byte or of none. */
+const BLOCKS: Readonly<Record<string, readonly [codec: number, pack: (count: number) => Buffer]>> = {
+  'snappy as Java clients frame it': [
+    CODECS.snappy,
+    (count) => Buffer.concat([PACK.javaSnappy(Buffer.alloc(0)).subarray(0, 16), Buffer.from('00000003010041'.repeat(count), 'hex')]),
+  ],
+  lz4: [CODECS.lz4, (count) => lz4Frame(Array.from({ length: count }, () => ({ bytes: Buffer.from('A'), plain: true })))],
+  'blocks of zstd': [
+    CODECS.zstd,
+    (count) =>
+      zstdFrame(
+        count,
+        [...new Array<Buffer>(count).keys()].map((i) => zstdBlock(i % 2 === 0 ? 0 : 1, 1, Buffer.from('A'), i === count - 1)),
+      ),
+  ],
+  'frames of zstd': [
+    CODECS.zstd,
+    (count) =>
+      Buffer.concat([
+        Buffer.from('502a4d1803000000abcdef'.repeat(count / 2), 'hex'),
+        Buffer.from('28b52ffd200109000041'.repeat(count / 2), 'hex'),
+        // One more than wanted is one more skippable frame.
+        Buffer.from(count % 2 === 0 ? '' : '5f2a4d1800000000', 'hex'),
+      ]),
+  ],
+};
+
+test.each(Object.entries(BLOCKS))('%s may have 10,000 blocks and no more', async (_, [codec, pack]) => {
+  const stored = pack(LIMITS.recordBatchBlocks);
+  expect((await unpackRecords(codec, stored)).subarray(0, 3).toString()).toBe('AAA');
+  expect(await refused(codec, pack(LIMITS.recordBatchBlocks + 1))).toBe(true);
+});
+
 test('sizes that a frame declares are not believed', async () => {
   const block = zstdBlock(0, 3, Buffer.from('abc'), true);
   expect(await refused(CODECS.zstd, zstdFrame(0xffffffff, [block]))).toBe(true);
