@@ -3,6 +3,7 @@ import { SCHEMA_TEXTS } from '../avro/schema-texts.ts';
 import { equal, utf8 } from '../base/bytes.ts';
 import { checkName, mustCount, mustFit, mustHold } from '../base/format-checks.ts';
 import { LIMITS } from '../base/limits.ts';
+import { reasonTraits } from '../base/reasons.ts';
 
 /** Key of records on `provenance.rejected` without a value: a chainer appends one to learn the log's time from the answer. */
 export const TIME_PROBE_KEY = utf8('log-time');
@@ -59,6 +60,10 @@ function checkRejected(record: Rejected): void {
   mustHold(
     record.span === 1 || (record.span > 1 && record.position === -1 && record.outcome === 'REJECTED'),
     'cannot take rejected record: its span does not fit what it is about',
+  );
+  mustHold(
+    record.span === 1 || record.size <= LIMITS.runBytes || reasonTraits(record.reason)?.rejects === 'records',
+    'cannot take rejected record: it is larger than a run may be',
   );
   mustHold(
     record.bytes.length === Math.min(record.size, LIMITS.rejectedBytes),

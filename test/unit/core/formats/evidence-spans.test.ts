@@ -120,6 +120,12 @@ describe('a record on provenance.rejected', () => {
     for (const change of [{ position: 0 }, { outcome: 'CONFLICT' }, { span: 0 }, { span: -1 }] as const)
       expect([change, outcomeOf(change)]).toEqual([change, 'FORMAT_INVALID']);
   });
+
+  test.each(named('message'))('of a run for %s is no larger than a run may be', (name) => {
+    const of = (size: number): Partial<Rejected> => ({ reason: REASONS[name], size, bytes: new Uint8Array(size), span: 2 });
+    expect([outcomeOf(of(LIMITS.runBytes)), outcomeOf(of(LIMITS.runBytes + 1))]).toEqual([undefined, 'FORMAT_INVALID']);
+    expect(outcomeOf({ ...of(LIMITS.runBytes + 1), span: 1 })).toBeUndefined();
+  });
 });
 
 describe('the bytes of a run', () => {
