@@ -6,6 +6,7 @@ import type { ClusterReaders } from '../cluster/readers.ts';
 import { DRAIN_MS, openClusterCollector } from '../cluster/spooling-collector.ts';
 import type { LineproofError } from '../core/base/errors.ts';
 import { reasonName } from '../core/base/reasons.ts';
+import { printable, terminalJson } from '../core/base/terminal-text.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { Event } from '../core/formats/event.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
@@ -87,12 +88,12 @@ function tell({ opened, origin, sent, linked, withheld, sights }: Plan, { termin
   const { inputOffset } = opened.record;
   if (json) {
     const row = { place, inputOffset, reason, producer, dryRun, sent: sent.length, linked, withheld, history: sights };
-    terminal.stdout.write(`${JSON.stringify(row)}\n`);
+    terminal.stdout.write(`${terminalJson(row)}\n`);
     return;
   }
   const verb = dryRun ? 'would send' : 'sent';
   terminal.stdout.write(
-    `${place}${opened.kept.span > 1 ? ` message ${inputOffset}` : ''} ${reason} of ${producer}: ${verb} ${sent.length}, linked already ${linked}, withheld ${withheld.length}\n`,
+    `${place}${opened.kept.span > 1 ? ` message ${inputOffset}` : ''} ${reason} of ${printable(producer)}: ${verb} ${sent.length}, linked already ${linked}, withheld ${withheld.length}\n`,
   );
   for (const { position, reason: why } of withheld) terminal.stdout.write(`  event ${position} would not be linked: ${why}\n`);
   for (const { shard, unseen } of sights)
@@ -100,8 +101,11 @@ function tell({ opened, origin, sent, linked, withheld, sights }: Plan, { termin
       terminal.stderr.write(`lineproof: leaves ${unseen.from} to ${unseen.to - 1} of shard ${shard} were not seen: ${unseen.why}\n`);
 }
 
-/** Tells of a message of a run that cannot be sent. */
-function tellRefusal({ message, details }: LineproofError, { terminal, place, json }: ResubmitOptions): void {
-  if (json) terminal.stdout.write(`${JSON.stringify({ place, inputOffset: details['inputOffset'], refused: message })}\n`);
-  else terminal.stderr.write(`lineproof: ${message}\n`);
+/** Tells of a message of a run that cannot be sent. Its writer chose the name of its signer, which the reason may quote. */
+export function tellRefusal(
+  { message, details }: LineproofError,
+  { terminal, place, json }: Pick<ResubmitOptions, 'terminal' | 'place' | 'json'>,
+): void {
+  if (json) terminal.stdout.write(`${terminalJson({ place, inputOffset: details['inputOffset'], refused: message })}\n`);
+  else terminal.stderr.write(`${printable(`lineproof: ${message}`)}\n`);
 }
