@@ -92,7 +92,7 @@ function batchAt(answer: Buffer, at: number): Batch | undefined {
   if (format > 2 || (format === 2 && bytes.length < RECORDS_AT)) throw damaged(`a record batch of format ${format} and ${size} bytes`);
   const baseOffset = Number(bytes.readBigInt64BE(0));
   const lastOffset = baseOffset + (format === 2 ? bytes.readInt32BE(LAST_DELTA_AT) : 0);
-  if (baseOffset < 0 || lastOffset < baseOffset || !Number.isSafeInteger(lastOffset))
+  if (baseOffset < 0 || lastOffset < baseOffset || !Number.isSafeInteger(lastOffset + 1))
     throw damaged(`a record batch at offsets ${baseOffset} to ${lastOffset}`);
   return { bytes, format, baseOffset, lastOffset };
 }

@@ -136,6 +136,7 @@ test.each<[string, Buffer]>([
   ['a size below that of a header', plainBatch(0, ['a']).fill(0, 8, 12)],
   ['a negative size', plainBatch(0, ['a']).fill(255, 8, 12)],
   ['a last offset before the first', recordBatch({ lastDelta: -1, section: recordsSection([{}]) })],
+  ['a last offset that no number follows', recordBatch({ baseOffset: Number.MAX_SAFE_INTEGER, section: recordsSection([{}]) })],
   ['offsets beyond 2^53', recordBatch({ baseOffset: Number.MAX_SAFE_INTEGER, lastDelta: 1, section: recordsSection([{}]) })],
 ])('a header that no broker writes is damage: %s', async (_, batch) => {
   await expect(read(batch)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
