@@ -14,6 +14,9 @@ import type { Intake } from './order.ts';
 const KNOWN_IDS = 4096;
 /** Time for which the registry is not asked again about an id that it does not know. */
 const UNKNOWN_MS = 5_000;
+/** New ids about which one read asks the registry, and requests under way at a time: each is a connection of its own. */
+const ASKS_OF_READ = 256;
+const ASKS_AT_ONCE = 16;
 /** Judging gives way this often: a signature takes a tenth of a millisecond, and one record batch of Kafka holds thousands of messages. */
 const TURN_MS = 20;
 
@@ -32,19 +35,32 @@ export class BatchSchemaIds {
     this.#clock = clock;
   }
 
-  /** Asks the registry for the ids of `values` that are new. Throws UNAVAILABLE when it does not answer: then the shard waits. */
-  async learn(values: readonly Uint8Array[]): Promise<void> {
-    for (const value of values) {
-      const id = framedId(value);
-      if (id === undefined || this.#good.has(id) || this.#isBad(id)) continue;
-      const text = await this.#registry.get(id);
-      if (text !== undefined && this.#isBatchSchema(text)) {
-        this.#good.add(id);
-        continue;
-      }
-      if (this.#bad.size >= KNOWN_IDS) this.#bad.clear();
-      this.#bad.set(id, this.#clock.monotonicMs());
+  /**
+   * Asks the registry for ids of `values` that are new. Returns how many of the first values can be judged then: strangers may write thousands of ids,
+   * and the work on a shard must not wait for all of them at once. Throws UNAVAILABLE when the registry does not answer: then the shard waits.
+   */
+  async learn(values: readonly Uint8Array[]): Promise<number> {
+    const wanted = new Set<number>();
+    let known = 0;
+    for (; known < values.length; known++) {
+      const id = framedId(values[known] as Uint8Array);
+      if (id === undefined || this.#good.has(id) || this.#isBad(id) || wanted.has(id)) continue;
+      if (wanted.size === ASKS_OF_READ) break;
+      wanted.add(id);
     }
+    const ids = [...wanted];
+    for (let at = 0; at < ids.length; at += ASKS_AT_ONCE) await Promise.all(ids.slice(at, at + ASKS_AT_ONCE).map((id) => this.#ask(id)));
+    return known;
+  }
+
+  async #ask(id: number): Promise<void> {
+    const text = await this.#registry.get(id);
+    if (text !== undefined && this.#isBatchSchema(text)) {
+      this.#good.add(id);
+      return;
+    }
+    if (this.#bad.size >= KNOWN_IDS) this.#bad.clear();
+    this.#bad.set(id, this.#clock.monotonicMs());
   }
 
   readonly has = (id: number): boolean => this.#good.has(id);
@@ -102,9 +118,10 @@ export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: 
     if (start > from.offset) return { kind: 'trimmed', start };
     if (from.consumed) mustReach(shard, end, from.offset);
   }
-  await ids.learn(entries.filter(isRecord).map(({ value }) => value));
+  const records = entries.filter(isRecord);
+  const unknown = records[await ids.learn(records.map(({ value }) => value))];
   alarmOfLead(options, entries, options.clock.nowMicros() + rules.policy.policy.clockSkewMs * 1000);
-  return judge(options, entries, from.offset, rules);
+  return judge(options, unknown === undefined ? entries : entries.slice(0, entries.indexOf(unknown)), from.offset, rules);
 }
 
 /** Judges entries one by one, as stretches from `offset` on. Other work of the process gets its turn in between: judging may take seconds. */

@@ -84,6 +84,31 @@ test('what is too long for one entry of evidence is read in parts', async () => 
   expect(stretches(await read(3 * most + 1))).toEqual([`empty ${3 * most + 1}+3`, `message ${3 * most + 4}+1`]);
 });
 
+test('a read asks the registry about 256 new ids at most, 16 at a time, and leaves the rest to the next', async () => {
+  const framed = (id: number): Uint8Array => Uint8Array.of(0, 0, 0, id >> 8, id & 255);
+  for (let id = 0; id < 600; id++) await send(framed(Math.floor(id / 2)));
+  const underWay = { now: 0, most: 0, all: 0 };
+  const get = async (): Promise<undefined> => {
+    underWay.all += 1;
+    underWay.most = Math.max(underWay.most, ++underWay.now);
+    await new Promise(setImmediate);
+    underWay.now -= 1;
+  };
+  const clock = testClock();
+  const ids = new BatchSchemaIds({ ...memoryRegistry, get }, () => false, clock);
+  const next = (offset: number): Promise<IntakeRead> =>
+    readIntake(
+      { shard: 0, log, ids, clock, logger: new TestLogger() },
+      { offset, consumed: offset > 0, maxBytes: 1_000_000, waitMs: 0 },
+      world.rules(0),
+      signal,
+    );
+  const first = stretches(await next(0));
+  expect([first.length, first.at(-1), underWay]).toEqual([512, 'message 511+1', { now: 0, most: 16, all: 256 }]);
+  const second = stretches(await next(512));
+  expect([second[0], second.at(-1), underWay.all]).toEqual(['message 512+1', 'message 599+1', 300]);
+});
+
 test('judging many messages leaves other work its turns', async () => {
   for (let i = 0; i < 50; i++) await send(JUNK);
   let nowMs = 0;
