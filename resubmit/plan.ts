@@ -1,6 +1,6 @@
 import type { BatchRules } from '../core/acceptance/batch-check.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
-import { equal } from '../core/base/bytes.ts';
+import { equal, toHex } from '../core/base/bytes.ts';
 import type { LineproofError } from '../core/base/errors.ts';
 import { mustGoOn, type PastVisitor, visitChain } from '../core/chain/chain-history.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
@@ -90,10 +90,26 @@ export async function planResubmission(record: Rejected, options: PlanOptions): 
     searched.map(({ search }) => search),
     options,
   );
-  const plans = each(searched, all, (message) => planMessage(message, sights, sender, options));
+  const plans = onceEach(each(searched, all, (message) => planMessage(message, sights, sender, options)));
   const [first] = all;
   if (plans.length === 0 && first !== undefined) throw first;
   return { plans, refusals: all.toSorted((a, b) => offsetOf(a) - offsetOf(b)) };
+}
+
+/** Messages of a run may be copies of each other, as a producer makes them that gets no answer: the events of a later one are not sent again. */
+function onceEach(plans: readonly Plan[]): Plan[] {
+  const digests = new Set<string>();
+  return plans.map((plan) => {
+    const again = plan.sent.filter(({ digest }) => digests.has(toHex(digest)));
+    for (const { digest } of plan.sent) digests.add(toHex(digest));
+    if (again.length === 0) return plan;
+    const copies = again.map(({ position }) => ({ position, reason: 'DUPLICATE' }));
+    return {
+      ...plan,
+      sent: plan.sent.filter((event) => !again.includes(event)),
+      withheld: [...plan.withheld, ...copies].toSorted((a, b) => a.position - b.position),
+    };
+  });
 }
 
 /** The results of `work`, and in `refusals` why there are none of others. */

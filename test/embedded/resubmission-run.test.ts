@@ -29,7 +29,7 @@ function misframed(message: TestMessage): Uint8Array {
   return frame(UNKNOWN_ID, encodeSignedBatch(message));
 }
 
-test('a run of batches under an unknown registry id is planned message by message: what is linked is not sent again, and garbage says what it is', async () => {
+test('a run of batches under an unknown registry id is planned message by message: what is linked or a copy is not sent again, and garbage says what it is', async () => {
   const world = await makeWorld({ policy: (policy) => ({ ...policy, segmentMaxAgeMs: 10_000 }) });
   const opened = await EmbeddedShard.open(world);
   shard = opened;
@@ -42,7 +42,7 @@ test('a run of batches under an unknown registry id is planned message by messag
     batch('four', world.events('s', 'c')),
   ]);
   const garbage = frame(UNKNOWN_ID, Uint8Array.of(1));
-  const values = [misframed(one), garbage, misframed(heartbeat), misframed(two), good.value];
+  const values = [misframed(one), misframed(one), garbage, misframed(heartbeat), misframed(two), good.value];
   await log.append(
     TOPICS.events,
     0,
@@ -52,10 +52,10 @@ test('a run of batches under an unknown registry id is planned message by messag
   await opened.closeSegment();
   const records = await opened.rejected();
   expect(records.map(({ reason }) => reason)).toEqual(records.map(() => REASONS.SCHEMA_ID_UNKNOWN));
-  expect(records.reduce((sum, { span }) => sum + span, 0)).toBe(4);
-  // A run of three or four, as the chainer read: the last message of a block stands alone.
+  expect(records.reduce((sum, { span }) => sum + span, 0)).toBe(5);
+  // A run of four or five, as the chainer read: the last message of a block stands alone.
   const run = records[0] as Rejected;
-  expect(run.span).toBeGreaterThanOrEqual(3);
+  expect(run.span).toBeGreaterThanOrEqual(4);
 
   const sources = await testSources(world, log);
   const pinned = [parseVerifierKey(world.root.verifierKey)];
@@ -66,12 +66,14 @@ test('a run of batches under an unknown registry id is planned message by messag
   const plans = made.flatMap((each) => each.plans);
   expect(plans.map(({ opened: { record }, sent, linked }) => [record.inputOffset, sent.length, linked])).toEqual([
     [0, 2, 0],
-    [3, 1, 1],
+    [1, 0, 0],
+    [4, 1, 1],
   ]);
-  expect(plans.flatMap(({ sights }) => sights)).toEqual([{ shard: 0 }, { shard: 0 }]);
+  expect(plans.map(({ withheld }) => withheld)).toEqual([[], [0, 1].map((position) => ({ position, reason: 'DUPLICATE' })), []]);
+  expect(plans.flatMap(({ sights }) => sights)).toEqual([{ shard: 0 }, { shard: 0 }, { shard: 0 }]);
   expect(made.flatMap(({ refusals }) => refusals.map(({ message }) => message))).toEqual([
-    'cannot resubmit message 1 of shard 0: it cannot be read as a batch, so its signer is unknown',
-    'cannot resubmit message 2 of shard 0: it is a heartbeat, which has no events',
+    'cannot resubmit message 2 of shard 0: it cannot be read as a batch, so its signer is unknown',
+    'cannot resubmit message 3 of shard 0: it is a heartbeat, which has no events',
   ]);
 
   const [first] = plans;
