@@ -52,7 +52,10 @@ let zstd: Promise<ZSTDDecoder> | undefined;
 async function unzstd(stored: Buffer): Promise<Buffer> {
   checkZstdBlocks(stored);
   zstd ??= openZstd();
-  const decoder = await zstd;
+  const decoder = await zstd.catch((error: unknown) => {
+    zstd = undefined;
+    throw error;
+  });
   const unpacked = decoder.decode(stored, LIMITS.recordBatchBytes);
   // The library answers a failure of the decoder with nothing, which no batch with records is.
   if (unpacked.length === 0) {
@@ -66,7 +69,11 @@ async function openZstd(): Promise<ZSTDDecoder> {
   if (!('WebAssembly' in globalThis))
     throw new LineproofError('CONFIG_INVALID', 'cannot unpack zstd: Node runs without WebAssembly; remove --jitless from its options');
   const decoder = new ZSTDDecoder();
-  await decoder.init();
+  try {
+    await decoder.init();
+  } catch (error) {
+    throw new LineproofError('UNAVAILABLE', `cannot unpack zstd: its decoder does not start: ${messageOf(error)}`, {}, error);
+  }
   mustWork(decoder);
   return decoder;
 }
