@@ -32,7 +32,7 @@ export function loadTable<T extends SettingTable>(
   { flags, env, file, known = [], barred = {} }: SettingTexts,
 ): LoadedSettings<T> {
   const problems: string[] = [];
-  const stored = file === undefined ? {} : readFile(file, [...Object.keys(table), ...known], problems);
+  const stored = file === undefined ? {} : readFile(file, table, known, problems);
   for (const [name, reason] of Object.entries(barred))
     if (stored[name] !== undefined) problems.push(`"${name}" in the configuration file ${reason}`);
   const values: Record<string, unknown> = {};
@@ -68,7 +68,7 @@ function nameIn(source: SettingSource, spec: Setting<unknown>): string {
   return source === 'file' ? `"${spec.name}" in the configuration file` : `--${flagOf(spec.name)}`;
 }
 
-function readFile(path: string, known: readonly string[], problems: string[]): Record<string, string> {
+function readFile(path: string, table: SettingTable, known: readonly string[], problems: string[]): Record<string, string> {
   let parsed: unknown;
   try {
     parsed = parseJsonText(readSmallFile(path));
@@ -83,9 +83,13 @@ function readFile(path: string, known: readonly string[], problems: string[]): R
   }
   const stored: Record<string, string> = {};
   for (const [name, value] of Object.entries(parsed)) {
-    if (!known.includes(name)) problems.push(`"${name}" in the configuration file is not a setting`);
+    const spec = Object.hasOwn(table, name) ? table[name] : undefined;
+    if (spec === undefined && !known.includes(name)) problems.push(`"${name}" in the configuration file is not a setting`);
     else if (typeof value !== 'string' && typeof value !== 'number')
       problems.push(`"${name}" in the configuration file must be a string or a number`);
+    // A number loses its spelling: 7.10 would become the text 7.1.
+    else if (typeof value === 'number' && spec !== undefined && spec.type.isNumber !== true)
+      problems.push(`"${name}" in the configuration file must be a string: write it in quotes`);
     else stored[name] = String(value);
   }
   return stored;

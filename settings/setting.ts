@@ -7,6 +7,8 @@ import { keyFileOf } from './typed-key.ts';
 export interface ValueType<T> {
   /** `folder` is where a relative path in the text begins: the folder of the configuration file; undefined for flags and variables, which begin in the working folder. */
   readonly parse: (text: string, folder?: string) => { readonly value: T } | { readonly problem: string };
+  /** Whether the value is a number, so that a JSON file may have it as one. */
+  readonly isNumber?: true;
   /** All possible texts, if there are only a few. */
   readonly choices?: readonly string[];
 }
@@ -81,6 +83,7 @@ export function oneOf<const T extends string>(...choices: readonly T[]): ValueTy
 /** A whole number from `min` to `max`. */
 export function integer(min: number, max: number): ValueType<number> {
   return {
+    isNumber: true,
     parse: (value) => {
       const number = Number(value);
       return /^\d{1,16}$/.test(value) && number >= min && number <= max

@@ -136,12 +136,23 @@ describe('a configuration file that cannot be used', () => {
       '{"kafkaPassword": 12345678901234567891}',
       /the number would be rounded; write it as a string/,
     ],
+    [
+      'has a secret that is a number',
+      '{"kafkaPassword": 1e3}',
+      /"kafkaPassword" in the configuration file must be a string: write it in quotes/,
+    ],
     ['is not an object', '["hunter2"]', /must hold one JSON object/],
     ['is too long', `"${'hunter2'.repeat(200_000)}"`, /it has more than 1048576 bytes/],
   ])('%s: that is said, and nothing of its content', (_, content, problem) => {
     const text = problemsOf({}, {}, file('bad.json', content));
     expect(text).toMatch(problem);
     expect(text).not.toMatch(/hunter2|1234567/);
+  });
+
+  test('gives a name as a number, which would lose its spelling; a whole number may be one', () => {
+    const load = (content: string) => loadTable(SETTINGS, { flags: {}, env: {}, file: file('number.json', content) }).values;
+    expect(() => load('{"origin": 7.10}')).toThrow(/"origin" in the configuration file must be a string/);
+    expect(load('{"shards": 2, "origin": "7.10"}')).toMatchObject({ shards: 2, origin: '7.10' });
   });
 
   test('names a setting that it must not', () => {
