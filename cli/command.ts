@@ -49,6 +49,8 @@ export interface Command {
   readonly takesSignals?: boolean;
   /** Whether the command does its whole work although the reader of its results has gone (`| head`). */
   readonly outlivesReader?: boolean;
+  /** Whether these operands only list something, so that a reader may want the beginning only (`| head`): the command then ends with 0. */
+  readonly lists?: (operands: readonly string[]) => boolean;
   /** Lines under the options: exit codes, an example. */
   readonly notes: readonly string[];
   /** Resolves with the exit code. */

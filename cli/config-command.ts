@@ -18,6 +18,7 @@ export const configCommand: Command = {
     { name: 'json', type: 'boolean', help: 'print JSON' },
   ],
   settings: { ...CLUSTER_SETTINGS, ...SETTINGS },
+  lists: () => true,
   notes: [
     'A flag overrides the environment, the environment overrides the file, the file overrides the default.',
     'The file is the one that --config names, or config.json in the data folder: for the services, only if --data or LINEPROOF_HOME names that folder.',
@@ -30,8 +31,9 @@ export const configCommand: Command = {
       stdout.write(`${terminalJson(rows, 2)}\n`);
       return EXIT.ok;
     }
+    const width = Math.max(...rows.map(({ name }) => name.length));
     for (const { name, value, source, unit, reason, inForce: fixed } of rows) {
-      stdout.write(`${name.padEnd(16)} ${printable(String(value)).padEnd(30)} ${source}\n`);
+      stdout.write(`${name.padEnd(width)} ${printable(String(value)).padEnd(30)} ${source}\n`);
       stdout.write(`${wrapped(`    ${reason}${unit === '' ? '' : ` (${unit})`}`, 4).join('\n')}\n`);
       if (fixed !== undefined) stdout.write(`    in force: ${fixed}, which the first start of this data folder fixed\n`);
     }

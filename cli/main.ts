@@ -23,9 +23,6 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   config: async () => (await import('./config-command.ts')).configCommand,
 };
 
-/** Commands whose output is a list of which a reader may want the beginning only. */
-const LISTS: readonly string[] = ['query', 'rejected', 'help', '--help'];
-
 async function commandOf(name: string): Promise<Command> {
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (load === undefined) throw new LineproofError('USAGE', `there is no command ${JSON.stringify(name)}; lineproof --help lists them`);
@@ -51,6 +48,7 @@ async function main(argv: readonly string[], terminal: Terminal): Promise<number
   if (invocation.options['help'] === true) return print(terminal, commandHelp(command));
   if (command.takesSignals !== true) stopOnSignals();
   reader.isNeeded = command.outlivesReader !== true;
+  reader.isBrowsing = command.lists?.(invocation.operands) === true;
   return command.run(invocation);
 }
 
@@ -68,15 +66,25 @@ async function help(name: string | undefined, terminal: Terminal): Promise<numbe
   return print(terminal, name === undefined ? await overview() : commandHelp(await commandOf(name)));
 }
 
+/** Prints a text about the program itself. */
 function print(terminal: Terminal, text: string): number {
+  reader.isBrowsing = true;
   terminal.stdout.write(text);
   return EXIT.ok;
+}
+
+const FOLDER_GONE = 'cannot use the working folder: it is not there any more; change to another folder';
+
+/** Whether somebody deleted the folder in which the command was started. */
+function isFolderGone(error: unknown): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).syscall === 'uv_cwd';
 }
 
 /** The message of a failed command: one sentence, or for a bug everything that helps to find it. */
 function report(error: unknown): string {
   if (error instanceof LineproofError) {
-    const cause = error.cause instanceof Error ? `\n  cause: ${error.cause.message}` : '';
+    const isNew = error.cause instanceof Error && !error.message.includes(error.cause.message);
+    const cause = isNew ? `\n  cause: ${(error.cause as Error).message}` : '';
     return `${printableLines(`lineproof: ${error.message} [${error.code}]${cause}`)}\n`;
   }
   return `lineproof: this is a bug, please report it\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;
@@ -89,11 +97,12 @@ async function flushed(stream: NodeJS.WriteStream): Promise<void> {
 const stop = new AbortController();
 // If the reader of stderr has gone, that must change neither the command's work nor its exit code.
 process.stderr.on('error', () => undefined);
-const reader = { isNeeded: true };
+/** Whether a reader that goes away ends the command; and whether it may want the beginning of the output only. */
+const reader = { isNeeded: true, isBrowsing: false };
 // A reader that went away (`lineproof query | head`) ends a command that lists, quietly. It does not end a command whose work is more than what it prints. Of all others a result is lost: a verdict that nobody read is not OK.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE' && !reader.isNeeded) return;
-  if (error.code === 'EPIPE' && LISTS.includes(process.argv[2] ?? '')) process.exit(EXIT.ok);
+  if (error.code === 'EPIPE' && reader.isBrowsing) process.exit(EXIT.ok);
   try {
     // Synchronous: the process ends here, before the exit code of the command itself is set.
     writeSync(2, `lineproof: cannot write the result: ${error.code ?? error.message} [IO_FAILED]\n`);
@@ -106,7 +115,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 let code: number;
 try {
   code = await main(process.argv.slice(2), { stdout: process.stdout, stderr: process.stderr, env: process.env, signal: stop.signal });
-} catch (error) {
+} catch (thrown) {
+  const error = isFolderGone(thrown) ? new LineproofError('NOT_FOUND', FOLDER_GONE) : thrown;
   process.stderr.write(report(error));
   code = exitCodeOf(error);
 }

@@ -77,6 +77,7 @@ export const policyCommand: Command = {
     { name: 'json', type: 'boolean', help: 'print JSON' },
   ],
   ...clusterSettings(['data', 'keys', 'rootKey', 'name', 'logLevel', ...SERVERS.kafka, ...SERVERS.registry]),
+  lists: ([action]) => action === 'show',
   notes: [
     'init makes root.key, collector.key, chainer.key and log-<shard>.key where there are no keys, registers the schemas, and publishes version 1.',
     'Then give each service only the keys that it needs, and keep root.key away from all of them. A producer finds its key as collector.key.',

@@ -35,6 +35,7 @@ export const queryCommand: Command = {
     },
   ],
   settings: READING_SETTINGS,
+  lists: () => true,
   notes: [
     'Each line: SHARD/LEAF, time of acceptance, type, STREAM #POSITION, event id. Without --stream, events come in the order of each log.',
     'Without ARCHIVE, the events of the data folder that are in its log and not archived yet come last, marked as such; in JSON, their "object" is null. This works beside a running start.',

@@ -45,6 +45,7 @@ export const rejectedCommand: Command = {
     { name: 'raw', type: 'boolean', help: 'show: write only the kept bytes, unchanged, to stdout' },
   ],
   ...clusterSettings(['data', 'keys', 'rootKey', 'name', ...SERVERS.kafka, ...SERVERS.registry, ...SERVERS.s3, 'lingerMs']),
+  lists: ([action]) => action !== 'resubmit',
   notes: [
     'Each line: SHARD/OFFSET on provenance.rejected, offset of the message on provenance.events and position in its batch, outcome, reason, size.',
     'FIRST-LAST instead of an offset: several messages, of which the record holds each with its length, or records that no reader can read.',
