@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
@@ -8,7 +7,7 @@ import { openRecorder } from '../embedded/recorder.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
 import type { Command, Invocation } from './command.ts';
 import { EXIT } from './exit-codes.ts';
-import { collectInto, describeCollection, GIT_OPTIONS } from './git-collection.ts';
+import { checkThere, collectInto, describeCollection, GIT_OPTIONS } from './git-collection.ts';
 import { openSettings } from './invocation-settings.ts';
 import { describeRecorder } from './recorder-notes.ts';
 import { start } from './start-command.ts';
@@ -45,14 +44,15 @@ export const collectCommand: Command = {
 async function collectBeside(invocation: Invocation, folder: string): Promise<number> {
   const settings = openSettings(invocation);
   const { stdout, stderr, signal } = invocation.terminal;
-  if (!existsSync(folder)) throw new LineproofError('USAGE', `cannot collect ${folder}: there is no such folder`);
+  checkThere(folder);
   const recorder = await openRecorder(settings, 'collect', pinoLogger(settings.logLevel), prometheusMetrics());
   try {
     const collected = await collectInto(recorder.collector, settings, folder, invocation);
     if (invocation.options['json'] === true)
       stdout.write(`${terminalJson({ collected, interrupted: signal.aborted, spool: recorder.spool ?? null }, 2)}\n`);
     else stdout.write(`${describeCollection(collected)}\n`);
-    for (const note of describeRecorder(recorder, settings.data)) stderr.write(`lineproof: ${note}\n`);
+    for (const note of describeRecorder(recorder, settings.data, collected.commits > 0 || collected.source === 'files'))
+      stderr.write(`lineproof: ${note}\n`);
     return signal.aborted ? EXIT.io : EXIT.ok;
   } finally {
     await recorder.close();

@@ -6,6 +6,7 @@ import { openClusterReaders } from '../cluster/readers.ts';
 import { DRAIN_MS, openClusterCollector } from '../cluster/spooling-collector.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { openRecorder } from '../embedded/recorder.ts';
+import { errnoOf, systemReason } from '../platform/errno.ts';
 import { friendlyCollector } from '../sdk/friendly-collector.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
@@ -53,14 +54,15 @@ export const emitCommand: Command = {
   },
 };
 
-/** Opens the file of lines; called before anything else is opened or made. Throws IO_FAILED. */
+/** Opens the file of lines; called before anything else is opened or made. Throws NOT_FOUND, IO_FAILED. */
 async function openFile(file: string): Promise<Input> {
   const cannot = (fact: string): LineproofError => new LineproofError('IO_FAILED', `cannot read ${file}: ${fact}`);
   let handle: FileHandle;
   try {
     handle = await open(file);
   } catch (error) {
-    throw cannot((error as NodeJS.ErrnoException).code ?? 'unknown reason');
+    if (errnoOf(error) === 'ENOENT') throw new LineproofError('NOT_FOUND', `cannot read ${file}: there is no such file`);
+    throw cannot(systemReason(error));
   }
   if (!(await handle.stat()).isDirectory()) return handle.createReadStream();
   await handle.close();

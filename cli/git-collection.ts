@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '#crypto';
 import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
@@ -29,6 +30,11 @@ export const GIT_OPTIONS: readonly CommandOption[] = [
     help: 'record commit messages in clear, not only their digests; what is recorded cannot be removed',
   },
 ];
+
+/** Throws NOT_FOUND if there is no such folder; called before anything is made. */
+export function checkThere(folder: string): void {
+  if (!existsSync(folder)) throw new LineproofError('NOT_FOUND', `cannot collect ${folder}: there is no such folder`);
+}
 
 /** Collects `folder` by `collector`; with a progress line on stderr. */
 export async function collectInto(

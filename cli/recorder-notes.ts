@@ -1,12 +1,14 @@
 import { join } from 'node:path';
 import type { Recorder } from '../embedded/recorder.ts';
 
-/** What a person should know of how a command records: that it made keys, and that its events are not in the log yet. */
-export function describeRecorder({ madeLog, spool }: Recorder, data: string): string[] {
+/** What a person should know of how a command records: that it made keys, and, if there are events, that they are not in the log yet. */
+export function describeRecorder({ madeLog, spool }: Recorder, data: string, hasEvents = true): string[] {
   return [
     ...(madeLog === undefined
       ? []
       : [`first start: made keys and a policy in ${data} for the log ${madeLog}; keep ${join(data, 'keys', 'root.key')} safe`]),
-    ...(spool === undefined ? [] : [`${data} is in use: the events are in ${spool}, which its process or the next start takes over`]),
+    ...(spool === undefined || !hasEvents
+      ? []
+      : [`${data} is in use: the events go to ${spool}, which its process or the next start takes over`]),
   ];
 }

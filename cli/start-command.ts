@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
 import { pinoLogger } from '../adapters/pino-logger.ts';
@@ -15,7 +15,7 @@ import { EmbeddedSystem } from '../embedded/system.ts';
 import { SETTINGS, type Settings } from '../settings/embedded-settings.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
-import { collectInto, describeCollection, GIT_OPTIONS, refuseGitOptions } from './git-collection.ts';
+import { checkThere, collectInto, describeCollection, GIT_OPTIONS, refuseGitOptions } from './git-collection.ts';
 import { openSettings } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
 import { verdictJson, verifyStore } from './verify-command.ts';
@@ -65,7 +65,7 @@ export async function start(invocation: Invocation): Promise<number> {
     throw new LineproofError('USAGE', 'too many arguments; see lineproof start --help');
   if (wanted === undefined) refuseGitOptions(invocation);
   const folder = resolve(invocation.operands[0] ?? '.');
-  if (wanted !== undefined && !existsSync(folder)) throw new LineproofError('USAGE', `cannot collect ${folder}: there is no such folder`);
+  if (wanted !== undefined) checkThere(folder);
   const json = invocation.options['json'] === true;
   const say = (text: string): void => void (json ? terminal.stderr : terminal.stdout).write(`${text}\n`);
   const untilIdle = invocation.options['until-idle'] === true;
@@ -80,9 +80,8 @@ export async function start(invocation: Invocation): Promise<number> {
   else if (verdict !== undefined) {
     say(`\n${verdictText(verdict).trimEnd()}`);
     say(`Pinned   ${outcome.rootKey}`);
-    say(
-      `Took     ${seconds.toFixed(1)} s. Verify again: lineproof verify ${join(values.data, 'archive')} --key @${join(values.data, 'keys', 'root.pub')}`,
-    );
+    say(`Took     ${seconds.toFixed(1)} s. To verify again:`);
+    say(`lineproof verify ${join(values.data, 'archive')} --key @${join(values.data, 'keys', 'root.pub')}`);
   }
   if (interrupted) {
     terminal.stderr.write('lineproof: interrupted: not everything is archived, and nothing was verified; the next start goes on\n');

@@ -1,5 +1,6 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { LineproofError } from '../core/base/errors.ts';
 import { errnoOf, ioError } from './errno.ts';
 
 /**
@@ -29,6 +30,8 @@ function mkdirOnce(path: string, mode: number): void {
   try {
     mkdirSync(path, { mode });
   } catch (error) {
+    if (errnoOf(error) === 'EEXIST' && !isFolder(path))
+      throw new LineproofError('IO_FAILED', `cannot make folder ${path}: what has that name is not a folder`);
     // A folder that is there can get EROFS or EACCES as well, and another process can have made it.
     if (!isFolder(path)) throw error;
   }

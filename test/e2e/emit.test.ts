@@ -179,7 +179,7 @@ describe('lineproof emit', () => {
       const child = spawn(process.execPath, [MAIN, 'start', '--data', data], { stdio: ['ignore', 'pipe', 'inherit'] });
       await new Promise<void>((resolve) => child.stdout.on('data', (chunk: Buffer) => chunk.includes('Running') && resolve()));
       const { code, stdout, stderr } = await emit(file('beside.jsonl', line({ stream: 'beside' })));
-      expect([code, stderr]).toEqual([0, expect.stringMatching(/is in use: the events are in .*spool\/emit-.*takes over\n$/)]);
+      expect([code, stderr]).toEqual([0, expect.stringMatching(/is in use: the events go to .*spool\/emit-.*takes over\n$/)]);
       while (readdirSync(join(data, 'spool')).length > 1) await new Promise((resolve) => void setImmediate(resolve));
       child.kill('SIGTERM');
       await once(child, 'close');

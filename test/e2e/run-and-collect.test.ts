@@ -195,10 +195,10 @@ describe('lineproof collect git', () => {
         const first = await collect();
         expect([first.code, first.stdout]).toEqual([0, expect.stringMatching(/^Collected 3 commits of the git history into stream git\//)]);
         expect(first.stderr).toMatch(
-          /^lineproof: .* is in use: the events are in .*collect-[^ ]+, which its process or the next start takes over\n$/,
+          /^lineproof: .* is in use: the events go to .*collect-[^ ]+, which its process or the next start takes over\n$/,
         );
         const again = await collect();
-        expect([again.code, again.stdout]).toEqual([0, expect.stringContaining('Collected 0 commits')]);
+        expect([again.code, again.stdout, again.stderr]).toEqual([0, expect.stringContaining('Collected 0 commits'), '']);
         const verify = await lineproof(['collect', 'git', work, '--verify', '--data', data], { cwd: folder.path });
         expect([verify.code, verify.stdout, verify.stderr]).toEqual([74, '', expect.stringContaining('[DATA_IN_USE]')]);
       } finally {

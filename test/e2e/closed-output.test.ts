@@ -1,0 +1,58 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { policyCommand } from '../../cli/policy-command.ts';
+import { rejectedCommand } from '../../cli/rejected-command.ts';
+import { type CommandResult, lineproof, MAIN, runProgram, temporaryFolder } from '../support/command.ts';
+
+const folder = temporaryFolder('closed-output');
+afterAll(() => folder.release());
+
+/** Runs a command whose reader has gone before it writes anything. */
+function unread(...args: string[]): Promise<CommandResult> {
+  return lineproof(args, { cwd: folder.path, onStart: (child) => child.stdout?.destroy() });
+}
+
+describe('a reader that goes away', () => {
+  test.each([['config'], ['config', '--cluster'], ['start', '--help'], ['help', 'verify'], ['-h'], ['--version']])(
+    'does not make %s %s fail: a part of a list may be all that was wanted',
+    async (...args) => {
+      expect(await unread(...args)).toMatchObject({ code: 0, stderr: '' });
+    },
+  );
+
+  test('makes a verdict fail that nobody read', async () => {
+    const archive = join(folder.path, 'archive');
+    mkdirSync(archive);
+    writeFileSync(join(archive, 'archive.json'), '{}');
+    expect(await unread('verify', archive)).toMatchObject({
+      code: 74,
+      stderr: 'lineproof: cannot write the result: EPIPE [IO_FAILED]\n',
+    });
+  });
+
+  test('ends what only lists, never what sends or publishes', () => {
+    expect(['list', 'show', 'resubmit'].map((action) => rejectedCommand.lists?.([action]))).toEqual([true, true, false]);
+    expect(['init', 'show', 'publish'].map((action) => policyCommand.lists?.([action]))).toEqual([false, true, false]);
+  });
+});
+
+describe('a message about a place', () => {
+  test.each([
+    [['collect', 'git', 'nowhere'], /^lineproof: cannot collect .*nowhere: there is no such folder \[NOT_FOUND\]\n$/],
+    [['start', '--collect', 'git', 'nowhere'], /^lineproof: cannot collect .*nowhere: there is no such folder \[NOT_FOUND\]\n$/],
+    [['emit', 'nowhere'], /^lineproof: cannot read nowhere: there is no such file \[NOT_FOUND\]\n$/],
+    [['start', '--data', '/dev/null'], /^lineproof: cannot make folder \/dev\/null: what has that name is not a folder \[IO_FAILED\]\n$/],
+  ])('%j says once what is wrong with it, and ends with 74', async (args, message) => {
+    const { code, stderr } = await lineproof(args, { cwd: folder.path });
+    expect([code, stderr]).toEqual([74, expect.stringMatching(message)]);
+  });
+
+  test('a working folder that was deleted is not a bug of the program', async () => {
+    const gone = join(folder.path, 'gone');
+    mkdirSync(gone);
+    const script = 'rmdir "$PWD" && exec "$0" "$1" start --until-idle';
+    const { code, stderr } = await runProgram('/bin/sh', ['-c', script, process.execPath, MAIN], { cwd: gone });
+    expect([code, stderr]).toEqual([74, expect.stringMatching(/^lineproof: cannot use the working folder: it is not there any more/)]);
+  });
+});
