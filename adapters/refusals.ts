@@ -19,7 +19,7 @@ const OWN_CERTIFICATE = 'it refuses the certificate of this client, or that ther
 
 /**
  * Every refusal that is told from others, by server: whether it passes, or what a person must change if it lasts. Anything that is not here passes.
- * docs/cluster.md has this table, and a test compares.
+ * docs/refusals.md has a table of each server, and a test compares.
  */
 export const REFUSALS = {
   Kafka: {
@@ -157,14 +157,15 @@ export function refusalError<D extends Dependency>(act: string, dependency: D, r
   return new LineproofError('REFUSED', `cannot ${act}: ${fact}`, { refusal: `${dependency} ${refusal}`, setting }, cause);
 }
 
-/** The table as Markdown, for docs/cluster.md. */
-export function refusalsTable(): string {
-  const rows = Object.entries(REFUSALS).flatMap(([dependency, refusals]) =>
-    Object.entries(refusals as Readonly<Record<string, Refusal>>).map(
-      ([name, { setting, fact }]) => `| ${dependency} | \`${name}\` | ${setting === undefined ? 'passes' : setting} | ${fact} |\n`,
-    ),
-  );
-  return `| server | refusal | what to correct if it lasts | meaning |\n| --- | --- | --- | --- |\n${rows.join('')}`;
+/** A section with a table for each server as Markdown, for docs/refusals.md. */
+export function refusalsTables(): string {
+  const sections = Object.entries(REFUSALS).map(([dependency, refusals]) => {
+    const rows = Object.entries(refusals as Readonly<Record<string, Refusal>>).map(
+      ([name, { setting, fact }]) => `| \`${name}\` | ${fact} | ${setting ?? 'passes'} |\n`,
+    );
+    return `## ${dependency}\n\n| refusal | meaning | what to correct if it lasts |\n| --- | --- | --- |\n${rows.join('')}`;
+  });
+  return sections.join('\n');
 }
 
 const TLS_CODES: Readonly<Record<string, TlsRefusal>> = {

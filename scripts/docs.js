@@ -50,8 +50,7 @@ const words = Object.entries(VERDICTS).map(([word, each]) => `| \`${word}\` | ${
 const [head, rest] = readFileSync(verdict, 'utf8').split(/(?:\| `.*\n)+/);
 writeFileSync(verdict, `${head}${words.join('')}${rest}`);
 
-const { refusalsTable } = await import('../dist/adapters/refusals.js');
+const { refusalsTables } = await import('../dist/adapters/refusals.js');
 
-const cluster = new URL('../docs/cluster.md', import.meta.url);
-const [above, below] = readFileSync(cluster, 'utf8').split(/\| server \| refusal \|.*\n(?:\|.*\n)*/);
-writeFileSync(cluster, `${above}${refusalsTable()}${below}`);
+const refusals = new URL('../docs/refusals.md', import.meta.url);
+writeFileSync(refusals, `${readFileSync(refusals, 'utf8').split('## ')[0]}${refusalsTables()}`);
