@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
-import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
 import { terminalJson } from '../core/base/terminal-text.ts';
 import { openRecorder } from '../embedded/recorder.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
 import type { Command, Invocation } from './command.ts';
+import { commandLogger } from './command-log.ts';
 import { EXIT } from './exit-codes.ts';
 import { checkThere, collectInto, describeCollection, GIT_OPTIONS } from './git-collection.ts';
 import { openSettings } from './invocation-settings.ts';
@@ -45,7 +45,7 @@ async function collectBeside(invocation: Invocation, folder: string): Promise<nu
   const settings = openSettings(invocation);
   const { stdout, stderr, signal } = invocation.terminal;
   checkThere(folder);
-  const recorder = await openRecorder(settings, 'collect', pinoLogger(settings.logLevel), prometheusMetrics());
+  const recorder = await openRecorder(settings, 'collect', commandLogger(settings), prometheusMetrics());
   try {
     const collected = await collectInto(recorder.collector, settings, folder, invocation);
     if (invocation.options['json'] === true)

@@ -1,21 +1,21 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { readKey } from '../cluster/keys.ts';
 import { openClusterReaders } from '../cluster/readers.ts';
 import { DRAIN_MS, openClusterCollector } from '../cluster/spooling-collector.ts';
-import { LineproofError } from '../core/base/errors.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { openRecorder } from '../embedded/recorder.ts';
 import { errnoOf, systemReason } from '../platform/errno.ts';
 import { friendlyCollector } from '../sdk/friendly-collector.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
 import type { Command, Invocation } from './command.ts';
+import { commandLogger } from './command-log.ts';
 import { clusterTable, SERVERS } from './command-settings.ts';
 import { type EmitOptions, emitLines, type Input, type LineOutcome } from './emit-lines.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings, openSettings } from './invocation-settings.ts';
-import { describeRecorder } from './recorder-notes.ts';
+import { describeRecorder, NOT_LINKED } from './recorder-notes.ts';
 
 /** `lineproof emit`: events as lines of JSON. */
 export const emitCommand: Command = {
@@ -84,12 +84,21 @@ function emitOptions({ options, terminal }: Invocation, name: string): EmitOptio
 
 async function emitEmbedded(invocation: Invocation, input: Input, emitting: EmitOptions): Promise<number> {
   const settings = openSettings(invocation);
-  const recorder = await openRecorder(settings, 'emit', pinoLogger(settings.logLevel), prometheusMetrics());
+  const recorder = await openRecorder(settings, 'emit', commandLogger(settings), prometheusMetrics());
+  let code: number;
   try {
     if (invocation.options['quiet'] !== true) for (const note of describeRecorder(recorder, settings.data)) emitting.warn(note);
-    return await emitLines(input, friendlyCollector(recorder.collector), emitting);
-  } finally {
+    code = await emitLines(input, friendlyCollector(recorder.collector), emitting);
+  } catch (error) {
     await recorder.close();
+    throw error;
+  }
+  try {
+    await recorder.close();
+    return code;
+  } catch (error) {
+    emitting.warn(`${NOT_LINKED}: ${messageOf(error)}`);
+    return EXIT.io;
   }
 }
 

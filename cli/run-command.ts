@@ -1,4 +1,3 @@
-import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { runCommand as runAndDescribe } from '../collector/run.ts';
 import { LineproofError, messageOf } from '../core/base/errors.ts';
@@ -8,8 +7,9 @@ import { openRecorder, type Recorder } from '../embedded/recorder.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
 import { userName } from './actor-names.ts';
 import { type Command, type Invocation, stringOptions } from './command.ts';
+import { commandLogger } from './command-log.ts';
 import { openSettings } from './invocation-settings.ts';
-import { describeRecorder } from './recorder-notes.ts';
+import { describeRecorder, NOT_LINKED } from './recorder-notes.ts';
 
 /** `lineproof run -- CMD`: a command, its input and output files, and its exit code passed on. */
 export const runCommand: Command = {
@@ -66,8 +66,7 @@ export const runCommand: Command = {
     let recorder: Recorder | undefined;
     const result = await runAndDescribe(
       async () => {
-        const { logLevel } = settings();
-        recorder = await openRecorder(settings(), 'run', pinoLogger(logLevel), prometheusMetrics());
+        recorder = await openRecorder(settings(), 'run', commandLogger(settings()), prometheusMetrics());
         return { sink: recorder.collector, user: await userName(settings()) };
       },
       {
@@ -82,9 +81,11 @@ export const runCommand: Command = {
     );
     // The recorded event is on disk: from here on a signal ends this process with the command's exit code.
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(result.exitCode));
-    const failure = result.failure ?? (await closing(recorder));
+    const unlinked = result.failure === undefined ? await closing(recorder) : undefined;
+    const failure = result.failure ?? (result.event === undefined ? unlinked : undefined);
     if (result.fault !== undefined) say(messageOf(result.fault));
     if (failure !== undefined) say(`the run was not recorded: ${messageOf(failure)}`);
+    else if (unlinked !== undefined) say(`${NOT_LINKED}: ${messageOf(unlinked)}`);
     for (const note of result.notes) say(note);
     if (result.event !== undefined && recorder !== undefined && invocation.options['quiet'] !== true)
       for (const note of [...describeRecorder(recorder, settings().data), `recorded ${result.stream} ${formatUuid(result.event)}`])

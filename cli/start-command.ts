@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
-import { pinoLogger } from '../adapters/pino-logger.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import type { Verdict } from '../auditor/verdict.ts';
 import { verdictText } from '../auditor/verdict-text.ts';
@@ -14,6 +13,7 @@ import type { OpenSettings } from '../embedded/fixed-settings.ts';
 import { EmbeddedSystem } from '../embedded/system.ts';
 import { SETTINGS, type Settings } from '../settings/embedded-settings.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
+import { commandLogger } from './command-log.ts';
 import { EXIT } from './exit-codes.ts';
 import { checkThere, collectInto, describeCollection, GIT_OPTIONS, refuseGitOptions } from './git-collection.ts';
 import { openSettings } from './invocation-settings.ts';
@@ -98,7 +98,7 @@ async function work(
   say: (text: string) => void,
 ): Promise<Outcome> {
   const { terminal } = invocation;
-  const system = await EmbeddedSystem.open(settings, pinoLogger(settings.logLevel), prometheusMetrics());
+  const system = await EmbeddedSystem.open(settings, commandLogger(settings), prometheusMetrics());
   const { keys } = system.pipeline;
   const rootKey = keys.root.verifierKey;
   let collected: GitCollection | undefined;
