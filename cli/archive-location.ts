@@ -65,6 +65,11 @@ function namesIn(folder: string, verb: string): readonly string[] | undefined {
   }
 }
 
+/** Whether a folder has a part of an archive. */
+export function holdsArchive(folder: string): boolean {
+  return PARTS.some((name) => existsSync(join(folder, name)));
+}
+
 /** Two parts at least: a folder with one file of a usual name is not an archive. */
 function looksLikeArchive(folder: string): boolean {
   return PARTS.filter((name) => existsSync(join(folder, name))).length > 1;

@@ -13,7 +13,7 @@ import type { ObjectStore } from '../core/ports/object-store.ts';
 import { systemReason } from '../platform/errno.ts';
 import { readSmallFile } from '../settings/small-file.ts';
 import { keyFileOf } from '../settings/typed-key.ts';
-import { openArchive, READING_SETTINGS } from './archive-location.ts';
+import { holdsArchive, openArchive, READING_SETTINGS } from './archive-location.ts';
 import { type Command, type Invocation, stringOption, stringOptions, type Terminal } from './command.ts';
 import { Progress } from './progress.ts';
 
@@ -109,7 +109,8 @@ export async function verifyStore(objects: ObjectStore, options: VerifyOptions, 
 /** A verifier key as typed, or the content of the file that it names. Throws USAGE or KEY_UNREADABLE, never with a text that may be a secret. */
 function readVerifierKey(typed: string, archive: string): VerifierKey {
   const file = keyFileOf(typed);
-  if (file !== undefined && liesIn(file, archive))
+  // The folder above an archive holds keys that are right: then the message is that it is not an archive.
+  if (file !== undefined && holdsArchive(archive) && liesIn(file, archive))
     throw new LineproofError('USAGE', `--key ${file} lies in the archive, and a key from there proves nothing: get it by another way`);
   const text = file === undefined ? typed : readKey(file);
   const named = file === undefined ? '' : ` ${file}`;

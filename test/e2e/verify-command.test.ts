@@ -198,6 +198,8 @@ describe('folders that are not archives', () => {
         [join(folder.path, 'nowhere'), /there is no such folder/],
         ['gs://bucket/prefix', /s3:\/\/BUCKET/],
       ];
+      const keyed = await lineproof(['verify', data, '--key', `@${rootFile}`]);
+      expect([keyed.code, keyed.stderr]).toEqual([74, expect.stringMatching(/it is not an archive; .*archive looks like one/)]);
       for (const command of ['verify', 'query'])
         for (const [path, message] of cases) {
           const { code, stdout, stderr } = await lineproof([command, path]);
