@@ -33,7 +33,7 @@ export const configCommand: Command = {
     }
     const width = Math.max(...rows.map(({ name }) => name.length));
     for (const { name, value, source, unit, reason, inForce: fixed } of rows) {
-      stdout.write(`${name.padEnd(width)} ${printable(String(value)).padEnd(30)} ${source}\n`);
+      stdout.write(`${name.padEnd(width)}  ${printable(String(value)).padEnd(30)} ${source}\n`);
       stdout.write(`${wrapped(`    ${reason}${unit === '' ? '' : ` (${unit})`}`, 4).join('\n')}\n`);
       if (fixed !== undefined) stdout.write(`    in force: ${fixed}, which the first start of this data folder fixed\n`);
     }

@@ -7,12 +7,12 @@ const folder = temporaryFolder('refused-start');
 afterAll(() => folder.release());
 
 test.each([
-  ['a file that is not there', join(folder.path, 'nosuch.jsonl'), 'ENOENT'],
-  ['a folder', folder.path, 'it is a folder'],
+  ['a file that is not there', join(folder.path, 'nosuch.jsonl'), 'there is no such file [NOT_FOUND]'],
+  ['a folder', folder.path, 'it is a folder [IO_FAILED]'],
 ])('emit of %s is one coded line, and nothing is made', async (_, path, fact) => {
   const data = join(folder.path, 'none');
   const { code, stdout, stderr } = await lineproof(['emit', path, '--data', data]);
-  expect({ code, stdout, stderr }).toEqual({ code: 74, stdout: '', stderr: `lineproof: cannot read ${path}: ${fact} [IO_FAILED]\n` });
+  expect({ code, stdout, stderr }).toEqual({ code: 74, stdout: '', stderr: `lineproof: cannot read ${path}: ${fact}\n` });
 });
 
 test('a start that is interrupted before everything is archived says so, and prints no verdict', async () => {
