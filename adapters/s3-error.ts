@@ -61,7 +61,11 @@ function refusalOf(error: unknown): RefusalOf<'S3'> | undefined {
 function factsOf(error: unknown): { readonly status: number | undefined; readonly name: string; readonly message: string } {
   const { name, message, $metadata } = (error ?? {}) as S3Failure;
   // A name that came with a status may be long.
-  return { status: $metadata?.httpStatusCode, name: oneLine(name), message: oneLine(message).replace(/^AWS SDK error wrapper for (?:Error: )?/, '') };
+  return {
+    status: $metadata?.httpStatusCode,
+    name: oneLine(name),
+    message: oneLine(message).replace(/^AWS SDK error wrapper for (?:Error: )?/, ''),
+  };
 }
 
 function oneLine(text: unknown): string {
