@@ -1,6 +1,5 @@
 import { hasCode } from '../core/base/errors.ts';
-import type { HoldReason } from '../core/base/hold-reasons.ts';
-import type { WaitState } from '../core/base/waits.ts';
+import type { HoldState } from '../core/base/hold.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Log } from '../core/ports/log.ts';
@@ -72,14 +71,9 @@ export class Archiver {
     return this.#shards.get(shard)?.attestedTo;
   }
 
-  /** Why the shard waits; undefined if nothing keeps it from going on, or if it is not worked on. */
-  holdReason(shard: number): HoldReason | undefined {
+  /** Why the shard's work waits, if it does; undefined while the shard is not worked on. */
+  hold(shard: number): HoldState | undefined {
     return this.#shards.get(shard)?.hold;
-  }
-
-  /** What the shard's work waits for; undefined while the shard is not worked on. */
-  waits(shard: number): WaitState | undefined {
-    return this.#shards.get(shard)?.waits;
   }
 
   /** Leaves in closed segments; undefined while the shard is not worked on. */

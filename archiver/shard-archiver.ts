@@ -1,11 +1,10 @@
 import type { LogHead } from '../core/acceptance/log-state.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
-import { Hold, type HoldReason } from '../core/base/hold-reasons.ts';
+import { Hold, type HoldState } from '../core/base/hold.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import type { MetricOf } from '../core/base/metric-names.ts';
 import { type RetryPace, retry } from '../core/base/retry.ts';
-import { type WaitState, Waits } from '../core/base/waits.ts';
 import { ChainFollower, type FollowedBlock } from '../core/chain/follower.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { Clock } from '../core/ports/clock.ts';
@@ -64,8 +63,7 @@ export class ShardArchiver {
   readonly #named: NamedObjects;
   readonly #attestor: Attestor;
   readonly #trim: TopicTrim;
-  readonly #hold = new Hold();
-  readonly #waits: Waits;
+  readonly #hold: Hold;
   /** Time of the oldest leaf that no note covers. Set by `#advance`, cleared by `#publish`. */
   #oldestUnpublishedMs: number | undefined;
   #attestedTo: number | undefined;
@@ -73,14 +71,14 @@ export class ShardArchiver {
   constructor(options: ShardArchiverOptions) {
     this.#o = options;
     this.#log = new ArchivedLog(options);
-    this.#chain = new ChainFollower(options);
+    this.#hold = new Hold(options.clock);
+    this.#chain = new ChainFollower({ ...options, hold: this.#hold });
     this.#tree = new TreeWriter(this.#log);
     this.#segments = new Segments(this.#log);
     this.#snapshots = new Snapshots(this.#log);
     this.#named = new NamedObjects(options.objects, options.sources);
     this.#attestor = new Attestor(this.#log);
     this.#trim = new TopicTrim(this.#log, options.log);
-    this.#waits = new Waits(options.clock);
   }
 
   /** Leaves that the newest note covers. */
@@ -98,14 +96,9 @@ export class ShardArchiver {
     return this.#segments.archivedSize;
   }
 
-  /** Why the shard waits; undefined if nothing keeps it from going on. */
-  get hold(): HoldReason | undefined {
-    return this.#hold.reason;
-  }
-
-  /** What the shard waits for. */
-  get waits(): WaitState {
-    return this.#waits.state();
+  /** Why the shard waits, if it does. */
+  get hold(): HoldState {
+    return this.#hold.state();
   }
 
   /** Works until `signal` aborts or a rule says STOP, which throws. */
@@ -242,16 +235,14 @@ export class ShardArchiver {
 
   async #retry(signal: AbortSignal, action: () => Promise<void>): Promise<void> {
     const { shard, clock, logger } = this.#o;
-    await this.#waits.during((failed) => {
+    await this.#hold.during((failed) => {
       const onFailure = (error: LineproofError): void => {
         const { code, message: reason } = error;
         logger[hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? 'warn' : 'error'](LOG.archiverHolds, { shard, code, reason });
-        this.#hold.begin(code);
-        failed(reason);
+        failed(error);
       };
       return retry({ pace: RETRY_PACE, clock, signal, onFailure }, action);
     });
-    this.#hold.end();
   }
 
   #gauge(name: Extract<MetricOf<'gauge'>, `lineproof_archiver_${string}_${'size' | 'seconds'}`>, value: number): void {

@@ -1,8 +1,7 @@
 import { SCHEMA_TEXTS } from '../core/avro/schema-texts.ts';
 import { hasCode } from '../core/base/errors.ts';
-import type { HoldReason } from '../core/base/hold-reasons.ts';
+import type { HoldState } from '../core/base/hold.ts';
 import { canonicalJson } from '../core/base/jcs.ts';
-import type { WaitState } from '../core/base/waits.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { ArchiveAnchor } from '../core/chain/recovery-point.ts';
 import type { Clock } from '../core/ports/clock.ts';
@@ -83,14 +82,9 @@ export class Chainer {
     return this.#sequencers.get(shard)?.consumedTo;
   }
 
-  /** Why the shard waits; undefined if nothing keeps it from going on, or if it is not worked on. */
-  holdReason(shard: number): HoldReason | undefined {
+  /** Why the shard's work waits, if it does; undefined while the shard is not worked on. */
+  hold(shard: number): HoldState | undefined {
     return this.#sequencers.get(shard)?.hold;
-  }
-
-  /** What the shard's work waits for; undefined while the shard is not worked on. */
-  waits(shard: number): WaitState | undefined {
-    return this.#sequencers.get(shard)?.waits;
   }
 
   /** Leaves of the shard's log as far as it was judged; undefined while it is not worked on. */

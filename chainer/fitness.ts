@@ -1,8 +1,7 @@
 import type { LogHead } from '../core/acceptance/log-state.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
-import type { HoldReason } from '../core/base/hold-reasons.ts';
+import type { Held, Hold } from '../core/base/hold.ts';
 import { LOG } from '../core/base/log-lines.ts';
-import type { Waits } from '../core/base/waits.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { Clock } from '../core/ports/clock.ts';
@@ -23,7 +22,7 @@ export interface FitnessOptions {
   readonly signer: Signer;
   readonly logger: Logger;
   /** Gets what is wrong, at each look. */
-  readonly waits: Waits;
+  readonly hold: Hold;
   readonly logTime: LogTime;
   readonly settings: {
     /** New policies are read at most this often. */
@@ -33,9 +32,8 @@ export interface FitnessOptions {
   };
 }
 
-interface Problem {
-  readonly hold: HoldReason;
-  readonly message: string;
+interface Problem extends Held {
+  readonly line: string;
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
@@ -46,7 +44,7 @@ interface Problem {
 export class Fitness {
   readonly #o: FitnessOptions;
   #lookedAroundMs = Number.NEGATIVE_INFINITY;
-  #unfit: HoldReason | undefined;
+  #fit = true;
   /** Version of the policy that was logged last. */
   #toldPolicy = 0;
   #askedMs = Number.NEGATIVE_INFINITY;
@@ -59,12 +57,7 @@ export class Fitness {
 
   /** Whether clock and index were right at the last look. */
   get fit(): boolean {
-    return this.#unfit === undefined;
-  }
-
-  /** What was wrong at the last look. */
-  get unfit(): HoldReason | undefined {
-    return this.#unfit;
+    return this.#fit;
   }
 
   /** Reads new policies and checks clock and index, now and then. */
@@ -112,7 +105,9 @@ export class Fitness {
     const { logTime, settings } = this.#o;
     const latest = settings.asksLogTime ? logTime.latestMicros : undefined;
     const leadMs = latest === undefined ? 0 : Math.round((now - latest) / 1000);
-    return leadMs > policy.clockSkewMs ? { hold: 'CLOCK_LEADS_LOG', message: LOG.clockLeadsLog, fields: { leadMs } } : undefined;
+    if (leadMs <= policy.clockSkewMs) return undefined;
+    const text = `this clock leads the log's by ${leadMs} ms, more than clockSkew`;
+    return { reason: 'CLOCK_LEADS_LOG', text, line: LOG.clockLeadsLog, fields: { leadMs } };
   }
 
   /** STOP unless our key is an ACTIVE chainer key of the policy: otherwise every reader would ignore our blocks. */
@@ -141,11 +136,11 @@ export class Fitness {
   }
 
   #tell(problem: Problem | undefined): void {
-    const { logger, shard, waits } = this.#o;
-    if (problem !== undefined && this.fit) logger.error(problem.message, { shard, ...problem.fields });
-    if (problem === undefined && !this.fit) logger.info(LOG.shardGoesOn, { shard });
-    waits.wait(this, problem && `${problem.message.replace('shard holds: ', '')} ${JSON.stringify(problem.fields)}`);
-    this.#unfit = problem?.hold;
+    const { logger, shard, hold } = this.#o;
+    if (problem !== undefined && this.#fit) logger.error(problem.line, { shard, ...problem.fields });
+    if (problem === undefined && !this.#fit) logger.info(LOG.shardGoesOn, { shard });
+    hold.wait(this, problem);
+    this.#fit = problem === undefined;
   }
 
   /** The fault of clock or index; undefined if there is none. If the two clocks differ by more than the policy allows, at least one of them is wrong. */
@@ -157,15 +152,12 @@ export class Fitness {
       theirs = await dedup.nowMicros();
     } catch (error) {
       if (!(error instanceof LineproofError && hasCode(error, 'INDEX_FORGETS'))) throw error;
-      return { hold: 'INDEX_FORGETS', message: 'shard holds: the dedup index may forget', fields: { reason: error.message } };
+      return { reason: 'INDEX_FORGETS', text: error.message, line: LOG.indexForgets, fields: { reason: error.message } };
     }
     const after = clock.nowMicros();
     const differMs = theirs === undefined ? 0 : Math.round(Math.max(0, before - theirs, theirs - after) / 1000);
     if (differMs <= sources.policies.latest.policy.clockSkewMs) return undefined;
-    return {
-      hold: 'CLOCKS_DIFFER',
-      message: 'shard holds: this clock and the dedup index differ by more than clockSkew',
-      fields: { differMs },
-    };
+    const text = `this clock and the dedup index differ by ${differMs} ms, more than clockSkew`;
+    return { reason: 'CLOCKS_DIFFER', text, line: LOG.clocksDiffer, fields: { differMs } };
   }
 }

@@ -1,7 +1,8 @@
 import type { AcceptedBlock } from '../core/acceptance/accept.ts';
 import { type LogView, overlay } from '../core/acceptance/log-state.ts';
 import { equal } from '../core/base/bytes.ts';
-import { LineproofError } from '../core/base/errors.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
+import type { Hold } from '../core/base/hold.ts';
 import { RefusalWatch } from '../core/base/retry.ts';
 import { TRACEPARENT, type Traceparent } from '../core/base/traceparent.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
@@ -35,13 +36,15 @@ type MutableFlight = { -readonly [K in keyof Flight]: Flight[K] };
 export class Flights {
   readonly #log: Pick<Log, 'append'>;
   readonly #shard: number;
+  readonly #hold: Hold;
   #inflight: MutableFlight[] = [];
   /** Refusals of appends since a block last landed. */
   #refusals = new RefusalWatch();
 
-  constructor(log: Pick<Log, 'append'>, shard: number) {
+  constructor(log: Pick<Log, 'append'>, shard: number, hold: Hold) {
     this.#log = log;
     this.#shard = shard;
+    this.#hold = hold;
   }
 
   get count(): number {
@@ -73,6 +76,7 @@ export class Flights {
     const [flight] = this.#inflight;
     if (flight === undefined || !equal(flight.accepted.delta.head.seal, seal)) return undefined;
     this.#inflight.shift();
+    this.#hold.wait(this, undefined);
     this.#refusals = new RefusalWatch();
     return flight;
   }
@@ -80,6 +84,7 @@ export class Flights {
   /** Forgets all flights: they follow a block that was not accepted. */
   forget(): void {
     this.#inflight = [];
+    this.#hold.wait(this, undefined);
   }
 
   /** Notes the error of an append. Throws CONFIG_INVALID if the log refuses appends for so long that a person must act. */
@@ -89,10 +94,13 @@ export class Flights {
     if (judged !== error) throw judged;
   }
 
-  /** Counts a try of the oldest flight; returns its number of tries so far. */
-  countTry(): number {
+  /** Counts a try of the oldest flight, which the chain does not hold after this outcome, and holds the shard for it. Returns its number of tries so far. */
+  countTry(outcome: AppendOutcome): number {
     const [flight] = this.#inflight;
-    return flight === undefined ? 0 : ++flight.tries;
+    if (flight === undefined) return 0;
+    const why = 'error' in outcome ? messageOf(outcome.error) : 'its append was answered, but the block is not there';
+    this.#hold.wait(this, { reason: 'APPEND_UNCONFIRMED', text: `the chain topic does not take the next block: ${why}` });
+    return ++flight.tries;
   }
 
   /** Appends all flights again, in order and with the same bytes: other blocks in their place could compete with them. */

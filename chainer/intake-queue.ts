@@ -1,6 +1,7 @@
 import type { BatchRules } from '../core/acceptance/batch-check.ts';
 import type { LogView } from '../core/acceptance/log-state.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import type { Hold } from '../core/base/hold.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import { TOPICS } from '../core/ports/log.ts';
@@ -14,6 +15,7 @@ export interface IntakeQueueOptions extends IntakeOptions {
   readonly origin: string;
   readonly shards: number;
   readonly sources: Sources;
+  readonly hold: Hold;
 }
 
 /** The parts of the sequencer that decide from where input is read. */
@@ -106,21 +108,20 @@ export class IntakeQueue {
     }
     this.#intakes = read.intakes;
     this.#held = read.held;
+    if (read.held === undefined || read.intakes.length > 0) this.#o.hold.wait(this, undefined);
   }
 
   /** Reads the missing event schema that holds up the input. Throws UNAVAILABLE if it cannot be read: this is our failure, so no producer's batch is rejected for it. */
   async obtainSchema(): Promise<void> {
-    const { sources } = this.#o;
+    const { sources, hold } = this.#o;
     const hex = this.#held;
     this.#held = undefined;
     if (hex === undefined) return;
     await sources.refreshSchemas();
     if (sources.eventSchema(hex) !== undefined || !sources.policies.latest.schemaInForce(hex)) return;
-    throw new LineproofError(
-      'UNAVAILABLE',
-      `cannot judge the next message: the registry does not give event schema ${hex}, which is in force`,
-      { schema: hex },
-    );
+    const text = `cannot judge the next message: the registry does not give event schema ${hex}, which is in force`;
+    hold.wait(this, { reason: 'SCHEMA_MISSING', text });
+    throw new LineproofError('UNAVAILABLE', text, { schema: hex });
   }
 
   #read(waitMs: number, signal: AbortSignal): Promise<IntakeRead> {

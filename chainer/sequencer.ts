@@ -1,11 +1,10 @@
 import type { LogState, LogView } from '../core/acceptance/log-state.ts';
 import { segmentEnds } from '../core/acceptance/segment-rule.ts';
 import { type ErrorCode, hasCode, LineproofError } from '../core/base/errors.ts';
-import { Hold, type HoldReason } from '../core/base/hold-reasons.ts';
+import { Hold, type HoldState } from '../core/base/hold.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { waitAfter } from '../core/base/retry.ts';
 import { parseTraceparent, TRACEPARENT } from '../core/base/traceparent.ts';
-import { type WaitState, Waits } from '../core/base/waits.ts';
 import { ChainFollower, type FollowedBlock } from '../core/chain/follower.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { ArchiveAnchor } from '../core/chain/recovery-point.ts';
@@ -102,9 +101,8 @@ export class Sequencer {
   readonly #logTime: LogTime;
   readonly #attested = new AttestedRoot();
   readonly #report: BlockReport;
-  readonly #hold = new Hold();
+  readonly #hold: Hold;
   readonly #retry: ShardRetry;
-  readonly #waits: Waits;
   #recovered = false;
   /** Size of the log after the last recovery from a chain that was trimmed before we read it. If this happens again at the same size, we STOP. */
   #recoveredAt: number | undefined;
@@ -112,15 +110,16 @@ export class Sequencer {
 
   constructor(options: SequencerOptions) {
     this.#o = options;
-    this.#chain = new ChainFollower(options);
+    this.#hold = new Hold(options.clock);
+    const withHold = { ...options, hold: this.#hold };
+    this.#chain = new ChainFollower(withHold);
     this.#logTime = new LogTime(options.log, options.clock);
-    this.#flights = new Flights(this.#logTime, options.shard);
-    this.#waits = new Waits(options.clock);
-    this.#retry = shardRetry({ ...options, waits: this.#waits, hold: this.#hold, handsOver: options.settings.handsOver });
+    this.#flights = new Flights(this.#logTime, options.shard, this.#hold);
+    this.#retry = shardRetry({ ...withHold, handsOver: options.settings.handsOver });
     const tail = (signal: AbortSignal): Promise<void> => this.#tail(signal);
-    this.#input = new IntakeQueue(options, { top: () => this.#top(), tail });
+    this.#input = new IntakeQueue(withHold, { top: () => this.#top(), tail });
     this.#dedup = new DedupSync(options, { chain: this.#chain, flights: this.#flights, retry: this.#retry, tail });
-    this.#fitness = new Fitness({ ...options, logTime: this.#logTime, waits: this.#waits });
+    this.#fitness = new Fitness({ ...withHold, logTime: this.#logTime });
     this.#report = new BlockReport(options);
   }
 
@@ -134,17 +133,9 @@ export class Sequencer {
     return this.#recovered ? this.state.head.inputTo : undefined;
   }
 
-  /** Why the shard waits; undefined if nothing keeps it from going on. */
-  get hold(): HoldReason | undefined {
-    if (this.#fitness.unfit !== undefined) return this.#fitness.unfit;
-    if (this.#hold.reason !== undefined) return this.#hold.reason;
-    if ((this.#flights.oldest?.tries ?? 0) >= ALARM_FAILURES) return 'APPEND_UNCONFIRMED';
-    return this.#input.isHeld ? 'SCHEMA_MISSING' : undefined;
-  }
-
-  /** What the shard waits for. */
-  get waits(): WaitState {
-    return this.#waits.state();
+  /** Why the shard waits, if it does. */
+  get hold(): HoldState {
+    return this.#hold.state();
   }
 
   /** Owns the shard until `signal` aborts or a rule says STOP, which throws. */
@@ -225,7 +216,7 @@ export class Sequencer {
     await this.#tail(signal);
     if (this.#flights.oldest !== flight) return;
     if ('error' in answer) this.#flights.checkRefusal(answer.error, this.#o.clock.monotonicMs());
-    const tries = this.#flights.countTry();
+    const tries = this.#flights.countTry(answer);
     if (tries === ALARM_FAILURES) this.#report.stuck(flight);
     await this.#o.clock.sleep(waitAfter(tries, RETRY_PACE), signal);
     this.#flights.appendAgain();

@@ -1,8 +1,7 @@
 import { type ErrorCode, hasCode } from '../core/base/errors.ts';
-import type { Hold } from '../core/base/hold-reasons.ts';
+import type { Hold } from '../core/base/hold.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { type RetryPace, retry } from '../core/base/retry.ts';
-import type { Waits } from '../core/base/waits.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Logger } from '../core/ports/logger.ts';
 
@@ -17,38 +16,36 @@ export interface ShardRetryOptions {
   readonly shard: number;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Gets the reason of each failure. */
-  readonly waits: Waits;
-  /** Says while a failure lasts why the shard waits. */
-  readonly hold?: Hold;
+  /** Gets each failure. */
+  readonly hold: Hold;
   /** Codes that end the loop once the failure lasts, so that another process can take the shard over. */
   readonly handsOver?: readonly ErrorCode[] | undefined;
 }
 
 /** The retry loop for all calls of one shard. It logs an error once when a failure lasts, and logs when the shard goes on. */
-export function shardRetry({ shard, clock, logger, waits, hold, handsOver = [] }: ShardRetryOptions): ShardRetry {
+export function shardRetry({ shard, clock, logger, hold, handsOver = [] }: ShardRetryOptions): ShardRetry {
   return async (signal, action) => {
-    let failed = 0;
-    const result = await waits.during((failing) =>
+    let told = false;
+    const result = await hold.during((failed) =>
       retry(
         {
           pace: RETRY_PACE,
           clock,
           signal,
           onFailure: (error, failures) => {
-            failed = failures;
-            const alarmAt = hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE') ? ALARM_FAILURES : 1;
-            if (failures === alarmAt) logger.error(LOG.shardHolds, { shard, code: error.code, reason: error.message });
-            failing(error.message);
-            if (failures >= alarmAt) hold?.begin(error.code);
-            if (failures >= ALARM_FAILURES && handsOver.includes(error.code)) throw error;
+            failed(error);
+            const lasts = failures >= ALARM_FAILURES;
+            if (!told && (lasts || !hasCode(error, 'UNAVAILABLE', 'ANSWER_UNUSABLE'))) {
+              told = true;
+              logger.error(LOG.shardHolds, { shard, code: error.code, reason: error.message });
+            }
+            if (lasts && handsOver.includes(error.code)) throw error;
           },
         },
         action,
       ),
     );
-    if (failed > 0) hold?.end();
-    if (failed >= ALARM_FAILURES) logger.info(LOG.shardGoesOn, { shard });
+    if (told) logger.info(LOG.shardGoesOn, { shard });
     return result;
   };
 }

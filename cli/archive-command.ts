@@ -9,8 +9,7 @@ import { openClusterReaders } from '../cluster/readers.ts';
 import { runService } from '../cluster/service.ts';
 import { openStartup } from '../cluster/startup.ts';
 import { hasCode } from '../core/base/errors.ts';
-import type { HoldReason } from '../core/base/hold-reasons.ts';
-import type { WaitState } from '../core/base/waits.ts';
+import type { HoldState } from '../core/base/hold.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { Command, Invocation } from './command.ts';
 import { clusterSettings, SERVERS } from './command-settings.ts';
@@ -76,14 +75,13 @@ export const archiveCommand: Command = {
         settings: SETTINGS,
       });
       const topic = TOPICS.chain;
-      const holdReason = (shard: number): HoldReason | undefined => archiver.holdReason(shard);
       const shared = openShardGroup(values, { name: values.archiveGroup, topic, shards, logger });
       const run = (shard: number, until: AbortSignal): Promise<void> => archiver.runShard(shard, until);
       const consumedTo = (shard: number): number | undefined => archiver.attestedTo(shard);
-      const waits = (shard: number): WaitState | undefined => archiver.waits(shard);
+      const hold = (shard: number): HoldState | undefined => archiver.hold(shard);
       try {
         await runService(
-          { ...shared, log, topic, logger, metrics, run, consumedTo, waits, holdReason, heldMetric: 'lineproof_archiver_held' },
+          { ...shared, log, topic, logger, metrics, run, consumedTo, hold, heldMetric: 'lineproof_archiver_held' },
           startup,
           signal,
         );

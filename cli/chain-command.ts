@@ -14,8 +14,7 @@ import { runService } from '../cluster/service.ts';
 import { openStartup, type Startup } from '../cluster/startup.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
 import { hasCode, type LineproofError } from '../core/base/errors.ts';
-import type { HoldReason } from '../core/base/hold-reasons.ts';
-import type { WaitState } from '../core/base/waits.ts';
+import type { HoldState } from '../core/base/hold.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import { diskProblem } from '../platform/disk-room.ts';
@@ -120,14 +119,13 @@ async function serve(values: ClusterSettings, { signer, cluster, metrics, startu
   const topic = TOPICS.events;
   const run = (shard: number, until: AbortSignal): Promise<void> => chainer.runShard(shard, until, () => shared.group.owns(shard));
   const consumedTo = (shard: number): number | undefined => chainer.consumedTo(shard);
-  const waits = (shard: number): WaitState | undefined => chainer.waits(shard);
+  const hold = (shard: number): HoldState | undefined => chainer.hold(shard);
   const obstacle = (): LineproofError | undefined => diskProblem(state);
-  const holdReason = (shard: number): HoldReason | undefined => chainer.holdReason(shard);
   const shared = openShardGroup(values, { name: values.chainGroup, topic, shards, logger });
   try {
     await waiting.until('the registry', () => refusingRegistry(() => chainer.prepare()));
     await runService(
-      { ...shared, log, topic, logger, metrics, run, consumedTo, waits, holdReason, heldMetric: 'lineproof_chainer_held', obstacle },
+      { ...shared, log, topic, logger, metrics, run, consumedTo, hold, heldMetric: 'lineproof_chainer_held', obstacle },
       startup,
       signal,
     );

@@ -1,4 +1,4 @@
-import type { WaitState } from '../core/base/waits.ts';
+import type { Held, HoldState } from '../core/base/hold.ts';
 import type { GroupState } from '../core/ports/shard-group.ts';
 
 /** A shard that has input and consumes none of it for this long does not make progress; a call that lasts longer hangs. */
@@ -14,8 +14,8 @@ export interface ShardHealth {
   readonly shard: number;
   /** First offset that is not consumed; undefined while the shard recovers. */
   readonly consumedTo: number | undefined;
-  /** What the shard waits for; undefined while it is not worked on. */
-  readonly waits: WaitState | undefined;
+  /** Why the shard waits, if it does; undefined while it is not worked on. */
+  readonly hold: HoldState | undefined;
   /** How often and when its input was looked at; undefined before the first look. */
   readonly sight: SightState | undefined;
 }
@@ -66,11 +66,11 @@ export function aliveProblem(group: GroupState, shards: readonly ShardHealth[]):
   const problems: string[] = [];
   const { heardForMs } = group;
   if (group.turnAgeMs > STALL_MS) problems.push(`the membership hangs in a call for ${seconds(group.turnAgeMs)}`);
-  for (const { shard, waits, sight } of shards) {
+  for (const { shard, hold, sight } of shards) {
     if (sight === undefined) continue;
     const { lag, stillMs, unreadMs = 0, problem } = sight;
     // Only time counts in which the group answered: then brokers were there, and it was us who could not read, or did not work.
-    const [unread, still] = [Math.min(unreadMs, heardForMs), Math.min(stillMs, heardForMs, waits?.restMs ?? 0)];
+    const [unread, still] = [Math.min(unreadMs, heardForMs), Math.min(stillMs, heardForMs, hold?.restMs ?? 0)];
     if (unread > STALL_MS) problems.push(`shard ${shard} cannot be read for ${seconds(unreadMs)}${because(problem)}`);
     else if (lag > 0 && still > STALL_MS) problems.push(`no progress on shard ${shard} for ${seconds(stillMs)}`);
   }
@@ -86,13 +86,19 @@ export function readyProblem(group: GroupState, shards: readonly ShardHealth[] |
   if ((commitWaitsMs ?? 0) > COMMITS_LATE_MS)
     problems.push(`commits do not take for ${seconds(commitWaitsMs ?? 0)}${because(commitProblem)}`);
   if (shards === undefined) problems.push('no shards were given yet');
-  for (const { shard, consumedTo, waits, sight } of shards ?? []) {
-    if (waits?.reason !== undefined && waits.forMs > HELD_MS) problems.push(`shard ${shard} held: ${waits.reason}`);
+  for (const { shard, consumedTo, hold, sight } of shards ?? []) {
+    const held = lastingHold(hold);
+    if (held !== undefined) problems.push(`shard ${shard} held: ${held.text}`);
     if (consumedTo === undefined) problems.push(`recovering shard ${shard}`);
     const unreadMs = sight?.unreadMs ?? 0;
     if (unreadMs > UNREAD_MS) problems.push(`shard ${shard} cannot be read for ${seconds(unreadMs)}${because(sight?.problem)}`);
   }
   return lines(problems);
+}
+
+/** What holds a shard for long enough to be told, on `/readyz` and by the metrics `…_held`. */
+export function lastingHold(hold: HoldState | undefined): Held | undefined {
+  return hold?.held !== undefined && hold.held.forMs > HELD_MS ? hold.held : undefined;
 }
 
 function because(problem: string | undefined): string {

@@ -1,14 +1,14 @@
 import type { PrometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { LineproofError, messageOf } from '../core/base/errors.ts';
-import { HOLD_REASONS, type HoldReason } from '../core/base/hold-reasons.ts';
+import type { HoldState } from '../core/base/hold.ts';
+import { HOLD_REASONS } from '../core/base/hold-reasons.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { LASTING_REFUSAL_MS, mayPass, RefusalWatch, type RetryPace, waitAfter } from '../core/base/retry.ts';
-import type { WaitState } from '../core/base/waits.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ShardGroup } from '../core/ports/shard-group.ts';
-import { aliveProblem, readyProblem, type ShardHealth, ShardSight } from './service-health.ts';
+import { aliveProblem, lastingHold, readyProblem, type ShardHealth, ShardSight } from './service-health.ts';
 import { workOnShards } from './shard-worker.ts';
 import type { Startup } from './startup.ts';
 
@@ -34,12 +34,10 @@ export interface ShardService {
   readonly heldMetric: 'lineproof_chainer_held' | 'lineproof_archiver_held';
   /** Why this process can do no work on any shard, so that others must; undefined if it can. Asked after a failure. */
   obstacle?(): LineproofError | undefined;
-  /** Why the shard's work waits; undefined if it does not. */
-  holdReason(shard: number): HoldReason | undefined;
   /** First offset of the topic that the shard's work has not consumed for good; undefined while it is not worked on or recovers. */
   consumedTo(shard: number): number | undefined;
-  /** What the shard's work waits for; undefined while it is not worked on. */
-  waits(shard: number): WaitState | undefined;
+  /** Why the shard's work waits, if it does; undefined while it is not worked on. */
+  hold(shard: number): HoldState | undefined;
 }
 
 /**
@@ -146,8 +144,8 @@ async function countMembers({ group, groupId, metrics }: ShardService): Promise<
   }
 }
 
-function tellHold({ metrics, heldMetric, holdReason }: ShardService, shard: number): void {
-  const now = holdReason(shard);
+function tellHold({ metrics, heldMetric, hold }: ShardService, shard: number): void {
+  const now = lastingHold(hold(shard))?.reason;
   for (const reason of Object.keys(HOLD_REASONS)) {
     const labels = { shard: String(shard), reason };
     if (reason === now) metrics.set(heldMetric, 1, labels);
@@ -199,7 +197,7 @@ function healthOf(service: ShardService, owned: ReadonlySet<number>, sights: Rea
   return [...owned].map((shard) => ({
     shard,
     consumedTo: service.consumedTo(shard),
-    waits: service.waits(shard),
+    hold: service.hold(shard),
     sight: sights.get(shard)?.state(now),
   }));
 }

@@ -119,6 +119,30 @@ export const LOG_LINES = {
     by: 'chainer',
     meaning: 'Blocks would be dated in the future. Set the clock of this machine or of the brokers; `leadMs` is the difference.',
   },
+  clocksDiffer: {
+    text: 'shard holds: this clock and the dedup index differ by more than clockSkew',
+    level: 'error',
+    by: 'chainer',
+    meaning: 'One of the two clocks is wrong; `differMs` is the difference. Set the clock of this machine or of Redis.',
+  },
+  indexForgets: {
+    text: 'shard holds: the dedup index may forget',
+    level: 'error',
+    by: 'chainer',
+    meaning: 'Redis is set to evict; `reason` names the setting. The shard goes on once it is corrected.',
+  },
+  policyMissing: {
+    text: 'shard holds: a policy that it needs is not available',
+    level: 'error',
+    by: 'chainer, archiver',
+    meaning: 'A block names a policy version that is not on the control topic yet; `digest` is its digest.',
+  },
+  schemaMissing: {
+    text: 'shard holds: a schema that it needs is not available',
+    level: 'error',
+    by: 'chainer, archiver',
+    meaning: 'A block names an event schema that the registry does not give; `digest` is its digest.',
+  },
   logAhead: {
     text: 'log stands in the future: its newest block is dated ahead of this clock by more than clockSkew',
     level: 'error',

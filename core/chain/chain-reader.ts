@@ -3,6 +3,7 @@ import type { LogView } from '../acceptance/log-state.ts';
 import { unframe } from '../avro/framing.ts';
 import { equal } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
+import type { Failed } from '../base/hold.ts';
 import { decodeBlock } from '../formats/block.ts';
 import { type Log, type LogRecord, TOPICS } from '../ports/log.ts';
 import { leafHash } from '../tree/hash.ts';
@@ -10,13 +11,16 @@ import { leafHash } from '../tree/hash.ts';
 /** The policies and schemas for acceptance, with a way to obtain a missing one. */
 export interface AcceptSources {
   context(): AcceptContext;
-  /** Resolves when the missing policy or schema is known. Waits as long as it takes, and logs an error. Throws CLOSED when `signal` aborts. */
-  obtain(missing: 'policy' | 'schema', digest: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves when the missing policy or schema is known. Waits as long as it takes, logs an error, and tells `failed` of each try. Throws CLOSED when
+   * `signal` aborts.
+   */
+  obtain(missing: 'policy' | 'schema', digest: string, signal: AbortSignal, failed?: Failed): Promise<void>;
   /**
    * Reads `provenance.control` from where it was left to its end, as it is after this call, and says whether the policy is known then. Tries again while it
-   * cannot be read. Throws CLOSED when `signal` aborts.
+   * cannot be read, and tells `failed` of each try. Throws CLOSED when `signal` aborts.
    */
-  findPolicy(digest: string, signal: AbortSignal): Promise<boolean>;
+  findPolicy(digest: string, signal: AbortSignal, failed?: Failed): Promise<boolean>;
 }
 
 /**
@@ -28,7 +32,7 @@ export async function judgeRecord(
   view: LogView,
   record: LogRecord,
   sources: AcceptSources,
-  signal: AbortSignal,
+  { signal, failed }: { readonly signal: AbortSignal; readonly failed?: Failed | undefined },
 ): Promise<AcceptedBlock | undefined> {
   for (;;) {
     const verdict = accept(view, record.value, sources.context());
@@ -45,8 +49,8 @@ export async function judgeRecord(
         },
       );
     }
-    if (verdict.signed) await sources.obtain(verdict.missing, verdict.digest, signal);
-    else if (!(await sources.findPolicy(verdict.digest, signal))) return undefined;
+    if (verdict.signed) await sources.obtain(verdict.missing, verdict.digest, signal, failed);
+    else if (!(await sources.findPolicy(verdict.digest, signal, failed))) return undefined;
   }
 }
 

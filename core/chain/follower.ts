@@ -3,6 +3,7 @@ import { genesis, LogState } from '../acceptance/log-state.ts';
 import { growSegment, type OpenSegment, openSegment, segmentEnds } from '../acceptance/segment-rule.ts';
 import { toHex } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
+import type { Failed, Hold } from '../base/hold.ts';
 import { type Log, type LogBounds, type LogRecord, offsetAfter, type ReadOptions, TOPICS } from '../ports/log.ts';
 import { type AcceptSources, checkLastBlock, judgeRecord } from './chain-reader.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
@@ -13,6 +14,8 @@ export interface FollowerOptions {
   readonly shards: number;
   readonly log: Log;
   readonly sources: AcceptSources;
+  /** Told what a record is held up by. */
+  readonly hold?: Hold;
 }
 
 /** A block that was just accepted: the follower's state is the one after it. */
@@ -107,15 +110,21 @@ export class ChainFollower {
    * Also throws FORMAT_UNKNOWN, and CLOSED if `signal` aborts while a policy or schema is missing.
    */
   async *read(options: ReadOptions, signal: AbortSignal): AsyncGenerator<FollowedBlock> {
-    const { log, shard, sources } = this.#o;
+    const { log, shard } = this.#o;
     const entries = await log.read(TOPICS.chain, shard, this.#readPos, options);
     if (entries.length === 0) await this.bounds();
     for (const entry of entries) {
       if (entry.offset > this.#readPos) await this.bounds();
-      const accepted = entry.kind === 'record' ? await judgeRecord(this.#state, entry, sources, signal) : undefined;
+      const accepted = entry.kind === 'record' ? await this.#judge(entry, signal) : undefined;
       if (entry.kind === 'unreadable' || accepted === undefined) this.#readPos = offsetAfter(entry);
       else yield this.accept(accepted, entry.offset, entry.headers);
     }
+  }
+
+  #judge(record: LogRecord, signal: AbortSignal): Promise<AcceptedBlock | undefined> {
+    const { sources, hold } = this.#o;
+    const judge = (failed?: Failed): Promise<AcceptedBlock | undefined> => judgeRecord(this.#state, record, sources, { signal, failed });
+    return hold === undefined ? judge() : hold.during(judge);
   }
 
   /** Applies a block that acceptance accepted on exactly this state. `offset` is its place on the chain topic. */

@@ -1,5 +1,6 @@
 import type { AcceptContext } from '../acceptance/accept.ts';
 import { LineproofError, messageOf } from '../base/errors.ts';
+import type { Failed } from '../base/hold.ts';
 import { LOG } from '../base/log-lines.ts';
 import { type RetryPace, retry } from '../base/retry.ts';
 import { compileEventSchema, type EventSchema } from '../formats/event-schema.ts';
@@ -127,10 +128,11 @@ export class Sources implements AcceptSources {
     }
   }
 
-  async obtain(missing: 'policy' | 'schema', digest: string, signal: AbortSignal): Promise<void> {
+  async obtain(missing: 'policy' | 'schema', digest: string, signal: AbortSignal, failed?: Failed): Promise<void> {
     const { clock, logger } = this.#options;
-    const onFailure = (_: LineproofError, failures: number): void => {
-      if (failures === 1) logger.error(`shard holds: a ${missing} that it needs is not available`, { digest });
+    const onFailure = (error: LineproofError, failures: number): void => {
+      if (failures === 1) logger.error(missing === 'policy' ? LOG.policyMissing : LOG.schemaMissing, { digest });
+      failed?.(error, missing === 'policy' ? 'POLICY_MISSING' : 'SCHEMA_MISSING');
     };
     await retry({ pace: PACE, clock, signal, onFailure }, async () => {
       await this.#ask(missing, digest);
@@ -140,9 +142,12 @@ export class Sources implements AcceptSources {
     });
   }
 
-  async findPolicy(digest: string, signal: AbortSignal): Promise<boolean> {
+  async findPolicy(digest: string, signal: AbortSignal, failed?: Failed): Promise<boolean> {
     const { clock, logger } = this.#options;
-    const onFailure = ({ message }: LineproofError): void => logger.warn('policy not obtained', { digest, reason: message });
+    const onFailure = (error: LineproofError): void => {
+      logger.warn('policy not obtained', { digest, reason: error.message });
+      failed?.(error);
+    };
     await retry({ pace: PACE, clock, signal, onFailure }, async () => {
       if (signal.aborted) throw new LineproofError('CLOSED', `stopped while looking for policy ${digest}`);
       await this.refreshPolicies();

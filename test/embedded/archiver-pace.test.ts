@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
+import { Archiver } from '../../archiver/archiver.ts';
 import { ARCHIVER_DEFAULTS } from '../../archiver/shard-archiver.ts';
 import { logKeysOf, parseArchiveKey, schemaKey } from '../../core/archive/archive-keys.ts';
 import { type ErrorCode, LineproofError } from '../../core/base/errors.ts';
@@ -253,4 +254,47 @@ test.each<[ErrorCode, string]>([
   const { logger } = await archiveChain(given, objects);
   expect(logger.lines).toEqual([`${level} archiver holds`]);
   expect(readNote(objects, KEYS.signed, given.world.logs[0] as Signer)?.size).toBe(given.state.head.size);
+});
+
+test('a shard says to readiness, health and metrics why it waits: for a policy that a block names, and for the store', async () => {
+  const given = await makeChain(2);
+  await given.world.nextPolicy((policy) => ({ ...policy, dedupWindowMs: policy.dedupWindowMs + 1 }));
+  await given.grow(['after'], 1_000);
+  const { world, log } = given;
+  const objects = new MemoryObjectStore();
+  const { create } = objects;
+  let away = true;
+  objects.create = async (key, bytes) => {
+    if (away) throw new LineproofError('UNAVAILABLE', 'the store is away');
+    return create.call(objects, key, bytes);
+  };
+  const told: unknown[] = [];
+  const stop = new AbortController();
+  const pacing: Clock = {
+    ...clock,
+    sleep: async (sleepMs) => {
+      ms += sleepMs;
+      const { held } = archiver.hold(0) ?? {};
+      if (held?.text !== told.at(-1)) told.push(held?.reason, held?.text);
+      if (ms > 60 * SECOND_MS) stop.abort();
+      if (held === undefined || held.forMs < 3 * SECOND_MS) return;
+      if (held.reason === 'POLICY_MISSING') await log.append(TOPICS.control, 0, [{ key: null, value: world.envelopes[1] as Uint8Array }]);
+      else away = false;
+      if (!away) stop.abort();
+    },
+  };
+  const registry = {
+    register: async () => 1,
+    get: async () => undefined,
+    list: async () => [EVENT_SCHEMA.text],
+    close: async () => undefined,
+  };
+  const logger = new TestLogger();
+  const sources = new Sources({ origin: world.origin, log, registry, clock: pacing, logger });
+  const options = { origin: world.origin, shards: 1, log, objects, sources, signers: world.logs, clock: pacing, logger };
+  const archiver = new Archiver({ ...options, metrics: new TestMetrics(), settings: { publishIntervalMs: 0 } });
+  await archiver.runShard(0, stop.signal);
+  expect(told).toEqual(['POLICY_MISSING', expect.stringMatching(/^cannot obtain policy /), 'UNAVAILABLE', 'the store is away']);
+  expect(readNote(objects, KEYS.signed, world.logs[0] as Signer)?.size).toBe(given.state.head.size);
+  expect(archiver.hold(0)).toBeUndefined();
 });

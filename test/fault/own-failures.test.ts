@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { SCHEMA_TEXTS } from '../../core/avro/schema-texts.ts';
+import type { HoldReason } from '../../core/base/hold-reasons.ts';
 import { REASONS } from '../../core/base/reasons.ts';
 import { eventDigest } from '../../core/formats/event.ts';
 import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
@@ -53,13 +54,25 @@ async function turns({ sim }: Shard, count: number): Promise<void> {
   await sim.run(() => sim.turns >= end);
 }
 
-/** Nothing goes on and nothing is refused, while alarms are raised. */
-async function holds(shard: Shard, at: number, alarm: RegExp): Promise<void> {
+/** Nothing goes on and nothing is refused, while alarms are raised and the processes say why they wait. */
+async function holds(shard: Shard, at: number, alarm: RegExp, reason: HoldReason): Promise<void> {
   await turns(shard, 300);
+  saysWhy(shard, reason);
   expect(consumed(shard)).toBe(at);
   expect(shard.sim.log.history(TOPICS.rejected, 0).filter((record) => !isTimeProbe(record))).toEqual([]);
   const alarms = shard.sim.processes.flatMap(({ logger }) => logger.lines.filter((line) => line.startsWith('error')));
   expect([...new Set(alarms)]).toEqual([expect.stringMatching(alarm)]);
+}
+
+/** What readiness, health and the metric `…_held` read: for health, the wait is noted again and again. */
+function saysWhy({ sim }: Shard, reason: HoldReason): void {
+  expect(sim.living.map(({ sequencer }) => sequencer.hold)).toEqual([
+    { held: { reason, text: expect.any(String), forMs: expect.any(Number) }, restMs: expect.any(Number) },
+  ]);
+  for (const { sequencer } of sim.living) {
+    expect(sequencer.hold.held?.forMs).toBeGreaterThan(2_000);
+    expect(sequencer.hold.restMs).toBeLessThan(10_000);
+  }
 }
 
 /** Everything that was sent is linked, in its order, and nothing was refused but at the offsets named. */
@@ -69,6 +82,7 @@ async function goesOn(shard: Shard, refused: readonly (readonly [offset: number,
   const { end } = await sim.log.bounds(TOPICS.events, 0);
   await sim.run(() => consumed(shard) === end);
   await sim.beSilent();
+  expect(sim.living.map(({ sequencer }) => sequencer.hold.held)).toEqual(sim.living.map(() => undefined));
   await sim.stopAll();
   await sim.archive();
   const inputs = readChain(sim.log, world).blocks.flatMap(({ accepted }) => accepted.inputs);
@@ -80,15 +94,15 @@ async function goesOn(shard: Shard, refused: readonly (readonly [offset: number,
 
 describe('our own failure holds the shard with an alarm, rejects nothing, and ends by itself:', () => {
   test.each([
-    ['the registry, when a message comes with an id that was not asked about', 'registry.get'],
-    ['the registry at the start', 'registry.list'],
-    ['the dedup index', 'dedup'],
-    ['the chain topic', 'log.append provenance.chain'],
-    ['the rejected topic', 'log.append provenance.rejected'],
-    ['the input topic', 'log.read provenance.events'],
-    ['the policies', 'log.read provenance.control'],
-  ])('%s is away', async (_, name) => {
-    const away = new Set([name]);
+    ['the registry, when a message comes with an id that was not asked about', 'registry.get', 'UNAVAILABLE'],
+    ['the registry at the start', 'registry.list', 'UNAVAILABLE'],
+    ['the dedup index', 'dedup', 'UNAVAILABLE'],
+    ['the chain topic', 'log.append provenance.chain', 'APPEND_UNCONFIRMED'],
+    ['the rejected topic', 'log.append provenance.rejected', 'UNAVAILABLE'],
+    ['the input topic', 'log.read provenance.events', 'UNAVAILABLE'],
+    ['the policies', 'log.read provenance.control', 'UNAVAILABLE'],
+  ] as const)('%s is away', async (_, name, reason) => {
+    const away = new Set<string>([name]);
     const shard = await makeShard(away);
     const { sim, world, lane } = shard;
     const bad = name.includes('rejected') ? [new Uint8Array([1])] : [];
@@ -96,7 +110,7 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
     sim.start();
     await turns(shard, 20);
     await send(shard, await lane.next(world.events('a', '2')));
-    await holds(shard, 0, /^error shard holds$/);
+    await holds(shard, 0, /^error shard holds$/, reason);
     away.clear();
     await goesOn(shard);
   });
@@ -109,7 +123,7 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
     await send(shard, await lane.next(world.events('a', '1')));
     await send(shard, await later(shard, '2'));
     await send(shard, await lane.next(world.events('a', '3')));
-    await holds(shard, 1, /^error shard holds$/);
+    await holds(shard, 1, /^error shard holds$/, 'SCHEMA_MISSING');
     sim.eventSchemas = world.schemas.map(({ text }) => text);
     await goesOn(shard);
     expect(readChain(sim.log, world).state.stream('a')?.index).toBe(2);
@@ -126,6 +140,7 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
     sim.start();
     await turns(shard, 300);
     expect(sim.living.map(({ logger }) => logger.lines)).toEqual([['error shard holds: a schema that it needs is not available']]);
+    saysWhy(shard, 'SCHEMA_MISSING');
     sim.eventSchemas = world.schemas.map(({ text }) => text);
     await goesOn(shard);
   });
@@ -139,6 +154,7 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
     sim.start();
     await turns(shard, 300);
     expect(sim.living.map(({ logger }) => logger.lines)).toEqual([['error shard holds: a policy that it needs is not available']]);
+    saysWhy(shard, 'POLICY_MISSING');
     await sim.publishPolicies(2);
     await goesOn(shard);
   });
@@ -150,7 +166,7 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
       sim.dedup.differ = differ;
       sim.start();
       await send(shard, await lane.next(world.events('a', '1')));
-      await holds(shard, 0, /^error shard holds: this clock and the dedup index differ by more than clockSkew$/);
+      await holds(shard, 0, /^error shard holds: this clock and the dedup index differ by more than clockSkew$/, 'CLOCKS_DIFFER');
       sim.dedup.differ = differ / 4;
       await goesOn(shard);
     }
@@ -172,7 +188,7 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
       }
       const at = consumed(shard);
       await send(shard, await lane.next(world.events('a', '2')));
-      await holds(shard, at, /^error shard holds: this clock leads the log's by more than clockSkew$/);
+      await holds(shard, at, /^error shard holds: this clock leads the log's by more than clockSkew$/, 'CLOCK_LEADS_LOG');
       sim.logAhead = -SECOND / 2;
       await goesOn(shard);
     }
@@ -195,7 +211,7 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
     sim.dedup.forgets = true;
     sim.start();
     await send(shard, await lane.next(world.events('a', '1')));
-    await holds(shard, 0, /^error shard holds: the dedup index may forget$/);
+    await holds(shard, 0, /^error shard holds: the dedup index may forget$/, 'INDEX_FORGETS');
     sim.dedup.forgets = false;
     await goesOn(shard);
   });
@@ -262,7 +278,7 @@ describe('a repair takes effect without a restart:', () => {
     sim.eventSchemas = [EVENT_SCHEMA.text];
     sim.start();
     await send(shard, await later(shard, '1'));
-    await holds(shard, 0, /^error shard holds$/);
+    await holds(shard, 0, /^error shard holds$/, 'SCHEMA_MISSING');
     await world.nextPolicy((policy) => ({ ...policy, schemas: [EVENT_SCHEMA.hex] }));
     await sim.publishPolicies(2);
     await send(shard, await lane.next(world.events('a', '2')));

@@ -5,7 +5,7 @@ import { Flights } from '../../chainer/flights.ts';
 import { shardRetry } from '../../chainer/shard-retry.ts';
 import type { AcceptedBlock } from '../../core/acceptance/accept.ts';
 import type { LogView } from '../../core/acceptance/log-state.ts';
-import { Waits } from '../../core/base/waits.ts';
+import { Hold } from '../../core/base/hold.ts';
 import type { AcceptSources } from '../../core/chain/chain-reader.ts';
 import { ChainFollower } from '../../core/chain/follower.ts';
 import type { Clock } from '../../core/ports/clock.ts';
@@ -52,8 +52,9 @@ export class ShardParts {
   constructor(world: World, confirmIdentities: number) {
     this.world = world;
     this.chain = follow(world, this.log);
-    this.flights = new Flights(this.log, 0);
     const clock: Clock = { nowMicros: () => START_MICROS, monotonicMs: () => this.nowMs, sleep: async () => undefined };
+    const hold = new Hold(clock);
+    this.flights = new Flights(this.log, 0, hold);
     const { log, logger, chain, flights } = this;
     this.sync = new DedupSync(
       {
@@ -65,7 +66,7 @@ export class ShardParts {
         logger,
         settings: { confirmIdentities, confirmIntervalMs: 1_000 },
       },
-      { chain, flights, retry: shardRetry({ shard: 0, clock, logger, waits: new Waits(clock) }), tail: () => this.tail() },
+      { chain, flights, retry: shardRetry({ shard: 0, clock, logger, hold }), tail: () => this.tail() },
     );
   }
 

@@ -4,6 +4,7 @@ import { type BuiltFlight, type Flight, Flights } from '../../../chainer/flights
 import type { LogView } from '../../../core/acceptance/log-state.ts';
 import { utf8, utf8Text } from '../../../core/base/bytes.ts';
 import { LineproofError } from '../../../core/base/errors.ts';
+import { Hold } from '../../../core/base/hold.ts';
 import { parseTraceparent, TRACEPARENT, type Traceparent } from '../../../core/base/traceparent.ts';
 import { type Appended, type Log, TOPICS } from '../../../core/ports/log.ts';
 import { makeWorld, START_MICROS, type World } from '../../support/producer.ts';
@@ -20,6 +21,7 @@ let log: SimLog;
 /** What becomes of the next appends: done and answered, or done and not answered. */
 let answers: ('answered' | 'lost')[];
 let flights: Flights;
+let hold: Hold;
 
 beforeAll(async () => {
   world = await makeWorld();
@@ -42,7 +44,8 @@ beforeEach(() => {
     return taken;
   };
   const through: Pick<Log, 'append'> = { append };
-  flights = new Flights(through, 0);
+  hold = new Hold({ monotonicMs: () => 0 });
+  flights = new Flights(through, 0, hold);
 });
 
 function launchAll(): void {
@@ -137,11 +140,17 @@ describe('blocks in flight', () => {
     expect([flights.count, flights.oldest, flights.top(state), flights.identities]).toEqual([0, undefined, state, []]);
   });
 
-  test('count the tries of the oldest one alone', () => {
-    expect(flights.countTry()).toBe(0);
+  test('count the tries of the oldest one alone, and hold the shard until it lands or is forgotten', () => {
+    const lost = { error: LOST };
+    expect([flights.countTry(lost), hold.state().held]).toEqual([0, undefined]);
     launchAll();
-    expect([flights.countTry(), flights.countTry()]).toEqual([1, 2]);
+    expect([flights.countTry(lost), flights.countTry(lost)]).toEqual([1, 2]);
+    expect(hold.state().held).toMatchObject({ reason: 'APPEND_UNCONFIRMED', text: expect.stringContaining(LOST.message) });
     flights.land(sealOf(0));
-    expect(flights.countTry()).toBe(1);
+    expect(hold.state().held).toBeUndefined();
+    expect(flights.countTry({ offset: 7 })).toBe(1);
+    expect(hold.state().held?.text).toMatch(/its append was answered, but the block is not there$/);
+    flights.forget();
+    expect(hold.state().held).toBeUndefined();
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { aliveProblem, readyProblem, type ShardHealth, ShardSight } from '../../../cluster/service-health.ts';
+import type { HoldState } from '../../../core/base/hold.ts';
 import type { GroupState } from '../../../core/ports/shard-group.ts';
 
 const MEMBER: GroupState = {
@@ -12,30 +13,30 @@ const MEMBER: GroupState = {
   problem: undefined,
   commitProblem: undefined,
 };
-const RESTED = { reason: undefined, forMs: 0, restMs: 3_600_000 };
+const RESTED = { held: undefined, restMs: 3_600_000 };
 const NOT_HEARD = { ...MEMBER, heardAgeMs: 75_000, heardForMs: 0, problem: 'no broker answers' };
 const SEEN = { lag: 0, stillMs: 0, unreadMs: undefined, problem: undefined };
-const SHARD: ShardHealth = { shard: 3, consumedTo: 7, waits: RESTED, sight: SEEN };
+const SHARD: ShardHealth = { shard: 3, consumedTo: 7, hold: RESTED, sight: SEEN };
 const STALLED = { ...SHARD, sight: { ...SEEN, lag: 5, stillMs: 61_000 } };
 const UNREAD = { ...SHARD, sight: { ...SEEN, unreadMs: 61_000, problem: 'no answer within 10000 ms' } };
+
+function away(forMs: number): HoldState {
+  return { held: { reason: 'UNAVAILABLE', text: 'Redis does not answer', forMs }, restMs: 900 };
+}
 
 describe('healthz', () => {
   test.each<[string, GroupState, readonly ShardHealth[]]>([
     ['work makes progress', MEMBER, [{ ...SHARD, sight: { ...SEEN, lag: 5, stillMs: 59_000 } }]],
     ['there is nothing to do', MEMBER, [{ ...SHARD, sight: { ...SEEN, stillMs: 3_600_000 } }]],
     ['a shard recovers', MEMBER, [{ ...SHARD, consumedTo: undefined, sight: undefined }]],
-    [
-      'a shard with input waits for a server that is away',
-      MEMBER,
-      [{ ...STALLED, waits: { reason: 'Redis does not answer', forMs: 99_000, restMs: 900 } }],
-    ],
+    ['a shard with input waits for a server that is away', MEMBER, [{ ...STALLED, hold: away(99_000) }]],
     ['no broker answers, neither for the group nor for the shard', NOT_HEARD, [UNREAD]],
     [
       'no broker answers, and the lag that was seen last is old',
       NOT_HEARD,
       [{ ...UNREAD, sight: { ...UNREAD.sight, lag: 5, stillMs: 99_000 } }],
     ],
-    ['a shard waited for a server until lately', MEMBER, [{ ...STALLED, waits: { ...RESTED, restMs: 59_000 } }]],
+    ['a shard waited for a server until lately', MEMBER, [{ ...STALLED, hold: { ...RESTED, restMs: 59_000 } }]],
     ['brokers answer again since lately', { ...MEMBER, heardForMs: 59_000 }, [STALLED, UNREAD]],
     ['the group does not take this process', { ...MEMBER, member: false, heardAgeMs: undefined, problem: 'no coordinator' }, []],
     ['commits do not take', { ...MEMBER, commitWaitsMs: 3_600_000 }, [SHARD]],
@@ -67,8 +68,7 @@ describe('readyz', () => {
   test('is well for a member that hears the group, commits, and works on its shards', () => {
     expect(readyProblem(MEMBER, [SHARD])).toBeUndefined();
     expect(readyProblem(MEMBER, [])).toBeUndefined();
-    const once = { reason: 'one failure', forMs: 1_900, restMs: 10 };
-    expect(readyProblem(MEMBER, [{ ...SHARD, waits: once, sight: { ...SEEN, unreadMs: 9_000 } }])).toBeUndefined();
+    expect(readyProblem(MEMBER, [{ ...SHARD, hold: away(1_900), sight: { ...SEEN, unreadMs: 9_000 } }])).toBeUndefined();
   });
 
   test.each<[string, GroupState, readonly ShardHealth[] | undefined, string]>([
@@ -80,12 +80,7 @@ describe('readyz', () => {
     ],
     ['no heartbeat', NOT_HEARD, [SHARD], 'no heartbeat for 75 s: no broker answers'],
     ['commits', { ...MEMBER, commitWaitsMs: 31_000, commitProblem: 'refused' }, [SHARD], 'commits do not take for 31 s: refused'],
-    [
-      'held',
-      MEMBER,
-      [{ ...SHARD, waits: { reason: 'Redis does not answer', forMs: 2_100, restMs: 900 } }],
-      'shard 3 held: Redis does not answer',
-    ],
+    ['held', MEMBER, [{ ...SHARD, hold: away(2_100) }], 'shard 3 held: Redis does not answer'],
     ['recovering', MEMBER, [SHARD, { ...SHARD, shard: 4, consumedTo: undefined }], 'recovering shard 4'],
     ['not read', MEMBER, [UNREAD], 'shard 3 cannot be read for 61 s: no answer within 10000 ms'],
   ])('says why not: %s', (_, group, shards, problem) => {

@@ -3,6 +3,7 @@ import { prometheusMetrics } from '../../../adapters/prometheus-metrics.ts';
 import { runService, type ShardService } from '../../../cluster/service.ts';
 import { openStartup, type Startup } from '../../../cluster/startup.ts';
 import { LineproofError } from '../../../core/base/errors.ts';
+import type { HoldState } from '../../../core/base/hold.ts';
 import { HOLD_REASONS, type HoldReason } from '../../../core/base/hold-reasons.ts';
 import { METRICS } from '../../../core/base/metric-names.ts';
 import { TOPICS } from '../../../core/ports/log.ts';
@@ -16,7 +17,7 @@ interface Scene {
   readonly startup: Startup;
   assign(...shards: number[]): Promise<void>;
   consumed: number;
-  hold: HoldReason | undefined;
+  hold: HoldState | undefined;
   series(name: string): Promise<readonly string[]>;
 }
 
@@ -64,7 +65,7 @@ async function scene(): Promise<Scene> {
     }),
   };
   const startup = await openStartup({ httpHost: '127.0.0.1', httpPort: 0 }, { metrics, logger, signal: stop.signal });
-  const state = { consumed: 0, hold: undefined as HoldReason | undefined };
+  const state = { consumed: 0, hold: undefined as HoldState | undefined };
   const service: ShardService = {
     group,
     groupId: 'g',
@@ -76,8 +77,7 @@ async function scene(): Promise<Scene> {
     metrics,
     run: (_, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })),
     consumedTo: () => state.consumed,
-    holdReason: () => state.hold,
-    waits: () => undefined,
+    hold: () => state.hold,
   };
   const running = runService(service, startup, stop.signal);
   stops.push(async () => {
@@ -94,6 +94,10 @@ async function scene(): Promise<Scene> {
       return text.split('\n').filter((line) => line.startsWith(`${name}{`));
     },
   });
+}
+
+function heldFor(forMs: number, reason: HoldReason): HoldState {
+  return { held: { reason, text: 'why', forMs }, restMs: 0 };
 }
 
 const LAG = 'kafka_consumergroup_lag';
@@ -129,15 +133,16 @@ test('a shard that holds is a series with its reason, until it goes on or moves'
   const world = await scene();
   const { assign, series } = world;
   await assign(0, 1);
-  world.hold = 'INDEX_FORGETS';
+  world.hold = heldFor(2_100, 'INDEX_FORGETS');
   await until('it is told', async () => (await series('lineproof_chainer_held')).length === 2);
   expect(await series('lineproof_chainer_held')).toContain('lineproof_chainer_held{shard="0",reason="INDEX_FORGETS"} 1');
-  world.hold = 'UNAVAILABLE';
+  world.hold = heldFor(2_100, 'UNAVAILABLE');
   await until('it is told', async () => (await series('lineproof_chainer_held')).some((line) => line.includes('UNAVAILABLE')));
   await until('only that', async () => !(await series('lineproof_chainer_held')).some((line) => line.includes('INDEX_FORGETS')));
   await assign(1);
   expect((await series('lineproof_chainer_held')).every((line) => line.includes('shard="1"'))).toBe(true);
-  world.hold = undefined;
+  // What lasts for less is that of a moment, as on /readyz.
+  world.hold = heldFor(1_900, 'UNAVAILABLE');
   await until('it is gone', async () => (await series('lineproof_chainer_held')).length === 0);
 }, 30_000);
 
