@@ -1,6 +1,7 @@
-import { LineproofError, messageOf } from '../core/base/errors.ts';
+import { messageOf } from '../core/base/errors.ts';
 import { LOG } from '../core/base/log-lines.ts';
-import { mayPass, RefusalWatch, type RetryPace, waitAfter } from '../core/base/retry.ts';
+import { RefusalWatch, type RetryPace, waitAfter } from '../core/base/retry.ts';
+import { unlessAborted } from '../core/base/unless-aborted.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { GroupState, ShardGroup } from '../core/ports/shard-group.ts';
@@ -40,7 +41,10 @@ export interface MembershipOptions {
   readonly clock: Clock;
 }
 
-/** The loop of one member. Its fields change in `join` and in the steps that `#stay` calls, one after the other. */
+/**
+ * The loop of one member. Its fields change in `join` and in the steps that `#stay` calls, one after the other; `#commitNowAndThen` runs beside them and
+ * changes why the last commit failed, and nothing else.
+ */
 export class KafkaShardGroup implements ShardGroup {
   readonly #calls: GroupCalls;
   readonly #o: MembershipOptions;
@@ -179,7 +183,7 @@ export class KafkaShardGroup implements ShardGroup {
   #goOnAfter(error: unknown, refusals: RefusalWatch): void {
     const { clock, groupId } = this.#o;
     const type = (error as { type?: string }).type ?? '';
-    const failure = lasting(kafkaError(`share the shards as ${groupId}`, error), refusals, clock);
+    const failure = refusals.passing(kafkaError(`share the shards as ${groupId}`, error), clock.monotonicMs());
     this.#problems.call = failure.message;
     // The group has given the shards to others, or is about to.
     if (JOIN_AS_NEW.includes(type)) [this.#memberId, this.#heardMs] = ['', undefined];
@@ -221,7 +225,8 @@ export class KafkaShardGroup implements ShardGroup {
         this.#problems.commit = undefined;
       } catch (error) {
         if (over.aborted) return;
-        this.#problems.commit = lasting(kafkaError(`commit offsets of the group ${groupId}`, error), refusals, clock).message;
+        const failure = kafkaError(`commit offsets of the group ${groupId}`, error);
+        this.#problems.commit = refusals.passing(failure, clock.monotonicMs()).message;
       }
     }
   }
@@ -243,31 +248,12 @@ export class KafkaShardGroup implements ShardGroup {
   }
 }
 
-/** The failure, if it may pass. Throws any other, and a refusal that lasts as CONFIG_INVALID. */
-function lasting(failure: LineproofError, refusals: RefusalWatch, clock: Clock): LineproofError {
-  if (!mayPass(failure)) throw failure;
-  const judged = refusals.judge(failure, clock.monotonicMs());
-  if (judged !== failure) throw judged;
-  return failure;
-}
-
 /** Resolves when the signal aborts. */
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true })));
 }
 
 /** The outcome of a call; CLOSED as soon as the membership is over. */
-async function unlessOver<T>(call: Promise<T>, over: AbortSignal): Promise<T> {
-  let stop = (): void => undefined;
-  const ended = new Promise<never>((_, reject) => {
-    stop = () => reject(new LineproofError('CLOSED', 'cannot ask the group: the membership is over'));
-    if (over.aborted) stop();
-    else over.addEventListener('abort', stop, { once: true });
-  });
-  call.catch(() => undefined);
-  try {
-    return await Promise.race([call, ended]);
-  } finally {
-    over.removeEventListener('abort', stop);
-  }
+function unlessOver<T>(call: Promise<T>, over: AbortSignal): Promise<T> {
+  return unlessAborted(call, over, 'cannot ask the group: the membership is over');
 }

@@ -1,5 +1,5 @@
-import { hasCode } from '../core/base/errors.ts';
 import type { HoldState } from '../core/base/hold.ts';
+import { isOfStop } from '../core/base/retry.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Log } from '../core/ports/log.ts';
@@ -53,7 +53,7 @@ export class Archiver {
     try {
       await archiver.run(signal);
     } catch (error) {
-      if (!(signal.aborted && hasCode(error, 'CLOSED', 'UNAVAILABLE', 'ANSWER_UNUSABLE', 'REFUSED'))) throw error;
+      if (!isOfStop(error, signal)) throw error;
     } finally {
       this.#shards.delete(shard);
       // Numbers that this process no longer follows would stay as they were.

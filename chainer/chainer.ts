@@ -1,7 +1,7 @@
 import { SCHEMA_TEXTS } from '../core/avro/schema-texts.ts';
-import { hasCode } from '../core/base/errors.ts';
 import type { HoldState } from '../core/base/hold.ts';
 import { canonicalJson } from '../core/base/jcs.ts';
+import { isOfStop } from '../core/base/retry.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import type { ArchiveAnchor } from '../core/chain/recovery-point.ts';
 import type { Clock } from '../core/ports/clock.ts';
@@ -69,7 +69,7 @@ export class Chainer {
     try {
       await sequencer.run(signal);
     } catch (error) {
-      if (!(signal.aborted && hasCode(error, 'CLOSED', 'UNAVAILABLE', 'ANSWER_UNUSABLE', 'REFUSED'))) throw error;
+      if (!isOfStop(error, signal)) throw error;
     } finally {
       this.#sequencers.delete(shard);
       // A number that this process no longer follows would stay as it was.

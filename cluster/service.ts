@@ -4,7 +4,7 @@ import { LineproofError, messageOf } from '../core/base/errors.ts';
 import type { HoldState } from '../core/base/hold.ts';
 import { HOLD_REASONS } from '../core/base/hold-reasons.ts';
 import { LOG } from '../core/base/log-lines.ts';
-import { LASTING_REFUSAL_MS, mayPass, RefusalWatch, type RetryPace, waitAfter } from '../core/base/retry.ts';
+import { LASTING_REFUSAL_MS, RefusalWatch, type RetryPace, waitAfter } from '../core/base/retry.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ShardGroup } from '../core/ports/shard-group.ts';
@@ -90,13 +90,12 @@ async function rejoining(
     try {
       return await work();
     } catch (error) {
-      if (!mayPass(error) || signal.aborted) throw error;
+      if (signal.aborted) throw error;
       const now = systemClock.monotonicMs();
       if (now - begun > LASTING_REFUSAL_MS / 2) [refusals, failures] = [new RefusalWatch(), 0];
-      const judged = refusals.judge(error, now);
-      if (judged !== error) throw judged;
-      logger.warn(LOG.serviceRejoins, { code: error.code, reason: error.message });
-      told(`${error.code}: ${error.message}`);
+      const { code, message: reason } = refusals.passing(error, now);
+      logger.warn(LOG.serviceRejoins, { code, reason });
+      told(`${code}: ${reason}`);
       await systemClock.sleep(waitAfter(++failures, REJOIN_PACE), signal);
     }
     for (let problem = obstacle?.(); problem !== undefined && !signal.aborted; problem = obstacle?.()) {

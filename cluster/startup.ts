@@ -1,8 +1,9 @@
 import type { PrometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { systemClock } from '../adapters/system-clock.ts';
-import { hasCode, LineproofError } from '../core/base/errors.ts';
+import { hasCode, type LineproofError } from '../core/base/errors.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { type RetryPace, retry } from '../core/base/retry.ts';
+import { unlessAborted } from '../core/base/unless-aborted.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
@@ -51,7 +52,8 @@ export class Waiting {
       logger.warn(LOG.serviceWaits, { what, code: error.code, reason: error.message, ...(setting === undefined ? {} : { setting }) });
     };
     const tried = retry({ pace: PACE, clock, signal, onFailure }, () => explained(act, explain));
-    const result = await unlessAborted(tried, signal, what);
+    // A step may take as long as a request's time-out: a stop does not wait for it.
+    const result = await unlessAborted(tried, signal, `stopped while waiting for ${what}`);
     if (toldMs !== undefined) logger.info(LOG.serviceGoesOn, { what });
     this.#problem = undefined;
     return result;
@@ -64,23 +66,6 @@ async function explained<T>(act: () => Promise<T>, explain: Explanation | undefi
   } catch (error) {
     const better = explain !== undefined && hasCode(error, 'UNAVAILABLE') ? await explain() : undefined;
     throw better ?? error;
-  }
-}
-
-/** A step may take as long as a request's time-out: a stop does not wait for it. */
-async function unlessAborted<T>(tried: Promise<T>, signal: AbortSignal, what: string): Promise<T> {
-  let stop: () => void = () => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(new LineproofError('CLOSED', `stopped while waiting for ${what}`));
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop, { once: true });
-  });
-  try {
-    return await Promise.race([tried, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-    tried.catch(() => undefined);
-    aborted.catch(() => undefined);
   }
 }
 

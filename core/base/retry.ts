@@ -1,4 +1,4 @@
-import { LineproofError } from './errors.ts';
+import { hasCode, LineproofError } from './errors.ts';
 
 /** How long to wait between tries: `firstMs`, then twice as long each time, up to `maxMs`. */
 export interface RetryPace {
@@ -48,6 +48,19 @@ export class RefusalWatch {
     const text = `${error.message} (nothing but this refusal for ${Math.round(lasted / 1000)} s; correct ${String(setting)})`;
     return new LineproofError('CONFIG_INVALID', text, error.details, error.cause);
   }
+
+  /** The failure, if another try may follow it. Throws every other error, and CONFIG_INVALID as {@link judge} gives it. */
+  passing(error: unknown, nowMs: number): LineproofError {
+    if (!mayPass(error)) throw error;
+    const judged = this.judge(error, nowMs);
+    if (judged !== error) throw judged;
+    return error;
+  }
+}
+
+/** Whether work that ended with `error` ended because it was told to: once the signal has aborted, {@link retry} throws the next failure. */
+export function isOfStop(error: unknown, signal: AbortSignal): boolean {
+  return signal.aborted && (hasCode(error, 'CLOSED') || mayPass(error));
 }
 
 /** Whether a later try may succeed: the error's code says so, or a server refused and may do so for a moment only. */
@@ -65,10 +78,8 @@ export async function retry<T>({ pace, clock, signal, onFailure }: RetryOptions,
     try {
       return await action();
     } catch (error) {
-      if (!mayPass(error) || signal.aborted) throw error;
-      const judged = watch.judge(error, clock.monotonicMs());
-      if (judged !== error) throw judged;
-      onFailure(error, failures);
+      if (signal.aborted) throw error;
+      onFailure(watch.passing(error, clock.monotonicMs()), failures);
       await clock.sleep(waitAfter(failures, pace), signal);
     }
   }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { type ErrorCode, LineproofError } from '../../../../core/base/errors.ts';
-import { LASTING_REFUSAL_MS, mayPass, RefusalWatch, retry, waitAfter } from '../../../../core/base/retry.ts';
+import { isOfStop, LASTING_REFUSAL_MS, mayPass, RefusalWatch, retry, waitAfter } from '../../../../core/base/retry.ts';
 
 const PACE = { firstMs: 10, maxMs: 50 };
 
@@ -132,4 +132,19 @@ describe('a refusal', () => {
     expect(mayPass(new LineproofError('NOT_FOUND', 'no file'))).toBe(false);
     expect(mayPass(new LineproofError('CONFIG_INVALID', 'lasted', { refusal: 'a', setting: 's' }))).toBe(false);
   });
+});
+
+test('work that is told to stop may end with any failure that would have been waited for, and with no other', () => {
+  const [going, stopped] = [new AbortController().signal, AbortSignal.abort()];
+  const passing = ['CLOSED', 'UNAVAILABLE', 'ANSWER_UNUSABLE', 'REFUSED', 'INDEX_FORGETS', 'DISK_FULL', 'IO_FAILED'] as const;
+  for (const code of passing) {
+    const error = new LineproofError(code, 'told to fail');
+    expect([code, isOfStop(error, stopped), isOfStop(error, going)]).toEqual([code, true, false]);
+  }
+  for (const error of [
+    new LineproofError('LOG_DIVERGED', 'told to fail'),
+    new LineproofError('CONFIG_INVALID', 'told to fail'),
+    new Error('bug'),
+  ])
+    expect(isOfStop(error, stopped)).toBe(false);
 });
