@@ -1,9 +1,10 @@
-import { statfsSync } from 'node:fs';
+import { statfsSync, writeSync } from 'node:fs';
 import { open, type RootDatabase } from 'lmdb';
 import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { makeFolder } from '../platform/made-folder.ts';
 
 const MAX_VALUE_LISTS = 16;
+const STDERR = 2;
 /** With less than this a disk counts as full: lmdb ends the process if it cannot make its files, and reports a write that was cut short as an I/O error. */
 const MIN_FREE_BYTES = 512 * 1024;
 
@@ -68,9 +69,20 @@ export class Environment {
   #translated(error: unknown, what: string): unknown {
     if (error instanceof LineproofError) return error;
     const message = messageOf(error);
-    if (/ENOSPC|No space left|MDB_MAP_FULL/.test(message) || isFull(this.#folder))
+    if (/ENOSPC|No space left|MDB_MAP_FULL/.test(message) || isFull(this.#folder)) {
+      endForeignLine();
       return new LineproofError('DISK_FULL', `cannot ${what}: the disk is full`, {}, error);
+    }
     return new LineproofError('IO_FAILED', `cannot ${what}: ${message}`, {}, error);
+  }
+}
+
+/** LMDB's C code writes "Write error: …" to stderr without the end of the line: our next line would go on in it. */
+function endForeignLine(): void {
+  try {
+    writeSync(STDERR, '\n');
+  } catch {
+    // Nobody reads it.
   }
 }
 

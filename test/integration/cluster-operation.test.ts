@@ -234,7 +234,7 @@ describeOnStack('operating the services', () => {
             expect([command, code, stderr]).toEqual([
               command,
               78,
-              expect.stringMatching(/not a JSON object: <html>Log in.*; set registryUrl to/),
+              expect.stringMatching(/not a JSON object: <html>Log in.*set registryUrl to/),
             ]);
           }
         } finally {
