@@ -74,7 +74,8 @@ describeOnStack('clocks that are wrong', () => {
         let sent = 0;
         for (const hours of [2, -2]) {
           writeFileSync(clock, String(hours * HOUR_MS));
-          const holds = (): number => chainer.logged('shard holds: this clock and the dedup index differ').length;
+          // It differs from the index's, and leads the log's: what is looked at first tells.
+          const holds = (): number => chainer.logged('shard holds: this clock').length;
           const before = holds();
           await until('the chainer holds', () => holds() === before + cluster.shards);
           await cluster.emit('collector', linesFile(join(cluster.folder, `lines-${hours}`), undatedLines(sent)));
