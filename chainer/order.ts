@@ -12,6 +12,7 @@ import { encodeLink, MARKS } from '../core/formats/leaf.ts';
 import { encodeRejected, encodeRun, type Rejected, runCost } from '../core/formats/rejected.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { DedupHit } from '../core/ports/dedup-index.ts';
+import type { UnreadableRecords } from '../core/ports/log.ts';
 import { leafHash } from '../core/tree/hash.ts';
 
 const ZEROS = new Uint8Array(32);
@@ -29,18 +30,7 @@ interface MessageIntake {
 }
 
 /** One stretch of input: a message, offsets at which the log holds nothing, or offsets of records that no reader can read. */
-export type Intake =
-  | MessageIntake
-  | { readonly kind: 'empty'; readonly offset: number; readonly span: number }
-  | {
-      readonly kind: 'unreadable';
-      readonly offset: number;
-      readonly span: number;
-      readonly timestampMicros: number;
-      readonly digest: Uint8Array;
-      readonly size: number;
-      readonly bytes: Uint8Array;
-    };
+export type Intake = MessageIntake | { readonly kind: 'empty'; readonly offset: number; readonly span: number } | UnreadableRecords;
 
 /** Looks an identity or a header up in everything that was linked before this block. */
 export type Known = (key: Uint8Array) => DedupHit | undefined;
