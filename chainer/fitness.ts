@@ -65,10 +65,11 @@ export class Fitness {
     const { clock, sources, settings } = this.#o;
     const now = clock.monotonicMs();
     if (now - this.#lookedAroundMs < settings.policyIntervalMs) return;
+    // Without an answer this look does not count as made: no block may come before it.
+    await this.#askLogTime(now);
     this.#lookedAroundMs = now;
     if (await sources.refreshPolicies()) await sources.refreshSchemas();
     this.#tellPolicy();
-    await this.#askLogTime(now);
     await this.#look();
   }
 

@@ -194,6 +194,22 @@ describe('our own failure holds the shard with an alarm, rejects nothing, and en
     }
   });
 
+  test('nobody tells the log’s time before the first block, while its clock leads', async () => {
+    const away = new Set(['log.append provenance.rejected']);
+    const shard = await makeShard(away);
+    const { sim, lane, world } = shard;
+    sim.logAhead = -2 * SECOND;
+    sim.start();
+    await send(shard, await lane.next(world.events('a', '1')));
+    await turns(shard, 300);
+    expect(sim.log.history(TOPICS.chain, 0)).toEqual([]);
+    away.clear();
+    await turns(shard, 300);
+    expect(sim.log.history(TOPICS.chain, 0)).toEqual([]);
+    sim.logAhead = 0;
+    await goesOn(shard);
+  });
+
   test('its machine slept, so that the time of day leapt and the time that passes did not: the log is asked again', async () => {
     const shard = await makeShard();
     const { sim, lane, world } = shard;
