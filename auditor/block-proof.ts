@@ -10,7 +10,7 @@ import type { AuditedBlock, AuditedLink } from './audited-block.ts';
 import { finding } from './findings.ts';
 import { proveLinks } from './link-proof.ts';
 import { type BlockInProof, openBatch, type ProofContext, type ProvenBatch, proveRoot } from './proven-batch.ts';
-import { proveRefused } from './refused-proof.ts';
+import { proveRefused, type RefusedStreams } from './refused-proof.ts';
 import type { Finding } from './verdict.ts';
 
 /** The facts that the block's evidence proves by itself. */
@@ -26,6 +26,7 @@ export interface ProvenEvidence {
   readonly unknown: readonly AuditedLink[];
   /** Links whose event retention removed. */
   readonly retired: number;
+  readonly refusedStreams: RefusedStreams;
 }
 
 /** The facts that a block proves without the blocks before it. */
@@ -102,7 +103,7 @@ function proveEvidence(proof: BlockInProof, inputs: readonly EvidenceInput[]): P
     offset += input.span;
   }
   const links = proveLinks(proof, batches, rules);
-  proveRefused(proof, batches, rules);
+  const refusedStreams = proveRefused(proof, batches, rules);
   for (const batch of batches.values()) proveRoot(proof, batch);
-  return { inputs, checks, batches, ...links };
+  return { inputs, checks, batches, refusedStreams, ...links };
 }

@@ -1,6 +1,5 @@
 import { dedupWindowStart } from '../core/acceptance/dedup-window.ts';
 import { equal } from '../core/base/bytes.ts';
-import type { EvidenceInput } from '../core/formats/evidence.ts';
 import type { Link } from '../core/formats/leaf.ts';
 import { shardOf } from '../core/formats/shard.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
@@ -66,7 +65,7 @@ export class LinkAudit {
     this.missing += missing;
     for (const link of evidence.unknown) this.#unique.unknown(link);
     this.#takeLinks(block, evidence, policy);
-    this.#checkOriginals(block, evidence.inputs);
+    this.#checkOriginals(block, evidence);
   }
 
   #takeLinks({ links }: AuditedBlock, { heads, batches }: ProvenEvidence, { policy }: PolicyInForce): void {
@@ -87,13 +86,13 @@ export class LinkAudit {
   }
 
   /** An original is linked before its receipt: links and receipts of a block are in one order, that of the input. */
-  #checkOriginals({ links, seal }: AuditedBlock, inputs: readonly EvidenceInput[]): void {
+  #checkOriginals({ links, seal }: AuditedBlock, { inputs, refusedStreams }: ProvenEvidence): void {
     let passed = 0;
     let offset = seal.inputFrom;
     for (const { receipts, span } of inputs) {
       for (const receipt of receipts) {
         for (let link = links[passed]?.link; link !== undefined && isBefore(link, offset, receipt.position); link = links[++passed]?.link);
-        this.#unique.receipt(receipt, offset, seal.firstIndex + passed);
+        this.#unique.receipt(receipt, offset, seal.firstIndex + passed, refusedStreams.get(receipt));
       }
       offset += span;
     }

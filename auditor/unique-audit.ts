@@ -79,8 +79,11 @@ export class UniqueAudit {
     this.#unknownLeaves.set(this.#unknownDigests.add(link.event.subarray(0, 16)), leaf);
   }
 
-  /** Checks a receipt at input `offset`: its original must be a link before leaf `before`, of the same identity, with the same digest exactly for a DUPLICATE. */
-  receipt(receipt: Receipt, offset: number, before: number): void {
+  /**
+   * Checks a receipt at input `offset`: its original must be a link before leaf `before`, of the same identity, with the same digest exactly for a DUPLICATE.
+   * `stream` is that of the receipt's event, where it is known. A DUPLICATE needs none: its digest covers the stream.
+   */
+  receipt(receipt: Receipt, offset: number, before: number, stream?: string): void {
     const { outcome, original, id, digest } = receipt;
     // A REJECTED receipt has none.
     if (original === null) return undefined;
@@ -90,10 +93,10 @@ export class UniqueAudit {
     const entry = original < before ? this.#leaves.indexOf(original, this.#identities.size) : undefined;
     if (entry === undefined)
       return this.#findings.add('ORIGINAL_MISSING', `a ${outcome} receipt points to a leaf that is not a link before it`, place);
-    const stream = this.#streamNames[this.#streams.get(entry)] as string;
-    if (id === null || !this.#identities.has(entry, dedupKeyOfEvent(stream, id)))
+    const linked = this.#streamNames[this.#streams.get(entry)] as string;
+    if (id === null || !this.#identities.has(entry, dedupKeyOfEvent(stream ?? linked, id)))
       return this.#findings.add('ORIGINAL_OTHER', `a ${outcome} receipt points to a link of another identity`, place);
-    return this.#checkDigest(receipt, this.#digests.has(entry, digest), { ...place, stream });
+    return this.#checkDigest(receipt, this.#digests.has(entry, digest), { ...place, stream: linked });
   }
 
   /** A digest covers identity and content, so one that is the same proves a DUPLICATE, also of an event that retention removed. */

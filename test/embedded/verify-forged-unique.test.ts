@@ -84,6 +84,19 @@ describe('uniqueness', () => {
       },
     },
     {
+      name: 'a new event is hidden behind a CONFLICT receipt that points to its id in another stream',
+      failed: ['UNIQUE ORIGINAL_OTHER'],
+      messages: async ({ world, lane }) => [
+        await lane.next([...world.events('a', 'x'), world.schema.encode(world.event('b', 'same', { id: testId('a early 0') }))]),
+      ],
+      spoil: (forgery) => {
+        const { event } = required(forgery.links.pop());
+        forgery.refused.push(required(forgery.events.pop()));
+        const receipt: Receipt = { position: 1, digest: event, id: testId('a early 0'), outcome: 'CONFLICT', reason: 0, original: 0 };
+        changeInput(forgery, 0, { receipts: [receipt] });
+      },
+    },
+    {
       name: 'a batch is called repeated and was never accepted',
       failed: ['COMPLETE GAP', 'UNIQUE REPEATED_WRONG'],
       spoil: (forgery, _, given) => refuse(forgery, firstOf(given), { outcome: 'REPEATED' }),
