@@ -1,6 +1,6 @@
 import type { AcceptedBlock } from '../core/acceptance/accept.ts';
 import { laneKey } from '../core/acceptance/log-state.ts';
-import { boundedSum, type Manifest, type TimeRange } from '../core/archive/manifest.ts';
+import { boundedSum, type Manifest, perProducerOf, type TimeRange } from '../core/archive/manifest.ts';
 import { toHex } from '../core/base/bytes.ts';
 import type { EvidenceInput } from '../core/formats/evidence.ts';
 
@@ -51,10 +51,9 @@ export class SegmentCounts {
   }
 
   summary(): Pick<Manifest, 'counts' | 'occurred' | 'accepted' | 'policies' | 'offsets'> {
-    const perProducer = [...this.#perProducer].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([producer, links]) => ({ producer, links }));
     const sampledOut = boundedSum(this.#sampledOut.values());
     return {
-      counts: { ...this.#counts, sampledOut, perProducer },
+      counts: { ...this.#counts, sampledOut, perProducer: perProducerOf(this.#perProducer) },
       occurred: this.#occurred,
       accepted: this.#accepted ?? { from: 0, to: 0 },
       policies: [...this.#policies].toSorted(),

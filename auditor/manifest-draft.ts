@@ -1,4 +1,4 @@
-import { boundedSum, type Manifest, type ManifestCounts, type TimeRange } from '../core/archive/manifest.ts';
+import { boundedSum, type Manifest, type ManifestCounts, perProducerOf, type TimeRange } from '../core/archive/manifest.ts';
 import { equal, toHex } from '../core/base/bytes.ts';
 import { canonicalJson } from '../core/base/jcs.ts';
 import type { EvidenceInput } from '../core/formats/evidence.ts';
@@ -105,7 +105,7 @@ export class ManifestDraft {
     return {
       ...this.#counts,
       sampledOut: boundedSum(this.#sampled.values()),
-      perProducer: [...this.#perProducer].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([producer, links]) => ({ producer, links })),
+      perProducer: perProducerOf(this.#perProducer),
     };
   }
 

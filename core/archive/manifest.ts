@@ -1,4 +1,4 @@
-import { utf8 } from '../base/bytes.ts';
+import { compareCodePoints, utf8 } from '../base/bytes.ts';
 import { canonicalJson } from '../base/jcs.ts';
 import { count, digest, list, micros, object, orNull, readShape, text } from '../base/json-shape.ts';
 
@@ -72,6 +72,11 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
 }
 
 /** Reads a payload; throws FORMAT_INVALID unless it has exactly the fields of a manifest, each well-formed. Does not compare them with the log. */
+/** Links of each producer as a manifest lists them: sorted by the UTF-8 bytes of the name. */
+export function perProducerOf(links: ReadonlyMap<string, number>): ManifestCounts['perProducer'] {
+  return [...links].toSorted(([a], [b]) => compareCodePoints(a, b)).map(([producer, sum]) => ({ producer, links: sum }));
+}
+
 export function parseManifest(payload: Uint8Array): Manifest {
   return readShape(payload, MANIFEST, 'manifest') as Manifest;
 }

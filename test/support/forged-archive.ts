@@ -8,7 +8,7 @@ import { encodeSnapshot } from '../../core/archive/snapshot.ts';
 import { unframe } from '../../core/avro/framing.ts';
 import { writeContainer } from '../../core/avro/ocf.ts';
 import { SCHEMA_TEXTS } from '../../core/avro/schema-texts.ts';
-import { concat, fromHex, toHex, utf8 } from '../../core/base/bytes.ts';
+import { compareCodePoints, concat, fromHex, toHex, utf8 } from '../../core/base/bytes.ts';
 import { canonicalJson } from '../../core/base/jcs.ts';
 import { type ArchivedColumns, archivedEventSchema, encodeArchivedEvent } from '../../core/formats/archived-event.ts';
 import { type BatchHeader, decodeBatchHeader } from '../../core/formats/batch.ts';
@@ -132,11 +132,16 @@ export class ForgedArchive {
   }
 
   /** Appends the block that an honest chainer would make of the messages, changed by `spoil`. */
-  async block(options: BlockOptions, spoil: (forgery: Forgery) => void = () => undefined): Promise<void> {
+  async block(options: BlockOptions, spoil?: (forgery: Forgery) => void): Promise<void> {
+    this.append(await this.forge(options, spoil));
+  }
+
+  /** That block, not appended yet. */
+  forge(options: BlockOptions, spoil: (forgery: Forgery) => void = () => undefined): Promise<Uint8Array> {
     const known = (key: Uint8Array): DedupHit | undefined => this.#known.get(toHex(key));
     const forgery = honest(this.world, this.state, { known, ...options });
     spoil(forgery);
-    this.append(await forge(this.state, forgery));
+    return forge(this.state, forgery);
   }
 
   /** Takes any block that can be taken apart. */
@@ -301,7 +306,7 @@ export class ForgedArchive {
         empty: outcome('EMPTY'),
         sampledOut: [...sampled.values()].reduce((sum, each) => sum + each, 0),
         perProducer: [...new Set(producers)]
-          .toSorted()
+          .toSorted(compareCodePoints)
           .map((producer) => ({ producer, links: producers.filter((each) => each === producer).length })),
       },
       occurred: occurred.length === 0 ? null : { from: Math.min(...occurred), to: Math.max(...occurred) },

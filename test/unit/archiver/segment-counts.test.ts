@@ -147,3 +147,20 @@ function knownOf(world: World, events: Readonly<Record<string, Uint8Array>>): (k
   );
   return (key) => hits.get(keyText(key));
 }
+
+test('producers are listed by the UTF-8 bytes of their names', async () => {
+  const names = ['example.org/log/\u{1F600}', 'example.org/log/\uFF21'];
+  const signers = names.map((name) => testSigner(name));
+  const world = await makeWorld({
+    policy: (policy) => ({
+      ...policy,
+      producers: signers.map(
+        ({ verifierKey }) => ({ ...policy.producers[0], key: verifierKey, streams: ['*'] }) as (typeof policy.producers)[0],
+      ),
+    }),
+  });
+  const counts = new SegmentCounts();
+  const messages = await Promise.all(signers.map((signer, i) => world.lane(`${i}`, signer).next(world.events('a', `${i}`))));
+  await step(world, world.state(), counts, { messages });
+  expect(counts.summary().counts.perProducer.map(({ producer }) => producer)).toEqual(names.toReversed());
+});
