@@ -12,7 +12,7 @@ import { required, SECOND, SEGMENT_MS } from '../support/rich-archive.ts';
 
 const TIMEOUT_MS = 600_000;
 const folder = temporaryFolder('naive-rules');
-const verifier = new NaiveVerifier(folder.path);
+const verifier = new NaiveVerifier();
 
 /** Two shards with an honest archiver; `home` is the shard that the producer's heartbeats go to. */
 interface Play {

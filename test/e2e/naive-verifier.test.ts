@@ -8,7 +8,7 @@ import { required, richArchive, richWorld } from '../support/rich-archive.ts';
 
 const TIMEOUT_MS = 600_000;
 const folder = temporaryFolder('naive-verifier');
-const verifier = new NaiveVerifier(folder.path);
+const verifier = new NaiveVerifier();
 const data = join(folder.path, '.lineproof');
 const archive = join(data, 'archive');
 const rootKey = join(data, 'keys', 'root.pub');

@@ -22,9 +22,31 @@ PLACES = [
     rf"logs/{NUMBER}/timestamps/{NUMBER}\.[^/]+\.tsr",
 ]
 LARGEST = 1 << 30
+# Tiles of a level that are asked for: a note can claim 2^53 leaves.
+MOST_MISSING = 1_000
 
 
-class Objects:
+class GivenObjects:
+    """Objects in memory, by their names."""
+
+    def __init__(self, contents):
+        self.contents = contents
+        self.names = set(contents)
+
+    def read(self, name, most=LARGEST):
+        if name not in self.names:
+            raise Wrong("missing")
+        if len(self.contents[name]) > most:
+            raise Wrong("too large")
+        return self.contents[name]
+
+    def of(self, pattern):
+        """Matches of the names that fit a pattern, sorted."""
+        matches = [re.fullmatch(pattern, name) for name in sorted(self.names)]
+        return [match for match in matches if match]
+
+
+class Objects(GivenObjects):
     """Files of the folder, by their names relative to it."""
 
     def __init__(self, folder):
@@ -42,11 +64,6 @@ class Objects:
             raise Wrong("too large")
         with open(path, "rb") as file:
             return file.read()
-
-    def of(self, pattern):
-        """Matches of the names that fit a pattern, sorted."""
-        matches = [re.fullmatch(pattern, name) for name in sorted(self.names)]
-        return [match for match in matches if match]
 
 
 def check_names(objects, shards, report):
@@ -210,8 +227,8 @@ class ShardTree:
             return False
         try:
             leaves = split_bundle(self.objects.read(path, 17 << 20))
-            if len(leaves) < width:
-                raise Wrong("bundle holds too few leaves")
+            if len(leaves) != (width if path == partial else 256):
+                raise Wrong("bundle holds another number of leaves than its name says")
         except Wrong as error:
             self.report.failed("LOG", "bundle cannot be read", f"{path}: {error}")
             return False
@@ -231,7 +248,7 @@ class ShardTree:
                 self._compare_tile(match[0], int(level), number, width)
         for level in range(8):
             count = self.expected >> (8 * level)
-            for number in range((count + 255) // 256):
+            for number in range(min(MOST_MISSING, (count + 255) // 256)):
                 self._needed(level, number, min(256, count - number * 256))
 
     def _needed(self, level, number, width):

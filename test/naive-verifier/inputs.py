@@ -3,7 +3,7 @@ from hashing import H
 from judge import contradicts, event_digest, judge_event, judge_header, receipt_id, digests_root
 from strict_avro import Wrong
 
-PROPERTY_OF_BATCH = {5: "SIGNATURES", 6: "POLICY", 7: "POLICY", 8: "POLICY", 10: "POLICY", 11: "SIGNATURES", 12: "SIGNATURES"}
+PROPERTY_OF_BATCH = {5: "POLICY", 6: "POLICY", 7: "POLICY", 8: "POLICY", 10: "POLICY", 11: "SIGNATURES", 12: "SIGNATURES"}
 PROPERTY_OF_BATCH |= {13: "SIGNATURES", 14: "POLICY"}
 LANE_FORK = 16
 
@@ -18,9 +18,10 @@ class Held:
 
 
 class Header:
-    """The header of an ACCEPTED batch, with what came of it."""
+    """The header of an ACCEPTED batch, with what came of it. `proven`: nothing in it shows that it had to be refused."""
 
-    def __init__(self, value, batch, item, gap):
+    def __init__(self, value, batch, item, gap, proven):
+        self.proven = proven
         self.value = value
         self.key_id = batch["keyId"]
         self.item = item
@@ -87,11 +88,9 @@ def _input(replay, block, policy, item, offset, refused):
     if again:
         report.note("UNIQUE", "batch was accepted before", place)
     replay.accepted_headers.add(hash_)
-    header = Header(value, item["batch"], item, outcome == "GAP")
+    header = Header(value, item["batch"], item, outcome == "GAP", shown == 0)
     block.headers[offset] = header
-    if outcome not in ("FORK", "REPEATED"):
-        lane = (value["producer"], value["epoch"])
-        replay.state.lanes[lane] = Held(value["number"] + 1, hash_, item["appendedAt"])
+    replay.state.lanes[value["producer"], value["epoch"]] = Held(value["number"] + 1, hash_, item["appendedAt"])
     if not again:
         replay.shared.lanes.header(replay, value, hash_, item["appendedAt"], place)
     report.count("batches")
@@ -135,6 +134,8 @@ def _refused(replay, policy, header, receipt, data, place):
     """Rule 11."""
     if event_digest(header.value["schema"], data) != receipt["digest"]:
         replay.report.failed("ARCHIVE", "refused event is another", place)
+        return
+    if not header.proven:
         return
     try:
         reason, _ = judge_event(data, header.value, header.key_id, policy, replay.log)

@@ -212,6 +212,9 @@ class Replay:
         if event_digest(header.value["schema"], data) != link["event"]:
             self.report.failed("STREAMS", "digest of an event", place)
             return
+        if not header.proven:
+            self._time_of(block, data, header)
+            return
         try:
             reason, event = judge_event(data, header.value, header.key_id, policy, self.log)
         except Wrong as error:
@@ -226,6 +229,13 @@ class Replay:
         if event is not None:
             block.times.append(event["occurredAt"])
         self.report.count("events")
+
+    def _time_of(self, block, data, header):
+        """Of the events of a batch that had to be refused, only the time is needed, for the manifest."""
+        try:
+            block.times.append(self.log.schemas[header.value["schema"]].decode(data)["occurredAt"])
+        except (Wrong, KeyError):
+            pass
 
     def window_at(self, appended_at):
         """Start of the dedup window for an input, by the policy of its block."""
@@ -245,7 +255,7 @@ class Replay:
         self.report.count("blocks")
 
 
-PROPERTY_OF_EVENT = {32: "STREAMS", 33: "STREAMS", 34: "STREAMS", 35: "STREAMS", 36: "POLICY", 37: "POLICY", 38: "POLICY"}
+PROPERTY_OF_EVENT = {32: "STREAMS", 33: "STREAMS", 34: "STREAMS", 35: "STREAMS", 36: "SIGNATURES", 37: "SIGNATURES", 38: "POLICY"}
 
 
 def check_form(inputs):

@@ -1,4 +1,8 @@
-"""Verifies an archive from docs/formats.md alone: verify.py ARCHIVE KEY… (each a verifier key, or a file that holds one)."""
+"""Verifies an archive from docs/formats.md alone: verify.py ARCHIVE KEY… (each a verifier key, or a file that holds one).
+
+verify.py --many reads one archive from each line of its input, as JSON: {"objects": {name: base64}, "keys": [verifier key …]}, and the members "origin"
+and "genesis" where the archive must be of that origin and have that first policy. It prints a line of JSON for each."""
+import base64
 import json
 import os
 import sys
@@ -38,9 +42,8 @@ def trust_of(chain, pinned, report):
     return "none", newest.logs
 
 
-def verify(folder, pinned):
+def verify(objects, pinned, origin=None, genesis=None):
     report = Report()
-    objects = archive.Objects(folder)
     chain = load_chain(objects, report)
     schemas = archive.load_schemas(objects, report)
     if chain.newest is None:
@@ -48,6 +51,10 @@ def verify(folder, pinned):
         return report, "none"
     trust, holders = trust_of(chain, pinned, report)
     newest = chain.newest
+    if origin not in (None, newest.origin):
+        report.failed("POLICY", "the archive is of another origin", newest.origin)
+    if genesis not in (None, chain.versions[0].digest.hex()):
+        report.failed("POLICY", "the archive has another first policy", chain.versions[0].digest.hex())
     archive.check_names(objects, newest.shards, report)
     archive.check_contents(objects, newest, report)
     for digest in {digest for policy in chain.versions for digest in policy.json["schemas"]}:
@@ -145,7 +152,7 @@ def replay_shard(objects, replay, segments, holders, blocks, report):
         replay.block(block)
     derived.check_tail(replay, blocks, report)
     if blocks:
-        for name in ("STREAMS", "SIGNATURES", "ORDER", "COMPLETE", "UNIQUE"):
+        for name in ("LOG", "STREAMS", "SIGNATURES", "ORDER", "COMPLETE", "UNIQUE", "POLICY"):
             report.open(name, "newest leaves are in no closed segment", f"{replay.log.name} from {blocks[0].first}")
     replay.shared.unique.check_later(replay)
     replay.shared.silence.finish(replay)
@@ -170,7 +177,25 @@ def read_key(text):
     return Key(text)
 
 
+def judge_line(line):
+    """What is said of the archive on a line."""
+    given = json.loads(line)
+    objects = archive.GivenObjects({name: base64.b64decode(text) for name, text in given["objects"].items()})
+    report, trust = verify(objects, [Key(text) for text in given["keys"]], given.get("origin"), given.get("genesis"))
+    return told(report, trust)
+
+
+def told(report, trust):
+    results = report.results(trust)
+    word = report.word(results, trust)
+    return {"word": word, "trust": trust, "properties": results, "counts": report.counts, "findings": report.findings}
+
+
 def main(arguments):
+    if arguments == ["--many"]:
+        for line in sys.stdin:
+            print(json.dumps(judge_line(line)), flush=True)
+        return 0
     if not arguments or not os.path.isdir(arguments[0]):
         print(__doc__, file=sys.stderr)
         return 2
@@ -179,10 +204,9 @@ def main(arguments):
     except Wrong as error:
         print(f"a pinned key cannot be used: {error}", file=sys.stderr)
         return 2
-    report, trust = verify(arguments[0], pinned)
-    results = report.results(trust)
-    print(json.dumps({"trust": trust, "properties": results, "counts": report.counts, "findings": report.findings}, indent=1))
-    return 1 if "FAILED" in results.values() else 0
+    verdict = told(*verify(archive.Objects(arguments[0]), pinned))
+    print(json.dumps(verdict, indent=1))
+    return 1 if verdict["word"] == "FAILED" else 0
 
 
 if __name__ == "__main__":

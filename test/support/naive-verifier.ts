@@ -1,40 +1,70 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { sha256 } from '#crypto';
 import type { Verdict } from '../../auditor/verdict.ts';
+import { toBase64, toHex } from '../../core/base/bytes.ts';
 import { lineproof, ROOT, runProgram } from './command.ts';
 import type { ForgedArchive } from './forged-archive.ts';
 
 const NAIVE = join(ROOT, 'test/naive-verifier');
+const REQUIREMENTS = join(NAIVE, 'requirements.txt');
+const CACHE = join(ROOT, 'node_modules/.cache/naive-verifier');
 /** Properties that the naive verifier judges, in the order of SECURITY.md. */
 export const PROPERTIES = ['ARCHIVE', 'LOG', 'STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE', 'POLICY'] as const;
 const hasPython = spawnSync('python3', ['-c', 'import venv, ensurepip'], { stdio: 'ignore' }).status === 0;
 /** Where Python is missing, tests are skipped under their names, which fails where CI=true. */
 export const testWithPython: typeof test = hasPython ? test : (test.skip as typeof test);
 
-interface NaiveVerdict {
+export interface NaiveVerdict {
+  readonly word: string;
   readonly properties: Record<string, string>;
   readonly counts: Record<string, number>;
   readonly findings: readonly { readonly property: string; readonly severity: string; readonly words: string; readonly place: string }[];
 }
 
-/** The verifier of test/naive-verifier, with its packages in a virtual environment below `folder`. */
-export class NaiveVerifier {
-  readonly #python: string;
-  readonly #folder: string;
+/** An archive in memory, and what its reader knows. */
+export interface GivenArchive {
+  readonly objects: ReadonlyMap<string, Uint8Array>;
+  readonly keys: readonly string[];
+  readonly origin?: string;
+  readonly genesis?: string;
+}
 
-  constructor(folder: string) {
-    this.#folder = folder;
-    this.#python = join(folder, 'venv', 'bin', 'python');
+/** The verifier of test/naive-verifier. Its packages are installed once, in a folder that is named by what they are. */
+export class NaiveVerifier {
+  readonly #folder = join(CACHE, toHex(sha256(readFileSync(REQUIREMENTS))).slice(0, 16));
+  readonly #python = join(this.#folder, 'bin', 'python');
+
+  /** Installs the pinned packages where they are not yet; a failure fails the test. */
+  async install(): Promise<void> {
+    if (!hasPython || existsSync(this.#folder)) return;
+    mkdirSync(CACHE, { recursive: true });
+    const fresh = mkdtempSync(join(CACHE, 'new-'));
+    expect(await runProgram('python3', ['-m', 'venv', fresh])).toMatchObject({ code: 0 });
+    const install = ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '-r', REQUIREMENTS];
+    expect(await runProgram(join(fresh, 'bin', 'python'), install)).toMatchObject({ code: 0 });
+    try {
+      // Whole from the first moment on, whoever else installs it.
+      renameSync(fresh, this.#folder);
+    } catch {
+      rmSync(fresh, { recursive: true });
+    }
   }
 
-  /** Installs the pinned packages; a failure fails the test. */
-  async install(): Promise<void> {
-    if (!hasPython) return;
-    expect(await runProgram('python3', ['-m', 'venv', join(this.#folder, 'venv')])).toMatchObject({ code: 0 });
-    const install = ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '-r', join(NAIVE, 'requirements.txt')];
-    expect(await runProgram(this.#python, install)).toMatchObject({ code: 0 });
+  /** Verdicts over archives in memory, by one process. */
+  async verifyMany(archives: readonly GivenArchive[]): Promise<NaiveVerdict[]> {
+    const lines = archives.map(({ objects, ...reader }) => {
+      return JSON.stringify({ ...reader, objects: Object.fromEntries([...objects].map(([name, bytes]) => [name, toBase64(bytes)])) });
+    });
+    const env = { PYTHONDONTWRITEBYTECODE: '1' };
+    const { stdout, stderr } = await runProgram(this.#python, [join(NAIVE, 'verify.py'), '--many'], { env, input: lines.join('\n') });
+    expect(stderr).toBe('');
+    return stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as NaiveVerdict);
   }
 
   async verify(path: string, ...keys: readonly string[]): Promise<NaiveVerdict> {
@@ -44,10 +74,7 @@ export class NaiveVerifier {
     return JSON.parse(stdout) as NaiveVerdict;
   }
 
-  /**
-   * Both verifiers' results by property. They must be the same while all objects are there. Where one is missing or damaged, the product calls what rests
-   * on it NOT CHECKED or OPEN, and this verifier judges what is left: then only OK beside FAILED is a contradiction.
-   */
+  /** Both verifiers' results by property, which do not contradict each other. */
   async agreed(path: string, ...keys: readonly string[]): Promise<Record<string, string>> {
     const [naive, product] = await Promise.all([this.verify(path, ...keys), verdictOf(path, keys)]);
     const results = Object.fromEntries(PROPERTIES.map((name) => [name, product.properties[name].result]));
@@ -55,12 +82,22 @@ export class NaiveVerifier {
       naive: naive.findings.filter(({ severity }) => severity !== 'NOTE'),
       product: product.findings.filter(({ severity }) => severity !== 'NOTE'),
     };
-    const isWhole = results['ARCHIVE'] !== 'FAILED' && results['LOG'] !== 'FAILED' && results['POLICY'] !== 'FAILED';
-    if (isWhole) expect({ results: naive.properties, told }).toEqual({ results, told });
-    const pairs = PROPERTIES.map((name) => `${name} ${naive.properties[name]} ${results[name]}`);
-    expect({ contradictions: pairs.filter((pair) => /OK FAILED|FAILED OK/.test(pair)), told }).toEqual({ contradictions: [], told });
+    expect({ contradictions: contradictions(naive.properties, results), told }).toEqual({ contradictions: [], told });
     return results;
   }
+}
+
+/**
+ * Where the results of the naive verifier and of the product contradict each other. They must be the same while all objects are there. Where one is missing
+ * or damaged, the product calls what rests on it NOT CHECKED or OPEN, and the naive verifier judges what is left: then only OK beside FAILED is a
+ * contradiction.
+ */
+export function contradictions(naive: Readonly<Record<string, string>>, product: Readonly<Record<string, string>>): string[] {
+  const isWhole = product['ARCHIVE'] !== 'FAILED' && product['LOG'] !== 'FAILED' && product['POLICY'] !== 'FAILED';
+  const pairs = PROPERTIES.filter((name) => !isWhole || naive[name] !== product[name]).map(
+    (name) => `${name} ${naive[name]} ${product[name]}`,
+  );
+  return isWhole ? pairs : pairs.filter((pair) => /OK FAILED|FAILED OK/.test(pair));
 }
 
 async function verdictOf(path: string, keys: readonly string[]): Promise<Verdict> {

@@ -100,8 +100,9 @@ test('limits are those of the code', () => {
 });
 
 test('reasons are those of the code', () => {
-  const described = table(section(3), 'number').map(([number, name = '']) => [name.replaceAll('`', ''), Number(number)]);
-  expect(described).toEqual(Object.entries(REASONS));
+  const described = table(section(3), 'number').map(([number, name = '', , fails]) => [name.replaceAll('`', ''), Number(number), fails]);
+  const traits = Object.entries(REASON_TRAITS).map(([name, { number, breaks }]) => [name, number, name === 'NONE' ? '–' : breaks]);
+  expect(described).toEqual(traits);
 });
 
 test('the order in which input is judged, and the length of a run, are those of the code', () => {
