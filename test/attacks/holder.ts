@@ -1,0 +1,5 @@
+/**
+ * What an attacker holds: a key of this role, write access to the archive, to the topics or to the dedup index. The holder of a log key also writes the
+ * archive that it signs.
+ */
+export type Holder = 'root' | 'producer' | 'chainer' | 'log' | 'archive' | 'topics' | 'index';

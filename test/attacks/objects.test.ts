@@ -1,0 +1,4 @@
+import { OBJECTS } from './objects.ts';
+import { holdAttacks } from './run.ts';
+
+holdAttacks('objects', OBJECTS);

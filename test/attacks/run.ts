@@ -1,0 +1,96 @@
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import type { Verdict } from '../../auditor/verdict.ts';
+import { VERDICTS } from '../../auditor/verdict-words.ts';
+import { contradictions, type NaiveVerdict, NaiveVerifier, testWithPython } from '../support/naive-verifier.ts';
+import { required } from '../support/rich-archive.ts';
+import { type Attack, type Attacked, attacked, expectedResults, expectedWord, judged, resultsOf } from './attack.ts';
+
+const TIMEOUT_MS = 300_000;
+
+interface Played {
+  readonly attack: Attack;
+  readonly archive: Attacked;
+  readonly verdict: Verdict;
+}
+
+/** Plays each attack and holds both verifiers to what the attack expects. */
+export function holdAttacks(family: string, attacks: readonly Attack[]): void {
+  const played = new Map<string, Promise<Played>>();
+  const playOnce = (attack: Attack): Promise<Played> => {
+    const made = played.get(attack.name) ?? playOne(attack);
+    played.set(attack.name, made);
+    return made;
+  };
+  const verifier = new NaiveVerifier();
+  beforeAll(() => verifier.install(), TIMEOUT_MS);
+
+  describe(family, () => {
+    test.each(attacks.map((attack) => [attack.name, attack] as const))('%s', async (_, attack) => {
+      const { archive, verdict } = await playOnce(attack);
+      const { seen, stopped = [] } = attack;
+      const codes = codesOf(verdict);
+      const got = { word: verdict.result, results: resultsOf(verdict), stopped: archive.stopped };
+      expect({ ...got, seen: seen === null || codes.includes(seen) ? seen : codes }).toEqual({
+        word: expectedWord(attack),
+        results: expectedResults(attack),
+        stopped,
+        seen,
+      });
+      if (process.env['ATTACKS'] === 'print') process.stdout.write(`${rowOf(attack)}\n`);
+    });
+
+    testWithPython(
+      'the other verifier agrees on each',
+      async () => {
+        const all = await Promise.all(attacks.map(playOnce));
+        const others = await verifier.verifyMany(all.map(({ archive: { objects, reader } }) => ({ ...reader, objects: objects.map })));
+        const differences = all.flatMap((each, i) => differencesOf(each, required(others[i])));
+        expect(differences).toEqual([]);
+      },
+      TIMEOUT_MS,
+    );
+  });
+}
+
+async function playOne(attack: Attack): Promise<Played> {
+  const archive = await attacked(attack);
+  return { attack, archive, verdict: await judged(archive) };
+}
+
+/** What the two verifiers say differently. */
+function differencesOf({ attack, verdict }: Played, other: NaiveVerdict): unknown[] {
+  const words = verdict.result === other.word ? [] : [`${verdict.result} is ${other.word} there`];
+  const found = [...words, ...contradictions(other.properties, resultsOf(verdict))];
+  if (found.length === 0) return [];
+  const told = other.findings.filter(({ severity }) => severity !== 'NOTE');
+  return [
+    {
+      attack: attack.name,
+      found,
+      product: toldBy(verdict),
+      other: told.map(({ property, words: text, place }) => `${property} ${text} ${place}`),
+    },
+  ];
+}
+
+/** `PROPERTY CODE` of each finding, once. */
+function codesOf({ findings }: Verdict): string[] {
+  return [...new Set(findings.map(({ property, code }) => `${property} ${code}`))];
+}
+
+/** All that lowers the verdict, for the message of a test that fails. */
+function toldBy({ findings }: Verdict): string[] {
+  return findings
+    .filter(({ severity }) => severity !== 'NOTE')
+    .map(({ property, severity, code, message }) => `${property} ${severity} ${code} ${message}`);
+}
+
+function rowOf(attack: Attack): string {
+  const { name, keys, stopped = [], seen } = attack;
+  const word = expectedWord(attack);
+  const results = Object.entries(expectedResults(attack)).flatMap(([property, result]) =>
+    result === 'OK' ? [] : [`${property} ${result}`],
+  );
+  const by = stopped.length > 0 ? `acceptance: ${stopped.join(', ')}` : (seen ?? 'nothing');
+  return [name, keys.join('+') || 'nobody', `${word} (${VERDICTS[word].exitCode})`, results.join(', '), `seen by ${by}`].join(' | ');
+}

@@ -1,0 +1,4 @@
+import { holdAttacks } from './run.ts';
+import { TIME_ATTACKS } from './times.ts';
+
+holdAttacks('times', TIME_ATTACKS);
