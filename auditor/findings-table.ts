@@ -54,7 +54,7 @@ export const FINDINGS = {
     MANIFEST_SUSPECT: ['Only a compromised log key signed the manifest, after the size up to which that key is believed.', LOG_KEY],
     MANIFEST_PLACE: ['The manifest describes another segment than its name states.', ARCHIVER],
     MANIFEST_PREVIOUS: ['The manifest does not name the manifest before it.', ARCHIVER],
-    MANIFEST_OBJECTS: ['The manifest lists other files than its segment has.', ARCHIVER],
+    MANIFEST_OBJECTS: ['The manifest lists other files than its segment has, or lists them in another order.', ARCHIVER],
     MANIFEST_FIELD: ['A field of the manifest differs from what the log gives.', ARCHIVER],
     SEGMENT_OVERLAP: ['Two manifests cover the same leaves.', ARCHIVER],
     SEGMENT_END: ['A segment ends where the rule of the log does not end it, or goes on where the rule ends it.', ARCHIVER],
