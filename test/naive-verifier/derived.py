@@ -194,7 +194,7 @@ def snapshot_of(replay):
         "inputTo": state.input_to,
         "appendedAt": state.appended_at,
         "acceptedAt": state.accepted_at,
-        "policy": state.policy.digest if state.policy else None,
+        "policy": state.named,
         "final": state.final,
         "streams": [
             {"stream": name, "index": state.streams[name][0], "hash": state.streams[name][1], "logIndex": state.streams[name][2]}

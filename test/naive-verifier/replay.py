@@ -27,6 +27,7 @@ class State:
         self.accepted_at = 0
         self.window = -(2**62)
         self.policy = None
+        self.named = None
         self.final = False
 
 
@@ -248,6 +249,7 @@ class Replay:
         state.generation = seal["inputGeneration"]
         state.input_to = seal["inputTo"]
         state.accepted_at = seal["acceptedAt"]
+        state.named = seal["policy"]
         state.final = seal["final"]
         keep = policy.millis("laneRetentionMs") * 1000
         state.lanes = {lane: held for lane, held in state.lanes.items() if state.appended_at - held.appended_at <= keep}

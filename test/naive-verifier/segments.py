@@ -49,9 +49,11 @@ class Segments:
     def load(self):
         """Manifests in order, each with its files."""
         listed, previous, end = set(), None, 0
-        for match in self.objects.of(re.escape(self.folder) + rf"({RANGE})\.manifest\.json"):
+        matches = self.objects.of(re.escape(self.folder) + rf"({RANGE})\.manifest\.json")
+        manifests = [self._manifest(match[0], *[int(part) for part in match[1].split("-")]) for match in matches]
+        self.until = max([0] + [segment.manifest["accepted"]["to"] for segment in manifests[-1:] if segment])
+        for match, segment in zip(matches, manifests):
             listed.add(match[0])
-            segment = self._manifest(match[0], *[int(part) for part in match[1].split("-")])
             if segment is None:
                 previous, end = "unknown", None
                 continue
@@ -221,7 +223,7 @@ class Segments:
             return [], {segment.name, name}
 
     def _allowed(self, segment, value):
-        """The policy that the statement names must allow what went: its times are not checked, as nobody knows when it went."""
+        """The policy that the statement names must allow what went, and the log must have gone on for as long as it had to be kept."""
         policy = self.chain.by_digest.get(bytes.fromhex(value["policy"]))
         if policy is None:
             raise Wrong("policy of the statement is missing")
@@ -231,6 +233,8 @@ class Segments:
             limit = "eventsKeepMs" if entry["name"].endswith(".events.avro") else "refusedKeepMs"
             if entry["name"].endswith(".evidence.avro") or policy.json["retention"][limit] is None:
                 raise Wrong("policy did not allow it")
+            if self.until - segment.manifest["accepted"]["to"] < policy.json["retention"][limit] * 1000:
+                raise Wrong("policy did not allow it so early")
 
 
 def archived_schema(event_schema):

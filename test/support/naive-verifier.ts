@@ -88,15 +88,16 @@ export class NaiveVerifier {
 }
 
 /**
- * Where the results of the naive verifier and of the product contradict each other. They must be the same while all objects are there. Where one is missing
- * or damaged, the product calls what rests on it NOT CHECKED or OPEN, and the naive verifier judges what is left: then only OK beside FAILED is a
- * contradiction.
+ * Where the results of the naive verifier and of the product contradict each other. They must be the same while nothing fails that others rest on. Where an
+ * object is missing or damaged, the product calls what rests on it NOT CHECKED or OPEN, and the naive verifier judges what is left: then only OK beside
+ * FAILED is a contradiction.
  */
 export function contradictions(naive: Readonly<Record<string, string>>, product: Readonly<Record<string, string>>): string[] {
   const isWhole = product['ARCHIVE'] !== 'FAILED' && product['LOG'] !== 'FAILED' && product['POLICY'] !== 'FAILED';
-  const pairs = PROPERTIES.filter((name) => !isWhole || naive[name] !== product[name]).map(
-    (name) => `${name} ${naive[name]} ${product[name]}`,
-  );
+  const isBlind = Object.values(product).includes('FAILED');
+  const differs = (name: string): boolean =>
+    naive[name] !== product[name] && !(isBlind && product[name] === 'NOT CHECKED' && naive[name] === 'OK');
+  const pairs = PROPERTIES.filter((name) => !isWhole || differs(name)).map((name) => `${name} ${naive[name]} ${product[name]}`);
   return isWhole ? pairs : pairs.filter((pair) => /OK FAILED|FAILED OK/.test(pair));
 }
 
