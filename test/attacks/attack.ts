@@ -46,8 +46,8 @@ export interface Attack extends Results {
   readonly word?: VerdictWord;
   /** `PROPERTY CODE` of a finding that must be there; null where nothing tells this archive from an honest one. */
   readonly seen: string | null;
-  /** A contradiction between the two verifiers that is known: property, result of the other verifier, result of the product. */
-  readonly differs?: string;
+  /** Contradictions between the two verifiers that are known: property, result of the other verifier, result of the product. */
+  readonly differs?: readonly string[];
   /** Rules for which acceptance, and so an honest archiver, ignores the forged blocks. */
   readonly stopped?: readonly string[];
 }

@@ -60,7 +60,10 @@ async function playOne(attack: Attack): Promise<Played> {
 /** What the two verifiers say differently. */
 function differencesOf({ attack, verdict }: Played, other: NaiveVerdict): unknown[] {
   const words = verdict.result === other.word ? [] : [`${verdict.result} is ${other.word} there`];
-  const found = [...words, ...contradictions(other.properties, resultsOf(verdict)).filter((pair) => pair !== attack.differs)];
+  const found = [
+    ...words,
+    ...contradictions(other.properties, resultsOf(verdict)).filter((pair) => attack.differs?.includes(pair) !== true),
+  ];
   if (found.length === 0) return [];
   const told = other.findings.filter(({ severity }) => severity !== 'NOTE');
   return [

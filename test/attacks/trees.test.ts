@@ -1,0 +1,4 @@
+import { holdAttacks } from './run.ts';
+import { TREE_ATTACKS } from './trees.ts';
+
+holdAttacks('trees', TREE_ATTACKS);
