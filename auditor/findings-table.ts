@@ -39,6 +39,7 @@ const WAIT = 'Nothing while the log grows. Verify again later.';
 const NOTHING = 'Nothing.';
 const LIMITED =
   'Find out whether somebody added objects. If all are needed, verify with a program that has higher bounds (auditor/audit-limits.ts).';
+const PROOF = 'Do not rely on the file: it was altered or put together from others. Ask for a new proof, or for the archive.';
 const STRANGER = 'Find out who put it there. Move it out of the archive.';
 
 /** Every finding of the auditor. docs/findings.md shows this table to its reader, and a test compares the two. */
@@ -94,6 +95,16 @@ export const FINDINGS = {
     UNSHOWN: ['Something that the property rests on is missing or cannot be used; another finding names it.', RESTORE],
   }),
   ...group('LOG', 'FAILED', {
+    PROOF_MALFORMED: [
+      'The file cannot be read as a proof of an event.',
+      'Get the file again; if it stays so, whoever gave it to you did not give you a proof.',
+    ],
+    PROOF_CONTRADICTS: ['Two parts of the proof contradict each other.', PROOF],
+    FILE_FOREIGN: [
+      'The event of the proof does not speak of the file in hand.',
+      'Compare the file with the one that the event names: it was changed, or the proof is of another file.',
+    ],
+    PROOF_PATH: ['The hashes of the proof do not lead from the leaf to the root that the note states.', PROOF],
     LEAVES_MISSING: ['Leaves cannot be read, so that nothing is shown from there on.', RESTORE],
     NOTE_MALFORMED: ['The signed note cannot be read or is of another log.', COMPARE],
     NOTE_SIGNATURE: ['No log key signed the note, or a signature is wrong.', COMPARE],
@@ -211,11 +222,11 @@ export const FINDINGS = {
   }),
   ...group('POLICY', 'FAILED', {
     KEY_FOREIGN: [
-      'None of the pinned keys is a root key or log key of the archive.',
+      'None of the pinned keys is a root key or log key of the archive, or has a part in the proof.',
       'Compare the key with the one that the operator publishes.',
     ],
     ORIGIN_FOREIGN: [
-      'The archive is of another origin than the caller demanded.',
+      'The archive or proof is of another origin than the caller demanded.',
       'Compare the origin with the one that the operator publishes.',
     ],
     GENESIS_FOREIGN: [
@@ -227,7 +238,7 @@ export const FINDINGS = {
       'A version of the policy does not follow from the version before it.',
       'Find out who added it; compare with another copy.',
     ],
-    POLICY_MISSING: ['A seal names a policy that the archive does not hold.', RESTORE],
+    POLICY_MISSING: ['A seal names a policy that the archive or proof does not hold.', RESTORE],
     POLICY_BACK: ['A seal names an earlier policy than the seal before it.', CHAINER],
     FORMAT_LEVEL: ['The policy demands a later version of this program.', 'Verify with the newest version.'],
     REASON_WRONG: ['A batch was rejected for a reason that its header or its lane contradicts.', CHAINER],

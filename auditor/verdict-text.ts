@@ -170,7 +170,8 @@ function statementsOf(findings: readonly Finding[]): Statement[] {
   return [...statements.values()];
 }
 
-function placeText(place: Place): string {
+/** Where a finding lies, in brackets; empty where nothing is known. */
+export function placeText(place: Place): string {
   const parts = (Object.entries(place) as [keyof Place, Finding['place'][keyof Place]][])
     .filter(([, value]) => value !== undefined && value !== '')
     .map(([name, value]) => `${name} ${printable(String(value))}`);
