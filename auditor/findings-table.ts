@@ -111,8 +111,16 @@ export const FINDINGS = {
     NOTE_SUSPECT: ['Only a compromised log key signed the note, after the size up to which that key is believed.', LOG_KEY],
     KEY_RETIRED: ['Only a log key signed the note or manifest that the policy in force at its leaves calls RETIRED.', LOG_KEY],
     ROOT_WRONG: [
-      'The leaves give another root than a signed note or manifest states.',
+      'The leaves give another root than a signed note or manifest states, or a note that the reader kept.',
       'Keep the archive and compare it with another copy: leaves were altered, or two histories of one log were signed.',
+    ],
+    KEPT_NOTE_FOREIGN: [
+      'A note that the reader kept cannot be read, is of another log, or was signed by none of the log keys of this archive.',
+      'Keep note and archive: either the note is not of this log, or the archive is another history than the one that was attested then.',
+    ],
+    KEPT_NOTE_AHEAD: [
+      'A note that the reader kept covers more leaves than the archive shows.',
+      'Ask for a newer copy of the archive. If there is none, what was attested was taken away.',
     ],
     TILE_WRONG: ['A stored tile or bundle differs from what the leaves give.', COMPARE],
     BUNDLE_WRONG: ['A leaf does not have the hash that the tree has for it.', COMPARE],

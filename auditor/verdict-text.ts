@@ -60,6 +60,7 @@ function isProven({ result, trust }: PropertyVerdict): boolean {
 const NOUNS: Readonly<Record<string, readonly [singular: string, plural: string]>> = {
   leaves: ['leaf', 'leaves'],
   openLeaves: ['in the open tail', 'in the open tail'],
+  keptNotes: ['kept note', 'kept notes'],
   batches: ['batch', 'batches'],
   retired: ['retired', 'retired'],
   sampledOut: ['sampled out', 'sampled out'],

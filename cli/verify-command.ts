@@ -7,7 +7,8 @@ import { LineproofError } from '../core/base/errors.ts';
 import { terminalJson } from '../core/base/terminal-text.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import { openArchive, READING_SETTINGS } from './archive-location.ts';
-import type { Command, Invocation, Terminal } from './command.ts';
+import { type Command, type Invocation, stringOptions, type Terminal } from './command.ts';
+import { readKeptNote } from './kept-files.ts';
 import { PIN_OPTIONS, pinsOf } from './pinned-keys.ts';
 import { Progress } from './progress.ts';
 
@@ -15,8 +16,18 @@ import { Progress } from './progress.ts';
 export const verifyCommand: Command = {
   name: 'verify',
   summary: 'Check an archive, offline, against a key that you trust',
-  usage: ['verify ARCHIVE --key KEY [--origin NAME] [--genesis DIGEST] [--require PROPERTY] [--json]'],
-  options: [...PIN_OPTIONS, { name: 'json', type: 'boolean', help: 'print the verdict as JSON' }],
+  usage: ['verify ARCHIVE --key KEY [--origin NAME] [--genesis DIGEST] [--since FILE] [--require PROPERTY] [--json]'],
+  options: [
+    ...PIN_OPTIONS,
+    {
+      name: 'since',
+      type: 'string',
+      multiple: true,
+      value: 'FILE',
+      help: 'a note that you kept from earlier (a copy of logs/SHARD/checkpoint, or a proof, which holds one): fail unless the history that it attests is the beginning of what is shown. May be repeated',
+    },
+    { name: 'json', type: 'boolean', help: 'print the verdict as JSON' },
+  ],
   settings: READING_SETTINGS,
   notes: [
     'ARCHIVE is a folder, or s3://BUCKET[/PREFIX].',
@@ -30,7 +41,7 @@ export const verifyCommand: Command = {
     const archive = invocation.operands[0];
     if (archive === undefined || invocation.operands.length > 1)
       throw new LineproofError('USAGE', 'verify takes one archive; see lineproof verify --help');
-    const options = pinsOf(invocation, 'verify', archive);
+    const options = { ...pinsOf(invocation, 'verify', archive), since: stringOptions(invocation, 'since').map(readKeptNote) };
     const verdict = await verifyStore(await openArchive(archive, 'verify', invocation), options, invocation.terminal);
     invocation.terminal.stdout.write(
       invocation.options['json'] === true ? `${terminalJson(explained(verdict), 2)}\n` : verdictText(verdict),

@@ -155,7 +155,7 @@ const PARTS: readonly Attack[] = [
   [
     'the last hash of the path is changed',
     ['PROOF_PATH'],
-    ({ file }) => Object.assign(file, { path: file.path.with(-1, flipped(file.path.at(-1) as Uint8Array)) }),
+    ({ file }) => Object.assign(file, { path: [...file.path.slice(0, -1), flipped(file.path.at(-1) as Uint8Array)] }),
   ],
   ['the path lacks a hash', ['PROOF_PATH'], ({ file }) => Object.assign(file, { path: file.path.slice(1) })],
   ['the path has a hash too many', ['PROOF_PATH'], ({ file }) => Object.assign(file, { path: [...file.path, new Uint8Array(32)] })],
