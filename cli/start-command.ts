@@ -18,7 +18,7 @@ import { EXIT } from './exit-codes.ts';
 import { checkThere, collectInto, describeCollection, GIT_OPTIONS, refuseGitOptions } from './git-collection.ts';
 import { openSettings } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
-import { verdictJson, verifyStore } from './verify-command.ts';
+import { explained, verifyStore } from './verify-command.ts';
 
 /** `lineproof start`: everything embedded in one process. */
 export const startCommand: Command = {
@@ -75,13 +75,14 @@ export async function start(invocation: Invocation): Promise<number> {
   const seconds = (performance.now() - begun) / 1000;
   if (json)
     terminal.stdout.write(
-      `${terminalJson({ ...outcome, interrupted, seconds, ...(verdict === undefined ? {} : { verdict: verdictJson(verdict) }) }, 2)}\n`,
+      `${terminalJson({ ...outcome, interrupted, seconds, ...(verdict === undefined ? {} : { verdict: explained(verdict) }) }, 2)}\n`,
     );
   else if (verdict !== undefined) {
     say(`\n${verdictText(verdict).trimEnd()}`);
     say(`Pinned   ${outcome.rootKey}`);
     say(`Took     ${seconds.toFixed(1)} s. To verify again:`);
     say(`lineproof verify ${join(values.data, 'archive')} --key @${join(values.data, 'keys', 'root.pub')}`);
+    say(`To prove one event to a stranger, by its leaf: lineproof prove ${join(values.data, 'archive')} --leaf 0/0`);
   }
   if (interrupted) {
     terminal.stderr.write('lineproof: interrupted: not everything is archived, and nothing was verified; the next start goes on\n');

@@ -1,0 +1,178 @@
+import { join } from 'node:path';
+import { systemClock } from '../adapters/system-clock.ts';
+import { Findings } from '../auditor/findings.ts';
+import { checkProof } from '../auditor/proofs/proof-check.ts';
+import { utf8 } from '../core/base/bytes.ts';
+import { hasCode, LineproofError } from '../core/base/errors.ts';
+import { counted, printable, terminalJson } from '../core/base/terminal-text.ts';
+import type { ObjectStore } from '../core/ports/object-store.ts';
+import { type MadeProof, proveEvents } from '../prover/prove.ts';
+import type { Wanted } from '../prover/wanted.ts';
+import { SETTINGS } from '../settings/embedded-settings.ts';
+import { flagOf } from '../settings/setting.ts';
+import { openArchive, READING_SETTINGS } from './archive-location.ts';
+import { type Command, type CommandOption, type Invocation, stringOption, type Terminal } from './command.ts';
+import { EXIT } from './exit-codes.ts';
+import { dataFolder } from './invocation-settings.ts';
+import { Progress } from './progress.ts';
+import { openProofFolder, type ProofFolder } from './proof-folder.ts';
+import { WANTED_OPTIONS, wantedOf } from './prove-wanted.ts';
+import { tellFindings } from './told-findings.ts';
+
+const OPTIONS: readonly CommandOption[] = [
+  ...WANTED_OPTIONS,
+  {
+    name: 'out',
+    short: 'o',
+    type: 'string',
+    value: 'PLACE',
+    help: 'folder for the files, or a name that ends in .tlog-proof for the only one, or - for standard output (the working folder)',
+  },
+  {
+    name: 'wait',
+    type: 'string',
+    value: 'SECONDS',
+    help: 'wait so long until the event is archived: look again while it is not found (0)',
+  },
+  { name: 'json', type: 'boolean', help: 'one JSON object a line for each file that was written' },
+  {
+    name: flagOf('data'),
+    type: 'string',
+    value: 'FOLDER',
+    help: `data folder whose archive is read where no ARCHIVE is given (${SETTINGS.data.fallback})`,
+  },
+];
+
+/** `lineproof prove`: a file for each event, which a stranger can check with one public key. */
+export const proveCommand: Command = {
+  name: 'prove',
+  summary: 'Write a file that proves one event to a stranger',
+  usage: [
+    'prove [ARCHIVE] --event STREAM/ID | --leaf SHARD/LEAF | --file PATH | --stream NAME [--from N] [--to N] [--out PLACE] [--wait SECONDS]',
+  ],
+  options: OPTIONS,
+  settings: READING_SETTINGS,
+  notes: [
+    "Each file is a C2SP .tlog-proof that holds the event, its producer's signature, its place in the log, a signed note of the log, and the policy. Whoever has the file reads the event.",
+    'lineproof check FILE --key KEY checks it, with nothing but a key that the reader got from the operator by another way.',
+    'Only events in closed segments can be proven: a running system closes the open one when it has been open for the time of its policy, or when it stops.',
+    'Exit codes: 0 at least one event was proven; 1 none was found, or the archive is wrong at it, or could not be read everywhere (stderr names the objects); 74 a file cannot be read or written.',
+  ],
+  run: async (invocation: Invocation): Promise<number> => {
+    const { operands, terminal } = invocation;
+    if (operands.length > 1) throw new LineproofError('USAGE', 'prove takes one archive; see lineproof prove --help');
+    const wanted = await wantedOf(invocation);
+    const out = openProofFolder(stringOption(invocation, 'out'));
+    const archive = operands[0] ?? join(dataFolder(invocation).folder, 'archive');
+    const until = performance.now() + waitMsOf(invocation);
+    const searched = new Map<number, number>();
+    for (;;) {
+      const isLast = terminal.signal.aborted || performance.now() >= until;
+      const search = await searchOnce({ archive, wanted, out, searched }, invocation, isLast);
+      if (search !== undefined && (search.count > 0 || search.isWrong || isLast)) return told(search, invocation, out);
+      await systemClock.sleep(Math.min(POLL_MS, until - performance.now()), terminal.signal);
+    }
+  },
+};
+
+/** Time between two looks at an archive in which the event is not yet. */
+const POLL_MS = 500;
+const MAX_WAIT_SECONDS = 86_400;
+
+function waitMsOf(invocation: Invocation): number {
+  const text = stringOption(invocation, 'wait') ?? '0';
+  if (!/^[0-9]{1,5}$/.test(text) || Number(text) > MAX_WAIT_SECONDS)
+    throw new LineproofError('USAGE', `--wait is ${JSON.stringify(text.slice(0, 80))}: it must be seconds, at most ${MAX_WAIT_SECONDS}`);
+  return Number(text) * 1000;
+}
+
+interface SearchTask {
+  readonly archive: string;
+  readonly wanted: Wanted;
+  readonly out: ProofFolder;
+  /** By shard, the leaf up to which closed segments were searched: a later look begins there. */
+  readonly searched: Map<number, number>;
+}
+
+interface Search {
+  readonly count: number;
+  readonly findings: Findings;
+  readonly isWrong: boolean;
+  readonly removed: number;
+  /** Leaves that are in no closed segment, in words. */
+  readonly open: readonly string[];
+}
+
+/** Looks for the wanted events once. Undefined where there is no archive yet, and this is not the last look. */
+async function searchOnce(
+  { archive, wanted, out, searched }: SearchTask,
+  invocation: Invocation,
+  isLast: boolean,
+): Promise<Search | undefined> {
+  let store: ObjectStore;
+  try {
+    store = await openArchive(archive, 'prove', invocation);
+  } catch (error) {
+    if (!isLast && hasCode(error, 'NOT_FOUND')) return undefined;
+    throw error;
+  }
+  try {
+    const findings = new Findings();
+    const seen = { removed: 0, open: [] as string[] };
+    const progress = new Progress(invocation.terminal.stderr);
+    const made = proveEvents(store, wanted, findings, {
+      searched,
+      onProgress: (done, total) => progress.update('searching', done, total),
+      onRemoved: () => seen.removed++,
+      onOpen: (shard, first, end) => seen.open.push(`leaves ${first} to ${end - 1} of shard ${shard}`),
+    });
+    const count = await writeAll(made, out, findings, invocation);
+    progress.clear();
+    return { count, findings, isWrong: findings.obstacles.length > 0, ...seen };
+  } finally {
+    await store.close();
+  }
+}
+
+function told(search: Search, invocation: Invocation, out: ProofFolder): number {
+  const { stderr } = invocation.terminal;
+  if (search.count > 0) sayHow(search.count, out, invocation.terminal);
+  else sayNone(invocation, search, invocation.terminal);
+  return tellFindings(search.findings, stderr) || search.count === 0 ? EXIT.findings : EXIT.ok;
+}
+
+/** Writes each proof, after it was checked against itself: what the archive gives wrong is a finding, and never handed out as a proof. */
+async function writeAll(made: AsyncIterable<MadeProof>, out: ProofFolder, findings: Findings, invocation: Invocation): Promise<number> {
+  const { options, terminal } = invocation;
+  let count = 0;
+  for await (const proof of made) {
+    const wrong = checkProof(utf8(proof.text), { keys: [] }).findings.filter(({ severity }) => severity === 'FAILED');
+    for (const finding of wrong) findings.take(finding);
+    if (wrong.length > 0) continue;
+    const path = out.write(proof, count);
+    count++;
+    if (path === undefined) terminal.stdout.write(proof.text);
+    else terminal.stdout.write(options['json'] === true ? `${terminalJson(described(path, proof))}\n` : `${path}\n`);
+  }
+  return count;
+}
+
+function described(path: string, { text, ...place }: MadeProof): Readonly<Record<string, unknown>> {
+  return { path, ...place, bytes: utf8(text).length };
+}
+
+function sayHow(count: number, { example }: ProofFolder, { stderr }: Terminal): void {
+  const file = example ?? 'FILE';
+  stderr.write(`${counted(count, 'event')} proven; to check: lineproof check ${printable(file)} --key KEY\n`);
+}
+
+function sayNone(
+  invocation: Invocation,
+  { removed, open }: { readonly removed: number; readonly open: readonly string[] },
+  { stderr }: Terminal,
+): void {
+  const asked = ['event', 'leaf', 'file', 'stream'].map((name) => stringOption(invocation, name)).find((text) => text !== undefined) ?? '';
+  stderr.write(`no event in a closed segment of the archive is ${JSON.stringify(printable(asked))}\n`);
+  for (const leaves of open) stderr.write(`${leaves} are in a segment that is still open: they can be proven when it is closed\n`);
+  if (removed > 0) stderr.write(`retention removed the events of ${counted(removed, 'segment')}: they cannot be proven any more\n`);
+}
