@@ -2,6 +2,7 @@ import type { Property } from '../../auditor/property.ts';
 import type { Result, Verdict } from '../../auditor/verdict.ts';
 import type { VerdictWord } from '../../auditor/verdict-words.ts';
 import { verifyArchive } from '../../auditor/verify.ts';
+import type { ReasonName } from '../../core/base/reasons.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
 import type { Policy } from '../../core/policy/policy-document.ts';
 import type { ArchiveObjects, SegmentForgery } from '../support/forged-archive.ts';
@@ -41,11 +42,13 @@ export interface Attack extends Results {
   /** Whether the scene has an open tail. */
   readonly tail?: boolean;
   /** Keys and demands of the reader, where they are not the root key alone. */
-  readonly reader?: (stage: Stage) => Reader;
+  readonly reader?: (stage: Stage) => Reader | Promise<Reader>;
   /** The verdict, where the results do not give it. */
   readonly word?: VerdictWord;
   /** `PROPERTY CODE` of a finding that must be there; null where nothing tells this archive from an honest one. */
   readonly seen: string | null;
+  /** Reason under which the verdict counts what was refused. */
+  readonly refused?: ReasonName;
   /** Contradictions between the two verifiers that are known: property, result of the other verifier, result of the product. */
   readonly differs?: readonly string[];
   /** Rules for which acceptance, and so an honest archiver, ignores the forged blocks. */
@@ -56,6 +59,8 @@ export interface Reader {
   readonly keys?: readonly string[];
   readonly origin?: string;
   readonly genesis?: string;
+  /** Notes that the reader kept. */
+  readonly since?: readonly string[];
 }
 
 /** An archive after an attack. */
@@ -115,13 +120,14 @@ export async function attacked(attack: Attack): Promise<Attacked> {
   const stage = isLate ? await honestStage(tail) : await play(attack);
   const objects = stage.archive.objects.changed(() => undefined);
   await alter?.(objects.map, stage);
-  const demands = reader?.(stage) ?? {};
+  const demands = (await reader?.(stage)) ?? {};
   return { objects, reader: { keys: [stage.world.root.verifierKey], ...demands }, stopped: stage.stopped };
 }
 
 export function judged({ objects, reader }: Attacked): Promise<Verdict> {
-  const { keys, ...demands } = reader;
-  return verifyArchive(objects, { keys: keys.map(parseVerifierKey), ...demands });
+  const { keys, since = [], ...demands } = reader;
+  const kept = since.map((note, i) => ({ name: `note ${i}`, note }));
+  return verifyArchive(objects, { keys: keys.map(parseVerifierKey), since: kept, ...demands });
 }
 
 export function resultsOf({ properties }: Pick<Verdict, 'properties'>): Record<string, Result> {

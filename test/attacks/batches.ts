@@ -177,6 +177,7 @@ const SILENT: readonly Attack[] = [
       await new Speaker(stage.world, 'wide', stage.world.producer, 1, 'lost').say(0, 'x');
       await calledUnreadable(stage);
     },
+    refused: 'RECORDS_UNREADABLE',
     seen: null,
   },
   {
@@ -186,6 +187,7 @@ const SILENT: readonly Attack[] = [
       await new Speaker(stage.world, 'wide', stage.world.producer, 1, 'lost').say(0, 'x');
       await stage.block([SEVENS]);
     },
+    refused: 'FRAMING_INVALID',
     seen: null,
   },
   {
@@ -294,12 +296,14 @@ const SENT: readonly Attack[] = [
       await stage.block([message]);
       await stage.block([message], undefined, { shard: 1 });
     },
+    refused: 'SHARD_WRONG',
     seen: null,
   },
   {
     name: 'garbage-on-the-input',
     keys: ['topics'],
     play: async (stage) => stage.block([...Array.from({ length: 50 }, (_, i) => new Uint8Array(i)), 1]),
+    refused: 'FRAMING_INVALID',
     seen: null,
   },
   {
@@ -307,6 +311,7 @@ const SENT: readonly Attack[] = [
     keys: [],
     play: async (stage) =>
       stage.block([await stage.world.lane('x', testSigner(stage.world.producer.name, 'stranger')).next(stage.world.events('a', 'x'))]),
+    refused: 'KEY_UNKNOWN',
     seen: null,
   },
   {
@@ -341,6 +346,7 @@ const SENT: readonly Attack[] = [
     name: 'producer-forks-its-lane',
     keys: ['producer'],
     play: async (stage) => stage.block([await stage.world.lane('wide').next(stage.world.events('a', 'other history'))]),
+    refused: 'LANE_FORK',
     seen: null,
   },
   {
@@ -364,6 +370,7 @@ const SENT: readonly Attack[] = [
     name: 'producer-on-a-stream-of-others',
     keys: ['producer'],
     play: async (stage) => stage.block([await stage.narrow.lanes[0].next(stage.world.events('a', 'x'))]),
+    refused: 'STREAM_NOT_PERMITTED',
     seen: null,
   },
   {
@@ -377,6 +384,7 @@ const SENT: readonly Attack[] = [
           testSigner('example.org/log/narrow'),
         ),
       ]),
+    refused: 'KEY_UNKNOWN',
     seen: null,
   },
   {

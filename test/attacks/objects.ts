@@ -50,7 +50,7 @@ function setBack(shards: string): Alter {
 }
 
 /** The archive without what came after its closed segments. */
-const withoutTail: Alter = (map) => {
+export const withoutTail: Alter = (map) => {
   for (const log of ['logs/0/', 'logs/1/']) {
     const end = Math.max(...namesOf(map, new RegExp(`^${log}checkpoints/`)).map((name) => Number(name.slice(`${log}checkpoints/`.length))));
     const note = required(map.get(`${log}checkpoints/${end}`));

@@ -27,14 +27,16 @@ export function holdAttacks(family: string, attacks: readonly Attack[]): void {
   describe(family, () => {
     test.each(attacks.map((attack) => [attack.name, attack] as const))('%s', async (_, attack) => {
       const { archive, verdict } = await playOnce(attack);
-      const { seen, stopped = [] } = attack;
+      const { seen, stopped = [], refused } = attack;
       const codes = codesOf(verdict);
+      const reasons = verdict.refused.byReason.map(({ reason }) => reason);
       const got = { word: verdict.result, results: resultsOf(verdict), stopped: archive.stopped };
-      expect({ ...got, seen: seen === null || codes.includes(seen) ? seen : codes }).toEqual({
+      expect({ ...got, seen: seen === null || codes.includes(seen) ? seen : codes, reasons }).toEqual({
         word: expectedWord(attack),
         results: expectedResults(attack),
         stopped,
         seen,
+        reasons: refused === undefined ? reasons : expect.arrayContaining([refused]),
       });
       if (process.env['ATTACKS'] === 'print') process.stdout.write(`${rowOf(attack)}\n`);
     });
@@ -89,11 +91,12 @@ function toldBy({ findings }: Verdict): string[] {
 }
 
 function rowOf(attack: Attack): string {
-  const { name, keys, stopped = [], seen } = attack;
+  const { name, keys, stopped = [], seen, refused } = attack;
   const word = expectedWord(attack);
   const results = Object.entries(expectedResults(attack)).flatMap(([property, result]) =>
     result === 'OK' ? [] : [`${property} ${result}`],
   );
-  const by = stopped.length > 0 ? `acceptance: ${stopped.join(', ')}` : (seen ?? 'nothing');
+  const stop = stopped.length > 0 ? `acceptance: ${stopped.join(', ')}` : undefined;
+  const by = stop ?? seen ?? (refused === undefined ? 'nothing' : `the count of refusals: ${refused}`);
   return [name, keys.join('+') || 'nobody', `${word} (${VERDICTS[word].exitCode})`, results.join(', '), `seen by ${by}`].join(' | ');
 }

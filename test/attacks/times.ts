@@ -63,10 +63,9 @@ const BLOCKS: readonly ForgedStep[] = [
 ];
 
 /** An event is linked again `ago` after it was linked first, by a chainer that forgot it. */
-function linkedAgain(name: string, ago: number, more: Pick<Attack, 'seen' | 'failed'>): Attack {
+function linkedAgain(name: string, ago: number, more: Pick<Attack, 'keys' | 'seen' | 'failed'>): Attack {
   return {
     name,
-    keys: ['chainer'],
     play: async (stage) => {
       await stage.block([await stage.wide.say(0, 'again')]);
       await stage.close();
@@ -81,8 +80,8 @@ function linkedAgain(name: string, ago: number, more: Pick<Attack, 'seen' | 'fai
 }
 
 const PLAYED: readonly Attack[] = [
-  linkedAgain('event-linked-again-within-the-window', WINDOW, { seen: 'UNIQUE LINKED_TWICE', failed: 'UNIQUE' }),
-  linkedAgain('event-linked-again-after-the-window', WINDOW + 1, { seen: 'UNIQUE REPEATED_AFTER_WINDOW' }),
+  linkedAgain('event-linked-again-within-the-window', WINDOW, { keys: ['chainer'], seen: 'UNIQUE LINKED_TWICE', failed: 'UNIQUE' }),
+  linkedAgain('producer-repeats-itself-after-the-window', WINDOW + 1, { keys: ['producer'], seen: 'UNIQUE REPEATED_AFTER_WINDOW' }),
   {
     name: 'chainer-dates-all-ahead',
     keys: ['chainer'],

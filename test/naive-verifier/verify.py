@@ -1,7 +1,8 @@
 """Verifies an archive from docs/formats.md alone: verify.py ARCHIVE KEY… (each a verifier key, or a file that holds one).
 
 verify.py --many reads one archive from each line of its input, as JSON: {"objects": {name: base64}, "keys": [verifier key …]}, and the members "origin"
-and "genesis" where the archive must be of that origin and have that first policy. It prints a line of JSON for each."""
+and "genesis" where the archive must be of that origin and have that first policy, and "since" where it must go on from these notes. It prints a line of
+JSON for each."""
 import base64
 import json
 import os
@@ -10,7 +11,7 @@ import sys
 import archive
 import derived
 from judge import Log
-from keys import Key
+from keys import Key, checkpoint, note, signers
 from policy import Holder, load_chain
 from replay import Replay, split_blocks
 from report import Report
@@ -42,7 +43,7 @@ def trust_of(chain, pinned, report):
     return "none", newest.logs
 
 
-def verify(objects, pinned, origin=None, genesis=None):
+def verify(objects, pinned, origin=None, genesis=None, since=()):
     report = Report()
     chain = load_chain(objects, report)
     schemas = archive.load_schemas(objects, report)
@@ -61,8 +62,9 @@ def verify(objects, pinned, origin=None, genesis=None):
         if f"schemas/{digest}.avsc" not in objects.names:
             report.failed("ARCHIVE", "schema is missing", digest)
     shared = Shared(report)
+    kept = read_kept(since, newest, holders, report)
     for shard in range(newest.shards):
-        verify_shard(objects, Log(newest.origin, shard, newest.shards, schemas), chain, holders, shared, report)
+        verify_shard(objects, Log(newest.origin, shard, newest.shards, schemas), chain, holders, shared, report, kept)
     shared.lanes.finish()
     return report, trust
 
@@ -98,7 +100,31 @@ def check_roots(tree, heads, report):
             report.failed("LOG", "root of a note", path)
 
 
-def verify_shard(objects, log, chain, holders, shared, report):
+def read_kept(since, policy, holders, report):
+    """Logs, sizes and roots of the notes that the reader kept, each signed by a log key."""
+    found = []
+    for data in since:
+        try:
+            text, claims = note(data.encode("utf-8"))
+            name, size, root = checkpoint(text)
+            keys = [holder.key for holder in holders if holder.key.name == name]
+            if name not in {f"{policy.origin}/{shard}" for shard in range(policy.shards)} or not signers(claims, text.encode("utf-8"), keys):
+                raise Wrong("no log key of the archive signed it")
+            found.append((name, size, root))
+        except Wrong as error:
+            report.failed("LOG", "kept note is of another history", error)
+    return found
+
+
+def check_kept(tree, log, kept, report):
+    for name, size, root in kept:
+        if name == log.name and size > tree.expected:
+            report.failed("LOG", "kept note covers more leaves", f"{name} {size}")
+        elif name == log.name and size < len(tree.roots) and tree.roots[size] != root:
+            report.failed("LOG", "kept note has another root", f"{name} {size}")
+
+
+def verify_shard(objects, log, chain, holders, shared, report, kept=()):
     roots = archive.SignedRoots(objects, log.name, holders, log.shard, report)
     size, heads = published(objects, log, roots, report)
     if size is None:
@@ -107,6 +133,7 @@ def verify_shard(objects, log, chain, holders, shared, report):
     tree.load(size, [head for _, head in heads])
     tree.check_tiles()
     check_roots(tree, heads, report)
+    check_kept(tree, log, kept, report)
     report.count("leaves", len(tree.leaves))
     if len(tree.leaves) < size:
         for name in ("LOG", "STREAMS", "SIGNATURES", "ORDER", "COMPLETE", "UNIQUE"):
@@ -181,7 +208,7 @@ def judge_line(line):
     """What is said of the archive on a line."""
     given = json.loads(line)
     objects = archive.GivenObjects({name: base64.b64decode(text) for name, text in given["objects"].items()})
-    report, trust = verify(objects, [Key(text) for text in given["keys"]], given.get("origin"), given.get("genesis"))
+    report, trust = verify(objects, [Key(text) for text in given["keys"]], given.get("origin"), given.get("genesis"), given.get("since", []))
     return told(report, trust)
 
 

@@ -30,6 +30,8 @@ export interface GivenArchive {
   readonly keys: readonly string[];
   readonly origin?: string;
   readonly genesis?: string;
+  /** Notes that the reader kept. */
+  readonly since?: readonly string[];
 }
 
 /** The verifier of test/naive-verifier. Its packages are installed once, in a folder that is named by what they are. */

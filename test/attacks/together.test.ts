@@ -1,0 +1,4 @@
+import { holdAttacks } from './run.ts';
+import { TOGETHER } from './together.ts';
+
+holdAttacks('several keys together', TOGETHER);
