@@ -7,6 +7,7 @@ import { ENTRY_OFFSETS } from '../core/formats/evidence.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import { isRecord, type Log, type LogEntry, type LogRecord, offsetAfter, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
+import type { Metrics } from '../core/ports/metrics.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import { mustReach } from './last-input.ts';
 import type { Intake } from './order.ts';
@@ -85,6 +86,7 @@ export interface IntakeOptions {
   readonly ids: BatchSchemaIds;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics: Metrics;
 }
 
 export interface ReadFrom {
@@ -120,7 +122,7 @@ export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: 
   }
   const records = entries.filter(isRecord);
   const unknown = records[await ids.learn(records.map(({ value }) => value))];
-  alarmOfLead(options, entries, options.clock.nowMicros() + rules.policy.policy.clockSkewMs * 1000);
+  tellLead(options, entries, rules);
   return judge(options, unknown === undefined ? entries : entries.slice(0, entries.indexOf(unknown)), from.offset, rules);
 }
 
@@ -154,13 +156,12 @@ function intakeOf({ offset, timestampMicros, value, headers }: LogRecord, rules:
   return { kind: 'message', offset, timestampMicros, value, check, traceparent };
 }
 
-/** Logs an error if times of the log lead our clock by more than the skew, which ordering does not take over: one of the two clocks is wrong. */
-function alarmOfLead({ logger, shard }: IntakeOptions, entries: readonly LogEntry[], latest: number): void {
-  const lead = entries.reduce((most, { timestampMicros }) => Math.max(most, timestampMicros - latest), 0);
-  if (lead === 0) return;
-  logger.error(LOG.inputTimeLowered, {
-    shard,
-    offset: entries[0]?.offset,
-    leadMs: Math.round(lead / 1000),
-  });
+/** Says how far times of the log lead our clock. More than the skew, which ordering does not take over, is an error: one of the two clocks is wrong. */
+function tellLead({ logger, metrics, shard, clock }: IntakeOptions, entries: readonly LogEntry[], { policy }: BatchRules): void {
+  if (entries.length === 0) return;
+  const now = clock.nowMicros();
+  const lead = entries.reduce((most, { timestampMicros }) => Math.max(most, timestampMicros - now), 0);
+  metrics.set('lineproof_chainer_input_lead_seconds', lead / 1e6, { shard: String(shard) });
+  const leadMs = Math.round(lead / 1000);
+  if (leadMs > policy.policy.clockSkewMs) logger.error(LOG.inputTimeLowered, { shard, offset: entries[0]?.offset, leadMs });
 }

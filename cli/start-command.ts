@@ -38,6 +38,8 @@ export const startCommand: Command = {
     { name: 'json', type: 'boolean', help: 'print the results and the verdict as one JSON object' },
   ],
   settings: SETTINGS,
+  // A system that runs on has no result, only messages.
+  outlivesReader: ({ 'until-idle': untilIdle, json }) => untilIdle !== true && json !== true,
   notes: [
     'The first start makes keys and a policy below the data folder. Protect keys/root.key: its holder can change the policy.',
     'Without --until-idle it runs until SIGINT or SIGTERM.',
@@ -67,7 +69,7 @@ export async function start(invocation: Invocation): Promise<number> {
   const folder = resolve(invocation.operands[0] ?? '.');
   if (wanted !== undefined) checkThere(folder);
   const json = invocation.options['json'] === true;
-  const say = (text: string): void => void (json ? terminal.stderr : terminal.stdout).write(`${text}\n`);
+  const say = (text: string): void => (json ? void terminal.stderr.write(`${text}\n`) : tell(text, terminal));
   const untilIdle = invocation.options['until-idle'] === true;
   const outcome = await work(values, wanted === undefined ? undefined : folder, untilIdle, invocation, say);
   const interrupted = untilIdle && terminal.signal.aborted;
@@ -88,6 +90,13 @@ export async function start(invocation: Invocation): Promise<number> {
     return EXIT.io;
   }
   return verdict === undefined ? EXIT.ok : VERDICTS[verdict.result].exitCode;
+}
+
+/** Writes a message to stdout; where its reader has gone, to stderr. */
+function tell(text: string, { stdout, stderr }: Terminal): void {
+  stdout.write(`${text}\n`, (error) => {
+    if (error !== undefined && error !== null) stderr.write(`${text}\n`);
+  });
 }
 
 async function work(

@@ -135,8 +135,7 @@ export class Sources implements AcceptSources {
       failed?.(error, missing === 'policy' ? 'POLICY_MISSING' : 'SCHEMA_MISSING');
     };
     await retry({ pace: PACE, clock, signal, onFailure }, async () => {
-      await this.#ask(missing, digest);
-      if (missing === 'policy' ? this.policies.byDigest(digest) !== undefined : this.#schemas.has(digest)) return;
+      if (await this.finds(missing, digest)) return;
       if (signal.aborted) throw new LineproofError('CLOSED', `stopped while waiting for ${missing} ${digest}`);
       throw new LineproofError('UNAVAILABLE', `cannot obtain ${missing} ${digest}: it is not there yet`);
     });
@@ -157,13 +156,14 @@ export class Sources implements AcceptSources {
     return this.policies.byDigest(digest) !== undefined;
   }
 
-  /** Reads policies or schemas once. Logs a failure; the caller checks whether the missing one is known now, and tries again if not. */
-  async #ask(missing: 'policy' | 'schema', digest: string): Promise<void> {
+  /** Reads policies or schemas once, and says whether the missing one is known now. Logs a failure. */
+  async finds(missing: 'policy' | 'schema', digest: string): Promise<boolean> {
     try {
       if (missing === 'policy') await this.refreshPolicies();
       else await this.#loadSchemas();
     } catch (error) {
       this.#options.logger.warn(`${missing} not obtained`, { digest, reason: messageOf(error) });
     }
+    return missing === 'policy' ? this.policies.byDigest(digest) !== undefined : this.#schemas.has(digest);
   }
 }
