@@ -22,7 +22,7 @@ test.each(['SIGTERM', 'SIGINT'] as const)(
   'a run that %s interrupts ends the processes and the stacks of its tests',
   async (signal) => {
     const ready = join(folder.path, signal);
-    const args = ['scripts/test.js', '--testMatch', '**/support/endless-run.ts', '--cacheDirectory', join(folder.path, 'cache')];
+    const args = ['scripts/test.js', '--testMatch', '**/support/endless-run.js', '--cacheDirectory', join(folder.path, 'cache')];
     const runner = spawn(process.execPath, args, { env: { ...process.env, ENDLESS_RUN: ready }, stdio: ['ignore', 'pipe', 'ignore'] });
     let said = '';
     runner.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
