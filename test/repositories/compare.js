@@ -65,7 +65,7 @@ export async function compare(folder, stream, recorded) {
     for (const rename of cut.has(hash) ? [] : (renames.get(hash) ?? []))
       compareRename(hash, changesIn(events), rename, differences, counts);
   });
-  compareOrder(recorded, differences);
+  compareOrder(recorded, cut, differences);
   return { counts, differences };
 }
 
@@ -107,7 +107,7 @@ function compareHeader(same, event, { tree, parents, author, committer }, { stre
   const { attributes } = event;
   const hash = attributes['git.commit'];
   same('tree', attributes['git.tree'], tree);
-  const against = cut.has(hash) ? 'nothing: the parents are not in the repository' : (parents[0] ?? 'the empty tree');
+  const against = cut.has(hash) ? 'nothing: a shallow clone was cut here' : (parents[0] ?? 'the empty tree');
   same('compared with', attributes['git.comparedWith'], against);
   same('stream', event.stream, stream);
   same('version', event.activity.version, hash);
@@ -175,11 +175,11 @@ function compareRename(hash, recorded, { from, path, before, after }, difference
   differences.same(`commit ${hash}: content moved`, old?.ref.digest?.value, made?.ref.digest?.value);
 }
 
-/** Parents come before their children, and each commit once. */
-function compareOrder(recorded, differences) {
+/** Parents come before their children. Of a commit where a shallow clone was cut, git takes the parents away. */
+function compareOrder(recorded, cut, differences) {
   const places = new Map([...recorded].flatMap(([, [first]]) => [[first.id, first.logIndex]]));
   for (const [hash, [first]] of recorded)
-    for (const { id } of first.parents)
+    for (const { id } of cut.has(hash) ? [] : first.parents)
       if (places.has(id)) differences.same(`commit ${hash}: a parent comes first`, places.get(id) < first.logIndex, true);
 }
 
