@@ -1,8 +1,8 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type BatchRules, checkMessage } from '../core/acceptance/batch-check.ts';
 import { unframe } from '../core/avro/framing.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { parseTraceparent, TRACEPARENT } from '../core/base/traceparent.ts';
+import { Turns } from '../core/base/turns.ts';
 import { ENTRY_OFFSETS } from '../core/formats/evidence.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import { isRecord, type Log, type LogEntry, type LogRecord, offsetAfter, TOPICS } from '../core/ports/log.ts';
@@ -18,8 +18,6 @@ const UNKNOWN_MS = 5_000;
 /** New ids about which one read asks the registry, and requests under way at a time: each is a connection of its own. */
 const ASKS_OF_READ = 256;
 const ASKS_AT_ONCE = 16;
-/** Judging gives way this often: a signature takes a tenth of a millisecond, and one record batch of Kafka holds thousands of messages. */
-const TURN_MS = 20;
 
 /** Tells whether a registry id means the SignedBatch schema. It remembers answers, within a bound that hostile ids cannot exceed. */
 export class BatchSchemaIds {
@@ -130,12 +128,9 @@ export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: 
 async function judge({ ids, clock }: IntakeOptions, entries: readonly LogEntry[], from: number, rules: BatchRules): Promise<IntakeRead> {
   const intakes: Intake[] = [];
   let offset = from;
-  let turnEndsMs = clock.monotonicMs() + TURN_MS;
+  const turns = new Turns(clock);
   for (const entry of entries) {
-    if (clock.monotonicMs() >= turnEndsMs) {
-      await nextTurn();
-      turnEndsMs = clock.monotonicMs() + TURN_MS;
-    }
+    await turns.next();
     const intake = entry.kind === 'record' ? intakeOf(entry, rules, ids) : entry;
     if (typeof intake === 'string') return { kind: 'read', intakes, held: intake };
     if (entry.offset > offset) intakes.push({ kind: 'empty', offset, span: Math.min(entry.offset - offset, ENTRY_OFFSETS) });

@@ -99,7 +99,7 @@ async function tailOf(log: Log, data: string, { origin, shards }: Place, logger:
   return {
     shards,
     async *events(shard, from) {
-      const chain = new ChainFollower({ origin, shard, shards, log, sources: present });
+      const chain = new ChainFollower({ origin, shard, shards, log, sources: present, clock: systemClock });
       chain.resume(points[shard]);
       for await (const { accepted } of chain.readToEnd(READ_BYTES, new AbortController().signal)) {
         for (const [i, link] of accepted.links.entries()) {
