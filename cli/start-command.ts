@@ -12,6 +12,7 @@ import { parseVerifierKey } from '../core/keys/key.ts';
 import type { OpenSettings } from '../embedded/fixed-settings.ts';
 import { EmbeddedSystem } from '../embedded/system.ts';
 import { SETTINGS, type Settings } from '../settings/embedded-settings.ts';
+import { holdsArchive } from './archive-location.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
 import { commandLogger } from './command-log.ts';
 import { EXIT } from './exit-codes.ts';
@@ -73,7 +74,9 @@ export async function start(invocation: Invocation): Promise<number> {
   const untilIdle = invocation.options['until-idle'] === true;
   const outcome = await work(values, wanted === undefined ? undefined : folder, untilIdle, invocation, say);
   const interrupted = untilIdle && terminal.signal.aborted;
-  const verdict = invocation.options['verify'] === true && !terminal.signal.aborted ? await verifyOwn(values, terminal) : undefined;
+  const isAsked = invocation.options['verify'] === true && !terminal.signal.aborted;
+  const hasArchive = isAsked && holdsArchive(join(values.data, 'archive'));
+  const verdict = hasArchive ? await verifyOwn(values, terminal) : undefined;
   const seconds = (performance.now() - begun) / 1000;
   if (json)
     terminal.stdout.write(
@@ -88,6 +91,10 @@ export async function start(invocation: Invocation): Promise<number> {
   if (interrupted) {
     terminal.stderr.write('lineproof: interrupted: not everything is archived, and nothing was verified; the next start goes on\n');
     return EXIT.io;
+  }
+  if (isAsked && !hasArchive) {
+    terminal.stderr.write('lineproof: nothing was recorded yet, so there is no archive to verify\n');
+    return VERDICTS.UNPROVEN.exitCode;
   }
   return verdict === undefined ? EXIT.ok : VERDICTS[verdict.result].exitCode;
 }
