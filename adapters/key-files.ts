@@ -11,7 +11,9 @@ export async function readKeyFile(path: string): Promise<Signer> {
   let text: string;
   try {
     if (isOpen(await stat(path), process.getuid?.()))
-      throw new LineproofError('KEY_UNREADABLE', `cannot use key file ${path}: others can read or write it; run chmod 600 ${path}`, { path });
+      throw new LineproofError('KEY_UNREADABLE', `cannot use key file ${path}: others can read or write it; run chmod 600 ${path}`, {
+        path,
+      });
     text = await readFile(path, 'utf8');
   } catch (error) {
     if (error instanceof LineproofError) throw error;
