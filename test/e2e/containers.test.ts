@@ -22,7 +22,7 @@ exec "$0" "$@"`;
 function inside(script: string): Promise<CommandResult> {
   const shell = `lineproof() { "${process.execPath}" "${MAIN}" "$@"; }\n${script}`;
   const [program, ...args] = [...mounted(CONTAINER), '/bin/sh', '-c', shell];
-  return runProgram(program as string, args, { cwd: folder.path });
+  return runProgram(program, args, { cwd: folder.path });
 }
 
 test(
