@@ -175,6 +175,10 @@ export const FINDINGS = {
     ],
     LANE_OPEN: ['The producer has not stated the end of a lane yet.', 'Nothing while the producer runs. Verify again after it has closed.'],
     LANE_SHORT: ['The producer states more batches or events than the lane has. They are missing, or still on their way.', WAIT],
+    HEADER_UNSETTLED: [
+      'A header that its producer signed was refused for its events, which this signature does not cover: whoever carried it may have swapped them.',
+      PRODUCER,
+    ],
     SILENCE: ['A producer was silent for longer than the policy allows, so that a whole epoch may have been dropped.', PRODUCER],
   }),
   ...group('COMPLETE', 'NOTE', {

@@ -15,6 +15,7 @@ import type { ProvenEvidence } from './block-proof.ts';
 import { headerOf, type ProvenBatch } from './proven-batch.ts';
 import type { ReplayedLog } from './replayed-log.ts';
 import type { UniqueAudit } from './unique-audit.ts';
+import { UnsettledHeaders } from './unsettled-headers.ts';
 
 /** What reasons reject of which no header is known. */
 const NAMELESS: ReadonlySet<string> = new Set(['records', 'message']);
@@ -33,6 +34,7 @@ export class InputAudit {
   readonly #log: ReplayedLog;
   readonly #across: AcrossShards;
   readonly #unique: UniqueAudit;
+  readonly #unsettled = new UnsettledHeaders();
   batches = 0;
   /** Signatures of producers. */
   signatures = 0;
@@ -74,6 +76,11 @@ export class InputAudit {
     return appendedAt;
   }
 
+  /** Reports what stays open at the end of the shard. */
+  finish(): void {
+    this.#unsettled.finish(this.#audit.findings);
+  }
+
   /** `batch` is undefined where the header cannot be read. */
   #checkAccepted(given: InputInBlock, batch: ProvenBatch | undefined, block: AuditedBlock): void {
     const { input, check, policy, place } = given;
@@ -88,6 +95,7 @@ export class InputAudit {
     if (batch === undefined) return;
     const { header } = batch;
     const replay = this.#unique.accepted(input.batch.header, place.offset);
+    this.#unsettled.accepted(input.batch.header);
     const at = { ...place, appendedAt: input.appendedAt };
     if (!replay) {
       this.#across.lanes.accepted(header, input.batch.header, at, policy);
@@ -165,6 +173,7 @@ export class InputAudit {
   /** Derives the reason of a rejection again, as far as the logged bytes allow: events are not logged, so a reason that only events show is believed. */
   #checkRejected(given: InputInBlock): void {
     const { input, check, place } = given;
+    if (input.batch !== null && !this.#unique.wasAccepted(input.batch.header)) this.#unsettled.refused(input, check, place);
     const stated = reasonName(input.reason);
     if (check === undefined) {
       // Evidence has the header of every message in which one can be read.

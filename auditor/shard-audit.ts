@@ -105,7 +105,7 @@ class ShardAudit {
     if (this.#index < size) this.#goBlind(this.#index);
     else await this.#tree.finish();
     if (this.#blindFrom !== undefined) await this.#segments.readRest();
-    this.#blocks.reportUnshown(archivedSize(this.#manifests));
+    this.#blocks.finish(archivedSize(this.#manifests));
     this.#checkEnd(size);
   }
 

@@ -9,6 +9,7 @@ import { ForgedArchive } from '../support/forged-archive.ts';
 import { NaiveVerifier, testWithPython, writeArchive } from '../support/naive-verifier.ts';
 import { makeWorld, START_MICROS, type TestLane, testSigner, type World } from '../support/producer.ts';
 import { required, SECOND, SEGMENT_MS } from '../support/rich-archive.ts';
+import { carrying } from '../support/violation.ts';
 
 const TIMEOUT_MS = 600_000;
 const folder = temporaryFolder('naive-rules');
@@ -175,6 +176,17 @@ const leftOutAs =
     await block(home, 2, [await end(said(home, 3, 2))]);
   };
 
+/** The first batch of a lane comes with other events, and then, if at all, as its producer sent it. */
+const swappedEvents =
+  (settled: boolean) =>
+  async ({ world, home, lane, event, end, said, block }: Play): Promise<void> => {
+    await block(1 - home, 0, [1]);
+    const other = world.lane('swapped', world.producer, home);
+    const good = await other.next(event(lane, 'one'));
+    await block(home, 0, [carrying(good, event(lane, 'two')), carrying(good, []), ...(settled ? [good] : [])]);
+    await block(home, 1, [await end(said(home, 1, 0), ...(settled ? [{ ...said(home, 1, 1), epoch: other.epoch }] : []))]);
+  };
+
 type Row = readonly [name: string, body: (play: Play) => Promise<void>, property: string, result: string, policy?: Partial<Policy>];
 
 const ROWS: readonly Row[] = [
@@ -224,6 +236,8 @@ const ROWS: readonly Row[] = [
   ['unreadable records have a batch', refusedInput(2, (_, all) => ({ batch: required(all[0]).batch })), 'ARCHIVE', 'FAILED'],
   ['unreadable records have no digest', refusedInput(2, () => ({ message: null })), 'ARCHIVE', 'FAILED'],
   ['a reason is not in the list', refusedInput(3, () => ({ reason: 18 })), 'ARCHIVE', 'FAILED'],
+  ['events of a signed header were swapped', swappedEvents(false), 'COMPLETE', 'OPEN'],
+  ['the batch whose events were swapped is accepted later', swappedEvents(true), 'COMPLETE', 'OK'],
   ['a good batch is called unreadable', leftOutAs({ span: 1, section: GARBAGE }), 'COMPLETE', 'FAILED'],
   ['a good batch is called a message of a run', leftOutAs(GARBAGE, GARBAGE, 1), 'COMPLETE', 'FAILED'],
 ];

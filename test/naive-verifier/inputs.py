@@ -6,6 +6,8 @@ from strict_avro import Wrong
 PROPERTY_OF_BATCH = {5: "SIGNATURES", 6: "POLICY", 7: "POLICY", 8: "POLICY", 10: "POLICY", 11: "SIGNATURES", 12: "SIGNATURES"}
 PROPERTY_OF_BATCH |= {13: "SIGNATURES", 14: "POLICY"}
 LANE_FORK = 16
+NOT_COVERED = (8, 9, 15)
+BEHIND_SIGNATURE = (0, 14)
 
 
 class Held:
@@ -68,6 +70,8 @@ def _input(replay, block, policy, item, offset, refused):
         wrong = lane != "FORK" if item["reason"] == LANE_FORK and shown == 0 else contradicts(item["reason"], shown)
         if wrong:
             report.failed("POLICY", f"batch was rejected for {item['reason']} and its header shows {shown}", place)
+        if item["reason"] in NOT_COVERED and shown in BEHIND_SIGNATURE:
+            replay.unsettled.setdefault(H(item["batch"]["header"]), place)
         return
     if shown:
         report.failed(PROPERTY_OF_BATCH[shown], f"batch had to be rejected for {shown}", place)

@@ -82,6 +82,7 @@ class Replay:
         self.state = State()
         self.links = {}
         self.accepted_headers = set()
+        self.unsettled = {}
         self.later = []
 
     def place(self, block, more=""):

@@ -147,6 +147,9 @@ def replay_shard(objects, replay, segments, holders, blocks, report):
     if blocks:
         for name in ("STREAMS", "SIGNATURES", "ORDER", "COMPLETE", "UNIQUE"):
             report.open(name, "newest leaves are in no closed segment", f"{replay.log.name} from {blocks[0].first}")
+    for hash_, place in replay.unsettled.items():
+        if hash_ not in replay.accepted_headers:
+            report.open("COMPLETE", "signed header was refused for its events and is not accepted", place)
     replay.shared.unique.check_later(replay)
     replay.shared.silence.finish(replay)
     replay.shared.lanes.ends[replay.log.shard] = replay.state.appended_at

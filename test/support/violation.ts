@@ -58,6 +58,12 @@ export function forgedSignature(given: TestMessage): TestMessage {
   return { ...forged, value: frame(BATCH_SCHEMA_ID, encodeSignedBatch(forged)) };
 }
 
+/** The message under the same signed header, as whoever carries it can make it: with other events. */
+export function carrying(good: TestMessage, events: readonly Uint8Array[]): TestMessage {
+  const swapped = { ...good, events };
+  return { ...swapped, value: frame(BATCH_SCHEMA_ID, encodeSignedBatch(swapped)) };
+}
+
 export function twice(given: TestMessage): TestMessage[] {
   return [given, given];
 }
