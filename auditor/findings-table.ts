@@ -129,7 +129,7 @@ export const FINDINGS = {
     CHAINER_NOT_ACTIVE: ['The key that signed the seal is not active in the policy of the block.', CHAINER],
     SEAL_SIGNATURE: ['The signature over the seal is wrong.', CHAINER],
     SUSPECT: [
-      'A compromised key signed the seal or the batch, after the size up to which that key is believed.',
+      'A compromised key signed the seal or the batch, and is not believed so far: a seal takes its whole block along, a batch its header and the links named.',
       'Do not rely on what was logged under that key from there on.',
     ],
     LINK_WITHOUT_BATCH: ['The link names an input offset at which no batch was accepted.', CHAINER],

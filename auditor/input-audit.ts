@@ -103,7 +103,7 @@ export class InputAudit {
     }
     const outcome = this.#moveLane(header, given);
     if (this.#log.isWhole) this.#checkMarks(batch, block, outcome === 'GAP' ? MARKS.gapBefore : 0);
-    this.#checkProducer(header, input.batch.keyId, place);
+    this.#checkProducer(batch, block, input.batch.keyId);
   }
 
   /** A REPEATED header was accepted before, and its producer can still sign it. */
@@ -163,11 +163,16 @@ export class InputAudit {
     this.#audit.findings.add('MARKS_WRONG', `the link is marked ${first.link.marks}`, place);
   }
 
-  #checkProducer(header: BatchHeader, keyId: Uint8Array, place: InputInBlock['place']): void {
+  /** A compromised key is believed up to a size. A link is cut by its own leaf; the header, and the receipts with it, by the seal of their block. */
+  #checkProducer({ header, offset }: ProvenBatch, { links, sealLeaf }: AuditedBlock, keyId: Uint8Array): void {
     const { governance, shard, findings } = this.#audit;
     const now = governance.history.latest.producer(header.producer, keyId)?.entry;
-    if (now?.status !== 'COMPROMISED' || this.#log.head.nextIndex < (now.believed?.[shard] ?? 0)) return;
-    findings.add('SUSPECT', `the batch is signed by ${header.producer} after the size up to which its key is believed`, place);
+    const believed = now?.believed?.[shard] ?? 0;
+    if (now?.status !== 'COMPROMISED' || sealLeaf < believed) return;
+    const first = links.find(({ link, leaf }) => link.inputOffset === offset && leaf >= believed);
+    const what = first === undefined ? 'no link' : `the links from leaf ${first.leaf} on`;
+    const message = `${header.producer} signed the batch, and its key is believed up to ${believed} leaves: SUSPECT are its header, and ${what}`;
+    findings.add('SUSPECT', message, { shard, offset, leaf: first?.leaf ?? sealLeaf });
   }
 
   /** Derives the reason of a rejection again, as far as the logged bytes allow: events are not logged, so a reason that only events show is believed. */

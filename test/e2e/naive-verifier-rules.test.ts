@@ -122,6 +122,24 @@ const attestedBy =
     if (which === 'after') required(archives[home]).signer = after;
   };
 
+/** The producer's key was stolen, and is believed up to so many leaves: the home shard has a link, a seal, a link and a seal. */
+const believedUpTo =
+  (size: number) =>
+  async ({ world, home, lane, event, end, said, block }: Play): Promise<void> => {
+    await block(1 - home, 0, [1]);
+    await block(home, 0, [await lane.next(event(lane, 'one'))]);
+    await block(home, 1, [await lane.next(event(lane, 'two')), await end(said(home, 3, 2))]);
+    const fresh = testSigner(world.producer.name, 'fresh').verifierKey;
+    await world.nextPolicy((policy) => ({
+      ...policy,
+      producers: policy.producers.flatMap((entry) => [
+        { ...entry, status: 'COMPROMISED' as const, believed: [size, size] },
+        { ...entry, key: fresh },
+      ]),
+    }));
+    for (const shard of [home, 1 - home]) await block(shard, 2, []);
+  };
+
 /** One identity is linked again `seconds` later by a chainer that forgot it. */
 const twiceAfter =
   (seconds: number, change?: (policy: Policy) => Policy) =>
@@ -201,6 +219,8 @@ const ROWS: readonly Row[] = [
   ['a lane is stated as ended, and later as further', statedAs([1, true], [3, false]), 'COMPLETE', 'OPEN'],
   ['a retired log key signs leaves after it was retired', attestedBy('before'), 'LOG', 'FAILED'],
   ['the log key that follows a retired one signs them', attestedBy('after'), 'LOG', 'OK'],
+  ['a stolen key is believed up to the last seal of what it signed', believedUpTo(4), 'SIGNATURES', 'OK'],
+  ['a stolen key is believed up to before that seal', believedUpTo(3), 'SIGNATURES', 'FAILED'],
   ['a lane is stated as it is', statedAs([1, false], [1, true]), 'COMPLETE', 'OK'],
   ['an identity is linked twice at the end of the window', twiceAfter(61), 'UNIQUE', 'FAILED'],
   ['an identity is linked again after the window', twiceAfter(61.5), 'UNIQUE', 'OK'],

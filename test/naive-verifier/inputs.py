@@ -77,13 +77,13 @@ def _input(replay, block, policy, item, offset, refused):
         report.failed(PROPERTY_OF_BATCH[shown], f"batch had to be rejected for {shown}", place)
     if value is None:
         return
-    _suspect(replay, block, value, item["batch"], place)
     hash_ = H(item["batch"]["header"])
     if item["outcome"] == "REPEATED":
         if hash_ not in replay.accepted_headers:
             report.failed("UNIQUE", "batch is called repeated that was not accepted", place)
         report.count("repeated")
         return
+    _suspect(replay, block, value, item["batch"], offset)
     outcome = lane_outcome(replay, policy, value, item)
     if outcome in ("FORK", "REPEATED"):
         report.failed("ORDER", "batch does not follow its lane", place)
@@ -102,10 +102,15 @@ def _input(replay, block, policy, item, offset, refused):
     _receipts(replay, block, policy, header, offset, refused)
 
 
-def _suspect(replay, block, value, batch, place):
+def _suspect(replay, block, value, batch, offset):
+    """A compromised key: header and receipts are cut at their seal, each link at its own leaf."""
     holder = replay.chain.newest.producer(value["producer"], batch["keyId"])
-    if holder is not None and holder.suspect(replay.log.shard, block.first):
-        replay.report.failed("SIGNATURES", "signed by a compromised producer", place)
+    if holder is None:
+        return
+    leaves = [block.first + at for at, link in enumerate(block.links) if link["inputOffset"] == offset]
+    for leaf in leaves + [block.seal_index]:
+        if holder.suspect(replay.log.shard, leaf):
+            replay.report.failed("SIGNATURES", "signed by a compromised producer", replay.place(block, f"leaf {leaf}"))
 
 
 def lane_outcome(replay, policy, value, item):
