@@ -179,7 +179,10 @@ export const FINDINGS = {
       'A header that its producer signed was refused for its events, which this signature does not cover: whoever carried it may have swapped them.',
       PRODUCER,
     ],
-    SILENCE: ['A producer was silent for longer than the policy allows, so that a whole epoch may have been dropped.', PRODUCER],
+    SILENCE: [
+      'No heartbeat of a producer was signed for longer than the policy allows, so that a whole epoch may have been dropped.',
+      PRODUCER,
+    ],
   }),
   ...group('COMPLETE', 'NOTE', {
     REFUSED_RETIRED: ['Retention removed the refused events of a segment, so why they were refused is not shown again.', NOTHING],

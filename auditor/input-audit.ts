@@ -83,7 +83,7 @@ export class InputAudit {
 
   /** `batch` is undefined where the header cannot be read. */
   #checkAccepted(given: InputInBlock, batch: ProvenBatch | undefined, block: AuditedBlock): void {
-    const { input, check, policy, place } = given;
+    const { input, check, place } = given;
     if (input.batch === null) return;
     this.batches += 1;
     this.signatures += 1;
@@ -98,7 +98,8 @@ export class InputAudit {
     this.#unsettled.accepted(input.batch.header);
     const at = { ...place, appendedAt: input.appendedAt };
     if (!replay) {
-      this.#across.lanes.accepted(header, input.batch.header, at, policy);
+      this.#across.lanes.accepted(header, input.batch.header, at);
+      if (header.count === 0) this.#across.silence.heartbeat(header);
       this.#checkClock(header, given);
     }
     const outcome = this.#moveLane(header, given);

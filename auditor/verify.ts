@@ -12,6 +12,7 @@ import { type Demands, type Gathered, judge } from './judgement.ts';
 import { LaneAudit } from './lane-audit.ts';
 import { Refusals } from './refusals.ts';
 import { type AuditedShard, auditShard, type ShardCounts } from './shard-audit.ts';
+import { SilenceAudit } from './silence-audit.ts';
 import type { Verdict } from './verdict.ts';
 
 export interface VerifyOptions extends Demands {
@@ -32,7 +33,7 @@ export async function verifyArchive(store: ObjectStore, options: VerifyOptions):
   const findings = new Findings();
   const { objects, listed } = await listArchive(store, findings, options.limits);
   const governance = await readGovernance(objects, listed, options.keys, findings);
-  const across = { lanes: new LaneAudit(findings), refusals: new Refusals() };
+  const across = { lanes: new LaneAudit(findings), silence: new SilenceAudit(findings), refusals: new Refusals() };
   if (governance === undefined)
     return judge(
       { governance, shards: [], counts: countsOf([], across.lanes, 0, 0), refused: across.refusals.report(), findings },
@@ -41,7 +42,9 @@ export async function verifyArchive(store: ObjectStore, options: VerifyOptions):
   checkDemands(governance, options, findings);
   await checkArchiveJson(objects, listed, governance, findings);
   const audited = await auditShards({ objects, listed, governance, findings, across, limits: options.limits ?? AUDIT_LIMITS }, options);
-  across.lanes.finish(governance.history.latest);
+  const { clockSkewMs, shards: count } = governance.history.latest.policy;
+  across.lanes.finish(clockSkewMs);
+  across.silence.finish(count);
   const shards = audited.map(({ moment }) => moment);
   const counts = countsOf(
     audited.flatMap(({ counts: each }) => (each === undefined ? [] : [each])),

@@ -79,6 +79,62 @@ const silentFor =
     await block(home, seconds, [await end(said(home, 2, 1))]);
   };
 
+/** Heartbeats of two epochs in turn, each signed at the first of its times and in a block at the second, under a policy that wants one every 10 s. */
+const heardAt =
+  (until: number, ...times: readonly (readonly [signed: number, arrived: number])[]) =>
+  async ({ world, home, lane, block, said }: Play): Promise<void> => {
+    await world.nextPolicy(heard);
+    await block(1 - home, 0, [1]);
+    await block(home, 0, [1]);
+    const lanes = [lane, world.lane('other', world.producer, home)];
+    for (const [i, [signed, arrived]] of times.entries()) {
+      const own = required(lanes[i % 2]);
+      const end = { ...said(home, own.number + 1, 0), epoch: own.epoch };
+      await block(home, arrived, [await own.next([], { lanes: [end], createdAt: START_MICROS + signed * SECOND })]);
+    }
+    for (const shard of [home, 1 - home]) await block(shard, until, [1]);
+  };
+
+/** A heartbeat of as many lanes as it can state, and if `complete`, the one after it; both were signed at 8 s. */
+const heardInPages =
+  (complete: boolean) =>
+  async ({ world, home, lane, block, said }: Play): Promise<void> => {
+    await world.nextPolicy(heard);
+    await block(1 - home, 0, [1]);
+    await block(home, 0, [1]);
+    const createdAt = START_MICROS + 8 * SECOND;
+    const epochs = Array.from({ length: 79 }, (_, i) => ({ ...said(home, 0, 0), epoch: world.lane(`${i}`).epoch }));
+    await block(home, 9, [await lane.next([], { createdAt, lanes: [...epochs, said(home, 1, 0)] })]);
+    if (complete) await block(home, 9, [await lane.next([], { createdAt, lanes: [said(home, 2, 0)] })]);
+    for (const shard of [home, 1 - home]) await block(shard, 12, [1]);
+  };
+
+/** The policy under which the segment that begins at 0 s ends at that time. */
+const endsAt = (seconds: number): Partial<Policy> => ({ segmentMaxAgeMs: seconds * 1000 });
+
+/** The home shard ends at 10 s with a heartbeat that was signed at 9 s, and the other one at `seconds`. */
+const homeBehind =
+  (seconds: number) =>
+  async ({ world, home, lane, block, said }: Play): Promise<void> => {
+    await world.nextPolicy(heard);
+    for (const shard of [home, 1 - home]) await block(shard, 0, [1]);
+    await block(home, 10, [await lane.next([], { lanes: [said(home, 1, 0)], createdAt: START_MICROS + 9 * SECOND })]);
+    await block(1 - home, seconds, [1]);
+  };
+
+/** Nobody must be heard; then every 10 s, every 30 s and not at all, from blocks at these times on; and the fourth is the end of the logs. */
+const obliged =
+  (...times: readonly [number, number, number, number]) =>
+  async ({ world, home, block }: Play): Promise<void> => {
+    for (const shard of [home, 1 - home]) await block(shard, 0, [1]);
+    for (const [i, heartbeatMs] of [10_000, 30_000, null].entries()) {
+      await world.nextPolicy((policy) => ({ ...policy, producers: policy.producers.map((each) => ({ ...each, heartbeatMs })) }));
+      await block(home, required(times[i]), [1]);
+      if (i === 1) await block(home, required(times[i]) + 1, [1]);
+    }
+    for (const shard of [home, 1 - home]) await block(shard, times[3], [1]);
+  };
+
 /** The lane of the other shard is stated to be longer than it is, and that shard goes on until `seconds`. */
 const shortUntil =
   (seconds: number, final: boolean) =>
@@ -210,6 +266,16 @@ type Row = readonly [name: string, body: (play: Play) => Promise<void>, property
 const ROWS: readonly Row[] = [
   ['a producer is heard at the last moment', silentFor(11), 'COMPLETE', 'OK'],
   ['a producer is heard too late', silentFor(11.5), 'COMPLETE', 'OPEN'],
+  ['heartbeats of two epochs come late and in another order', heardAt(35, [20, 30], [10, 30], [30, 31]), 'COMPLETE', 'OK', endsAt(35)],
+  ['heartbeats leave a gap that is as long as it may be', heardAt(20, [8, 8], [19, 19]), 'COMPLETE', 'OK', endsAt(20)],
+  ['heartbeats come in time and were signed with a gap', heardAt(20, [7, 8], [18.5, 19]), 'COMPLETE', 'OPEN', endsAt(20)],
+  ['a producer that must be heard is never heard', heardAt(12), 'COMPLETE', 'OPEN', endsAt(12)],
+  ['a statement in pages is complete', heardInPages(true), 'COMPLETE', 'OK', endsAt(12)],
+  ['only the first page of a statement came', heardInPages(false), 'COMPLETE', 'OPEN', endsAt(12)],
+  ['the home shard is behind by as much as segments may be old', homeBehind(20), 'COMPLETE', 'OK'],
+  ['the home shard is behind by more, and its producer was silent', homeBehind(20.5), 'COMPLETE', 'OPEN'],
+  ['nobody is obliged before and after certain policies', obliged(50, 80, 150, 200), 'COMPLETE', 'OK', endsAt(200)],
+  ['a duty is longer than the longest gap of its policies', obliged(50, 81, 150, 200), 'COMPLETE', 'OPEN', endsAt(200)],
   ['the rest of a lane can be on its way', shortUntil(1.5, true), 'COMPLETE', 'OPEN'],
   ['the rest of an ended lane cannot be on its way any more', shortUntil(2.5, true), 'COMPLETE', 'FAILED'],
   ['the rest of an open lane is missing', shortUntil(2.5, false), 'COMPLETE', 'OPEN'],

@@ -136,7 +136,6 @@ class Replay:
                 judge_inputs(self, block, policy)
                 self._links(block, policy)
                 block.judged = True
-        self.shared.silence.block(self, block, policy)
         self._advance(block, policy)
 
     def _policy(self, block):
