@@ -188,6 +188,7 @@ describe('the duty to be heard', () => {
   test('begins with the first block whose policy says so, and ends with the last', async () => {
     const given = await talk({}, null);
     await given.block(0);
+    await given.block(46, [await given.beat(46)]);
     await given.demand(10_000);
     await given.block(50);
     await given.block(58);

@@ -18,7 +18,7 @@ import { decodeBundle, encodeBundle, entriesPath, tilePath } from '../../core/tr
 import { noteOf } from '../support/archive.ts';
 import { EVENT_SCHEMA_V2 } from '../support/event-v2.ts';
 import { ForgedArchive, rootAt } from '../support/forged-archive.ts';
-import { makeWorld, START_MICROS, testId, type World } from '../support/producer.ts';
+import { makeWorld, START_MICROS, testId, testSigner, type World } from '../support/producer.ts';
 import { required, richArchive, richWorld, SECOND } from '../support/rich-archive.ts';
 import { codes, makeScene, Scene } from '../support/scene.ts';
 import { changeInput } from '../support/violation.ts';
@@ -153,6 +153,38 @@ describe('events that retention removed', () => {
   test('against the policy: ARCHIVE', async () => {
     expect(codes(await removed(await keeping(null)))).toEqual(wrong);
   });
+
+  test.each([
+    ['RETIRED', null],
+    ['COMPROMISED', [1000]],
+  ] as const)(
+    'by a log key that is %s in the newest policy: ARCHIVE, since nothing tells when it signed that',
+    async (status, believed) => {
+      const scene = await makeScene(await keeping(DAY_MS));
+      const { world, archive } = scene;
+      await goOn(scene, 2 * DAY_MS);
+      const [before, after] = [archive.signer, testSigner(archive.signer.name, 'after')];
+      await world.nextPolicy((policy) => ({
+        ...policy,
+        logs: policy.logs.flatMap((entry) => [
+          { ...entry, status, believed },
+          { ...entry, key: after.verifierKey },
+        ]),
+      }));
+      archive.signer = after;
+      await goOn(scene, LAST_MS);
+      archive.signer = before;
+      await retire(scene, KEYS.manifest(0, 18));
+      expect(codes(await scene.verify())).toEqual(wrong);
+      archive.signer = after;
+      await retire(scene, KEYS.manifest(0, 18));
+      expect(codes(await scene.verify())).toEqual([]);
+      // Who pins log keys alone believes no policy.
+      archive.signer = before;
+      await retire(scene, KEYS.manifest(0, 18));
+      expect(codes(await scene.verify(before.verifierKey, after.verifierKey))).toEqual([]);
+    },
+  );
 
   test('as soon as the policy allows it are not a finding; a millisecond too early: ARCHIVE', async () => {
     expect(codes(await removed(await keeping(DAY_MS), undefined, DAY_MS - LAST_MS))).toEqual([]);
