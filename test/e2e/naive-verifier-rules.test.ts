@@ -6,10 +6,10 @@ import { shardOf } from '../../core/formats/shard.ts';
 import type { Policy } from '../../core/policy/policy-document.ts';
 import { temporaryFolder } from '../support/command.ts';
 import { ForgedArchive } from '../support/forged-archive.ts';
+import { carrying } from '../support/forged-batch.ts';
 import { NaiveVerifier, testWithPython, writeArchive } from '../support/naive-verifier.ts';
 import { makeWorld, START_MICROS, type TestLane, testSigner, type World } from '../support/producer.ts';
 import { required, SECOND, SEGMENT_MS } from '../support/rich-archive.ts';
-import { carrying } from '../support/violation.ts';
 
 const TIMEOUT_MS = 600_000;
 const folder = temporaryFolder('naive-rules');

@@ -2,10 +2,11 @@ import { describe, expect, test } from '@jest/globals';
 import { verifyArchive } from '../../auditor/verify.ts';
 import { REASONS } from '../../core/base/reasons.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
+import { carrying, forgedSignature } from '../support/forged-batch.ts';
 import { type BlockOptions, type TestMessage, testSigner } from '../support/producer.ts';
 import { farewell, narrow, richArchive, richWorld } from '../support/rich-archive.ts';
 import { codes, makeScene, type Scene } from '../support/scene.ts';
-import { carrying, forgedSignature, refuse } from '../support/violation.ts';
+import { refuse } from '../support/violation.ts';
 
 describe('what was refused', () => {
   test('is counted by reason and by producer, messages apart from events', async () => {
