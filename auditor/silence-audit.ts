@@ -12,7 +12,7 @@ interface Reign {
   until: number;
 }
 
-/** The blocks of a shard's closed segments, in order. There is at least one. */
+/** The blocks of a shard's closed segments, in order. */
 type ClosedBlocks = Reign[];
 
 /** The heartbeats that a policy wants from a producer, from its first to its last block, microseconds. */
@@ -23,6 +23,9 @@ interface Demand {
   /** The longest gap, with the clock skew: microseconds. */
   readonly longest: number;
 }
+
+/** By policy: how often each producer must be heard, in milliseconds. */
+type Intervals = ReadonlyMap<PolicyInForce, ReadonlyMap<string, number>>;
 
 /** A stretch in which policies oblige a producer to send heartbeats: the demands of policies that follow each other. There is at least one. */
 type Duty = readonly Demand[];
@@ -67,30 +70,22 @@ export class SilenceAudit {
 
   /** Reports each silence, once all of the origin's `shards` were read. */
   finish(shards: number): void {
-    for (const producer of this.#obliged()) {
+    const intervals = this.#intervals();
+    const [furthest] = [...this.#closed.values()].toSorted((a, b) => endOf(b) - endOf(a));
+    for (const producer of new Set([...intervals.values()].flatMap((each) => [...each.keys()]))) {
       const home = shardOf(producer, shards);
-      const closed = this.#judgedBy(home);
-      if (closed === undefined || this.#blind.has(home)) continue;
+      if (furthest === undefined || this.#blind.has(home)) continue;
       const heard = (this.#heard.get(producer) ?? []).toSorted((a, b) => a - b);
-      for (const duty of dutiesOf(producer, closed)) this.#check(producer, home, heard, duty);
+      for (const duty of dutiesOf(producer, judgedBy(this.#closed.get(home), furthest), intervals))
+        this.#check(producer, home, heard, duty);
     }
   }
 
-  /** Every producer of whom a block's policy wants heartbeats. */
-  #obliged(): Set<string> {
-    const policies = [...this.#closed.values()].flatMap((reigns) => reigns.map(({ policy }) => policy));
-    const entries = policies.flatMap(({ policy }) => policy.producers.filter(({ heartbeatMs }) => heartbeatMs !== null));
-    return new Set(entries.map(({ key }) => nameOf(key)));
-  }
-
-  /** The blocks that say from when to when a producer must be heard: of its home shard, or of the one that is furthest, if home is too far behind that. */
-  #judgedBy(home: number): ClosedBlocks | undefined {
-    const own = this.#closed.get(home);
-    const [furthest] = [...this.#closed.values()].toSorted((a, b) => endOf(b) - endOf(a));
-    const last = furthest?.at(-1);
-    if (furthest === undefined || last === undefined) return undefined;
-    const reached = own === undefined ? (furthest[0]?.from ?? 0) : endOf(own);
-    return last.until - reached > last.policy.policy.segmentMaxAgeMs * 1000 ? furthest : own;
+  /** How often each policy wants to hear whom. */
+  #intervals(): Intervals {
+    const intervals = new Map<PolicyInForce, Map<string, number>>();
+    for (const { policy } of [...this.#closed.values()].flat()) if (!intervals.has(policy)) intervals.set(policy, intervalsOf(policy));
+    return intervals;
   }
 
   #check(producer: string, shard: number, heard: readonly number[], duty: Duty): void {
@@ -110,17 +105,25 @@ export class SilenceAudit {
   }
 }
 
+/** The blocks that say from when to when a producer must be heard: of its home shard, or of the one that is furthest, if home is too far behind that. */
+function judgedBy(home: ClosedBlocks | undefined, furthest: ClosedBlocks): ClosedBlocks {
+  const maxAgeMs = furthest.at(-1)?.policy.policy.segmentMaxAgeMs ?? 0;
+  const reached = home === undefined ? (furthest[0]?.from ?? 0) : endOf(home);
+  return endOf(furthest) - reached > maxAgeMs * 1000 ? furthest : (home ?? []);
+}
+
 /** The stretches in which a producer is obliged: from the first to the last of consecutive blocks whose policies oblige it. */
-function dutiesOf(producer: string, closed: ClosedBlocks): Duty[] {
+function dutiesOf(producer: string, closed: ClosedBlocks, intervals: Intervals): Duty[] {
   const duties: Demand[][] = [];
   let goesOn = false;
   for (const { policy, from, until } of closed) {
-    const everyMs = intervalOf(producer, policy);
-    const demand = { from, until, everyMs, longest: (everyMs + policy.policy.clockSkewMs) * 1000 };
-    const obliges = everyMs < Infinity;
-    if (obliges && goesOn) duties.at(-1)?.push(demand);
-    else if (obliges) duties.push([demand]);
-    goesOn = obliges;
+    const everyMs = intervals.get(policy)?.get(producer);
+    if (everyMs !== undefined) {
+      const demand = { from, until, everyMs, longest: (everyMs + policy.policy.clockSkewMs) * 1000 };
+      if (goesOn) duties.at(-1)?.push(demand);
+      else duties.push([demand]);
+    }
+    goesOn = everyMs !== undefined;
   }
   return duties;
 }
@@ -129,18 +132,18 @@ function endOf(closed: ClosedBlocks): number {
   return closed.at(-1)?.until ?? 0;
 }
 
-/** The shortest interval that an ACTIVE key of the producer has; Infinity without one. */
-function intervalOf(producer: string, { policy }: PolicyInForce): number {
-  const entries = policy.producers.filter(({ key, status }) => status === 'ACTIVE' && nameOf(key) === producer);
-  return Math.min(...entries.map(({ heartbeatMs }) => heartbeatMs ?? Infinity));
+/** The shortest interval that the ACTIVE keys of each producer have, in milliseconds. */
+function intervalsOf({ policy }: PolicyInForce): Map<string, number> {
+  const intervals = new Map<string, number>();
+  for (const { key, status, heartbeatMs } of policy.producers) {
+    const name = key.slice(0, key.indexOf('+'));
+    if (status === 'ACTIVE' && heartbeatMs !== null) intervals.set(name, Math.min(heartbeatMs, intervals.get(name) ?? heartbeatMs));
+  }
+  return intervals;
 }
 
 /** The demand with the longest gap of those in force between two times: a policy that came within the gap makes nobody silent who kept to the one before. */
 function mildest(duty: Duty, before: number, after: number): Demand {
   const inForce = duty.filter(({ from }, i) => from < after && (duty[i + 1]?.from ?? Infinity) > before);
   return (inForce.length > 0 ? inForce : duty).reduce((a, b) => (a.longest >= b.longest ? a : b));
-}
-
-function nameOf(key: string): string {
-  return key.slice(0, key.indexOf('+'));
 }

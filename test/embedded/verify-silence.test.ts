@@ -213,7 +213,7 @@ describe('the duty to be heard', () => {
     expect(await given.silences()).toEqual(['was silent for 22 s from 37']);
   });
 
-  test('is that of the active keys of a producer alone', async () => {
+  test('is that of the active keys of a producer alone, by the shortest of their intervals', async () => {
     const given = await talk();
     const { world } = given;
     const other = testSigner('example.org/log/other');
@@ -226,6 +226,7 @@ describe('the duty to be heard', () => {
           { ...entry, status: 'RETIRED' },
           { ...entry, key: testSigner(world.producer.name, 'fresh').verifierKey, heartbeatMs: null },
           { ...entry, key: other.verifierKey, heartbeatMs: 20_000 },
+          { ...entry, key: testSigner(other.name, 'second').verifierKey, heartbeatMs: 60_000 },
         ],
       };
     });
