@@ -1,9 +1,16 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import { sha256 } from '#crypto';
+import { logKeysOf } from '../../core/archive/archive-keys.ts';
+import { parseManifest } from '../../core/archive/manifest.ts';
+import { encodeRetired } from '../../core/archive/retired.ts';
+import { toHex } from '../../core/base/bytes.ts';
 import type { HeartbeatLane } from '../../core/formats/batch.ts';
 import type { EvidenceInput } from '../../core/formats/evidence.ts';
 import { shardOf } from '../../core/formats/shard.ts';
+import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/keys/dsse.ts';
 import type { Policy } from '../../core/policy/policy-document.ts';
+import type { Signer } from '../../core/ports/signer.ts';
 import { temporaryFolder } from '../support/command.ts';
 import { ForgedArchive } from '../support/forged-archive.ts';
 import { carrying } from '../support/forged-batch.ts';
@@ -156,24 +163,53 @@ const statedAs =
     await block(home, 1, [await end(said(home, ends.length + 1, 0))]);
   };
 
+/** The next policy retires the shard's log key for another one. */
+async function rotateLogKey(world: World, shard: number): Promise<Signer> {
+  const before = required(world.logs[shard]);
+  const after = testSigner(before.name, 'after');
+  await world.nextPolicy((policy) => ({
+    ...policy,
+    logs: policy.logs.flatMap((entry) =>
+      entry.key === before.verifierKey
+        ? [
+            { ...entry, status: 'RETIRED' as const },
+            { ...entry, key: after.verifierKey },
+          ]
+        : [entry],
+    ),
+  }));
+  return after;
+}
+
+/** The events of a segment are removed as the policy allows, by a statement of the log key that is retired since then, or of the one after it. */
+const removedBy =
+  (which: 'before' | 'after') =>
+  async ({ world, archives, home, lane, event, block, end, said }: Play): Promise<void> => {
+    for (const shard of [home, 1 - home]) await block(shard, 0, shard === home ? [await lane.next(event(lane, 'one'))] : [1]);
+    for (const shard of [home, 1 - home]) await block(shard, 10, []);
+    const archive = required(archives[home]);
+    await archive.close();
+    const [before, after] = [archive.signer, await rotateLogKey(world, home)];
+    archive.signer = after;
+    await block(home, 12, [await end(said(home, 2, 1))]);
+    await block(home, 22, []);
+    const { map } = archive.objects;
+    const keys = logKeysOf(home);
+    const { payload } = decodeEnvelope(required(map.get(keys.manifest(0, 3))), 'manifest');
+    const { origin, first, end: last, objects } = parseManifest(payload);
+    const removed = objects.filter(({ name }) => name.endsWith('.events.avro'));
+    for (const { name } of removed) map.delete(`${keys.segments}${name}`);
+    const named = { origin, first, end: last, manifest: toHex(sha256(payload)), policy: world.policy.hex, objects: removed };
+    const statement = await signEnvelope('retired', encodeRetired(named), [which === 'before' ? before : after]);
+    map.set(keys.retired(0, 3), encodeEnvelope(statement));
+  };
+
 /** The log key is retired for another one, and one of the two signs what follows. */
 const attestedBy =
   (which: 'before' | 'after') =>
   async ({ world, archives, home, lane, event, block, end, said }: Play): Promise<void> => {
     await block(home, 0, [await lane.next(event(lane, 'one'))]);
-    const before = required(world.logs[home]);
-    const after = testSigner(before.name, 'after');
-    await world.nextPolicy((policy) => ({
-      ...policy,
-      logs: policy.logs.flatMap((entry) =>
-        entry.key === before.verifierKey
-          ? [
-              { ...entry, status: 'RETIRED' as const },
-              { ...entry, key: after.verifierKey },
-            ]
-          : [entry],
-      ),
-    }));
+    const after = await rotateLogKey(world, home);
     await block(home, 1, [await lane.next(event(lane, 'two')), await end(said(home, 3, 2))]);
     if (which === 'after') required(archives[home]).signer = after;
   };
@@ -223,6 +259,7 @@ const aheadBy =
     });
 
 const GARBAGE = new Uint8Array([1]);
+const RETENTION = { eventsKeepMs: 1000, refusedKeepMs: null };
 
 /** A run of three messages, a message alone, and 1,000 unreadable records; `part` changes one entry of the honest evidence. */
 const refusedInput =
@@ -287,6 +324,8 @@ const ROWS: readonly Row[] = [
   ['the log key that follows a retired one signs them', attestedBy('after'), 'LOG', 'OK'],
   ['a stolen key is believed up to the last seal of what it signed', believedUpTo(4), 'SIGNATURES', 'OK'],
   ['a stolen key is believed up to before that seal', believedUpTo(3), 'SIGNATURES', 'FAILED'],
+  ['a log key that is retired states that events were removed', removedBy('before'), 'ARCHIVE', 'FAILED', { retention: RETENTION }],
+  ['the log key that follows it states that', removedBy('after'), 'ARCHIVE', 'OK', { retention: RETENTION }],
   ['a lane is stated as it is', statedAs([1, false], [1, true]), 'COMPLETE', 'OK'],
   ['an identity is linked twice at the end of the window', twiceAfter(61), 'UNIQUE', 'FAILED'],
   ['an identity is linked again after the window', twiceAfter(61.5), 'UNIQUE', 'OK'],
