@@ -10,6 +10,7 @@ export default {
     'test/**/*.test.ts',
     'test/**/*.js',
     'test/{property,fault,integration}/*-child.ts',
+    'test/golden/make.ts',
     'test/support/typescript.js',
     'test/types/*.ts',
     'scripts/*.js',

@@ -91,11 +91,13 @@ export class BlockAudit {
     this.log.endBlock(next, named === undefined ? 0 : appendedAt - named.policy.laneRetentionMs * 1000);
   }
 
-  /** Reports each property that something missing leaves unshown. Blocks from leaf `archived` on are in no segment yet: they have no evidence. */
-  reportUnshown(archived: number): void {
+  /** Reports what stays open, and each property that something missing leaves unshown. Blocks from leaf `archived` on are in no segment yet: they have no evidence. */
+  finish(archived: number): void {
     const { findings, shard } = this.#audit;
     const { lostFrom } = this.log;
-    if (lostFrom !== undefined && lostFrom < archived) {
+    // Missing evidence may hold what is looked for.
+    if (lostFrom === undefined || lostFrom >= archived) this.#inputs.finish();
+    else {
       const message = 'the evidence or the policy of a block is missing or cannot be used, so that this is not shown from there on';
       for (const property of PROVEN_BY_EVIDENCE) findings.add('UNSHOWN', message, { shard, leaf: lostFrom }, { property });
     }

@@ -62,7 +62,8 @@ function chainerFindings(block: AuditedBlock, { shard, governance }: ProofContex
     findings.push(finding('SEAL_SIGNATURE', 'the signature over the seal is wrong', place));
   const now = governance.history.latest.chainer(name, keyId)?.entry;
   if (now?.status === 'COMPROMISED' && block.sealLeaf >= (now.believed?.[shard] ?? 0)) {
-    const message = `the seal is signed by ${name} after the size up to which its key is believed`;
+    const { firstIndex } = block.seal;
+    const message = `the seal, and with it the block from leaf ${firstIndex} on, is signed by ${name} after the size up to which its key is believed`;
     findings.push(finding('SUSPECT', message, place));
   }
   return findings;

@@ -148,7 +148,7 @@ export const FINDINGS = {
     CHAINER_NOT_ACTIVE: ['The key that signed the seal is not active in the policy of the block.', CHAINER],
     SEAL_SIGNATURE: ['The signature over the seal is wrong.', CHAINER],
     SUSPECT: [
-      'A compromised key signed the seal or the batch, after the size up to which that key is believed.',
+      'A compromised key signed the seal or the batch, and is not believed so far: a seal takes its whole block along, a batch its header and the links named.',
       'Do not rely on what was logged under that key from there on.',
     ],
     LINK_WITHOUT_BATCH: ['The link names an input offset at which no batch was accepted.', CHAINER],
@@ -194,7 +194,14 @@ export const FINDINGS = {
     ],
     LANE_OPEN: ['The producer has not stated the end of a lane yet.', 'Nothing while the producer runs. Verify again after it has closed.'],
     LANE_SHORT: ['The producer states more batches or events than the lane has. They are missing, or still on their way.', WAIT],
-    SILENCE: ['A producer was silent for longer than the policy allows, so that a whole epoch may have been dropped.', PRODUCER],
+    HEADER_UNSETTLED: [
+      'A header that its producer signed was refused for its events, which this signature does not cover: whoever carried it may have swapped them.',
+      PRODUCER,
+    ],
+    SILENCE: [
+      'No heartbeat of a producer was signed for longer than the policy allows, so that a whole epoch may have been dropped.',
+      PRODUCER,
+    ],
   }),
   ...group('COMPLETE', 'NOTE', {
     REFUSED_RETIRED: ['Retention removed the refused events of a segment, so why they were refused is not shown again.', NOTHING],

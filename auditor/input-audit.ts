@@ -15,6 +15,7 @@ import type { ProvenEvidence } from './block-proof.ts';
 import { headerOf, type ProvenBatch } from './proven-batch.ts';
 import type { ReplayedLog } from './replayed-log.ts';
 import type { UniqueAudit } from './unique-audit.ts';
+import { UnsettledHeaders } from './unsettled-headers.ts';
 
 /** What reasons reject of which no header is known. */
 const NAMELESS: ReadonlySet<string> = new Set(['records', 'message']);
@@ -33,6 +34,7 @@ export class InputAudit {
   readonly #log: ReplayedLog;
   readonly #across: AcrossShards;
   readonly #unique: UniqueAudit;
+  readonly #unsettled = new UnsettledHeaders();
   batches = 0;
   /** Signatures of producers. */
   signatures = 0;
@@ -74,9 +76,14 @@ export class InputAudit {
     return appendedAt;
   }
 
+  /** Reports what stays open at the end of the shard. */
+  finish(): void {
+    this.#unsettled.finish(this.#audit.findings);
+  }
+
   /** `batch` is undefined where the header cannot be read. */
   #checkAccepted(given: InputInBlock, batch: ProvenBatch | undefined, block: AuditedBlock): void {
-    const { input, check, policy, place } = given;
+    const { input, check, place } = given;
     if (input.batch === null) return;
     this.batches += 1;
     this.signatures += 1;
@@ -88,14 +95,16 @@ export class InputAudit {
     if (batch === undefined) return;
     const { header } = batch;
     const replay = this.#unique.accepted(input.batch.header, place.offset);
+    this.#unsettled.accepted(input.batch.header);
     const at = { ...place, appendedAt: input.appendedAt };
     if (!replay) {
-      this.#across.lanes.accepted(header, input.batch.header, at, policy);
+      this.#across.lanes.accepted(header, input.batch.header, at);
+      if (header.count === 0) this.#across.silence.heartbeat(header);
       this.#checkClock(header, given);
     }
     const outcome = this.#moveLane(header, given);
     if (this.#log.isWhole) this.#checkMarks(batch, block, outcome === 'GAP' ? MARKS.gapBefore : 0);
-    this.#checkProducer(header, input.batch.keyId, place);
+    this.#checkProducer(batch, block, input.batch.keyId);
   }
 
   /** A REPEATED header was accepted before, and its producer can still sign it. */
@@ -155,16 +164,22 @@ export class InputAudit {
     this.#audit.findings.add('MARKS_WRONG', `the link is marked ${first.link.marks}`, place);
   }
 
-  #checkProducer(header: BatchHeader, keyId: Uint8Array, place: InputInBlock['place']): void {
+  /** A compromised key is believed up to a size. A link is cut by its own leaf; the header, and the receipts with it, by the seal of their block. */
+  #checkProducer({ header, offset }: ProvenBatch, { links, sealLeaf }: AuditedBlock, keyId: Uint8Array): void {
     const { governance, shard, findings } = this.#audit;
     const now = governance.history.latest.producer(header.producer, keyId)?.entry;
-    if (now?.status !== 'COMPROMISED' || this.#log.head.nextIndex < (now.believed?.[shard] ?? 0)) return;
-    findings.add('SUSPECT', `the batch is signed by ${header.producer} after the size up to which its key is believed`, place);
+    const believed = now?.believed?.[shard] ?? 0;
+    if (now?.status !== 'COMPROMISED' || sealLeaf < believed) return;
+    const first = links.find(({ link, leaf }) => link.inputOffset === offset && leaf >= believed);
+    const what = first === undefined ? 'no link' : `the links from leaf ${first.leaf} on`;
+    const message = `${header.producer} signed the batch, and its key is believed up to ${believed} leaves: SUSPECT are its header, and ${what}`;
+    findings.add('SUSPECT', message, { shard, offset, leaf: first?.leaf ?? sealLeaf });
   }
 
   /** Derives the reason of a rejection again, as far as the logged bytes allow: events are not logged, so a reason that only events show is believed. */
   #checkRejected(given: InputInBlock): void {
     const { input, check, place } = given;
+    if (input.batch !== null && !this.#unique.wasAccepted(input.batch.header)) this.#unsettled.refused(input, check, place);
     const stated = reasonName(input.reason);
     if (check === undefined) {
       // Evidence has the header of every message in which one can be read.

@@ -2,8 +2,6 @@ import { sha256 } from '#crypto';
 import { boundedSum } from '../core/archive/manifest.ts';
 import { equal, toHex } from '../core/base/bytes.ts';
 import type { BatchHeader } from '../core/formats/batch.ts';
-import { shardOf } from '../core/formats/shard.ts';
-import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { Findings } from './findings.ts';
 
 interface LaneEnd {
@@ -40,22 +38,15 @@ export interface HeaderPlace {
   readonly appendedAt: number;
 }
 
-/** The stretch of a shard's input that was consumed, in microseconds of `appendedAt`. */
-interface Span {
-  readonly from: number;
-  to: number;
-}
-
-/** Follows every lane of an archive, across shards, by its signed numbers: gaps, contradictions, ends that heartbeats state, and silence. */
+/** Follows every lane of an archive, across shards, by its signed numbers: gaps, contradictions, and ends that heartbeats state. */
 export class LaneAudit {
   readonly #findings: Findings;
   readonly #lanes = new Map<string, LaneEnd>();
   readonly #statements = new Map<string, Statements>();
-  readonly #spans = new Map<number, Span>();
+  /** `appendedAt` of the last consumed input of each shard, microseconds. */
+  readonly #consumed = new Map<number, number>();
   /** Shards of which evidence is missing: lanes there, and statements about any lane, may be missing too. */
   readonly #blind = new Set<number>();
-  /** Last heartbeat of each producer. */
-  readonly #beats = new Map<string, number>();
   heartbeats = 0;
   gaps = 0;
 
@@ -79,13 +70,11 @@ export class LaneAudit {
 
   /** The input of a shard was consumed up to this time. */
   consumed(shard: number, appendedAt: number): void {
-    const span = this.#spans.get(shard);
-    if (span === undefined) this.#spans.set(shard, { from: appendedAt, to: appendedAt });
-    else span.to = Math.max(span.to, appendedAt);
+    this.#consumed.set(shard, Math.max(appendedAt, this.#consumed.get(shard) ?? 0));
   }
 
   /** Takes an ACCEPTED header that is not a replay, in the order of its shard's log. */
-  accepted(header: BatchHeader, bytes: Uint8Array, at: HeaderPlace, policy: PolicyInForce): void {
+  accepted(header: BatchHeader, bytes: Uint8Array, at: HeaderPlace): void {
     const key = laneName(header.producer, toHex(header.epoch), header.shard);
     const lane = this.#lanes.get(key);
     const place = { shard: at.shard, offset: at.offset, lane: key };
@@ -107,7 +96,6 @@ export class LaneAudit {
     }
     if (header.count > 0) return;
     this.heartbeats += 1;
-    if (!this.#blind.has(at.shard)) this.#checkSilence(header.producer, at, policy);
     for (const stated of header.lanes) this.#state(header, stated, at);
   }
 
@@ -144,33 +132,14 @@ export class LaneAudit {
     known.appendedAt = at.appendedAt;
   }
 
-  /** Reports a producer that must send heartbeats and was silent for too long: a whole epoch may have been dropped. */
-  #checkSilence(producer: string, { shard, appendedAt }: { shard: number; appendedAt: number }, policy: PolicyInForce): void {
-    const entries = policy.policy.producers.filter(({ key, status }) => key.startsWith(`${producer}+`) && status === 'ACTIVE');
-    const longestMs = Math.min(...entries.map(({ heartbeatMs }) => heartbeatMs ?? Infinity));
-    const since = this.#beats.get(producer) ?? this.#spans.get(shard)?.from ?? appendedAt;
-    if (appendedAt - since > (longestMs + policy.policy.clockSkewMs) * 1000) {
-      const message = `${producer} must be heard every ${longestMs / 1000} s and was silent for ${Math.round((appendedAt - since) / 1e6)} s`;
-      this.#findings.add('SILENCE', message, { shard });
-    }
-    this.#beats.set(producer, appendedAt);
-  }
-
-  /** Compares the lanes with the statements about them, once all shards were read. `latest` says which producers must be heard. */
-  finish(latest: PolicyInForce): void {
-    for (const [key, stated] of this.#statements) this.#checkStatement(key, stated, latest.policy.clockSkewMs * 1000);
+  /** Compares the lanes with the statements about them, once all shards were read. */
+  finish(clockSkewMs: number): void {
+    for (const [key, stated] of this.#statements) this.#checkStatement(key, stated, clockSkewMs * 1000);
     for (const [key, { number, shard }] of this.#lanes) {
       if (this.#blind.size === 0 && this.#statements.get(key)?.final === undefined) {
         const message = `still open: the producer has not stated the end of this lane, which has ${number} batches so far`;
         this.#findings.add('LANE_OPEN', message, { shard, lane: key });
       }
-    }
-    for (const { key, status } of latest.policy.producers) {
-      const producer = key.slice(0, key.indexOf('+'));
-      const home = shardOf(producer, latest.policy.shards);
-      const span = this.#spans.get(home);
-      if (status === 'ACTIVE' && span !== undefined && !this.#blind.has(home))
-        this.#checkSilence(producer, { shard: home, appendedAt: span.to }, latest);
     }
   }
 
@@ -181,7 +150,7 @@ export class LaneAudit {
     const missing = (end: Reached): string =>
       `batches ${range(lane.number, end.number)} and events ${range(lane.seq, end.seq)} of the lane are missing at its end`;
     // The input of another shard may not have been consumed so far.
-    const settled = shard === home || (this.#spans.get(shard)?.to ?? 0) > appendedAt + skewMicros;
+    const settled = shard === home || (this.#consumed.get(shard) ?? 0) > appendedAt + skewMicros;
     if (final !== undefined && isShorter(lane, final) && settled) {
       this.gaps += 1;
       return this.#findings.add('GAP', `gap: ${missing(final)}`, place);

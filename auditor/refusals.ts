@@ -1,5 +1,5 @@
 import type { HeaderCheck } from '../core/acceptance/batch-check.ts';
-import { isJudgedBefore, type ReasonName, reasonName, reasonTraits } from '../core/base/reasons.ts';
+import { isJudgedBefore, REASONS, type ReasonName, reasonName, reasonTraits } from '../core/base/reasons.ts';
 import type { EvidenceInput } from '../core/formats/evidence.ts';
 import { headerOf } from './proven-batch.ts';
 import type { Refused, RefusedCounts } from './verdict.ts';
@@ -17,7 +17,7 @@ export class Refusals {
 
   /** Takes an input of a block, with the check of its header. */
   take(input: EvidenceInput, check: HeaderCheck | undefined): void {
-    const events = input.receipts.filter(({ outcome }) => outcome === 'REJECTED');
+    const events = input.receipts.filter(({ outcome }) => outcome !== 'DUPLICATE');
     if (input.outcome !== 'REJECTED' && events.length === 0) return;
     const producer = check?.kind === 'proven' ? check.proven.header.producer : headerOf(input)?.producer;
     const whole = input.outcome === 'REJECTED' ? wholeCounts(input) : NONE;
@@ -37,15 +37,20 @@ export class Refusals {
     const named = (names: ReadonlyMap<string, RefusedCounts>, proven: boolean): Refused['byProducer'] =>
       [...names].map(([producer, counts]) => ({ producer, proven, ...counts }));
     const byProducer = [...named(this.#proven, true), ...named(this.#claimed, false)];
-    const byReason = [...this.#byReason].toSorted(([a], [b]) => a - b);
+    const byReason = [...this.#byReason].toSorted(([a], [b]) => (a || Infinity) - (b || Infinity));
     return {
       ...[...this.#byReason.values()].reduce(sum, NONE),
-      byReason: byReason.map(([reason, counts]) => ({ reason: reasonName(reason) ?? String(reason), ...counts })),
+      byReason: byReason.map(([reason, counts]) => ({ reason: nameOf(reason), ...counts })),
       byProducer: byProducer.toSorted((a, b) => total(b) - total(a) || (a.producer < b.producer ? -1 : 1)),
       otherNames: this.#otherNames,
       nameless: this.#nameless,
     };
   }
+}
+
+/** An event in conflict has no reason. */
+function nameOf(reason: number): string {
+  return reason === REASONS.NONE ? 'CONFLICT' : (reasonName(reason) ?? String(reason));
 }
 
 /** The number of messages that an entry refuses; of records where nobody can tell what they were. */
@@ -54,7 +59,7 @@ function wholeCounts({ reason, span }: EvidenceInput): RefusedCounts {
 }
 
 /** Whether the check went beyond the signature of the header, so that its producer's key did sign it. */
-function isSigned(check: HeaderCheck | undefined): boolean {
+export function isSigned(check: HeaderCheck | undefined): boolean {
   if (check === undefined) return false;
   return check.kind !== 'rejected' || isJudgedBefore('SIGNATURE_WRONG', reasonName(check.reason) as ReasonName);
 }

@@ -1,6 +1,7 @@
 import { logKeysOf } from '../core/archive/archive-keys.ts';
 import { parseRetired, type Retired } from '../core/archive/retired.ts';
 import { canonicalJson } from '../core/base/jcs.ts';
+import type { VerifierKey } from '../core/keys/key.ts';
 import type { Policy } from '../core/policy/policy-document.ts';
 import { attestedPayload } from './attestation.ts';
 import type { Audit } from './audit.ts';
@@ -17,12 +18,26 @@ export async function retiredObjects(audit: Audit, stored: StoredManifest, archi
   const record = audit.listed.has(object) ? await audit.objects.get(object) : undefined;
   if (record === undefined) return NOTHING;
   const keys = governance.logKeys(shard);
-  const { value, faults } = attestedPayload(record.bytes, 'retired', { shard, keys, decode: parseRetired, end: (retired) => retired.end });
-  const said = faults.map(({ message }) => message);
+  const { value, faults, signers } = attestedPayload(record.bytes, 'retired', {
+    shard,
+    keys,
+    decode: parseRetired,
+    end: (retired) => retired.end,
+  });
+  const said = [...faults.map(({ message }) => message), ...(isSignedInUse(governance, shard, signers) ? [] : [OUT_OF_USE])];
   const fault = said[0] ?? (value === undefined ? 'it cannot be read' : retirementFault(value, stored, archivedUntil, governance));
   if (value !== undefined && fault === undefined) return new Set(value.objects.map(({ name }) => name));
   findings.add('RETIRED_WRONG', `the record of removed events cannot be used: ${fault}`, { shard, object, leaf: first });
   return NOTHING;
+}
+
+const OUT_OF_USE = 'no log key signed it that the newest policy calls ACTIVE, and nothing tells when it was signed';
+
+/** Whether one of the signers is ACTIVE in the newest policy. Where only log keys are pinned, no policy is proven: each of them is in use. */
+function isSignedInUse({ history, root, pinnedLogs }: Governance, shard: number, signers: readonly VerifierKey[]): boolean {
+  if (root === undefined && pinnedLogs[shard] !== undefined) return true;
+  const active = history.latest.policy.logs.filter(({ status }) => status === 'ACTIVE');
+  return signers.some(({ text }) => active.some(({ key }) => key === text));
 }
 
 /** Why the record does not allow the removal that it states; undefined where it does. `archivedUntil`: the last accepted time of the archive. */

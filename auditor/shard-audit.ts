@@ -116,7 +116,7 @@ class ShardAudit {
     if (this.#index < size) this.#goBlind(this.#index);
     else await this.#tree.finish();
     if (this.#blindFrom !== undefined) await this.#segments.readRest();
-    this.#blocks.reportUnshown(archivedSize(this.#manifests));
+    this.#blocks.finish(archivedSize(this.#manifests));
     this.#checkEnd(size);
   }
 
@@ -161,7 +161,20 @@ class ShardAudit {
     findings.add('LEAVES_MISSING', message, { shard, leaf });
     for (const property of PROVEN_BY_EVIDENCE)
       if (property !== 'LOG') findings.add('UNSHOWN', `${message}, so that this is not shown from there on`, { shard, leaf }, { property });
-    this.#across.lanes.lose(shard);
+    this.#lose();
+  }
+
+  /** Some of the shard's evidence is missing: what that may have shown is held against nobody. */
+  #lose(): void {
+    this.#across.lanes.lose(this.#audit.shard);
+    this.#across.silence.lose(this.#audit.shard);
+  }
+
+  /** Takes a block of a closed segment. */
+  #takeClosed({ policy, acceptedAt }: Seal, hasEvidence: boolean): void {
+    if (!hasEvidence) this.#lose();
+    const named = this.#audit.governance.history.byDigest(toHex(policy));
+    if (named !== undefined) this.#across.silence.block(this.#audit.shard, acceptedAt, named);
   }
 
   async #checkBlock(seal: Seal, sealBytes: Uint8Array, { hash, leaf }: { hash: Uint8Array; leaf: number }): Promise<void> {
@@ -190,7 +203,7 @@ class ShardAudit {
       this.#audit.findings.add('EVIDENCE_MISSING', 'the evidence file has no record of this block', place);
     }
     const evidence = this.#blocks.check(block);
-    if (evidence === undefined && leaf < archivedSize(this.#manifests)) this.#across.lanes.lose(this.#audit.shard);
+    if (leaf < archivedSize(this.#manifests)) this.#takeClosed(seal, evidence !== undefined);
     this.#segments.take(block, evidence);
   }
 

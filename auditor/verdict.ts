@@ -58,7 +58,7 @@ export interface RefusedCounts {
 
 /** Messages, events and records that were refused, as far as the evidence shows. */
 export interface Refused extends RefusedCounts {
-  /** In the order of the reasons' numbers. A number that this version does not know is its own name. */
+  /** In the order of the reasons' numbers, and then `CONFLICT`. A number that this version does not know is its own name. */
   readonly byReason: readonly ({ readonly reason: string } & RefusedCounts)[];
   /**
    * Those that most was refused of come first. `proven`: a key of the policy signed the header that names the producer; else anybody may have written

@@ -13,6 +13,7 @@ import { checkKeptSizes, type KeptNote, type KeptRoot, openKeptNotes } from './k
 import { LaneAudit } from './lane-audit.ts';
 import { Refusals } from './refusals.ts';
 import { type AuditedShard, auditShard, type ShardCounts } from './shard-audit.ts';
+import { SilenceAudit } from './silence-audit.ts';
 import type { Verdict } from './verdict.ts';
 
 export interface VerifyOptions extends Demands {
@@ -35,7 +36,7 @@ export async function verifyArchive(store: ObjectStore, options: VerifyOptions):
   const findings = new Findings();
   const { objects, listed } = await listArchive(store, findings, options.limits);
   const governance = await readGovernance(objects, listed, options.keys, findings);
-  const across = { lanes: new LaneAudit(findings), refusals: new Refusals() };
+  const across = { lanes: new LaneAudit(findings), silence: new SilenceAudit(findings), refusals: new Refusals() };
   if (governance === undefined)
     return judge(
       { governance, shards: [], counts: countsOf([], across.lanes, 0, 0), refused: across.refusals.report(), findings },
@@ -46,7 +47,9 @@ export async function verifyArchive(store: ObjectStore, options: VerifyOptions):
   const kept = openKeptNotes(options.since ?? [], governance, findings);
   const limits = options.limits ?? AUDIT_LIMITS;
   const audited = await auditShards({ objects, listed, governance, findings, across, limits, kept }, options);
-  across.lanes.finish(governance.history.latest);
+  const { clockSkewMs, shards: count } = governance.history.latest.policy;
+  across.lanes.finish(clockSkewMs);
+  across.silence.finish(count);
   const shards = audited.map(({ moment }) => moment);
   checkKeptSizes(kept, new Map(shards.map(({ shard, size }) => [shard, size])), findings);
   const counts = countsOf(

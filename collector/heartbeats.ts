@@ -59,14 +59,17 @@ export class Heartbeats {
     return this.earlier.length > 0 || this.#options.lanes.some(({ head, sampledOut }) => head.number > 0 || sampledOut > 0);
   }
 
-  /** The heartbeats that state all lanes of this epoch, and all lanes of earlier epochs as final. Mostly one heartbeat has room for all of them. */
+  /**
+   * The heartbeats that state all lanes of this epoch, and all lanes of earlier epochs as final. Mostly one has room for all of them. Each that is full is
+   * followed by another, so that the last has room left: a reader knows by that that nothing is missing.
+   */
   statements(earlier: readonly LeftEpoch[]): Heartbeat[] {
     const lanes = [...this.#ownLanes(), ...earlier.flatMap(finalLanes)];
     // One row is left for the heartbeat's own lane.
     const most = LIMITS.heartbeatLanes - 1;
     const heartbeats: Heartbeat[] = [];
-    for (let from = 0; from === 0 || from < lanes.length; from += most)
-      heartbeats.push({ lanes: lanes.slice(from, from + most), final: this.isFinal && from + most >= lanes.length });
+    for (let from = 0; from <= lanes.length; from += most)
+      heartbeats.push({ lanes: lanes.slice(from, from + most), final: this.isFinal && from + most > lanes.length });
     return heartbeats;
   }
 

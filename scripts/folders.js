@@ -24,8 +24,8 @@ export const CHECKED = [...PRODUCT, 'bench', 'infra', 'test'];
 
 /** Paths of all files with this ending below a folder, relative to the root of the repository. */
 export function filesBelow(folder, ending = '.ts') {
-  return readdirSync(`${ROOT}${folder}`, { recursive: true })
-    .filter((path) => path.endsWith(ending))
-    .map((path) => `${folder}/${path.replaceAll('\\', '/')}`)
+  return readdirSync(`${ROOT}${folder}`, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(ending))
+    .map((entry) => `${entry.parentPath.slice(ROOT.length)}/${entry.name}`.replaceAll('\\', '/'))
     .toSorted();
 }

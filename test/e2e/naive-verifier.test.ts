@@ -1,8 +1,9 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import type { Verdict } from '../../auditor/verdict.ts';
 import { flip } from '../support/alterations.ts';
-import { lineproof, makeRepository, temporaryFolder } from '../support/command.ts';
+import { lineproof, makeRepository, ROOT, temporaryFolder } from '../support/command.ts';
 import { having, NaiveVerifier, PROPERTIES, testWithPython, writeArchive } from '../support/naive-verifier.ts';
 import { required, richArchive, richWorld } from '../support/rich-archive.ts';
 
@@ -178,6 +179,17 @@ describe('a verifier written from docs/formats.md alone', () => {
       cpSync(archive, copy, { recursive: true });
       alter(copy);
       expect(having(await verifier.agreed(copy, rootKey), 'FAILED')).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
+
+  testWithPython(
+    'agrees on the golden archive with the verdict that is kept with it',
+    async () => {
+      const golden = join(ROOT, 'test/golden');
+      const kept = JSON.parse(readFileSync(join(golden, 'verdict.json'), 'utf8')) as Pick<Verdict, 'properties'>;
+      const results = PROPERTIES.map((property) => [property, kept.properties[property].result]);
+      expect(await verifier.agreed(join(golden, 'archive'), join(golden, 'root.pub'))).toEqual(Object.fromEntries(results));
     },
     TIMEOUT_MS,
   );

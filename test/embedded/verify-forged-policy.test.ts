@@ -3,10 +3,11 @@ import { frame } from '../../core/avro/framing.ts';
 import { LIMITS } from '../../core/base/limits.ts';
 import { REASONS, reasonName } from '../../core/base/reasons.ts';
 import type { BatchHeader } from '../../core/formats/batch.ts';
+import { forgedSignature } from '../support/forged-batch.ts';
 import { BATCH_SCHEMA_ID, type BlockOptions, type TestMessage, testSigner } from '../support/producer.ts';
 import { richWorld } from '../support/rich-archive.ts';
 import { codes, makeScene, Scene } from '../support/scene.ts';
-import { changeInput, changeLink, expectFound, firstOf, forgedSignature, refuse, SEVENS, type Violation } from '../support/violation.ts';
+import { changeInput, changeLink, expectFound, firstOf, refuse, SEVENS, type Violation } from '../support/violation.ts';
 
 test('the first seal of a log names a policy that is not there: POLICY', async () => {
   const scene = new Scene(await richWorld());

@@ -1,10 +1,10 @@
 import { describe, test } from '@jest/globals';
 import { REASONS } from '../../core/base/reasons.ts';
 import { eventDigest } from '../../core/formats/event.ts';
-import { acceptAnyway, inputOf } from '../support/forged-batch.ts';
+import { acceptAnyway, forgedSignature, inputOf } from '../support/forged-batch.ts';
 import { testSigner } from '../support/producer.ts';
 import { narrow, required } from '../support/rich-archive.ts';
-import { changeInput, changeLink, expectFound, firstOf, forgedSignature, refuse, twice, type Violation } from '../support/violation.ts';
+import { changeInput, changeLink, expectFound, firstOf, refuse, twice, type Violation } from '../support/violation.ts';
 
 describe('signatures', () => {
   const rows: readonly Violation[] = [

@@ -1,10 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import { verifyArchive } from '../../auditor/verify.ts';
+import { REASONS } from '../../core/base/reasons.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
+import { carrying, forgedSignature } from '../support/forged-batch.ts';
 import { type BlockOptions, type TestMessage, testSigner } from '../support/producer.ts';
-import { narrow, richArchive, richWorld } from '../support/rich-archive.ts';
-import { codes, makeScene } from '../support/scene.ts';
-import { forgedSignature } from '../support/violation.ts';
+import { farewell, narrow, richArchive, richWorld } from '../support/rich-archive.ts';
+import { codes, makeScene, type Scene } from '../support/scene.ts';
+import { refuse } from '../support/violation.ts';
 
 describe('what was refused', () => {
   test('is counted by reason and by producer, messages apart from events', async () => {
@@ -13,13 +15,17 @@ describe('what was refused', () => {
     const { refused } = await verifyArchive(objects, { keys: [parseVerifierKey(world.root.verifierKey)] });
     expect(refused).toEqual({
       messages: 1,
-      events: 1,
+      events: 2,
       records: 0,
       byReason: [
         { reason: 'FRAMING_INVALID', messages: 1, events: 0, records: 0 },
         { reason: 'STREAM_NOT_PERMITTED', messages: 0, events: 1, records: 0 },
+        { reason: 'CONFLICT', messages: 0, events: 1, records: 0 },
       ],
-      byProducer: [{ producer: narrow().name, proven: true, messages: 0, events: 1, records: 0 }],
+      byProducer: [
+        { producer: narrow().name, proven: true, messages: 0, events: 1, records: 0 },
+        { producer: world.producer.name, proven: true, messages: 0, events: 1, records: 0 },
+      ],
       otherNames: { messages: 0, events: 0, records: 0 },
       nameless: { messages: 1, events: 0, records: 0 },
     });
@@ -63,5 +69,58 @@ describe('what was refused', () => {
     await scene.block(forged(await scene.say('left out')));
     const verdict = await scene.end();
     expect(codes(verdict)).toEqual(['COMPLETE GAP']);
+  });
+});
+
+describe('a signed header whose events no longer fit it', () => {
+  const first = (scene: Scene, word: string): Promise<TestMessage> => scene.world.lane(word).next(scene.world.events('a', word));
+
+  test.each([
+    ['fewer events than it counts', () => []],
+    ['another event', (scene: Scene) => scene.world.events('a', 'swapped')],
+  ] as const)('keeps COMPLETE open where the message carries %s, even in a lane of which nothing else is known', async (_, events) => {
+    const scene = await makeScene();
+    await scene.block([carrying(await first(scene, 'x'), events(scene))]);
+    const verdict = await scene.end();
+    expect([verdict.result, codes(verdict), codes(verdict, 'OPEN')]).toEqual(['OPEN', [], ['COMPLETE HEADER_UNSETTLED']]);
+    const found = verdict.findings.filter(({ code }) => code === 'HEADER_UNSETTLED');
+    expect(found.map(({ place }) => place)).toEqual([expect.objectContaining({ shard: 0, offset: 6 })]);
+    expect(found[0]?.message).toContain(scene.world.producer.name);
+  });
+
+  test('keeps COMPLETE open where a chainer calls a good batch too large', async () => {
+    const scene = await makeScene();
+    const good = await first(scene, 'x');
+    await scene.block([good], (forgery) =>
+      refuse(forgery, good, { outcome: 'REJECTED', reason: REASONS.BATCH_TOO_LARGE, message: new Uint8Array(32) }),
+    );
+    expect(codes(await scene.end(), 'OPEN')).toEqual(['COMPLETE HEADER_UNSETTLED']);
+  });
+
+  test('is one finding, however often it was refused', async () => {
+    const scene = await makeScene();
+    const swapped = carrying(await first(scene, 'x'), []);
+    await scene.block([swapped, swapped, swapped]);
+    expect((await scene.end()).findings.filter(({ code }) => code === 'HEADER_UNSETTLED')).toHaveLength(1);
+  });
+
+  test.each(['before', 'after'] as const)('asks for nothing where the header was accepted %s', async (when) => {
+    const scene = await makeScene();
+    const lane = scene.world.lane('once');
+    const good = await lane.next(scene.world.events('a', 'x'));
+    const swapped = carrying(good, []);
+    await scene.block(when === 'before' ? [good, swapped] : [swapped, good]);
+    await scene.block([await farewell(lane)]);
+    const verdict = await scene.end();
+    expect([verdict.result, verdict.refused.messages]).toEqual(['OK', 1]);
+  });
+
+  test('asks for nothing where nobody signed it, and where the header itself counts too many events', async () => {
+    const scene = await makeScene();
+    const stolen = carrying(forgedSignature(await first(scene, 'x')), []);
+    const many = await scene.world.lane('many').next([], { count: 1025, root: new Uint8Array(32) });
+    await scene.block([stolen, many]);
+    const verdict = await scene.end();
+    expect([verdict.result, verdict.refused.byReason.map(({ reason }) => reason)]).toEqual(['OK', ['BATCH_TOO_LARGE', 'COUNT_WRONG']]);
   });
 });

@@ -154,6 +154,38 @@ describe('events that retention removed', () => {
     expect(codes(await removed(await keeping(null)))).toEqual(wrong);
   });
 
+  test.each([
+    ['RETIRED', null],
+    ['COMPROMISED', [1000]],
+  ] as const)(
+    'by a log key that is %s in the newest policy: ARCHIVE, since nothing tells when it signed that',
+    async (status, believed) => {
+      const scene = await makeScene(await keeping(DAY_MS));
+      const { world, archive } = scene;
+      await goOn(scene, 2 * DAY_MS);
+      const [before, after] = [archive.signer, testSigner(archive.signer.name, 'after')];
+      await world.nextPolicy((policy) => ({
+        ...policy,
+        logs: policy.logs.flatMap((entry) => [
+          { ...entry, status, believed },
+          { ...entry, key: after.verifierKey },
+        ]),
+      }));
+      archive.signer = after;
+      await goOn(scene, LAST_MS);
+      archive.signer = before;
+      await retire(scene, KEYS.manifest(0, 18));
+      expect(codes(await scene.verify())).toEqual(wrong);
+      archive.signer = after;
+      await retire(scene, KEYS.manifest(0, 18));
+      expect(codes(await scene.verify())).toEqual([]);
+      // Who pins log keys alone believes no policy.
+      archive.signer = before;
+      await retire(scene, KEYS.manifest(0, 18));
+      expect(codes(await scene.verify(before.verifierKey, after.verifierKey))).toEqual([]);
+    },
+  );
+
   test('as soon as the policy allows it are not a finding; a millisecond too early: ARCHIVE', async () => {
     expect(codes(await removed(await keeping(DAY_MS), undefined, DAY_MS - LAST_MS))).toEqual([]);
     expect(codes(await removed(await keeping(DAY_MS), undefined, DAY_MS - LAST_MS - 1))).toEqual(wrong);
@@ -499,91 +531,5 @@ describe('two shards', () => {
     const scene = await makeScene(await richWorld(2));
     const verdict = await scene.end();
     expect(codes(verdict, 'OPEN')).toContain('COMPLETE SHARD_EMPTY');
-  });
-});
-
-describe('silence', () => {
-  const listening = (heartbeatMs: number, shards = 1): Promise<World> =>
-    makeWorld({
-      shards,
-      policy: (policy) => ({
-        ...policy,
-        segmentMaxAgeMs: 10_000,
-        clockSkewMs: 0,
-        producers: policy.producers.map((entry) => ({ ...entry, heartbeatMs })),
-      }),
-    });
-
-  test('of a producer that must be heard is open, and says how long', async () => {
-    const verdict = await (await makeScene(await listening(1000))).end();
-    expect(codes(verdict, 'OPEN')).toEqual(['COMPLETE SILENCE']);
-    expect(verdict.findings.find(({ code }) => code === 'SILENCE')?.message).toContain('must be heard every 1 s and was silent for 14 s');
-  });
-
-  test('at the end of the log is open as well', async () => {
-    const scene = await makeScene(await listening(15_000));
-    expect(codes(await scene.end(), 'OPEN')).toEqual([]);
-    for (let i = 0; i < 2; i++) {
-      scene.time += 60 * SECOND;
-      await scene.block([GARBAGE]);
-    }
-    await scene.archive.close();
-    const verdict = await scene.verify();
-    expect(codes(verdict, 'OPEN')).toEqual(['COMPLETE SILENCE']);
-  });
-
-  test('within the interval, to its last microsecond, is not a finding', async () => {
-    const scene = await makeScene(await listening(15_000));
-    await scene.block([await scene.lane.next([])]);
-    scene.time += 13 * SECOND;
-    await scene.block([GARBAGE]);
-    await scene.archive.close();
-    expect(codes(await scene.verify(), 'OPEN')).toEqual(['COMPLETE LANE_OPEN']);
-    await scene.block([GARBAGE], undefined, { appendedAt: scene.time + 1 });
-    await scene.archive.close();
-    expect(codes(await scene.verify(), 'OPEN')).toEqual(['COMPLETE LANE_OPEN', 'COMPLETE SILENCE']);
-  });
-
-  test('is measured by the active key of the producer alone', async () => {
-    const scene = await makeScene(await listening(15_000));
-    const { world } = scene;
-    const fresh = testSigner(world.producer.name, 'fresh');
-    const other = testSigner('example.org/log/other');
-    await world.nextPolicy((policy) => {
-      const entry = required(policy.producers[0]);
-      return {
-        ...policy,
-        producers: [
-          { ...entry, status: 'RETIRED' },
-          { ...entry, key: fresh.verifierKey, heartbeatMs: null },
-          { ...entry, key: other.verifierKey, heartbeatMs: 60_000 },
-        ],
-      };
-    });
-    const lane = world.lane('fresh', fresh);
-    scene.time += 30 * SECOND;
-    await scene.block([await lane.next([])]);
-    scene.time += 30 * SECOND;
-    await scene.block([await lane.next([])]);
-    await scene.archive.close();
-    const verdict = await scene.verify();
-    expect([codes(verdict, 'OPEN'), verdict.findings.filter(({ code }) => code === 'SILENCE').map(({ message }) => message)]).toEqual([
-      ['COMPLETE LANE_OPEN', 'COMPLETE SILENCE'],
-      [expect.stringMatching(/^example\.org\/log\/other must be heard every 60 s/)],
-    ]);
-  });
-
-  test('of a producer who is no longer active, or of whose home shard nothing is known, is not a finding', async () => {
-    const [retired, elsewhere] = [await makeScene(await listening(15_000)), await makeScene(await listening(1, 2))];
-    await retired.world.nextPolicy((policy) => ({
-      ...policy,
-      producers: policy.producers.map((entry) => ({ ...entry, status: 'RETIRED' })),
-    }));
-    retired.time += 60 * SECOND;
-    await retired.block([1]);
-    await retired.archive.close();
-    expect(codes(await retired.verify(), 'OPEN')).toEqual(['COMPLETE LANE_OPEN']);
-    expect(shardOf(elsewhere.world.producer.name, 2)).toBe(1);
-    expect(codes(await elsewhere.verify(), 'OPEN')).toEqual(['COMPLETE LANE_OPEN', 'COMPLETE SHARD_EMPTY']);
   });
 });

@@ -301,12 +301,42 @@ describe('keys that are retired or stolen', () => {
   );
 
   test.each([
-    ['producers', 3, ['SIGNATURES SUSPECT']],
+    ['producers', 1, ['SIGNATURES SUSPECT']],
     ['chainers', 1, ['SIGNATURES SUSPECT']],
     ['logs', 1, ['ARCHIVE MANIFEST_SUSPECT', 'LOG NOTE_SUSPECT']],
   ] as const)('%s: a signature by a stolen key, %d leaves after that size, is SUSPECT', async (role, after, expected) => {
     const { verdict } = await compromise(role, ({ archive }) => archive.size - after);
     expect([verdict.ok, codes(verdict)]).toEqual([false, expected]);
+  });
+
+  test.each([
+    [1, 'its header, and no link'],
+    [2, 'its header, and the links from leaf 16 on'],
+    [3, 'its header, and the links from leaf 15 on'],
+  ])('of a producer, %d leaves after that size: the header by the seal of its block, each link by its own leaf', async (after, what) => {
+    const { verdict } = await compromise('producers', ({ archive }) => archive.size - after);
+    const found = verdict.findings.filter(({ code }) => code === 'SUSPECT');
+    expect(found.map(({ message }) => message)).toEqual([expect.stringContaining(what)]);
+    expect(found[0]?.place.leaf).toBe(18 - after);
+  });
+
+  test('a batch that came again after that size needs no belief: its header was accepted before', async () => {
+    const scene = await makeScene();
+    const { world, archive } = scene;
+    const good = await scene.say('x');
+    await scene.block([good]);
+    const size = archive.size;
+    await scene.block([good]);
+    await world.nextPolicy((policy) => ({
+      ...policy,
+      producers: policy.producers.map((entry) =>
+        entry.key === world.producer.verifierKey ? { ...entry, status: 'COMPROMISED', believed: [size] } : entry,
+      ),
+    }));
+    scene.time += 20 * SECOND;
+    await scene.block([]);
+    await archive.close();
+    expect(codes(await scene.verify())).toEqual([]);
   });
 });
 

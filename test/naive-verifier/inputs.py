@@ -6,6 +6,8 @@ from strict_avro import Wrong
 PROPERTY_OF_BATCH = {5: "POLICY", 6: "POLICY", 7: "POLICY", 8: "POLICY", 10: "POLICY", 11: "SIGNATURES", 12: "SIGNATURES"}
 PROPERTY_OF_BATCH |= {13: "SIGNATURES", 14: "POLICY"}
 LANE_FORK = 16
+NOT_COVERED = (8, 9, 15)
+BEHIND_SIGNATURE = (0, 14)
 
 
 class Held:
@@ -69,18 +71,20 @@ def _input(replay, block, policy, item, offset, refused):
         wrong = lane != "FORK" if item["reason"] == LANE_FORK and shown == 0 else contradicts(item["reason"], shown)
         if wrong:
             report.failed("POLICY", f"batch was rejected for {item['reason']} and its header shows {shown}", place)
+        if item["reason"] in NOT_COVERED and shown in BEHIND_SIGNATURE:
+            replay.unsettled.setdefault(H(item["batch"]["header"]), place)
         return
     if shown:
         report.failed(PROPERTY_OF_BATCH[shown], f"batch had to be rejected for {shown}", place)
     if value is None:
         return
-    _suspect(replay, block, value, item["batch"], place)
     hash_ = H(item["batch"]["header"])
     if item["outcome"] == "REPEATED":
         if hash_ not in replay.accepted_headers:
             report.failed("UNIQUE", "batch is called repeated that was not accepted", place)
         report.count("repeated")
         return
+    _suspect(replay, block, value, item["batch"], offset)
     outcome = lane_outcome(replay, policy, value, item)
     if outcome in ("FORK", "REPEATED"):
         report.failed("ORDER", "batch does not follow its lane", place)
@@ -97,10 +101,15 @@ def _input(replay, block, policy, item, offset, refused):
     _receipts(replay, block, policy, header, offset, refused)
 
 
-def _suspect(replay, block, value, batch, place):
+def _suspect(replay, block, value, batch, offset):
+    """A compromised key: header and receipts are cut at their seal, each link at its own leaf."""
     holder = replay.chain.newest.producer(value["producer"], batch["keyId"])
-    if holder is not None and holder.suspect(replay.log.shard, block.first):
-        replay.report.failed("SIGNATURES", "signed by a compromised producer", place)
+    if holder is None:
+        return
+    leaves = [block.first + at for at, link in enumerate(block.links) if link["inputOffset"] == offset]
+    for leaf in leaves + [block.seal_index]:
+        if holder.suspect(replay.log.shard, leaf):
+            replay.report.failed("SIGNATURES", "signed by a compromised producer", replay.place(block, f"leaf {leaf}"))
 
 
 def lane_outcome(replay, policy, value, item):

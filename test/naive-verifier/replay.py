@@ -83,6 +83,7 @@ class Replay:
         self.state = State()
         self.links = {}
         self.accepted_headers = set()
+        self.unsettled = {}
         self.later = []
 
     def place(self, block, more=""):
@@ -136,7 +137,6 @@ class Replay:
                 judge_inputs(self, block, policy)
                 self._links(block, policy)
                 block.judged = True
-        self.shared.silence.block(self, block, policy)
         self._advance(block, policy)
 
     def _policy(self, block):

@@ -210,6 +210,9 @@ class Segments:
             payload, unsigned = self._signed(name, "retired", segment.end)
             if unsigned is not None:
                 raise unsigned
+            in_use = {holder.key.label for holder in self.holders if holder.status == "ACTIVE"}
+            if not in_use & self.signed[-1][2]:
+                raise Wrong("no key in use signed the statement")
             value = parse(payload)
             RETIRED(value)
             if value["origin"] != self.log.name or value["first"] != segment.first or value["end"] != segment.end:

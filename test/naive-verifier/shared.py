@@ -1,5 +1,6 @@
 """What goes over blocks and shards: lanes with their ends, and identities (docs/formats.md §2, §3; SECURITY.md)."""
 from hashing import shard_of
+from judge import MOST_LANES
 from strict_avro import Wrong
 
 
@@ -85,39 +86,65 @@ class Lanes:
 
 
 class Silence:
-    """Producers that must be heard: by accepted headers in the log of their home shard, measured in `appendedAt`."""
+    """Producers that must be heard: by the times at which their heartbeats were signed, between blocks of closed segments."""
 
     def __init__(self, report):
         self.report = report
         self.heard = {}
-        self.start = {}
+        self.reigns = {}
 
-    def block(self, replay, block, policy):
-        shard = replay.log.shard
-        for item in block.inputs:
-            self.start.setdefault(shard, item["appendedAt"])
-            break
+    def closed(self, shard, block):
+        """A block of a closed segment, with its headers."""
+        time, reigns = block.seal["acceptedAt"], self.reigns.setdefault(shard, [])
+        if reigns and reigns[-1]["policy"] is block.policy:
+            reigns[-1]["until"] = time
+        else:
+            reigns.append({"policy": block.policy, "from": time, "until": time})
         for header in block.headers.values():
-            name = header.value["producer"]
-            self._judge(replay, policy, name, header.appended_at)
-            self.heard[shard, name] = header.appended_at
+            if header.value["count"] == 0 and len(header.value["lanes"]) < MOST_LANES:
+                self.heard.setdefault(header.value["producer"], []).append(header.value["createdAt"])
 
-    def finish(self, replay):
-        """At the end of the log, by its last policy."""
-        policy = replay.state.policy
-        if policy is not None:
-            for name in {holder.key.name for holder in policy.producers}:
-                self._judge(replay, policy, name, replay.state.appended_at)
+    def finish(self, shards):
+        policies = [reign["policy"] for reigns in self.reigns.values() for reign in reigns]
+        for name in sorted({holder.key.name for policy in policies for holder in policy.producers}):
+            home = shard_of(name, shards)
+            for duty in duties(name, self._judging(home)):
+                self._judge(name, home, duty)
 
-    def _judge(self, replay, policy, name, now):
-        shard = replay.log.shard
+    def _judging(self, home):
+        """The blocks that decide: those of the home shard, unless it is too far behind another."""
+        if not self.reigns:
+            return []
+        own = self.reigns.get(home)
+        furthest = max(self.reigns.values(), key=lambda reigns: reigns[-1]["until"])
+        reached = own[-1]["until"] if own else furthest[0]["from"]
+        if furthest[-1]["until"] - reached > furthest[-1]["policy"].millis("segmentMaxAgeMs") * 1000:
+            return furthest
+        return own or []
+
+    def _judge(self, name, home, duty):
+        start, end = min(demand["from"] for demand in duty), duty[-1]["until"]
+        times = sorted(time for time in self.heard.get(name, []) if start < time < end)
+        for before, after in zip([start] + times, times + [end]):
+            froms = [demand["from"] for demand in duty] + [float("inf")]
+            in_force = [demand for at, demand in enumerate(duty) if froms[at] < after and froms[at + 1] > before]
+            if after - before > max(demand["longest"] for demand in in_force or duty):
+                self.report.open("COMPLETE", "producer was silent", f"shard {home} {name} from {before} to {after}")
+
+
+def duties(name, reigns):
+    """Runs of blocks whose policies oblige a producer."""
+    found, going = [], False
+    for reign in reigns:
+        policy = reign["policy"]
         demands = [each.value["heartbeatMs"] for each in policy.producers if each.key.name == name and each.status == "ACTIVE"]
         demands = [each for each in demands if each is not None]
-        if not demands or shard_of(name, replay.log.shards) != shard or shard not in self.start:
-            return
-        since = self.heard.get((shard, name), self.start[shard])
-        if now - since > (min(demands) + policy.millis("clockSkewMs")) * 1000:
-            self.report.open("COMPLETE", "producer was silent", f"{replay.log.name} {name} until {now}")
+        if demands:
+            longest = (min(demands) + policy.millis("clockSkewMs")) * 1000
+            found = found if going else found + [[]]
+            found[-1].append({"from": reign["from"], "until": reign["until"], "longest": longest})
+        going = bool(demands)
+    return found
 
 
 class Unique:

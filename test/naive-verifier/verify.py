@@ -66,6 +66,7 @@ def verify(objects, pinned, origin=None, genesis=None, since=()):
     for shard in range(newest.shards):
         verify_shard(objects, Log(newest.origin, shard, newest.shards, schemas), chain, holders, shared, report, kept)
     shared.lanes.finish()
+    shared.silence.finish(newest.shards)
     return report, trust
 
 
@@ -164,6 +165,7 @@ def replay_shard(objects, replay, segments, holders, blocks, report):
         for block in own:
             attach(block, segment, replay, report)
             replay.block(block)
+            replay.shared.silence.closed(replay.log.shard, block)
             replay.done.append(block)
             blocks.remove(block)
         if not own or own[-1].seal_index + 1 != segment.end:
@@ -181,8 +183,10 @@ def replay_shard(objects, replay, segments, holders, blocks, report):
     if blocks:
         for name in ("LOG", "STREAMS", "SIGNATURES", "ORDER", "COMPLETE", "UNIQUE", "POLICY"):
             report.open(name, "newest leaves are in no closed segment", f"{replay.log.name} from {blocks[0].first}")
+    for hash_, place in replay.unsettled.items():
+        if hash_ not in replay.accepted_headers:
+            report.open("COMPLETE", "signed header was refused for its events and is not accepted", place)
     replay.shared.unique.check_later(replay)
-    replay.shared.silence.finish(replay)
     replay.shared.lanes.ends[replay.log.shard] = replay.state.appended_at
 
 

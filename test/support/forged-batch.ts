@@ -1,12 +1,13 @@
 import { sha256 } from '#crypto';
 import type { LogView } from '../../core/acceptance/log-state.ts';
+import { frame } from '../../core/avro/framing.ts';
 import { equal } from '../../core/base/bytes.ts';
-import { decodeBatchHeader } from '../../core/formats/batch.ts';
+import { decodeBatchHeader, encodeSignedBatch } from '../../core/formats/batch.ts';
 import { eventDigest } from '../../core/formats/event.ts';
 import type { EvidenceInput } from '../../core/formats/evidence.ts';
 import type { Link } from '../../core/formats/leaf.ts';
 import { type Forgery, rechain } from './forged-block.ts';
-import type { TestMessage } from './producer.ts';
+import { BATCH_SCHEMA_ID, type TestMessage } from './producer.ts';
 import { required } from './rich-archive.ts';
 
 /** The evidence of a message, whatever it deserves. */
@@ -43,4 +44,16 @@ export function acceptAnyway(view: LogView, forgery: Forgery, message: TestMessa
   forgery.links = rechain(view, [...forgery.links, ...links]);
   forgery.events.push(...message.events);
   forgery.refused = forgery.refused.filter((refused) => !message.events.some((event) => equal(event, refused)));
+}
+
+/** The message with a bit of its signature flipped. */
+export function forgedSignature(given: TestMessage): TestMessage {
+  const forged = { ...given, signature: given.signature.map((byte, i) => (i === 40 ? byte ^ 1 : byte)) };
+  return { ...forged, value: frame(BATCH_SCHEMA_ID, encodeSignedBatch(forged)) };
+}
+
+/** The message under the same signed header, as whoever carries it can make it: with other events. */
+export function carrying(good: TestMessage, events: readonly Uint8Array[]): TestMessage {
+  const swapped = { ...good, events };
+  return { ...swapped, value: frame(BATCH_SCHEMA_ID, encodeSignedBatch(swapped)) };
 }

@@ -1,11 +1,9 @@
 import { expect } from '@jest/globals';
-import { frame } from '../../core/avro/framing.ts';
-import { encodeSignedBatch } from '../../core/formats/batch.ts';
 import type { EvidenceInput } from '../../core/formats/evidence.ts';
 import type { Link } from '../../core/formats/leaf.ts';
 import { inputOf } from './forged-batch.ts';
 import type { Forgery } from './forged-block.ts';
-import { BATCH_SCHEMA_ID, type BlockOptions, type TestMessage } from './producer.ts';
+import type { BlockOptions, TestMessage } from './producer.ts';
 import { required } from './rich-archive.ts';
 import { codes, makeScene, type Scene } from './scene.ts';
 
@@ -51,11 +49,6 @@ export function refuse(forgery: Forgery, message: TestMessage, part: Pick<Eviden
 
 export function firstOf(given: BlockOptions['messages']): TestMessage {
   return given[0] as TestMessage;
-}
-
-export function forgedSignature(given: TestMessage): TestMessage {
-  const forged = { ...given, signature: given.signature.map((byte, i) => (i === 40 ? byte ^ 1 : byte)) };
-  return { ...forged, value: frame(BATCH_SCHEMA_ID, encodeSignedBatch(forged)) };
 }
 
 export function twice(given: TestMessage): TestMessage[] {
