@@ -1,10 +1,10 @@
 import { frame } from '../../core/avro/framing.ts';
 import { REASONS } from '../../core/base/reasons.ts';
 import { encodeSignedBatch } from '../../core/formats/batch.ts';
-import { acceptAnyway, inputOf } from '../support/forged-batch.ts';
+import { acceptAnyway, forgedSignature, inputOf } from '../support/forged-batch.ts';
 import { BATCH_SCHEMA_ID, type TestMessage, testId, testSigner } from '../support/producer.ts';
 import { required } from '../support/rich-archive.ts';
-import { firstOf, forgedSignature, refuse, SEVENS, twice } from '../support/violation.ts';
+import { firstOf, refuse, SEVENS, twice } from '../support/violation.ts';
 import type { Attack } from './attack.ts';
 import { byChainer, type ForgedStep } from './forging.ts';
 import { Speaker, type Spoil, type Stage } from './stage.ts';
