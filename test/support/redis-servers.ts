@@ -13,13 +13,15 @@ import { until } from './cluster.ts';
 /** A redis-server process of one test. */
 export class RedisServer {
   readonly port: number;
-  readonly #child: ChildProcess;
+  readonly #launch: () => ChildProcess;
+  #child: ChildProcess;
   /** A connection of the test's own. */
   readonly direct: Redis;
 
-  constructor(port: number, child: ChildProcess) {
+  constructor(port: number, launch: () => ChildProcess) {
     this.port = port;
-    this.#child = child;
+    this.#launch = launch;
+    this.#child = launch();
     this.direct = new Redis({ host: '127.0.0.1', port, retryStrategy: () => 50, maxRetriesPerRequest: null });
     this.direct.on('error', () => undefined);
   }
@@ -36,6 +38,17 @@ export class RedisServer {
   async follow(primary: RedisServer): Promise<void> {
     await this.direct.replicaof('127.0.0.1', primary.port);
     await until('the replica has the data', async () => (await this.direct.info('replication')).includes('master_link_status:up'));
+  }
+
+  /** Starts it again after it ended, on its folder. */
+  async again(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'exit');
+    this.#child = this.#launch();
+    await this.answers();
+  }
+
+  async answers(): Promise<void> {
+    await until('Redis answers', async () => (await this.direct.ping().catch(() => '')) === 'PONG');
   }
 
   async end(): Promise<void> {
@@ -80,10 +93,9 @@ export class RedisServers {
     mkdirSync(folder);
     const file = join(folder, 'redis.conf');
     writeFileSync(file, [`port ${port}`, 'bind 127.0.0.1', `dir "${folder}"`, ...lines, ''].join('\n'));
-    const child = spawn(server, [file, ...args], { env: { ...process.env, ...env }, stdio: 'ignore' });
-    const started = new RedisServer(port, child);
+    const started = new RedisServer(port, () => spawn(server, [file, ...args], { env: { ...process.env, ...env }, stdio: 'ignore' }));
     this.#servers.push(started);
-    await until('Redis answers', async () => (await started.direct.ping().catch(() => '')) === 'PONG');
+    await started.answers();
     return started;
   }
 }
@@ -100,10 +112,12 @@ async function freePort(): Promise<number> {
   }
 }
 
+/** The configuration of a cluster's node; it is declared dead after a second. */
+export const CLUSTER_NODE: readonly string[] = ['cluster-enabled yes', 'cluster-node-timeout 1000'];
+
 /** Three nodes of one cluster, with a third of the slots each. */
 export async function redisCluster(servers: RedisServers): Promise<readonly RedisServer[]> {
-  const lines = ['cluster-enabled yes', 'cluster-node-timeout 1000'];
-  const nodes = [await servers.start(...lines), await servers.start(...lines), await servers.start(...lines)];
+  const nodes = [await servers.start(...CLUSTER_NODE), await servers.start(...CLUSTER_NODE), await servers.start(...CLUSTER_NODE)];
   const bounds = [0, 5461, 10_923, 16_384];
   for (const [i, { direct }] of nodes.entries())
     await direct.call('CLUSTER', 'ADDSLOTSRANGE', String(bounds[i]), String((bounds[i + 1] as number) - 1));
