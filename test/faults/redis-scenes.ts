@@ -1,8 +1,11 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { newCertificates } from '../support/certificates.ts';
 import { until } from '../support/cluster.ts';
 import { deleteKeys, dumpKeys, redisKeys, restoreKeys } from '../support/redis-keys.ts';
 import { CLUSTER_NODE, type RedisServer, RedisServers, redisCluster } from '../support/redis-servers.ts';
-import type { Preparation } from './preparation.ts';
+import type { Place, Preparation } from './preparation.ts';
 import type { Scene } from './scene.ts';
 import type { World } from './world.ts';
 
@@ -50,17 +53,19 @@ export const REDIS_SCENES: readonly Scene[] = [
         await redis.config('SET', 'maxmemory-policy', 'noeviction');
       }),
   },
-  sentinelScene(),
-  clusterScene(),
+  sentinelScene(false),
+  sentinelScene(true),
+  clusterScene(false),
+  clusterScene(true),
 ];
 
-function sentinelScene(): Scene {
+function sentinelScene(tls: boolean): Scene {
   let primary: RedisServer;
   return {
-    name: 'redis-sentinel',
-    says: 'the primary is killed with −9, and Sentinel makes its replica the primary; the old one comes back',
-    prepare: () =>
-      onServers(async (servers) => {
+    name: `redis-sentinel${tls ? '-tls' : ''}`,
+    says: `${tls ? 'by TLS, ' : ''}the primary is killed with −9, and Sentinel makes its replica the primary; the old one comes back`,
+    prepare: (place) =>
+      onServers(tls, place, async (servers, scheme) => {
         const replica = await servers.start();
         primary = await servers.start();
         await replica.follow(primary);
@@ -68,7 +73,7 @@ function sentinelScene(): Scene {
         await until('the Sentinel knows the replica', async () =>
           String(await watch.direct.call('SENTINEL', 'replicas', 'main')).includes(String(replica.port)),
         );
-        return `redis+sentinel://${watch.place}/main`;
+        return `${scheme}+sentinel://${watch.place}/main`;
       }),
     act: async (world) => {
       primary.signal('SIGKILL');
@@ -79,16 +84,16 @@ function sentinelScene(): Scene {
   };
 }
 
-function clusterScene(): Scene {
+function clusterScene(tls: boolean): Scene {
   let nodes: readonly RedisServer[] = [];
   return {
-    name: 'redis-cluster',
-    says: 'of a Redis Cluster with three primaries and a replica of each, every primary is killed with −9 in turn, and comes back 20 s later',
-    prepare: () =>
-      onServers(async (servers) => {
+    name: `redis-cluster${tls ? '-tls' : ''}`,
+    says: `${tls ? 'by TLS, ' : ''}of a Redis Cluster with three primaries and a replica of each, every primary is killed with −9 in turn, and comes back 20 s later`,
+    prepare: (place) =>
+      onServers(tls, place, async (servers, scheme) => {
         nodes = await redisCluster(servers);
         for (const node of nodes) await addReplica(servers, nodes, node);
-        return `redis+cluster://${nodes.map(({ place }) => place).join(',')}`;
+        return `${scheme}+cluster://${nodes.map(({ place }) => place).join(',')}`;
       }),
     act: async (world) => {
       for (const node of nodes) {
@@ -111,14 +116,27 @@ async function addReplica(servers: RedisServers, nodes: readonly RedisServer[], 
     return (await replica.direct.info('replication')).includes('master_link_status:up');
   });
   for (const { direct } of nodes)
-    await until('every node knows the replica', async () => String(await direct.call('CLUSTER', 'NODES')).includes(replica.place));
+    await until('every node knows the replica', async () =>
+      String(await direct.call('CLUSTER', 'NODES')).includes(`:${replica.plainPort}@`),
+    );
 }
 
 /** Starts Redis servers, and gives their URL to all processes. */
-async function onServers(start: (servers: RedisServers) => Promise<string>): Promise<Preparation> {
-  const servers = new RedisServers();
+async function onServers(
+  tls: boolean,
+  { folder }: Place,
+  start: (servers: RedisServers, scheme: string) => Promise<string>,
+): Promise<Preparation> {
+  const certificates = tls ? await newCertificates('IP:127.0.0.1') : undefined;
+  const servers = new RedisServers(certificates);
   try {
-    return { env: { LINEPROOF_REDIS_URL: await start(servers) }, release: () => servers.end() };
+    const env: NodeJS.ProcessEnv = { LINEPROOF_REDIS_URL: await start(servers, tls ? 'rediss' : 'redis') };
+    if (certificates !== undefined) {
+      const file = join(folder, 'redis-ca.pem');
+      writeFileSync(file, certificates.ca);
+      env['LINEPROOF_REDIS_CA'] = file;
+    }
+    return { env, release: () => servers.end() };
   } catch (error) {
     await servers.end();
     throw error;

@@ -4,7 +4,7 @@ import { temporaryFolder } from '../support/command.ts';
 import type { OwnStack } from '../support/stack.ts';
 import { disagreement } from './agreement.ts';
 import { archivedIds, doubledOf, lostOf } from './ledger.ts';
-import { NotRun } from './preparation.ts';
+import { NotRun, type Preparation } from './preparation.ts';
 import type { Scene } from './scene.ts';
 import { Servers } from './servers.ts';
 import { LATE_MS, type RunOptions, World } from './world.ts';
@@ -39,22 +39,30 @@ export async function runScene(stack: OwnStack, scene: Scene, options: RunOption
   try {
     await new Servers(stack).settle();
     const preparation = (await scene.prepare?.({ stack, folder: temporary.path })) ?? {};
-    const world = await World.open(stack, preparation, options);
     try {
-      const found = await play(world, scene);
-      if (found.reasons.length > 0) options.keepLogs(scene.name, world.logs());
+      const found = await playOn(stack, scene, preparation, options);
       return { ...base, ...found, verdict: found.reasons.length === 0 ? 'PASSED' : 'FAILED' };
-    } catch (error) {
-      options.keepLogs(scene.name, world.logs());
-      throw error;
     } finally {
-      await world.release();
+      await preparation.release?.();
     }
   } catch (error) {
     return { ...base, verdict: error instanceof NotRun ? 'NOT RUN' : 'FAILED', reasons: [messageOf(error)] };
   } finally {
     temporary.release();
     await new Servers(stack).up();
+  }
+}
+
+async function playOn(stack: OwnStack, scene: Scene, preparation: Preparation, options: RunOptions): Promise<Found> {
+  const world = await World.open(stack, preparation, options);
+  let failed = true;
+  try {
+    const found = await play(world, scene);
+    failed = found.reasons.length > 0;
+    return found;
+  } finally {
+    if (failed) options.keepLogs(scene.name, world.logs());
+    await world.release();
   }
 }
 

@@ -157,6 +157,5 @@ export class World {
   async release(): Promise<void> {
     await Promise.all(this.producers.map((producer) => producer.kill()));
     await this.cluster.release();
-    await this.preparation.release?.();
   }
 }

@@ -56,7 +56,7 @@ export async function newAuthority(): Promise<Authority> {
     ca: text('ca.pem'),
     sign: async (names, until) => {
       await openssl('req', ...NEW_KEY, '-keyout', 'server.key', '-out', 'server.csr', '-subj', '/CN=localhost');
-      write('extensions', `subjectAltName=${names}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n`);
+      write('extensions', `subjectAltName=${names}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth,clientAuth\n`);
       const end = until.toISOString().replace(/[-:T]|\.\d+/g, '');
       const own = ['-config', 'config', '-cert', 'ca.pem', '-keyfile', 'ca.key', '-extfile', 'extensions'];
       await openssl('ca', '-batch', '-notext', ...own, '-in', 'server.csr', '-out', 'server.pem', '-enddate', end);
@@ -66,11 +66,11 @@ export async function newAuthority(): Promise<Authority> {
   };
 }
 
-/** An authority that nobody knew before, with a certificate for localhost. */
-export async function newCertificates(): Promise<Certificates> {
+/** An authority that nobody knew before, with a certificate for localhost, or for other names as openssl spells them. */
+export async function newCertificates(names = 'DNS:localhost'): Promise<Certificates> {
   const authority = await newAuthority();
   try {
-    return { ca: authority.ca, ...(await authority.sign('DNS:localhost', new Date(Date.now() + DAY_MS))) };
+    return { ca: authority.ca, ...(await authority.sign(names, new Date(Date.now() + DAY_MS))) };
   } finally {
     authority.release();
   }
