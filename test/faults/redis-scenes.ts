@@ -93,7 +93,7 @@ function clusterScene(tls: boolean): Scene {
       onServers(tls, place, async (servers, scheme) => {
         nodes = await redisCluster(servers);
         for (const node of nodes) await addReplica(servers, nodes, node);
-        return `${scheme}+cluster://${nodes.map(({ place }) => place).join(',')}`;
+        return `${scheme}+cluster://${nodes.map((node) => node.place).join(',')}`;
       }),
     act: async (world) => {
       for (const node of nodes) {
