@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ConfigResourceTypes } from 'kafkajs';
+import kafkajs from 'kafkajs';
 import { type Authority, newAuthority } from '../support/certificates.ts';
 import { until } from '../support/cluster.ts';
 import type { Place, Preparation } from './preparation.ts';
@@ -76,6 +76,6 @@ function environment({ stack, folder }: Place, { ca }: Authority): NonNullable<P
 
 /** Changes these settings of all brokers while they run; without any, those of their files are in force again. */
 async function setKeystore(servers: Servers, configEntries: { name: string; value: string }[]): Promise<void> {
-  const resources = BROKERS.map((_, i) => ({ type: ConfigResourceTypes.BROKER, name: String(i + 1), configEntries }));
+  const resources = BROKERS.map((_, i) => ({ type: kafkajs.ConfigResourceTypes.BROKER, name: String(i + 1), configEntries }));
   for (const resource of resources) await servers.admin((admin) => admin.alterConfigs({ validateOnly: false, resources: [resource] }));
 }
