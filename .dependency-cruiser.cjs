@@ -65,6 +65,12 @@ module.exports = {
       to: { path: '^core/tree/build/', reachable: true },
     },
     {
+      name: 'prover-imports-core',
+      severity: 'error',
+      from: { path: '^prover/' },
+      to: { path: '^(?!core/|auditor/|prover/)', dependencyTypesNot: ['npm', 'core'] },
+    },
+    {
       name: 'resubmit-imports-core',
       severity: 'error',
       from: { path: '^resubmit/' },

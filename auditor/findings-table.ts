@@ -39,6 +39,7 @@ const WAIT = 'Nothing while the log grows. Verify again later.';
 const NOTHING = 'Nothing.';
 const LIMITED =
   'Find out whether somebody added objects. If all are needed, verify with a program that has higher bounds (auditor/audit-limits.ts).';
+const PROOF = 'Do not rely on the file: it was altered or put together from others. Ask for a new proof, or for the archive.';
 const STRANGER = 'Find out who put it there. Move it out of the archive.';
 
 /** Every finding of the auditor. docs/findings.md shows this table to its reader, and a test compares the two. */
@@ -94,14 +95,32 @@ export const FINDINGS = {
     UNSHOWN: ['Something that the property rests on is missing or cannot be used; another finding names it.', RESTORE],
   }),
   ...group('LOG', 'FAILED', {
+    PROOF_MALFORMED: [
+      'The file cannot be read as a proof of an event.',
+      'Get the file again; if it stays so, whoever gave it to you did not give you a proof.',
+    ],
+    PROOF_CONTRADICTS: ['Two parts of the proof contradict each other.', PROOF],
+    FILE_FOREIGN: [
+      'The event of the proof does not speak of the file in hand.',
+      'Compare the file with the one that the event names: it was changed, or the proof is of another file.',
+    ],
+    PROOF_PATH: ['The hashes of the proof do not lead from the leaf to the root that the note states.', PROOF],
     LEAVES_MISSING: ['Leaves cannot be read, so that nothing is shown from there on.', RESTORE],
     NOTE_MALFORMED: ['The signed note cannot be read or is of another log.', COMPARE],
     NOTE_SIGNATURE: ['No log key signed the note, or a signature is wrong.', COMPARE],
     NOTE_SUSPECT: ['Only a compromised log key signed the note, after the size up to which that key is believed.', LOG_KEY],
     KEY_RETIRED: ['Only a log key signed the note or manifest that the policy in force at its leaves calls RETIRED.', LOG_KEY],
     ROOT_WRONG: [
-      'The leaves give another root than a signed note or manifest states.',
+      'The leaves give another root than a signed note or manifest states, or a note that the reader kept.',
       'Keep the archive and compare it with another copy: leaves were altered, or two histories of one log were signed.',
+    ],
+    KEPT_NOTE_FOREIGN: [
+      'A note that the reader kept cannot be read, is of another log, or was signed by none of the log keys of this archive.',
+      'Keep note and archive: either the note is not of this log, or the archive is another history than the one that was attested then.',
+    ],
+    KEPT_NOTE_AHEAD: [
+      'A note that the reader kept covers more leaves than the archive shows.',
+      'Ask for a newer copy of the archive. If there is none, what was attested was taken away.',
     ],
     TILE_WRONG: ['A stored tile or bundle differs from what the leaves give.', COMPARE],
     BUNDLE_WRONG: ['A leaf does not have the hash that the tree has for it.', COMPARE],
@@ -211,11 +230,11 @@ export const FINDINGS = {
   }),
   ...group('POLICY', 'FAILED', {
     KEY_FOREIGN: [
-      'None of the pinned keys is a root key or log key of the archive.',
+      'None of the pinned keys is a root key or log key of the archive, or has a part in the proof.',
       'Compare the key with the one that the operator publishes.',
     ],
     ORIGIN_FOREIGN: [
-      'The archive is of another origin than the caller demanded.',
+      'The archive or proof is of another origin than the caller demanded.',
       'Compare the origin with the one that the operator publishes.',
     ],
     GENESIS_FOREIGN: [
@@ -227,7 +246,7 @@ export const FINDINGS = {
       'A version of the policy does not follow from the version before it.',
       'Find out who added it; compare with another copy.',
     ],
-    POLICY_MISSING: ['A seal names a policy that the archive does not hold.', RESTORE],
+    POLICY_MISSING: ['A seal names a policy that the archive or proof does not hold.', RESTORE],
     POLICY_BACK: ['A seal names an earlier policy than the seal before it.', CHAINER],
     FORMAT_LEVEL: ['The policy demands a later version of this program.', 'Verify with the newest version.'],
     REASON_WRONG: ['A batch was rejected for a reason that its header or its lane contradicts.', CHAINER],

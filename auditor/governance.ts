@@ -116,7 +116,10 @@ function openHistory(stored: readonly StoredPolicy[], findings: Findings): Polic
 }
 
 /** The pinned key that is among a version's root keys and signed that version. Being listed alone proves nothing. */
-function pinnedRoot(stored: readonly StoredPolicy[], pinned: readonly VerifierKey[]): VerifierKey | undefined {
+export function pinnedRoot(
+  stored: readonly Pick<StoredPolicy, 'policy' | 'bytes'>[],
+  pinned: readonly VerifierKey[],
+): VerifierKey | undefined {
   for (const { policy, bytes } of stored) {
     const keys = pinned.filter(({ text }) => policy.roots.keys.includes(text));
     const signed = keys.length === 0 ? [] : envelopeSigners(decodeEnvelope(bytes, 'policy'), keys);

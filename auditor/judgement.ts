@@ -71,9 +71,9 @@ const NAMED_KEYS = 4;
 /** The pinned key that a property rests on. A root key proves every property. Log keys of all shards prove the attested leaves, not who produced the events. */
 function trustOf(property: Property, governance: Governance, keys: readonly VerifierKey[]): { pinned: boolean; trust: string } {
   const { root, pinnedLogs, history } = governance;
-  if (root !== undefined) return { pinned: true, trust: `root key ${short(root)} (pinned)` };
+  if (root !== undefined) return { pinned: true, trust: `root key ${keyLabel(root)} (pinned)` };
   if (property !== 'SIGNATURES' && property !== 'POLICY' && pinnedLogs.every((key) => key !== undefined)) {
-    const named = pinnedLogs.length > NAMED_KEYS ? `${pinnedLogs.length} log keys` : `log key ${pinnedLogs.map(short).join(', ')}`;
+    const named = pinnedLogs.length > NAMED_KEYS ? `${pinnedLogs.length} log keys` : `log key ${pinnedLogs.map(keyLabel).join(', ')}`;
     return { pinned: true, trust: `${named} (pinned)` };
   }
   const named = history.versions[0]?.policy.roots.keys[0] ?? '';
@@ -82,6 +82,7 @@ function trustOf(property: Property, governance: Governance, keys: readonly Veri
   return { pinned: false, trust: 'not proven by the pinned keys; needs the root key' };
 }
 
-function short({ name, id }: VerifierKey): string {
+/** Name and id of a key, as texts show it. */
+export function keyLabel({ name, id }: VerifierKey): string {
   return `${name}+${[...id].map((byte) => byte.toString(16).padStart(2, '0')).join('')}`;
 }

@@ -6,6 +6,7 @@ import type { AcrossShards } from './across-shards.ts';
 import type { Audit } from './audit.ts';
 import type { AuditedBlock } from './audited-block.ts';
 import { BlockAudit, type BlockCounts } from './block-audit.ts';
+import type { KeptRoot } from './kept-notes.ts';
 import { OpenBlock } from './open-block.ts';
 import { PROVEN_BY_EVIDENCE } from './property.ts';
 import { type AuditedSegment, checkSegmentListing, readManifests } from './segment-audit.ts';
@@ -31,10 +32,20 @@ export interface AuditedShard {
   readonly moment: ShardMoment;
 }
 
-/** Audits one shard: one pass over its leaves, with one segment's files in memory at a time. `onLeaves` is called with the number of leaves that were read. */
-export async function auditShard(audit: Audit, across: AcrossShards, onLeaves: (done: number) => void): Promise<AuditedShard> {
+/** What an audit of one shard is given beside its archive. */
+export interface ShardTask {
+  readonly across: AcrossShards;
+  /** Notes of this shard that the reader kept. */
+  readonly kept: readonly KeptRoot[];
+  /** Called with the number of leaves that were read. */
+  readonly onLeaves: (done: number) => void;
+}
+
+/** Audits one shard: one pass over its leaves, with one segment's files in memory at a time. */
+export async function auditShard(audit: Audit, { across, kept, onLeaves }: ShardTask): Promise<AuditedShard> {
   const roots = new SignedRoots(audit);
   const notes = await roots.readNotes();
+  for (const { name, size, root, signers } of kept) roots.expect(size, { root, signers, object: name });
   const manifests = await readManifests(audit);
   checkSegmentListing(audit, manifests);
   checkCheckpoints(audit, roots, notes, manifests);

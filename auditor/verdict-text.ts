@@ -60,6 +60,7 @@ function isProven({ result, trust }: PropertyVerdict): boolean {
 const NOUNS: Readonly<Record<string, readonly [singular: string, plural: string]>> = {
   leaves: ['leaf', 'leaves'],
   openLeaves: ['in the open tail', 'in the open tail'],
+  keptNotes: ['kept note', 'kept notes'],
   batches: ['batch', 'batches'],
   retired: ['retired', 'retired'],
   sampledOut: ['sampled out', 'sampled out'],
@@ -170,7 +171,8 @@ function statementsOf(findings: readonly Finding[]): Statement[] {
   return [...statements.values()];
 }
 
-function placeText(place: Place): string {
+/** Where a finding lies, in brackets; empty where nothing is known. */
+export function placeText(place: Place): string {
   const parts = (Object.entries(place) as [keyof Place, Finding['place'][keyof Place]][])
     .filter(([, value]) => value !== undefined && value !== '')
     .map(([name, value]) => `${name} ${printable(String(value))}`);

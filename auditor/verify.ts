@@ -9,6 +9,7 @@ import { AUDIT_LIMITS, type AuditLimits } from './audit-limits.ts';
 import { Findings } from './findings.ts';
 import { type Governance, readGovernance } from './governance.ts';
 import { type Demands, type Gathered, judge } from './judgement.ts';
+import { checkKeptSizes, type KeptNote, type KeptRoot, openKeptNotes } from './kept-notes.ts';
 import { LaneAudit } from './lane-audit.ts';
 import { Refusals } from './refusals.ts';
 import { type AuditedShard, auditShard, type ShardCounts } from './shard-audit.ts';
@@ -21,6 +22,8 @@ export interface VerifyOptions extends Demands {
   readonly origin?: string;
   /** Hex digest of the first version of the policy, which must be the archive's. */
   readonly genesis?: string;
+  /** Notes that the caller kept from earlier: the history that they attest must be the beginning of what is shown. */
+  readonly since?: readonly KeptNote[];
   /** Bounds of memory, where they are not the usual ones. */
   readonly limits?: AuditLimits;
   /** Called with the number of leaves that were checked and an estimate of all. */
@@ -40,16 +43,20 @@ export async function verifyArchive(store: ObjectStore, options: VerifyOptions):
     );
   checkDemands(governance, options, findings);
   await checkArchiveJson(objects, listed, governance, findings);
-  const audited = await auditShards({ objects, listed, governance, findings, across, limits: options.limits ?? AUDIT_LIMITS }, options);
+  const kept = openKeptNotes(options.since ?? [], governance, findings);
+  const limits = options.limits ?? AUDIT_LIMITS;
+  const audited = await auditShards({ objects, listed, governance, findings, across, limits, kept }, options);
   across.lanes.finish(governance.history.latest);
   const shards = audited.map(({ moment }) => moment);
+  checkKeptSizes(kept, new Map(shards.map(({ shard, size }) => [shard, size])), findings);
   const counts = countsOf(
     audited.flatMap(({ counts: each }) => (each === undefined ? [] : [each])),
     across.lanes,
     listed.size,
     governance.history.versions.length,
   );
-  return judge({ governance, shards, counts, refused: across.refusals.report(), findings }, options);
+  const LOG = kept.length === 0 ? counts.LOG : { ...counts.LOG, keptNotes: kept.length };
+  return judge({ governance, shards, counts: { ...counts, LOG }, refused: across.refusals.report(), findings }, options);
 }
 
 interface WholeAudit {
@@ -59,9 +66,10 @@ interface WholeAudit {
   readonly findings: Findings;
   readonly across: AcrossShards;
   readonly limits: AuditLimits;
+  readonly kept: readonly KeptRoot[];
 }
 
-async function auditShards({ across, ...sources }: WholeAudit, { onProgress }: VerifyOptions): Promise<AuditedShard[]> {
+async function auditShards({ across, kept, ...sources }: WholeAudit, { onProgress }: VerifyOptions): Promise<AuditedShard[]> {
   const { listed, governance, findings } = sources;
   const { origin, shards } = governance.history.latest.policy;
   const total = totalLeaves(listed);
@@ -78,7 +86,8 @@ async function auditShards({ across, ...sources }: WholeAudit, { onProgress }: V
       audited.push({ counts: undefined, moment: { shard, size: 0, root: null, acceptedAt: null, archived: 0 } });
       continue;
     }
-    const each = await auditShard({ ...sources, listed: log, origin, shard, shards }, across, onLeaves);
+    const own = kept.filter((note) => note.shard === shard);
+    const each = await auditShard({ ...sources, listed: log, origin, shard, shards }, { across, kept: own, onLeaves });
     audited.push(each);
     before += each.moment.size;
   }

@@ -13,6 +13,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./run-command.ts')).runCommand,
   emit: async () => (await import('./emit-command.ts')).emitCommand,
   verify: async () => (await import('./verify-command.ts')).verifyCommand,
+  prove: async () => (await import('./prove-command.ts')).proveCommand,
+  check: async () => (await import('./check-command.ts')).checkCommand,
   query: async () => (await import('./query-command.ts')).queryCommand,
   chain: async () => (await import('./chain-command.ts')).chainCommand,
   archive: async () => (await import('./archive-command.ts')).archiveCommand,

@@ -15,6 +15,7 @@ import { openArchive, READING_SETTINGS } from './archive-location.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { dataFolder } from './invocation-settings.ts';
+import { tellFindings } from './told-findings.ts';
 
 /** Number of streams that are named when the requested stream does not exist. */
 const NAMED_STREAMS = 5;
@@ -174,16 +175,6 @@ function viewOf({ shard, logIndex, streamIndex, producer, leafHash, acceptedAt, 
     object: null,
     event: plain(schema, bytes),
   };
-}
-
-/** Says which objects could not be read; true where events may be missing for that. */
-function tellFindings({ obstacles }: Findings, stderr: Terminal['stderr']): boolean {
-  // What lies beyond a bound is said of each property, with the same words.
-  const lines = obstacles.map(
-    ({ code, message, place }) => `${printable(message)}${place.object === undefined ? '' : `: ${printable(place.object)}`} [${code}]`,
-  );
-  for (const text of new Set(lines)) stderr.write(`lineproof: ${text}\n`);
-  return obstacles.length > 0;
 }
 
 function sayNone(stream: string | undefined, others: ReadonlySet<string>, archiveOnly: boolean, stderr: Terminal['stderr']): void {

@@ -18,7 +18,7 @@ import { EXIT } from './exit-codes.ts';
 import { checkThere, collectInto, describeCollection, GIT_OPTIONS, refuseGitOptions } from './git-collection.ts';
 import { openSettings } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
-import { verdictJson, verifyStore } from './verify-command.ts';
+import { explained, verifyStore } from './verify-command.ts';
 
 /** `lineproof start`: everything embedded in one process. */
 export const startCommand: Command = {
@@ -75,7 +75,7 @@ export async function start(invocation: Invocation): Promise<number> {
   const seconds = (performance.now() - begun) / 1000;
   if (json)
     terminal.stdout.write(
-      `${terminalJson({ ...outcome, interrupted, seconds, ...(verdict === undefined ? {} : { verdict: verdictJson(verdict) }) }, 2)}\n`,
+      `${terminalJson({ ...outcome, interrupted, seconds, ...(verdict === undefined ? {} : { verdict: explained(verdict) }) }, 2)}\n`,
     );
   else if (verdict !== undefined) {
     say(`\n${verdictText(verdict).trimEnd()}`);

@@ -7,8 +7,7 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /** The text of a file of at most 1 MiB, of any kind that can be read: also a pipe. Throws the system's error, EFBIG, or EILSEQ where it is not UTF-8. */
 export function readSmallFile(path: string): string {
-  const bytes = readAtMost(path, SMALL_BYTES + 1);
-  if (bytes.length > SMALL_BYTES) throw fault('EFBIG', `it has more than ${SMALL_BYTES} bytes`);
+  const bytes = readBoundedFile(path, SMALL_BYTES);
   try {
     return decoder.decode(bytes);
   } catch {
@@ -16,15 +15,22 @@ export function readSmallFile(path: string): string {
   }
 }
 
-function readAtMost(path: string, most: number): Uint8Array {
-  const file = openSync(path, 'r');
+/** The bytes of a file of at most `most` bytes, of any kind that can be read: also a pipe, by its path or descriptor. Throws the system's error, or EFBIG. */
+export function readBoundedFile(path: string | number, most: number): Uint8Array {
+  const bytes = readAtMost(path, most + 1);
+  if (bytes.length > most) throw fault('EFBIG', `it has more than ${most} bytes`);
+  return bytes;
+}
+
+function readAtMost(path: string | number, most: number): Uint8Array {
+  const file = typeof path === 'number' ? path : openSync(path, 'r');
   try {
     const bytes = new Uint8Array(most);
     let length = 0;
     for (let read = -1; read !== 0 && length < most; length += read) read = readSync(file, bytes, length, most - length, null);
     return bytes.subarray(0, length);
   } finally {
-    closeSync(file);
+    if (file !== path) closeSync(file);
   }
 }
 

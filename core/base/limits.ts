@@ -51,6 +51,8 @@ export const LIMITS = {
   noteBytes: 256 * 1024,
   /** A policy document. */
   policyBytes: 1024 * 1024,
+  /** A file that proves one event: most of it are the versions of the policy. */
+  proofBytes: 16 * 1024 * 1024,
   /** Items of one list of a policy, and shards of an origin. */
   policyItems: 4096,
 } as const;

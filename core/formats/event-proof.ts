@@ -1,6 +1,15 @@
 import { compileSchema } from '../avro/schema.ts';
 import { SCHEMA_TEXTS } from '../avro/schema-texts.ts';
 
+/** The seal of an event's block, with its place in the log's tree and its chainer's signature. */
+export interface SealProof {
+  readonly index: number;
+  readonly leaf: Uint8Array;
+  readonly path: readonly Uint8Array[];
+  readonly keyId: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
 /** The content of `extra` in a tlog-proof file (docs/formats.md §4). */
 export interface EventProof {
   readonly leaf: Uint8Array;
@@ -11,7 +20,7 @@ export interface EventProof {
   readonly signature: Uint8Array;
   readonly path: readonly Uint8Array[];
   readonly producerKey: string;
-  readonly seal: { readonly index: number; readonly leaf: Uint8Array; readonly path: readonly Uint8Array[] } | null;
+  readonly seal: SealProof | null;
   readonly policies: readonly Uint8Array[];
 }
 

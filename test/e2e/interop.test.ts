@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { lineproof, makeRepository, ROOT, runProgram, temporaryFolder } from '../support/command.ts';
@@ -32,6 +32,24 @@ describe('programs that share no code with Lineproof', () => {
         stdout: expect.stringMatching(/^ok \d+ /),
         stderr: '',
       });
+    },
+    TIMEOUT_MS,
+  );
+
+  testWith('go', 'version')(
+    'packages of the Go project check every proof by the log key, and refuse an altered one',
+    async () => {
+      const out = join(folder.path, 'proofs');
+      const stream = JSON.parse((await lineproof(['query', '--json'], { cwd: folder.path })).stdout.split('\n')[0] as string).event.stream;
+      const { stdout } = await lineproof(['prove', '--stream', stream, '--out', out], { cwd: folder.path });
+      const files = stdout.trim().split('\n');
+      expect(files).toHaveLength(20);
+      const key = readFileSync(join(folder.path, '.lineproof', 'keys', 'log-0.pub'), 'utf8').trim();
+      const checked = await runProgram('go', ['run', '.', 'proof', key, ...files], { cwd: join(ROOT, 'test/interop/go') });
+      expect({ ...checked, stderr: '' }).toMatchObject({ code: 0, stdout: expect.stringMatching(/^(ok \d+ \d+\n){20}$/) });
+      const altered = join(out, 'altered.tlog-proof');
+      writeFileSync(altered, readFileSync(files[0] as string, 'utf8').replace('index 0\n', 'index 1\n'));
+      expect((await runProgram('go', ['run', '.', 'proof', key, altered], { cwd: join(ROOT, 'test/interop/go') })).code).toBe(1);
     },
     TIMEOUT_MS,
   );

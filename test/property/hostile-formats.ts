@@ -144,7 +144,7 @@ const proof = {
   signature,
   path: [hash, hash],
   producerKey,
-  seal: { index: 1, leaf: encodeSeal(seal), path: [hash] },
+  seal: { index: 1, leaf: encodeSeal(seal), path: [hash], keyId, signature },
   policies: [utf8('{}')],
 };
 const checkpoint = formatCheckpoint({ origin: 'example.com/o/0', size: 7, root: hash });

@@ -42,6 +42,8 @@ export interface WorldOptions {
   /** Changes the first policy before it is signed. */
   readonly policy?: (policy: Policy) => Policy;
   readonly schemas?: readonly EventSchema[];
+  /** Gives the keys other seeds: somebody else's keys under the same names. */
+  readonly seed?: string;
 }
 
 /** A message as it would lie on `provenance.events`. */
@@ -90,13 +92,13 @@ export class World {
   now = START_MICROS;
   #history: PolicyHistory | undefined;
 
-  constructor({ origin = 'example.org/log', shards = 1, schemas = [EVENT_SCHEMA] }: WorldOptions) {
+  constructor({ origin = 'example.org/log', shards = 1, schemas = [EVENT_SCHEMA], seed = '' }: WorldOptions) {
     this.origin = origin;
     this.shards = shards;
-    this.root = testSigner(`${origin}/root`);
-    this.producer = testSigner(`${origin}/producer`);
-    this.chainer = testSigner(`${origin}/chainer`);
-    this.logs = Array.from({ length: shards }, (_, shard) => testSigner(`${origin}/${shard}`, 'log'));
+    this.root = testSigner(`${origin}/root`, `${seed}${origin}/root`);
+    this.producer = testSigner(`${origin}/producer`, `${seed}${origin}/producer`);
+    this.chainer = testSigner(`${origin}/chainer`, `${seed}${origin}/chainer`);
+    this.logs = Array.from({ length: shards }, (_, shard) => testSigner(`${origin}/${shard}`, `${seed}log`));
     this.schemas = schemas;
   }
 

@@ -2,18 +2,23 @@
 //
 //	interop vectors          prints roots and proofs that tlog computes, as test/vectors/tree/tlog.json
 //	interop check <folder>   reads logs/<shard>/ as a tlog client does: tiles against the checkpoint, every leaf against the tiles
+//	interop proof <key> <file>...  checks C2SP tlog-proofs by a log key: the note by sumdb/note, the leaf by sumdb/tlog
 package main
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
+	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -38,7 +43,17 @@ func run(args []string) error {
 		fmt.Printf("ok %d %s\n", size, root)
 		return nil
 	}
-	return errors.New("usage: interop vectors | interop check <folder>")
+	if len(args) > 2 && args[0] == "proof" {
+		for _, file := range args[2:] {
+			index, size, err := checkProof(args[1], file)
+			if err != nil {
+				return fmt.Errorf("%s: %w", file, err)
+			}
+			fmt.Printf("ok %d %d\n", index, size)
+		}
+		return nil
+	}
+	return errors.New("usage: interop vectors | interop check <folder> | interop proof <key> <file>...")
 }
 
 // hashStore keeps hashes as tlog numbers them.
@@ -244,4 +259,52 @@ func parseCheckpoint(note []byte) (int64, tlog.Hash, error) {
 	}
 	root, err := tlog.ParseHash(string(lines[2]))
 	return size, root, err
+}
+
+// checkProof checks one tlog-proof: the note is signed by the log key, and the leaf in the extra data is in the note's tree.
+func checkProof(key, file string) (int64, int64, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return 0, 0, err
+	}
+	head, signed, found := bytes.Cut(data, []byte("\n\n"))
+	lines := strings.Split(string(head), "\n")
+	if !found || len(lines) < 3 || lines[0] != "c2sp.org/tlog-proof@v1" {
+		return 0, 0, errors.New("not a tlog-proof with extra data")
+	}
+	extra, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(lines[1], "extra "))
+	if err != nil {
+		return 0, 0, err
+	}
+	index, err := strconv.ParseInt(strings.TrimPrefix(lines[2], "index "), 10, 64)
+	if err != nil {
+		return 0, 0, err
+	}
+	var proof tlog.RecordProof
+	for _, line := range lines[3:] {
+		hash, err := base64.StdEncoding.DecodeString(line)
+		if err != nil || len(hash) != tlog.HashSize {
+			return 0, 0, fmt.Errorf("not a hash: %s", line)
+		}
+		proof = append(proof, tlog.Hash(hash))
+	}
+	verifier, err := note.NewVerifier(key)
+	if err != nil {
+		return 0, 0, err
+	}
+	opened, err := note.Open(signed, note.VerifierList(verifier))
+	if err != nil {
+		return 0, 0, err
+	}
+	size, root, err := parseCheckpoint([]byte(opened.Text + "\n"))
+	if err != nil {
+		return 0, 0, err
+	}
+	// The extra data begins with the leaf: an Avro length, then its bytes.
+	length, used := binary.Varint(extra)
+	if used <= 0 || length < 0 || int64(len(extra)) < int64(used)+length {
+		return 0, 0, errors.New("the extra data holds no leaf")
+	}
+	leaf := extra[used : int64(used)+length]
+	return index, size, tlog.CheckRecord(proof, size, root, index, tlog.RecordHash(leaf))
 }

@@ -1,11 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import { archiveCommand } from '../../../cli/archive-command.ts';
 import { chainCommand } from '../../../cli/chain-command.ts';
+import { checkCommand } from '../../../cli/check-command.ts';
 import { collectCommand } from '../../../cli/collect-command.ts';
 import { type Command, commandHelp, overviewHelp, parseInvocation, type Terminal } from '../../../cli/command.ts';
 import { configCommand } from '../../../cli/config-command.ts';
 import { emitCommand } from '../../../cli/emit-command.ts';
 import { policyCommand } from '../../../cli/policy-command.ts';
+import { proveCommand } from '../../../cli/prove-command.ts';
 import { queryCommand } from '../../../cli/query-command.ts';
 import { rejectedCommand } from '../../../cli/rejected-command.ts';
 import { runCommand } from '../../../cli/run-command.ts';
@@ -18,10 +20,12 @@ import { flagOf } from '../../../settings/setting.ts';
 const COMMANDS: readonly Command[] = [
   archiveCommand,
   chainCommand,
+  checkCommand,
   collectCommand,
   configCommand,
   emitCommand,
   policyCommand,
+  proveCommand,
   queryCommand,
   rejectedCommand,
   runCommand,

@@ -19,7 +19,9 @@ test.each(Object.entries<FindingTraits>(FINDINGS))('%s: the document says what t
 
 test('the auditor raises every finding of the table', () => {
   const folder = new URL('../../../auditor/', import.meta.url);
-  const files = readdirSync(folder).filter((name) => name.endsWith('.ts') && name !== 'findings-table.ts');
+  const files = readdirSync(folder, { recursive: true })
+    .map(String)
+    .filter((name) => name.endsWith('.ts') && name !== 'findings-table.ts');
   const source = files.map((name) => readFileSync(new URL(name, folder), 'utf8')).join('');
   expect(codes.filter((code) => !source.includes(`'${code}'`))).toEqual([]);
 });

@@ -1,0 +1,110 @@
+import type { DataDigests } from '../../core/formats/data-digests.ts';
+import type { VerifierKey } from '../../core/keys/key.ts';
+import type { Findings } from '../findings.ts';
+import { keyLabel } from '../judgement.ts';
+import { PROPERTIES, type Property } from '../property.ts';
+import type { Finding, Result } from '../verdict.ts';
+import type { VerdictWord } from '../verdict-words.ts';
+import type { ProofParts } from './proof-parts.ts';
+import { type ProofSubject, subjectOf } from './proof-subject.ts';
+import type { ProofTrust } from './proof-trust.ts';
+
+/** What the reader brings: never taken from the proof. */
+export interface ProofDemands {
+  /** Keys that the reader trusts: root, log or producer keys. */
+  readonly keys: readonly VerifierKey[];
+  readonly origin?: string;
+  /** Hex digest of the first version of the policy. */
+  readonly genesis?: string;
+  /** Properties that must not be NOT CHECKED. */
+  readonly require?: readonly Property[];
+  /** Digests of a file in hand, which the event must name. */
+  readonly data?: DataDigests;
+}
+
+export interface ProofPropertyVerdict {
+  readonly result: Result;
+  /** The pinned key that the result rests on, or why there is none. */
+  readonly trust: string;
+}
+
+/** The answer about one proof. */
+export interface ProofVerdict {
+  readonly result: VerdictWord;
+  /** True where `result` is OK. */
+  readonly ok: boolean;
+  /** Null where the file cannot be read. */
+  readonly subject: ProofSubject | null;
+  readonly properties: Readonly<Record<Property, ProofPropertyVerdict>>;
+  readonly findings: readonly Finding[];
+}
+
+interface Checked {
+  readonly parts: ProofParts | undefined;
+  readonly trust: ProofTrust | undefined;
+  readonly findings: Findings;
+}
+
+/** Why a proof of one event never shows a property. */
+const NOT_SHOWN: Readonly<Partial<Record<Property, string>>> = {
+  ARCHIVE: 'no archive is read',
+  STREAMS: 'one link shows its own place; proofs of the other links show the stream',
+  ORDER: 'one event has no order; lineproof verify shows it',
+  COMPLETE: 'what else was recorded, or left out, is not in the file',
+  UNIQUE: 'whether the event is in the log twice is not in the file',
+  WITNESSES: 'this version gathers no cosignatures',
+  TIME: 'this version gathers no timestamps: all times are claims of their signers',
+};
+
+/** Makes the verdict of what was checked. */
+export function judgeProof({ parts, trust, findings }: Checked, demands: ProofDemands): ProofVerdict {
+  const properties = Object.fromEntries(
+    PROPERTIES.map((property) => [property, propertyVerdict(property, { parts, trust, findings }, demands.keys)]),
+  ) as ProofVerdict['properties'];
+  const result = wordOf(properties, demands.require ?? []);
+  const subject = parts === undefined || trust === undefined ? null : subjectOf(parts, trust);
+  return { result, ok: result === 'OK', subject, properties, findings: findings.list };
+}
+
+/** The first word that applies; a proof is never OPEN, since nothing more can come. */
+function wordOf(properties: ProofVerdict['properties'], require: readonly Property[]): VerdictWord {
+  if (PROPERTIES.some((property) => properties[property].result === 'FAILED')) return 'FAILED';
+  if (require.some((property) => properties[property].result === 'NOT CHECKED')) return 'NOT CHECKED';
+  return properties.LOG.result === 'OK' ? 'OK' : 'UNPROVEN';
+}
+
+function propertyVerdict(property: Property, { parts, trust, findings }: Checked, pinned: readonly VerifierKey[]): ProofPropertyVerdict {
+  const failed = findings.worst(property) === 'FAILED';
+  const reason = NOT_SHOWN[property];
+  if (reason !== undefined) return { result: failed ? 'FAILED' : 'NOT CHECKED', trust: failed ? 'the findings say what is wrong' : reason };
+  if (parts === undefined || trust === undefined)
+    return { result: failed ? 'FAILED' : 'NOT CHECKED', trust: 'the file cannot be read as a proof' };
+  const { key, lacks } = restsOn(property, parts, trust, pinned);
+  const named = key === undefined ? lacks : `${key} (pinned)`;
+  if (failed) return { result: 'FAILED', trust: named };
+  return { result: key === undefined ? 'NOT CHECKED' : 'OK', trust: named };
+}
+
+/** The pinned key that proves a property, or what is missing. */
+function restsOn(
+  property: Property,
+  parts: ProofParts,
+  { root, logs, producer, history }: ProofTrust,
+  pinned: readonly VerifierKey[],
+): { readonly key: string | undefined; readonly lacks: string } {
+  const proves = (kind: string, keys: readonly VerifierKey[]) => ({ key: `${kind} key ${keys.map(keyLabel).join(', ')}`, lacks: '' });
+  if (root !== undefined && (property === 'LOG' || parts.seal !== null)) return proves('root', [root]);
+  if (property === 'LOG' && logs.length > 0) return proves('log', logs);
+  if (property === 'SIGNATURES' && producer !== undefined) return proves('producer', [producer]);
+  if (root !== undefined) return { key: undefined, lacks: 'the file does not hold the seal, which names the policy' };
+  const why = pinned.length === 0 ? 'no key is pinned' : 'no pinned key proves it';
+  return { key: undefined, lacks: `${why}: ${embeddedKey(property, parts, history)} came with the file, and proves nothing` };
+}
+
+/** The key in the file that states a property. */
+function embeddedKey(property: Property, { checkpoint, producerKey }: ProofParts, history: ProofTrust['history']): string {
+  if (property === 'LOG') return `the log key ${checkpoint.origin}`;
+  if (property === 'SIGNATURES') return `the producer key ${keyLabel(producerKey)}`;
+  const root = history?.versions[0]?.policy.roots.keys[0];
+  return root === undefined ? 'what else' : `the root key ${root}`;
+}

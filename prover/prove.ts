@@ -1,0 +1,186 @@
+import { type ArchiveReader, listArchive } from '../auditor/archive-reader.ts';
+import { attestedNote } from '../auditor/attestation.ts';
+import type { Audit } from '../auditor/audit.ts';
+import { AUDIT_LIMITS } from '../auditor/audit-limits.ts';
+import type { AuditedRow } from '../auditor/audited-block.ts';
+import type { Findings } from '../auditor/findings.ts';
+import { type Governance, readGovernance } from '../auditor/governance.ts';
+import { type AuditedSegment, readManifests, readSegment } from '../auditor/segment-audit.ts';
+import { logKeysOf, policyKey } from '../core/archive/archive-keys.ts';
+import { utf8, utf8Text } from '../core/base/bytes.ts';
+import { hasCode, LineproofError } from '../core/base/errors.ts';
+import { LIMITS } from '../core/base/limits.ts';
+import { decodeBatchHeader } from '../core/formats/batch.ts';
+import { encodeEventProof } from '../core/formats/event-proof.ts';
+import type { EventSchema } from '../core/formats/event-schema.ts';
+import { formatUuid } from '../core/formats/identity.ts';
+import { formatTlogProof } from '../core/formats/tlog-proof.ts';
+import type { ObjectStore } from '../core/ports/object-store.ts';
+import { proveBatchPath } from '../core/tree/build/batch-path.ts';
+import { proveInclusion, type ReadHash, tileHashReader } from '../core/tree/build/proof.ts';
+import { findBatch, findBlock, LeafReader } from './block-lookup.ts';
+import { isWanted, mayHold, shardsOf, type Wanted } from './wanted.ts';
+
+/** A proof that was made, with what it is of. */
+export interface MadeProof {
+  readonly shard: number;
+  readonly leaf: number;
+  /** Leaves that its note covers. */
+  readonly size: number;
+  readonly stream: string;
+  readonly streamIndex: number;
+  readonly id: string;
+  readonly type: string;
+  /** The `.tlog-proof` file. */
+  readonly text: string;
+}
+
+/** How far a search has come. */
+export interface ProveProgress {
+  /** Called with the number of leaves that were searched and of those to be searched. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Called for each segment whose events retention removed. */
+  readonly onRemoved?: (shard: number, first: number, end: number) => void;
+  /** Called with the leaves of a shard that are attested and in no closed segment yet: they have no evidence, so nothing can be proven of them. */
+  readonly onOpen?: (shard: number, first: number, end: number) => void;
+}
+
+/**
+ * Makes a proof of each wanted event of an archive, in the order of each shard's log, over the newest published note. What cannot be read, or is not as
+ * its manifest says, is a finding, and the events there are left out. Throws NOT_FOUND where a wanted leaf cannot be proven, and says why.
+ */
+export async function* proveEvents(
+  store: ObjectStore,
+  wanted: Wanted,
+  findings: Findings,
+  progress: ProveProgress = {},
+): AsyncGenerator<MadeProof> {
+  const { objects, listed } = await listArchive(store, findings);
+  const governance = await readGovernance(objects, listed, [], findings);
+  if (governance === undefined) return;
+  const { origin, shards } = governance.history.latest.policy;
+  const policies = await readPolicies(objects, governance);
+  for (const shard of shardsOf(wanted, shards)) {
+    const own = new Map([...listed].filter(([key]) => key.startsWith(`logs/${shard}/`)));
+    const audit: Audit = { objects, listed: own, origin, shard, shards, governance, findings, limits: AUDIT_LIMITS };
+    const attested = await readNote(audit);
+    if (attested !== undefined) yield* proveShard({ audit, policies, ...attested }, wanted, progress);
+  }
+}
+
+/** A shard's log as its newest published note attests it. */
+interface AttestedLog {
+  readonly audit: Audit;
+  readonly policies: readonly Uint8Array[];
+  readonly note: string;
+  readonly size: number;
+}
+
+async function readPolicies(objects: ArchiveReader, { history }: Governance): Promise<Uint8Array[]> {
+  const envelopes: Uint8Array[] = [];
+  for (const { hex } of history.versions) envelopes.push((await objects.get(policyKey(hex)))?.bytes ?? new Uint8Array(0));
+  return envelopes;
+}
+
+async function readNote({ objects, origin, shard, governance, findings }: Audit): Promise<{ note: string; size: number } | undefined> {
+  const object = logKeysOf(shard).checkpoint;
+  const stored = await objects.get(object);
+  if (stored === undefined) return undefined;
+  const { value, faults } = attestedNote(stored.bytes, `${origin}/${shard}`, shard, governance.logKeys(shard));
+  for (const { message } of faults) findings.add('NOTE_SIGNATURE', `the note cannot be used: ${message}`, { shard, object });
+  return value === undefined ? undefined : { note: utf8Text(stored.bytes), size: value.size };
+}
+
+async function* proveShard(log: AttestedLog, wanted: Wanted, progress: ProveProgress): AsyncGenerator<MadeProof> {
+  const { audit, size } = log;
+  const manifests = (await readManifests(audit)).filter(({ manifest }) => manifest.end <= size);
+  const end = manifests.at(-1)?.manifest.end ?? 0;
+  if (size > end) progress.onOpen?.(audit.shard, end, size);
+  const archivedUntil = manifests.at(-1)?.manifest.accepted.to ?? 0;
+  const tools: Tools = { ...log, leaves: new LeafReader(audit.objects, audit.shard, size), readHash: hashReader(log) };
+  for (const stored of manifests) {
+    const { first, end: segmentEnd } = stored.manifest;
+    if (!mayHold(wanted, first, segmentEnd)) continue;
+    if (wanted.kind === 'leaf') await tools.leaves.link(wanted.leaf);
+    const segment = await readSegment(audit, stored, archivedUntil);
+    if (segment.retired.size > 0) progress.onRemoved?.(audit.shard, first, segmentEnd);
+    yield* proveSegment(tools, segment, wanted);
+    progress.onProgress?.(segmentEnd, size);
+  }
+}
+
+interface Tools extends AttestedLog {
+  readonly leaves: LeafReader;
+  readonly readHash: ReadHash;
+}
+
+function hashReader({ audit, size }: AttestedLog): ReadHash {
+  const { folder } = logKeysOf(audit.shard);
+  return tileHashReader(size, async (path) => (await audit.objects.get(`${folder}/${path}`))?.bytes);
+}
+
+async function* proveSegment(tools: Tools, segment: AuditedSegment, wanted: Wanted): AsyncGenerator<MadeProof> {
+  const { findings, governance, shard } = tools.audit;
+  for (const [leaf, row] of segment.rows) {
+    const schema = governance.schemas.get(row.schema);
+    if (schema === undefined || row.event === null) continue;
+    const { streamIndex } = row.columns;
+    try {
+      if (!isWanted(wanted, { leaf, streamIndex, schema, event: row.event })) continue;
+      yield await proveEvent(tools, segment, { leaf, row, event: row.event, schema });
+    } catch (error) {
+      if (!(error instanceof LineproofError) || hasCode(error, 'IO_FAILED')) throw error;
+      findings.add('UNSHOWN', error.message, { shard, leaf }, { property: 'LOG' });
+    }
+  }
+}
+
+interface Row {
+  readonly leaf: number;
+  readonly row: AuditedRow;
+  readonly event: Uint8Array;
+  readonly schema: EventSchema;
+}
+
+/** The proof of one archived event. Throws NOT_FOUND or a format's error where the archive does not give its parts. */
+async function proveEvent(tools: Tools, segment: AuditedSegment, { leaf: index, event, schema }: Row): Promise<MadeProof> {
+  const { audit, leaves, readHash, size, note, policies } = tools;
+  const { bytes, leaf: link } = await leaves.link(index);
+  const block = await findBlock(segment, leaves, index);
+  const { batch, digests } = await findBatch(block, leaves, link);
+  const { id, stream, type } = schema.readHead(event);
+  const extra = encodeEventProof({
+    leaf: bytes,
+    schema: schema.text,
+    event,
+    ...batch,
+    path: proveBatchPath(digests, link.position),
+    producerKey: producerKeyOf(audit, batch),
+    seal: {
+      index: block.sealIndex,
+      leaf: block.seal.bytes,
+      path: await proveInclusion(size, block.sealIndex, readHash),
+      keyId: block.keyId,
+      signature: block.signature,
+    },
+    policies,
+  });
+  const text = formatTlogProof({ extra, index, path: await proveInclusion(size, index, readHash), checkpoint: note });
+  if (utf8(text).length > LIMITS.proofBytes)
+    throw new LineproofError(
+      'LIMIT_EXCEEDED',
+      `cannot prove leaf ${index}: with all versions of the policy, the file would have more than ${LIMITS.proofBytes} bytes`,
+    );
+  return { shard: audit.shard, leaf: index, size, stream, streamIndex: link.index, id: formatUuid(id), type, text };
+}
+
+function producerKeyOf(
+  { governance, shard }: Audit,
+  { header, keyId }: { readonly header: Uint8Array; readonly keyId: Uint8Array },
+): string {
+  const { producer } = decodeBatchHeader(header);
+  const found = governance.history.latest.producer(producer, keyId);
+  if (found === undefined)
+    throw new LineproofError('NOT_FOUND', `cannot prove an event of shard ${shard}: the policy lists no key of ${producer} that signed it`);
+  return found.verifier.text;
+}

@@ -1,0 +1,172 @@
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type CommandResult, lineproof, temporaryFolder } from '../support/command.ts';
+
+const TIMEOUT_MS = 120_000;
+const folder = temporaryFolder('prove');
+const alone = join(folder.path, 'alone');
+const root = (): string => readFileSync(join(folder.path, '.lineproof/keys/root.pub'), 'utf8').trim();
+const run = (...args: string[]): Promise<CommandResult> => lineproof(args, { cwd: folder.path });
+/** The command in a folder that holds nothing but one proof. */
+const elsewhere = (args: string[], input?: string): Promise<CommandResult> =>
+  lineproof(args, { cwd: alone, ...(input === undefined ? {} : { input }) });
+
+const ORDERS = ['one', 'two', 'three'].map((word) => ({
+  stream: 'shop/orders',
+  type: 'CREATE',
+  actor: 'shop',
+  outputs: word === 'two' ? [{ name: 'order.txt', digest: '2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae' }] : [word],
+  idempotencyKey: word,
+  occurredAt: '2026-01-31T10:00:00Z',
+}));
+/** What `emit` printed: the ids of the events, in their order. */
+let ids: string[];
+
+beforeAll(async () => {
+  mkdirSync(alone);
+  writeFileSync(join(folder.path, 'order.txt'), 'foo');
+  writeFileSync(join(folder.path, 'events.jsonl'), ORDERS.map((event) => `${JSON.stringify(event)}\n`).join(''));
+  ids = (await run('emit', 'events.jsonl')).stdout.trim().split('\n');
+  expect(ids).toHaveLength(3);
+  expect((await run('start', '--until-idle')).code).toBe(0);
+  await run('prove', '--leaf', '0/0', '--out', 'alone/proof.tlog-proof');
+}, TIMEOUT_MS);
+
+afterAll(() => folder.release());
+
+describe('lineproof prove', () => {
+  test('names the event as emit and query print it, and says how to check the file', async () => {
+    const made = await run('prove', '--event', `shop/orders/${ids[1]}`, '--out', 'made');
+    expect(made).toMatchObject({ code: 0, stdout: expect.stringMatching(/^made\/leaf-0-1-of-\d+\.tlog-proof\n$/) });
+    expect(made.stderr).toContain(`lineproof check ${made.stdout.trim()} --key KEY`);
+    const again = await run('prove', '--event', `shop/orders/${ids[1]}`, '--out', 'made');
+    expect([again.code, again.stdout]).toEqual([0, made.stdout]);
+  });
+
+  test('finds the events that speak of a file, by its content', async () => {
+    const made = await run('prove', '--file', 'order.txt', '--json', '--out', 'by-file');
+    expect(JSON.parse(made.stdout)).toMatchObject({ shard: 0, leaf: 1, stream: 'shop/orders', streamIndex: 1, id: ids[1], type: 'CREATE' });
+    const other = await run('prove', '--file', 'events.jsonl');
+    expect([other.code, other.stdout]).toEqual([1, '']);
+    expect(other.stderr).toContain('no event in a closed segment of the archive is "events.jsonl"');
+  });
+
+  test('writes to standard output, and nothing else there', async () => {
+    const { stdout } = await run('prove', '--leaf', '0/0', '--out', '-');
+    expect(stdout).toBe(readFileSync(join(alone, 'proof.tlog-proof'), 'utf8'));
+  });
+
+  test('never writes over a file that is there', async () => {
+    writeFileSync(join(folder.path, 'mine.tlog-proof'), 'mine');
+    const refused = await run('prove', '--leaf', '0/0', '--out', 'mine.tlog-proof');
+    expect([refused.code, readFileSync(join(folder.path, 'mine.tlog-proof'), 'utf8')]).toEqual([74, 'mine']);
+    expect(refused.stderr).toContain('it is there with other content');
+  });
+
+  test.each([
+    [['prove'], 'prove takes one of --event, --leaf, --file and --stream'],
+    [['prove', '--leaf', '0/0', '--file', 'order.txt'], 'prove takes one of'],
+    [['prove', '--leaf', '0'], 'it must be SHARD/LEAF'],
+    [['prove', '--leaf', '0/9007199254740993'], 'it must be SHARD/LEAF'],
+    [['prove', '--event', 'shop/orders'], 'it must be STREAM/ID'],
+    [['prove', '--leaf', '0/0', '--from', '1'], '--from and --to belong to --stream'],
+    [['prove', '--stream', 'shop/orders', '--from', '2', '--to', '1'], '--from 2 is after --to 1'],
+    [['prove', '--stream', 'shop/orders', '--out', 'one.tlog-proof'], 'takes one proof, and more events were found'],
+    [['check'], 'check takes one proof or more'],
+    [['check', '-', '-'], 'check takes - once'],
+  ])('refuses %j and says what fits', async (args, words) => {
+    const refused = await run(...args);
+    expect([refused.code, refused.stderr.includes(words), refused.stderr]).toEqual([2, true, refused.stderr]);
+  });
+
+  test('says that a leaf is no event, that an event is not there, that a file is not', async () => {
+    const seal = await run('prove', '--leaf', '0/3');
+    expect([seal.code, seal.stderr]).toEqual([74, expect.stringContaining('it is the seal of a block, not an event [NOT_FOUND]')]);
+    expect((await run('prove', '--leaf', '0/99')).code).toBe(1);
+    expect((await run('prove', '--leaf', '7/0')).code).toBe(1);
+    expect(await run('prove', '--file', 'nothing')).toMatchObject({ code: 74, stderr: expect.stringContaining('[IO_FAILED]') });
+  });
+});
+
+describe('lineproof check', () => {
+  test('needs nothing but the file and the key, and tells what is proven and what is not, in 80 columns', async () => {
+    const checked = await elsewhere(['check', 'proof.tlog-proof', '--key', root()]);
+    expect(checked).toMatchObject({ code: 0, stderr: '' });
+    expect(checked.stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    for (const words of [
+      'VERDICT: OK',
+      'number 0 of stream "shop/orders"',
+      ids[0] as string,
+      'COMPLETE    what else was recorded',
+      'NOT CHECKED',
+    ])
+      expect(checked.stdout).toContain(words);
+  });
+
+  test('reads standard input', async () => {
+    const text = readFileSync(join(alone, 'proof.tlog-proof'), 'utf8');
+    expect((await elsewhere(['check', '-', '--key', root()], text)).stdout).toContain('VERDICT: OK');
+    expect((await elsewhere(['check', '-', '--key', root()], text.replace('index 0', 'index 1'))).code).toBe(1);
+  });
+
+  test('is UNPROVEN without a key, and names the key in the file as one that proves nothing', async () => {
+    const checked = await elsewhere(['check', 'proof.tlog-proof']);
+    expect([checked.code, checked.stdout.replaceAll(/\s+/g, ' ')]).toEqual([
+      4,
+      expect.stringContaining('came with the file, and proves nothing'),
+    ]);
+  });
+
+  test('takes the key of the log or of the producer, and a demand that it cannot meet gives 3', async () => {
+    const key = (name: string): string => `@${join(folder.path, '.lineproof/keys', name)}`;
+    expect((await elsewhere(['check', 'proof.tlog-proof', '--key', key('log-0.pub')])).code).toBe(0);
+    expect((await elsewhere(['check', 'proof.tlog-proof', '--key', key('log-0.pub'), '--require', 'SIGNATURES'])).code).toBe(3);
+    expect((await elsewhere(['check', 'proof.tlog-proof', '--key', key('collector.pub')])).code).toBe(4);
+    expect((await elsewhere(['check', 'proof.tlog-proof', '--key', key('chainer.pub')])).code).toBe(1);
+  });
+
+  test('shows with several proofs that none is missing between them, and with a gap that it does not know', async () => {
+    const { stdout } = await run('prove', '--stream', 'shop/orders', '--out', 'stream');
+    const files = stdout.trim().split('\n');
+    const all = await run('check', ...files, '--key', root());
+    expect(all.stdout.replaceAll(/\s+/g, ' ')).toContain(
+      'numbers 0 to 2, 3 events; each names the one before it: no event between them is missing',
+    );
+    const gap = await run('check', files[0] as string, files[2] as string, '--key', root(), '--json');
+    expect(JSON.parse(gap.stdout)).toMatchObject({
+      result: 'OK',
+      streams: [
+        { from: 0, to: 0 },
+        { from: 2, to: 2 },
+      ],
+    });
+  });
+
+  test('compares the event with a file in hand', async () => {
+    const { stdout } = await run('prove', '--leaf', '0/1', '--out', 'compared');
+    const compare = (file: string): Promise<CommandResult> => run('check', stdout.trim(), '--key', root(), '--file', file);
+    expect((await compare('order.txt')).code).toBe(0);
+    const other = await compare('events.jsonl');
+    expect([other.code, other.stdout]).toEqual([1, expect.stringContaining('FILE_FOREIGN')]);
+  });
+
+  test('of several files the worst decides, and a file that cannot be read is an error', async () => {
+    writeFileSync(join(alone, 'broken.tlog-proof'), 'broken');
+    const both = await elsewhere(['check', 'proof.tlog-proof', 'broken.tlog-proof', '--key', root()]);
+    expect([both.code, both.stdout]).toEqual([1, expect.stringContaining('VERDICT: FAILED (2 proofs)')]);
+    expect(await elsewhere(['check', 'nothing', '--key', root()])).toMatchObject({
+      code: 74,
+      stderr: expect.stringContaining('read proof nothing'),
+    });
+  });
+});
+
+test('an archive that is wrong at the event gives no proof', async () => {
+  const copy = join(folder.path, 'altered');
+  cpSync(join(folder.path, '.lineproof/archive'), copy, { recursive: true });
+  const bundle = join(copy, 'logs/0/tile/entries/000.p');
+  rmSync(bundle, { recursive: true });
+  const refused = await run('prove', copy, '--leaf', '0/1');
+  expect([refused.code, refused.stdout]).toEqual([74, '']);
+});
