@@ -117,10 +117,10 @@ function inside({ pid }: ChildProcess): string[] {
   return ['nsenter', '-t', String(pid), '-m', ...(ROOT_USER ? [] : ['-U', '--preserve-credentials'])];
 }
 
-/** Moves the data from the small disk to where it was. */
+/** Moves the data from the small disk to where it was. The folder stays: with it the disk that others see on it would go. */
 async function backFrom(pid: number, data: string): Promise<void> {
   const from = join('/proc', String(pid), 'root', data);
   if (!existsSync(from)) throw new Error('the small disk is gone');
-  const { code, stderr } = await runProgram('sh', ['-c', 'rm -rf "$1" && cp -a --sparse=always "$0" "$1"', from, data]);
+  const { code, stderr } = await runProgram('sh', ['-c', 'find "$1" -mindepth 1 -delete && cp -a --sparse=always "$0/." "$1"', from, data]);
   if (code !== 0) throw new Error(`the data cannot be moved back: ${stderr}`);
 }

@@ -111,10 +111,9 @@ async function addReplica(servers: RedisServers, nodes: readonly RedisServer[], 
   const replica = await servers.start(...CLUSTER_NODE);
   const id = String(await primary.direct.call('CLUSTER', 'MYID'));
   await replica.direct.call('CLUSTER', 'MEET', '127.0.0.1', String(primary.port));
-  await until('the replica follows', async () => {
-    await replica.direct.call('CLUSTER', 'REPLICATE', id).catch(() => undefined);
-    return (await replica.direct.info('replication')).includes('master_link_status:up');
-  });
+  // Said again while it follows, it would begin again.
+  await until('the replica knows its primary', () => replica.direct.call('CLUSTER', 'REPLICATE', id).catch(() => undefined));
+  await until('the replica follows', async () => (await replica.direct.info('replication')).includes('master_link_status:up'));
   for (const { direct } of nodes)
     await until('every node knows the replica', async () =>
       String(await direct.call('CLUSTER', 'NODES')).includes(`:${replica.plainPort}@`),
