@@ -17,10 +17,11 @@ const BROKER_ROOM_MIB = 64;
 export const DISK_SCENES: readonly Scene[] = [
   {
     name: 'disk-state',
-    says: "the disk with one chainer's state (LMDB) is full for 30 s",
+    says: "the disk with one chainer's state (LMDB) is full for 30 s, while every event begins a new stream",
     prepare: async () => {
       await mustMount();
-      return { chainerLauncher: (data) => onSmallDisk(data) };
+      // The state of streams that it knows fits into pages that it has.
+      return { chainerLauncher: (data) => onSmallDisk(data), streams: 1_000_000 };
     },
     act: async (world) => {
       const service = world.service('chain-1');

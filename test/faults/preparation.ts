@@ -10,6 +10,8 @@ export interface Preparation {
   readonly chainerLauncher?: (data: string) => readonly string[];
   /** A command that runs the first producer; it is given the folder of its disk. */
   readonly producerLauncher?: (disk: string) => readonly string[];
+  /** Streams of each producer, if not the usual few. */
+  readonly streams?: number;
   readonly release?: () => Promise<void>;
 }
 

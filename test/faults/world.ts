@@ -51,7 +51,7 @@ export class World {
     this.producers = PRODUCERS.map((name, index) => {
       const disk = join(cluster.folder, `producer-${name}`, 'disk');
       const launcher = index === 0 ? (preparation.producerLauncher?.(disk) ?? []) : [];
-      return new Producer(cluster, { name, index, rate: options.rate, streams: STREAMS, launcher });
+      return new Producer(cluster, { name, index, rate: options.rate, streams: preparation.streams ?? STREAMS, launcher });
     });
   }
 
