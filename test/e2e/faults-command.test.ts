@@ -23,16 +23,13 @@ test('the fault table lists its faults, each once and with what is done', async 
   expect(names).toContain('leader-killed');
 });
 
-test('it refuses a fault that it does not know, and a number that is none, before it starts anything', async () => {
-  expect(await faults('leader-killed', 'flood')).toMatchObject({
-    code: 2,
-    stdout: '',
-    stderr: expect.stringMatching(/^test:faults: there is no fault "flood"; /),
-  });
-  expect(await faults('--seed', 'x')).toMatchObject({
-    code: 2,
-    stdout: '',
-    stderr: expect.stringMatching(/^test:faults: --seed must be a whole number/),
-  });
+test.each([
+  ['a fault that it does not know', ['leader-killed', 'flood'], /^test:faults: there is no fault "flood"; /],
+  ['a number that is none', ['--seed', 'x'], /^test:faults: --seed must be a whole number/],
+])('it refuses %s before it starts anything', async (_, args, says) => {
+  expect(await faults(...args)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(says) });
+});
+
+test('its help says how it is called', async () => {
   expect(await faults('--help')).toMatchObject({ code: 0, stdout: expect.stringContaining('Usage: npm run test:faults') });
 });
