@@ -10,9 +10,10 @@ import { isDiskFull, systemReason } from '../platform/errno.ts';
 export async function readKeyFile(path: string): Promise<Signer> {
   let text: string;
   try {
-    const { mode } = await stat(path);
-    if ((mode & 0o077) !== 0)
-      throw new LineproofError('KEY_UNREADABLE', `cannot use key file ${path}: others can read it; run chmod 600 ${path}`, { path });
+    if (isOpen(await stat(path), process.getuid?.()))
+      throw new LineproofError('KEY_UNREADABLE', `cannot use key file ${path}: others can read or write it; run chmod 600 ${path}`, {
+        path,
+      });
     text = await readFile(path, 'utf8');
   } catch (error) {
     if (error instanceof LineproofError) throw error;
@@ -32,6 +33,16 @@ export async function readKeyFile(path: string): Promise<Signer> {
       { path },
     );
   }
+}
+
+/**
+ * Whether a private key file is open to users that need not have it. Kubernetes mounts a secret as root's; with an fsGroup its group, which is the one that the
+ * process has there, can read it too (0440, 0640). Such a file belongs to somebody else than the process, or nobody can write it.
+ */
+export function isOpen({ mode, uid }: { readonly mode: number; readonly uid: number }, processUid: number | undefined): boolean {
+  if ((mode & 0o077) === 0) return false;
+  const isOfGroup = (mode & 0o037) === 0 && uid === 0;
+  return !isOfGroup || (processUid === 0 && (mode & 0o222) !== 0);
 }
 
 /** Writes a new private key (0600) and, beside it, its verifier key (`.pub` instead of `.key`). Never replaces a file. */

@@ -26,7 +26,8 @@ export interface Demands {
 export function judge(gathered: Gathered, demands: Demands): Verdict {
   const { governance, shards, refused, findings } = gathered;
   const properties = Object.fromEntries(PROPERTIES.map((property) => [property, propertyVerdict(property, gathered, demands.keys)]));
-  const result = wordOf(properties as Verdict['properties'], gathered, demands);
+  const lacking = lackingOf(properties as Verdict['properties'], findings, demands.require ?? []);
+  const result = wordOf(properties as Verdict['properties'], gathered, demands.keys, lacking);
   return {
     result,
     ok: result === 'OK' || result === 'OPEN',
@@ -34,21 +35,30 @@ export function judge(gathered: Gathered, demands: Demands): Verdict {
     genesis: governance?.history.versions[0]?.hex ?? null,
     shards,
     properties: properties as Verdict['properties'],
+    lacking,
     refused,
     findings: findings.list,
     unlisted: findings.unlisted(),
   };
 }
 
+/** The properties that were asked for and are NOT CHECKED, and those of which a part could not be checked. */
+function lackingOf(properties: Verdict['properties'], findings: Findings, required: readonly Property[]): readonly Property[] {
+  const isAskedFor = (property: Property): boolean => required.includes(property) && properties[property].result === 'NOT CHECKED';
+  return PROPERTIES.filter((property) => isAskedFor(property) || findings.worst(property) === 'NOT CHECKED');
+}
+
 /** The first word of the table that applies. */
-function wordOf(properties: Verdict['properties'], { governance, shards, findings }: Gathered, demands: Demands): VerdictWord {
+function wordOf(
+  properties: Verdict['properties'],
+  { governance, shards }: Gathered,
+  keys: readonly VerifierKey[],
+  lacking: readonly Property[],
+): VerdictWord {
   const has = (result: Result): boolean => PROPERTIES.some((property) => properties[property].result === result);
   if (has('FAILED')) return 'FAILED';
-  const isUnchecked = (property: Property): boolean => properties[property].result === 'NOT CHECKED';
-  if ((demands.require ?? []).some(isUnchecked) || PROPERTIES.some((property) => findings.worst(property) === 'NOT CHECKED'))
-    return 'NOT CHECKED';
-  if (governance === undefined || !trustOf('LOG', governance, demands.keys).pinned || shards.every(({ root }) => root === null))
-    return 'UNPROVEN';
+  if (lacking.length > 0) return 'NOT CHECKED';
+  if (governance === undefined || !trustOf('LOG', governance, keys).pinned || shards.every(({ root }) => root === null)) return 'UNPROVEN';
   return has('OPEN') ? 'OPEN' : 'OK';
 }
 

@@ -193,22 +193,22 @@ async function readRecords(
 }
 
 function viewOf({ columns, event, object, reader }: FoundRecord, shard: number, findings: Findings): ArchivedEventView | undefined {
-  const { logIndex, streamIndex, acceptedAt, producer, leafHash } = columns;
   try {
-    return {
-      shard,
-      logIndex,
-      streamIndex,
-      acceptedAt: new Date(acceptedAt / 1000).toISOString(),
-      producer,
-      leafHash: toHex(leafHash),
-      object,
-      event: event === null ? null : plain(reader.resolve(event)),
-    };
+    return eventView({ ...columns, shard }, object, event === null ? null : plain(reader.resolve(event)));
   } catch (error) {
-    findings.add('CONTAINER', `the event cannot be read by its schema: ${errorText(error)}`, { shard, object, leaf: logIndex });
+    findings.add('CONTAINER', `the event cannot be read by its schema: ${errorText(error)}`, { shard, object, leaf: columns.logIndex });
     return undefined;
   }
+}
+
+/** Where an event is in the log, as archive and log hold it. */
+type EventPlace = Pick<ArchivedColumns, 'logIndex' | 'streamIndex' | 'acceptedAt' | 'producer' | 'leafHash'> & { readonly shard: number };
+
+/** An event and its place, for display. Throws a RangeError for a time that no date has. */
+export function eventView(place: EventPlace, object: string | null, event: PlainEvent | null): ArchivedEventView {
+  const { shard, logIndex, streamIndex, acceptedAt, producer, leafHash } = place;
+  const time = new Date(acceptedAt / 1000).toISOString();
+  return { shard, logIndex, streamIndex, acceptedAt: time, producer, leafHash: toHex(leafHash), object, event };
 }
 
 /** An event of one schema as JSON, with the defaults of the fields that the newest schema adds. The function throws AVRO_INVALID for other bytes. */

@@ -182,11 +182,11 @@ export function placeText(place: Place): string {
 // --- the word
 
 function words(verdict: Verdict): string {
-  const { result, properties, shards } = verdict;
+  const { result, properties, lacking, shards } = verdict;
   const having = (wanted: PropertyVerdict['result']): string =>
     PROPERTIES.filter((property) => properties[property].result === wanted).join(', ');
   if (result === 'FAILED' || result === 'OPEN') return `${result}: ${having(result)}`;
-  if (result === 'NOT CHECKED') return `NOT CHECKED: ${having('NOT CHECKED')}`;
+  if (result === 'NOT CHECKED') return `NOT CHECKED: ${lacking.join(', ')}`;
   if (result === 'UNPROVEN')
     return `UNPROVEN: ${shards.some(({ size }) => size > 0) ? printable(properties.LOG.trust) : 'nothing was logged'}`;
   const unproven = PROPERTIES.filter((property) => properties[property].trust.startsWith('not proven'));

@@ -86,6 +86,8 @@ export interface Verdict {
   readonly genesis: string | null;
   readonly shards: readonly ShardMoment[];
   readonly properties: Readonly<Record<Property, PropertyVerdict>>;
+  /** The properties that make the word NOT CHECKED: those that were asked for and are not checked, and those of which a part could not be. */
+  readonly lacking: readonly Property[];
   readonly refused: Refused;
   readonly findings: readonly Finding[];
   /** How many findings of each code were counted and not kept. */

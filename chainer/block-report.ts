@@ -16,6 +16,8 @@ export interface ReportOptions {
 export class BlockReport {
   readonly #o: ReportOptions;
   readonly #labels: { readonly shard: string };
+  /** Whether the last word about appends was that the chain topic does not take them. */
+  #isStuck = false;
 
   constructor(options: ReportOptions) {
     this.#o = options;
@@ -28,6 +30,8 @@ export class BlockReport {
 
   /** Counts and logs a block that is on the chain now. `traces` may hold undefined for a block without a trace. */
   accepted(accepted: AcceptedBlock, offset: number, traces: readonly (Traceparent | undefined)[]): void {
+    if (this.#isStuck) this.#o.logger.info(LOG.shardGoesOn, { shard: this.#o.shard });
+    this.#isStuck = false;
     this.#count(accepted);
     this.#tell(accepted, offset, traces);
   }
@@ -48,6 +52,7 @@ export class BlockReport {
 
   /** Our block was appended again and again, but the chain topic does not hold it. */
   stuck({ traces }: Flight): void {
+    this.#isStuck = true;
     this.#o.logger.error(LOG.shardHolds, {
       shard: this.#o.shard,
       reason: 'the chain topic does not take the next block',

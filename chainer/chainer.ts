@@ -16,6 +16,9 @@ import { BatchSchemaIds } from './intake.ts';
 import { LocalState } from './local-state.ts';
 import { SEQUENCER_DEFAULTS, Sequencer, type SequencerSettings } from './sequencer.ts';
 
+/** Numbers that would stay as they were once this process no longer follows the shard. */
+const SHARD_GAUGES = ['lineproof_chainer_size', 'lineproof_chainer_head_lead_seconds', 'lineproof_chainer_input_lead_seconds'] as const;
+
 export interface ChainerOptions {
   readonly origin: string;
   readonly shards: number;
@@ -72,8 +75,7 @@ export class Chainer {
       if (!isOfStop(error, signal)) throw error;
     } finally {
       this.#sequencers.delete(shard);
-      // A number that this process no longer follows would stay as it was.
-      metrics.forget('lineproof_chainer_size', { shard: String(shard) });
+      for (const name of SHARD_GAUGES) metrics.forget(name, { shard: String(shard) });
     }
   }
 

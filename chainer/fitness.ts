@@ -7,6 +7,7 @@ import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { DedupIndex } from '../core/ports/dedup-index.ts';
 import type { Logger } from '../core/ports/logger.ts';
+import type { Metrics } from '../core/ports/metrics.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import type { LogTime } from './log-time.ts';
 import { isAhead, sealTime } from './seal-time.ts';
@@ -21,6 +22,7 @@ export interface FitnessOptions {
   readonly sources: Sources;
   readonly signer: Signer;
   readonly logger: Logger;
+  readonly metrics: Metrics;
   /** Gets what is wrong, at each look. */
   readonly hold: Hold;
   readonly logTime: LogTime;
@@ -61,7 +63,7 @@ export class Fitness {
   }
 
   /** Reads new policies and checks clock and index, now and then. */
-  async lookAround(): Promise<void> {
+  async lookAround(head: LogHead): Promise<void> {
     const { clock, sources, settings } = this.#o;
     const now = clock.monotonicMs();
     if (now - this.#lookedAroundMs < settings.policyIntervalMs) return;
@@ -70,7 +72,7 @@ export class Fitness {
     this.#lookedAroundMs = now;
     if (await sources.refreshPolicies()) await sources.refreshSchemas();
     this.#tellPolicy();
-    await this.#look();
+    await this.#look(head);
   }
 
   /**
@@ -131,8 +133,9 @@ export class Fitness {
     logger.info(LOG.policyInForce, { shard, version });
   }
 
-  async #look(): Promise<void> {
-    const { clock, sources } = this.#o;
+  async #look({ acceptedAt }: LogHead): Promise<void> {
+    const { clock, sources, metrics, shard } = this.#o;
+    metrics.set('lineproof_chainer_head_lead_seconds', Math.max(0, acceptedAt - clock.nowMicros()) / 1e6, { shard: String(shard) });
     this.#tell((await this.#problem()) ?? this.#lead(clock.nowMicros(), sources.policies.latest));
   }
 

@@ -1,12 +1,13 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type BatchRules, checkMessage } from '../core/acceptance/batch-check.ts';
 import { unframe } from '../core/avro/framing.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { parseTraceparent, TRACEPARENT } from '../core/base/traceparent.ts';
+import { Turns } from '../core/base/turns.ts';
 import { ENTRY_OFFSETS } from '../core/formats/evidence.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import { isRecord, type Log, type LogEntry, type LogRecord, offsetAfter, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
+import type { Metrics } from '../core/ports/metrics.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import { mustReach } from './last-input.ts';
 import type { Intake } from './order.ts';
@@ -17,8 +18,6 @@ const UNKNOWN_MS = 5_000;
 /** New ids about which one read asks the registry, and requests under way at a time: each is a connection of its own. */
 const ASKS_OF_READ = 256;
 const ASKS_AT_ONCE = 16;
-/** Judging gives way this often: a signature takes a tenth of a millisecond, and one record batch of Kafka holds thousands of messages. */
-const TURN_MS = 20;
 
 /** Tells whether a registry id means the SignedBatch schema. It remembers answers, within a bound that hostile ids cannot exceed. */
 export class BatchSchemaIds {
@@ -85,6 +84,7 @@ export interface IntakeOptions {
   readonly ids: BatchSchemaIds;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics: Metrics;
 }
 
 export interface ReadFrom {
@@ -120,7 +120,7 @@ export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: 
   }
   const records = entries.filter(isRecord);
   const unknown = records[await ids.learn(records.map(({ value }) => value))];
-  alarmOfLead(options, entries, options.clock.nowMicros() + rules.policy.policy.clockSkewMs * 1000);
+  tellLead(options, entries, rules);
   return judge(options, unknown === undefined ? entries : entries.slice(0, entries.indexOf(unknown)), from.offset, rules);
 }
 
@@ -128,12 +128,9 @@ export async function readIntake(options: IntakeOptions, from: ReadFrom, rules: 
 async function judge({ ids, clock }: IntakeOptions, entries: readonly LogEntry[], from: number, rules: BatchRules): Promise<IntakeRead> {
   const intakes: Intake[] = [];
   let offset = from;
-  let turnEndsMs = clock.monotonicMs() + TURN_MS;
+  const turns = new Turns(clock);
   for (const entry of entries) {
-    if (clock.monotonicMs() >= turnEndsMs) {
-      await nextTurn();
-      turnEndsMs = clock.monotonicMs() + TURN_MS;
-    }
+    await turns.next();
     const intake = entry.kind === 'record' ? intakeOf(entry, rules, ids) : entry;
     if (typeof intake === 'string') return { kind: 'read', intakes, held: intake };
     if (entry.offset > offset) intakes.push({ kind: 'empty', offset, span: Math.min(entry.offset - offset, ENTRY_OFFSETS) });
@@ -154,13 +151,12 @@ function intakeOf({ offset, timestampMicros, value, headers }: LogRecord, rules:
   return { kind: 'message', offset, timestampMicros, value, check, traceparent };
 }
 
-/** Logs an error if times of the log lead our clock by more than the skew, which ordering does not take over: one of the two clocks is wrong. */
-function alarmOfLead({ logger, shard }: IntakeOptions, entries: readonly LogEntry[], latest: number): void {
-  const lead = entries.reduce((most, { timestampMicros }) => Math.max(most, timestampMicros - latest), 0);
-  if (lead === 0) return;
-  logger.error(LOG.inputTimeLowered, {
-    shard,
-    offset: entries[0]?.offset,
-    leadMs: Math.round(lead / 1000),
-  });
+/** Says how far times of the log lead our clock. More than the skew, which ordering does not take over, is an error: one of the two clocks is wrong. */
+function tellLead({ logger, metrics, shard, clock }: IntakeOptions, entries: readonly LogEntry[], { policy }: BatchRules): void {
+  if (entries.length === 0) return;
+  const now = clock.nowMicros();
+  const lead = entries.reduce((most, { timestampMicros }) => Math.max(most, timestampMicros - now), 0);
+  metrics.set('lineproof_chainer_input_lead_seconds', lead / 1e6, { shard: String(shard) });
+  const leadMs = Math.round(lead / 1000);
+  if (leadMs > policy.policy.clockSkewMs) logger.error(LOG.inputTimeLowered, { shard, offset: entries[0]?.offset, leadMs });
 }

@@ -157,7 +157,7 @@ export class Sequencer {
    */
   async #step(signal: AbortSignal): Promise<void> {
     const { owns, settings, clock, sources, signer, blockSchemaId } = this.#o;
-    await this.#fitness.lookAround();
+    await this.#fitness.lookAround(this.state.head);
     const works = owns() && this.#fitness.fit;
     if (works && this.#flights.count < settings.depth) {
       // 1. Input, from where our last block ends; each message is judged by itself.

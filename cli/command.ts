@@ -47,8 +47,8 @@ export interface Command {
   readonly takesCommand?: boolean;
   /** Whether the command takes signals itself, instead of being ended by them. */
   readonly takesSignals?: boolean;
-  /** Whether the command does its whole work although the reader of its results has gone (`| head`). */
-  readonly outlivesReader?: boolean;
+  /** Whether the command, with these options, does its whole work although the reader of its results has gone (`| head`). */
+  readonly outlivesReader?: (options: Invocation['options']) => boolean;
   /** Whether these operands only list something, so that a reader may want the beginning only (`| head`): the command then ends with 0. */
   readonly lists?: (operands: readonly string[]) => boolean;
   /** Lines under the options: exit codes, an example. */
@@ -100,6 +100,7 @@ export function parseInvocation(command: Command, argv: readonly string[], termi
   );
   try {
     const { values, tokens } = parseArgs({ args: [...own], options, allowPositionals: true, strict: true, tokens: true });
+    refuseRepeated(tokens, options);
     const { operands, lists } = sorted(command, tokens);
     return { options: { ...(values as Invocation['options']), ...lists }, operands, rest, terminal };
   } catch (error) {
@@ -109,6 +110,19 @@ export function parseInvocation(command: Command, argv: readonly string[], termi
 }
 
 type Token = { readonly kind: string; readonly name?: string; readonly value?: string | undefined };
+
+/** Throws if an option that takes one value is given twice: the later value would replace the earlier one in silence. */
+function refuseRepeated(
+  tokens: readonly Token[],
+  options: Readonly<Record<string, { readonly type: string; readonly multiple: boolean }>>,
+): void {
+  const seen = new Set<string>();
+  for (const { kind, name = '' } of tokens) {
+    if (kind !== 'option' || options[name]?.type !== 'string' || options[name].multiple) continue;
+    if (seen.has(name)) throw new Error(`--${name} is given twice and takes one value`);
+    seen.add(name);
+  }
+}
 
 /** Arguments that are not options, each given to the option that takes it in a list, if it follows one. */
 function sorted(command: Command, tokens: readonly Token[]): { readonly operands: string[]; readonly lists: Record<string, string[]> } {

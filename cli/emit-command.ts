@@ -32,7 +32,7 @@ export const emitCommand: Command = {
     ...clusterTable(['data', 'keys', 'rootKey', 'name', 'logLevel', ...SERVERS.kafka, ...SERVERS.registry, 'lingerMs']),
   },
   unusedSettings: clusterTable([...SERVERS.redis, ...SERVERS.s3, 'chainGroup', 'archiveGroup', 'httpHost', 'httpPort']),
-  outlivesReader: true,
+  outlivesReader: () => true,
   notes: [
     'Each line is one event, as the SDK takes it: at least {"stream": "orders", "type": "CREATE", "actor": "shop"}. docs/getting-started.md lists the fields.',
     'Nothing is converted: a line with an unknown or repeated field, a value of another type, a number that would be rounded, or a time without zone is refused.',

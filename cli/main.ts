@@ -3,6 +3,7 @@ import { writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { LineproofError } from '../core/base/errors.ts';
 import { printableLines } from '../core/base/terminal-text.ts';
+import { folderGone, isFolderGone } from '../platform/working-folder.ts';
 import { type Command, commandHelp, overviewHelp, parseInvocation, type Terminal } from './command.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 
@@ -49,7 +50,7 @@ async function main(argv: readonly string[], terminal: Terminal): Promise<number
   const invocation = parseInvocation(command, args, terminal);
   if (invocation.options['help'] === true) return print(terminal, commandHelp(command));
   if (command.takesSignals !== true) stopOnSignals();
-  reader.isNeeded = command.outlivesReader !== true;
+  reader.isNeeded = command.outlivesReader?.(invocation.options) !== true;
   reader.isBrowsing = command.lists?.(invocation.operands) === true;
   return command.run(invocation);
 }
@@ -73,13 +74,6 @@ function print(terminal: Terminal, text: string): number {
   reader.isBrowsing = true;
   terminal.stdout.write(text);
   return EXIT.ok;
-}
-
-const FOLDER_GONE = 'cannot use the working folder: it is not there any more; change to another folder';
-
-/** Whether somebody deleted the folder in which the command was started. */
-function isFolderGone(error: unknown): boolean {
-  return error instanceof Error && (error as NodeJS.ErrnoException).syscall === 'uv_cwd';
 }
 
 /** The message of a failed command: one sentence, or for a bug everything that helps to find it. */
@@ -118,7 +112,7 @@ let code: number;
 try {
   code = await main(process.argv.slice(2), { stdout: process.stdout, stderr: process.stderr, env: process.env, signal: stop.signal });
 } catch (thrown) {
-  const error = isFolderGone(thrown) ? new LineproofError('NOT_FOUND', FOLDER_GONE) : thrown;
+  const error = isFolderGone(thrown) ? folderGone() : thrown;
   process.stderr.write(report(error));
   code = exitCodeOf(error);
 }

@@ -2,13 +2,12 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { pinoLogger } from '../adapters/pino-logger.ts';
 import { Findings } from '../auditor/findings.ts';
-import { type ArchivedEventView, type PlainEvent, plainEvents, type QueryOptions, queryArchive } from '../auditor/query.ts';
-import { toHex } from '../core/base/bytes.ts';
+import { type ArchivedEventView, eventView, type PlainEvent, plainEvents, type QueryOptions, queryArchive } from '../auditor/query.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
 import { counted, printable, terminalJson } from '../core/base/terminal-text.ts';
 import type { EventSchema } from '../core/formats/event-schema.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
-import { type OpenTail, openTail, type TailEvent } from '../embedded/open-tail.ts';
+import { type OpenTail, openTail } from '../embedded/open-tail.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
 import { flagOf } from '../settings/setting.ts';
 import { openArchive, READING_SETTINGS } from './archive-location.ts';
@@ -114,14 +113,15 @@ async function tailOf(data: string, stderr: Terminal['stderr']): Promise<Tail> {
   try {
     return { open: await openTail(data, pinoLogger('error')), missed: false };
   } catch (error) {
-    return sayMissed(error, stderr);
+    stderr.write(missedText(error));
+    return { open: undefined, missed: true };
   }
 }
 
-function sayMissed(error: unknown, stderr: Terminal['stderr']): Tail {
+/** Says that a log cannot be read, wholly or in part. Throws what is not a coded error. */
+function missedText(error: unknown): string {
   if (!(error instanceof LineproofError)) throw error;
-  stderr.write(`lineproof: events that are not archived yet cannot be read: ${printable(error.message)} [${error.code}]\n`);
-  return { open: undefined, missed: true };
+  return `lineproof: events that are not archived yet cannot be read: ${printable(error.message)} [${error.code}]\n`;
 }
 
 /** Prints the events of the tail and says how many there are; true where some could not be read. */
@@ -135,24 +135,28 @@ async function printTail(
   if (open === undefined) return missed;
   const archived = seen.count;
   let waiting = 0;
+  const unread = new Set<string>();
   try {
     for (let shard = 0; shard < open.shards; shard++) {
-      for await (const event of open.events(shard, seen.ends.get(shard) ?? 0)) {
-        if (stream === undefined || event.stream === stream) await print(viewOf(event));
-        else tellOther(seen, event.stream);
+      try {
+        for await (const event of open.events(shard, seen.ends.get(shard) ?? 0)) {
+          if (stream === undefined || event.stream === stream) await print(eventView(event, null, plain(event.schema, event.bytes)));
+          else tellOther(seen, event.stream);
+        }
+        waiting += await open.waiting(shard);
+      } catch (error) {
+        unread.add(missedText(error));
       }
-      waiting += await open.waiting(shard);
     }
-  } catch (error) {
-    return sayMissed(error, stderr).missed;
   } finally {
     await open.close();
   }
+  for (const text of unread) stderr.write(text);
   const count = seen.count - archived;
   if (count > 0) stderr.write(`${counted(count, 'event')} not archived yet: an open segment is archived when it ends\n`);
   if (waiting > 0)
     stderr.write(`${counted(waiting, 'message')} recorded and not in the log yet: a running start links them, or the next one\n`);
-  return false;
+  return unread.size > 0;
 }
 
 /** One reader for each schema: to make one costs more than to read an event. */
@@ -162,19 +166,6 @@ function plain(schema: EventSchema, bytes: Uint8Array): PlainEvent {
   const read = readers.get(schema) ?? plainEvents(schema);
   readers.set(schema, read);
   return read(bytes);
-}
-
-function viewOf({ shard, logIndex, streamIndex, producer, leafHash, acceptedAt, schema, bytes }: TailEvent): ArchivedEventView {
-  return {
-    shard,
-    logIndex,
-    streamIndex,
-    acceptedAt: new Date(acceptedAt / 1000).toISOString(),
-    producer,
-    leafHash: toHex(leafHash),
-    object: null,
-    event: plain(schema, bytes),
-  };
 }
 
 function sayNone(stream: string | undefined, others: ReadonlySet<string>, archiveOnly: boolean, stderr: Terminal['stderr']): void {

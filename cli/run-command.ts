@@ -4,6 +4,7 @@ import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { formatUuid } from '../core/formats/identity.ts';
 import type { OpenSettings } from '../embedded/fixed-settings.ts';
 import { openRecorder, type Recorder } from '../embedded/recorder.ts';
+import { folderGone, isFolderGone, workingFolder } from '../platform/working-folder.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
 import { userName } from './actor-names.ts';
 import { type Command, type Invocation, stringOptions } from './command.ts';
@@ -71,7 +72,7 @@ export const runCommand: Command = {
       },
       {
         command: [program, ...args],
-        folder: process.cwd(),
+        folder: workingFolder(),
         inputs: stringOptions(invocation, 'in'),
         outputs: stringOptions(invocation, 'out'),
         withArguments: invocation.options['with-arguments'] === true,
@@ -101,7 +102,7 @@ function tried<T>(work: () => T): () => T {
     return () => value;
   } catch (error) {
     return () => {
-      throw error;
+      throw isFolderGone(error) ? folderGone() : error;
     };
   }
 }

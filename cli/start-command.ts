@@ -12,6 +12,7 @@ import { parseVerifierKey } from '../core/keys/key.ts';
 import type { OpenSettings } from '../embedded/fixed-settings.ts';
 import { EmbeddedSystem } from '../embedded/system.ts';
 import { SETTINGS, type Settings } from '../settings/embedded-settings.ts';
+import { holdsArchive } from './archive-location.ts';
 import { type Command, type Invocation, stringOption, type Terminal } from './command.ts';
 import { commandLogger } from './command-log.ts';
 import { EXIT } from './exit-codes.ts';
@@ -38,6 +39,8 @@ export const startCommand: Command = {
     { name: 'json', type: 'boolean', help: 'print the results and the verdict as one JSON object' },
   ],
   settings: SETTINGS,
+  // A system that runs on has no result, only messages.
+  outlivesReader: ({ 'until-idle': untilIdle, json }) => untilIdle !== true && json !== true,
   notes: [
     'The first start makes keys and a policy below the data folder. Protect keys/root.key: its holder can change the policy.',
     'Without --until-idle it runs until SIGINT or SIGTERM.',
@@ -67,11 +70,13 @@ export async function start(invocation: Invocation): Promise<number> {
   const folder = resolve(invocation.operands[0] ?? '.');
   if (wanted !== undefined) checkThere(folder);
   const json = invocation.options['json'] === true;
-  const say = (text: string): void => void (json ? terminal.stderr : terminal.stdout).write(`${text}\n`);
+  const say = (text: string): void => (json ? void terminal.stderr.write(`${text}\n`) : tell(text, terminal));
   const untilIdle = invocation.options['until-idle'] === true;
   const outcome = await work(values, wanted === undefined ? undefined : folder, untilIdle, invocation, say);
   const interrupted = untilIdle && terminal.signal.aborted;
-  const verdict = invocation.options['verify'] === true && !terminal.signal.aborted ? await verifyOwn(values, terminal) : undefined;
+  const isAsked = invocation.options['verify'] === true && !terminal.signal.aborted;
+  const hasArchive = isAsked && holdsArchive(join(values.data, 'archive'));
+  const verdict = hasArchive ? await verifyOwn(values, terminal) : undefined;
   const seconds = (performance.now() - begun) / 1000;
   if (json)
     terminal.stdout.write(
@@ -88,7 +93,18 @@ export async function start(invocation: Invocation): Promise<number> {
     terminal.stderr.write('lineproof: interrupted: not everything is archived, and nothing was verified; the next start goes on\n');
     return EXIT.io;
   }
+  if (isAsked && !hasArchive) {
+    terminal.stderr.write('lineproof: nothing was recorded yet, so there is no archive to verify\n');
+    return VERDICTS.UNPROVEN.exitCode;
+  }
   return verdict === undefined ? EXIT.ok : VERDICTS[verdict.result].exitCode;
+}
+
+/** Writes a message to stdout; where its reader has gone, to stderr. */
+function tell(text: string, { stdout, stderr }: Terminal): void {
+  stdout.write(`${text}\n`, (error) => {
+    if (error !== undefined && error !== null) stderr.write(`${text}\n`);
+  });
 }
 
 async function work(

@@ -32,6 +32,9 @@ interface ShardStatus {
   readonly archived: number | null;
   /** Seconds since the newest block that the newest checkpoint covers was made; null where there is no checkpoint. */
   readonly checkpointSeconds: number | null;
+  /** ISO 8601, where the newest block or the newest input is dated ahead of this clock by more than `clockSkew`; else null. */
+  readonly blocksAheadUntil: string | null;
+  readonly inputAheadUntil: string | null;
   readonly chainer: string | null;
   readonly archiver: string | null;
   /** Why numbers are null that could not be told. */
@@ -77,6 +80,7 @@ export const statusCommand: Command = {
       stdout.write(invocation.options['json'] === true ? `${terminalJson(rows, 2)}\n` : describe(rows));
       for (const { shard, problems } of rows)
         for (const problem of problems) stderr.write(`${printable(`lineproof: shard ${shard}: ${problem}`)}\n`);
+      for (const row of rows) for (const note of aheadNotes(row)) stderr.write(`lineproof: ${note}\n`);
       return firstError === undefined ? EXIT.ok : exitCodeOf(firstError);
     } finally {
       await objects.close();
@@ -161,9 +165,31 @@ async function shardStatus(shard: number, from: ShardSources, attempts: Attempts
     attested: note?.size ?? null,
     archived: archived ?? null,
     checkpointSeconds: end?.coveredAt === undefined ? null : Math.max(0, Math.round((systemClock.nowMicros() - end.coveredAt) / 1e5) / 10),
+    ...aheadOf(end, from.sources),
     chainer: chainer?.owner ?? null,
     archiver: archiver?.owner ?? null,
   };
+}
+
+/** Until when the times of a log that stood in the future stand still. */
+function aheadOf(end: ChainEnd | undefined, { policies }: Sources): Pick<ShardStatus, 'blocksAheadUntil' | 'inputAheadUntil'> {
+  const latest = systemClock.nowMicros() + policies.latest.policy.clockSkewMs * 1000;
+  const until = (micros = 0): string | null => (micros > latest ? new Date(micros / 1000).toISOString() : null);
+  return { blocksAheadUntil: until(end?.times?.acceptedAt), inputAheadUntil: until(end?.times?.appendedAt) };
+}
+
+/** What a log that stands in the future, or stood there, does until its time has come. */
+function aheadNotes({ shard, blocksAheadUntil, inputAheadUntil }: ShardStatus): string[] {
+  const notes: string[] = [];
+  if (blocksAheadUntil !== null)
+    notes.push(
+      `shard ${shard}: the newest block is dated ${blocksAheadUntil}, ahead of this clock: until then segments do not end by age, or until a new policy version is published`,
+    );
+  if (inputAheadUntil !== null)
+    notes.push(
+      `shard ${shard}: the newest input is dated ${inputAheadUntil}, ahead of this clock: until then the dedup window stands still, and lanes are kept`,
+    );
+  return notes;
 }
 
 /** Messages that no block has consumed. Kafka forgets what was committed for a topic that was deleted; the blocks do not. */

@@ -1,6 +1,7 @@
 import { unframe } from '../core/avro/framing.ts';
 import { toHex } from '../core/base/bytes.ts';
 import { decodeBlock } from '../core/formats/block.ts';
+import { decodeEvidence } from '../core/formats/evidence.ts';
 import { decodeLeaf, type Seal } from '../core/formats/leaf.ts';
 import { type Log, type LogEntry, type LogRecord, offsetAfter, TOPICS } from '../core/ports/log.ts';
 import { leafHash } from '../core/tree/hash.ts';
@@ -17,12 +18,16 @@ export interface ChainEnd {
   readonly coveredAt: number | undefined;
   /** Where the input of the last block ended; undefined if there is none. */
   readonly input: { readonly generation: number; readonly to: number } | undefined;
+  /** Times of the last block, microseconds since 1970: when it was made, and when the input log took its last input; undefined if there is none. */
+  readonly times: { readonly acceptedAt: number; readonly appendedAt: number } | undefined;
 }
 
 interface End {
   readonly input: { readonly generation: number; readonly to: number };
   readonly size: number;
   readonly acceptedAt: number;
+  /** Undefined for a block without input. */
+  readonly appendedAt: number | undefined;
 }
 
 /**
@@ -43,14 +48,25 @@ export async function chainEnd(log: Log, shard: number, attested: number): Promi
     tips.set(seal.hash, run);
     if (run?.length === 0) runs.push(run);
     const input = { generation: seal.inputGeneration, to: seal.inputTo };
-    run?.push({ input, size: seal.firstIndex + seal.links + 1, acceptedAt: seal.acceptedAt });
+    run?.push({ input, size: seal.firstIndex + seal.links + 1, acceptedAt: seal.acceptedAt, appendedAt: seal.appendedAt });
   }
   const longest = runs.reduce<readonly End[]>((most, run) => (run.length > most.length ? run : most), []);
   const covered = longest.findLast(({ size }) => size <= attested);
-  return { size: longest.at(-1)?.size ?? 0, coveredAt: covered?.acceptedAt, input: longest.at(-1)?.input };
+  const last = longest.at(-1);
+  return { size: last?.size ?? 0, coveredAt: covered?.acceptedAt, input: last?.input, times: last && timesOf(last, longest) };
 }
 
-async function* seals(log: Log, shard: number, from: number, end: number): AsyncGenerator<Seal & { readonly hash: string }> {
+/** A block without input has the time of the input before it; 0 where the records that were read hold none. */
+function timesOf({ acceptedAt }: End, run: readonly End[]): ChainEnd['times'] {
+  return { acceptedAt, appendedAt: run.findLast(({ appendedAt }) => appendedAt !== undefined)?.appendedAt ?? 0 };
+}
+
+interface FoundSeal extends Seal {
+  readonly hash: string;
+  readonly appendedAt: number | undefined;
+}
+
+async function* seals(log: Log, shard: number, from: number, end: number): AsyncGenerator<FoundSeal> {
   for (let offset = from; offset < end; ) {
     const records = await log.read(TOPICS.chain, shard, offset, { maxBytes: READ_BYTES, waitMs: 0 });
     if (records.length === 0) return;
@@ -62,11 +78,13 @@ async function* seals(log: Log, shard: number, from: number, end: number): Async
   }
 }
 
-function sealOf({ value }: LogRecord): (Seal & { readonly hash: string }) | undefined {
+function sealOf({ value }: LogRecord): FoundSeal | undefined {
   try {
-    const { seal } = decodeBlock(unframe(value).payload);
+    const { seal, evidence } = decodeBlock(unframe(value).payload);
     const leaf = decodeLeaf(seal);
-    return leaf.kind === 'seal' ? { ...leaf, hash: toHex(leafHash(seal)) } : undefined;
+    return leaf.kind === 'seal'
+      ? { ...leaf, hash: toHex(leafHash(seal)), appendedAt: decodeEvidence(evidence).at(-1)?.appendedAt }
+      : undefined;
   } catch {
     return undefined;
   }

@@ -1,6 +1,6 @@
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fromHex } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { LOG } from '../core/base/log-lines.ts';
@@ -85,16 +85,20 @@ export class FileSpool implements Spool {
       if (parts === null) continue;
       const path = join(folder, name);
       const bytes = readSegment(path);
-      const segment = { path, epoch: fromHex(parts[1] as string), magic: fromHex(parts[3] as string), bytes: bytes.length, live: 0 };
-      const { records, stretches } = readRecords(bytes, segment.magic);
+      const [epoch, magic] = [fromHex(parts[1] as string), fromHex(parts[3] as string)];
+      const { records, stretches } = readRecords(bytes, magic);
+      const isKept = bytes.length === 0 || stretches.some(({ torn }) => !torn);
+      const keptAs = isKept ? name.replace(/spool$/, 'damaged') : undefined;
+      if (bytes.length === 0) logger.warn(LOG.spoolEmpty, { segment: name, keptAs });
       for (const { from, to, torn } of stretches) {
         if (torn) {
           logger.info('a crash cut the last record of a spool segment', { segment: name, from, to });
           continue;
         }
         damaged();
-        logger.error(LOG.spoolDamaged, { code: 'SPOOL_DAMAGED', segment: name, from, to });
+        logger.error(LOG.spoolDamaged, { code: 'SPOOL_DAMAGED', segment: name, from, to, keptAs });
       }
+      const segment = { path, epoch, magic, keptAs, bytes: bytes.length, live: 0 };
       this.#segments.push(segment);
       this.#onDisk += bytes.length;
       found(segment, records);
@@ -192,7 +196,7 @@ export class FileSpool implements Spool {
     for (let oldest = this.#segments[0]; oldest !== undefined && oldest !== current; oldest = this.#segments[0]) {
       if (oldest.live > 0) return;
       try {
-        rmSync(oldest.path, { force: true });
+        remove(oldest);
       } catch (error) {
         // Records that are no longer needed do no harm; the next release tries again.
         const { code, message } = spoolError('delete a segment of the spool', error);
@@ -215,7 +219,7 @@ export class FileSpool implements Spool {
     await this.#writing;
     await this.#writer.close();
     await this.#reader?.file.close();
-    if (empty && this.#segments.every(({ live }) => live <= 0)) for (const { path } of this.#segments) rmSync(path, { force: true });
+    if (empty && this.#segments.every(({ live }) => live <= 0)) for (const segment of this.#segments) remove(segment);
     await this.#options.lock.release();
   }
 
@@ -252,6 +256,12 @@ export class FileSpool implements Spool {
     }
     this.#writing = undefined;
   }
+}
+
+/** Deletes a segment that is not needed any more. What could not be read of it stays, under another name. */
+function remove({ path, keptAs }: Segment): void {
+  if (keptAs === undefined) rmSync(path, { force: true });
+  else renameSync(path, join(dirname(path), keptAs));
 }
 
 function closed(): LineproofError {

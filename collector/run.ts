@@ -3,6 +3,7 @@ import { realpath } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { resolve } from 'node:path';
 import { LineproofError } from '../core/base/errors.ts';
+import { folderGone } from '../platform/working-folder.ts';
 import type { EventSink } from './event-sink.ts';
 import { runGit } from './git/process.ts';
 import { describeFiles, noFiles, type RunRecord, runEvents, runStream } from './run-events.ts';
@@ -12,8 +13,8 @@ import { RunSignals } from './run-signals.ts';
 
 export interface RunOptions {
   readonly command: readonly [string, ...string[]];
-  /** Folder in which the command runs and files are looked for. */
-  readonly folder: string;
+  /** Folder in which the command runs and files are looked for. If it was deleted, undefined: then the command runs there, and is not recorded. */
+  readonly folder: string | undefined;
   /** Patterns, as `filesOf` reads them. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -55,6 +56,7 @@ interface Ending {
 
 /** What is known before the command starts. */
 interface Prepared {
+  readonly place: SearchPlace;
   readonly files: FilesBefore;
   readonly gitCommit: string | undefined;
 }
@@ -69,19 +71,18 @@ export async function runCommand(open: () => Promise<RunSink>, options: RunOptio
   const seen = newObservations();
   const stream = runStream(options.command);
   try {
-    const place = await placeOf(options);
-    const prepared = await Promise.race([signals.prevented, attempt(() => prepare(options, place, seen))]);
+    const prepared = await Promise.race([signals.prevented, attempt(() => prepare(options, seen))]);
     if (typeof prepared === 'string' || signals.first !== undefined)
       return { ...preventedBy(options.command[0], signals.first), stream, event: undefined, failure: undefined, notes: [] };
     const startedAt = Date.now();
-    const ending = await execute(options, place.folder, signals);
+    const ending = await execute(options, signals);
     const durationMs = Date.now() - startedAt;
     const recorded = await attempt(() =>
       Promise.race([
         signals.interrupted,
         (async () => {
           if ('failure' in prepared) throw prepared.failure;
-          return recordRun(open, options, { place, prepared: prepared.value, seen, ending, startedAt, durationMs });
+          return recordRun(open, options, { prepared: prepared.value, seen, ending, startedAt, durationMs });
         })(),
       ]),
     );
@@ -103,13 +104,15 @@ async function attempt<T>(work: () => Promise<T>): Promise<{ readonly value: T }
 
 /** Both as real paths, so that they can be compared with what is found. */
 async function placeOf({ folder, except }: RunOptions): Promise<SearchPlace> {
+  if (folder === undefined) throw folderGone();
   const real = (path: string): Promise<string> => realpath(resolve(folder, path)).catch(() => resolve(folder, path));
   return { folder: await real('.'), except: except === undefined ? undefined : await real(except) };
 }
 
-async function prepare(options: RunOptions, place: SearchPlace, seen: Observations): Promise<Prepared> {
+async function prepare(options: RunOptions, seen: Observations): Promise<Prepared> {
+  const place = await placeOf(options);
   const [files, gitCommit] = await Promise.all([filesBefore(options, place, seen), commitOf(place.folder)]);
-  return { files, gitCommit };
+  return { place, files, gitCommit };
 }
 
 /** The commit that HEAD names in the folder's repository; the files can differ from it. */
@@ -124,7 +127,7 @@ function preventedBy(program: string, signal: NodeJS.Signals | undefined): Pick<
   return { exitCode, fault: new LineproofError('CLOSED', `cannot run ${JSON.stringify(program)}: ${signal} came before it was started`) };
 }
 
-function execute({ command: [program, ...args], env }: RunOptions, cwd: string, signals: RunSignals): Promise<Ending> {
+function execute({ command: [program, ...args], folder: cwd, env }: RunOptions, signals: RunSignals): Promise<Ending> {
   return new Promise((done) => {
     const end = (ending: Ending): void => {
       signals.ended();
@@ -137,7 +140,7 @@ function execute({ command: [program, ...args], env }: RunOptions, cwd: string, 
       end({ exitCode: code === 'ENOENT' ? 127 : 126, fault });
     };
     try {
-      const child = spawn(program, args, { cwd, env, stdio: 'inherit' });
+      const child = spawn(program, args, { ...(cwd === undefined ? {} : { cwd }), env, stdio: 'inherit' });
       signals.passTo(child);
       child.on('error', refused);
       child.on('exit', (code, signal) =>
@@ -154,7 +157,6 @@ async function recordRun(
   open: () => Promise<RunSink>,
   options: RunOptions,
   run: {
-    readonly place: SearchPlace;
     readonly prepared: Prepared;
     readonly seen: Observations;
     readonly ending: Ending;
@@ -162,8 +164,8 @@ async function recordRun(
     readonly durationMs: number;
   },
 ): Promise<Pick<RunResult, 'event' | 'notes'>> {
-  const { place, prepared, seen, ending, startedAt, durationMs } = run;
-  const before = prepared.files;
+  const { prepared, seen, ending, startedAt, durationMs } = run;
+  const { place, files: before } = prepared;
   const outputs = ending.fault === undefined ? await filesAfter(options, place, { before, startedAt, seen }) : noFiles();
   const { sink, user } = await open();
   const record: RunRecord = {

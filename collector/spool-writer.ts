@@ -92,7 +92,7 @@ export class SpoolWriter {
       rmSync(path, { force: true });
       throw error;
     }
-    this.#current = { path, epoch, magic, bytes: record.length, live: 0 };
+    this.#current = { path, epoch, magic, keptAs: undefined, bytes: record.length, live: 0 };
     this.#position = record.length;
     this.#options.started(this.#current);
   }

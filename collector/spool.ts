@@ -5,6 +5,8 @@ export interface Segment {
   readonly path: string;
   readonly epoch: Uint8Array;
   readonly magic: Uint8Array;
+  /** Name under which the file stays once nothing in it is live, because it holds what cannot be read; undefined if it is deleted then. */
+  readonly keptAs: string | undefined;
   bytes: number;
   /** Events and batches in it that the log has not acknowledged. */
   live: number;

@@ -7,6 +7,8 @@ import { checkEnvironments } from '../adapters/lmdb-probe.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
 import { toHex } from '../core/base/bytes.ts';
+import { LineproofError } from '../core/base/errors.ts';
+import type { AcceptSources } from '../core/chain/chain-reader.ts';
 import { ChainFollower } from '../core/chain/follower.ts';
 import { Sources } from '../core/chain/governance-source.ts';
 import type { RecoveryPoint } from '../core/chain/recovery-point.ts';
@@ -17,8 +19,6 @@ import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 
 const READ_BYTES = 2 * 1024 * 1024;
-/** After this long, a policy or schema that a block needs and the folder does not hold is not waited for: CLOSED. */
-const MISSING_MS = 10_000;
 
 /** An event that is linked in the log and in no closed segment yet. */
 export interface TailEvent {
@@ -37,7 +37,7 @@ export interface TailEvent {
 /** What a data folder holds beyond its archive. It is read beside the process that works on the folder, and for display: the log is judged, not audited. */
 export interface OpenTail {
   readonly shards: number;
-  /** The events of a shard from leaf `from` on, in the order of its log. Throws CHAIN_TRIMMED if the archiver trimmed what was to be read: then open it again. */
+  /** The events of a shard from leaf `from` on, in the order of its log. Throws NOT_FOUND if the folder lacks what a block needs, CHAIN_TRIMMED if the archiver trimmed what was to be read: then open it again. */
   events(shard: number, from: number): AsyncGenerator<TailEvent>;
   /** Messages of the shard that were recorded and that no block has consumed yet; known after its events were read. */
   waiting(shard: number): Promise<number>;
@@ -72,6 +72,18 @@ async function placeOf(log: Log): Promise<Place | undefined> {
   return first?.kind !== 'record' ? undefined : parsePolicy(decodeEnvelope(first.value, 'policy').payload);
 }
 
+/** Sources that wait for nothing: what a block of this folder needs was put into the folder before the block. */
+function presentSources(sources: Sources): AcceptSources {
+  return {
+    context: () => sources.context(),
+    findPolicy: (digest, signal, failed) => sources.findPolicy(digest, signal, failed),
+    obtain: async (missing, digest) => {
+      if (await sources.finds(missing, digest)) return;
+      throw new LineproofError('NOT_FOUND', `the folder lacks the ${missing} ${digest} of a block; restore the folder from its backup`);
+    },
+  };
+}
+
 async function tailOf(log: Log, data: string, { origin, shards }: Place, logger: Logger): Promise<OpenTail> {
   const registry = await openFolderSchemaRegistry(join(data, 'registry'));
   const objects = await openFolderObjectStore(join(data, 'archive'));
@@ -83,12 +95,13 @@ async function tailOf(log: Log, data: string, { origin, shards }: Place, logger:
   const points: (RecoveryPoint | undefined)[] = [];
   for (let shard = 0; shard < shards; shard++) points.push(await anchor.snapshot(shard));
   const consumed = new Map<number, number>();
+  const present = presentSources(sources);
   return {
     shards,
     async *events(shard, from) {
-      const chain = new ChainFollower({ origin, shard, shards, log, sources });
+      const chain = new ChainFollower({ origin, shard, shards, log, sources: present, clock: systemClock });
       chain.resume(points[shard]);
-      for await (const { accepted } of chain.readToEnd(READ_BYTES, AbortSignal.timeout(MISSING_MS))) {
+      for await (const { accepted } of chain.readToEnd(READ_BYTES, new AbortController().signal)) {
         for (const [i, link] of accepted.links.entries()) {
           const logIndex = accepted.seal.firstIndex + i;
           const schema = sources.eventSchema(toHex(link.schema));

@@ -1,10 +1,13 @@
 // Runs every test of the project and ends in one line that counts them. With CI=true a skipped test is a failure.
 // Files in which a test failed are run once more, alone. A file that fails again has failed. A file that passes then is named before the last line, because a
 // test that sometimes fails is a fault; the third such file fails the run.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { stackPrefix } from '../test/support/stack-setup.js';
+import endStacks from '../test/support/stack-teardown.js';
 
 const JEST = ['--experimental-vm-modules', '--no-warnings=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
 /** Files that may fail once: more of them are not an accident, and are not run again. */
@@ -14,12 +17,14 @@ const MOST_FLAKY = 2;
 const folder = mkdtempSync(join(tmpdir(), 'lineproof-test-'));
 
 /** Runs jest and returns its results by file; undefined if it wrote none, or failed although no test did. */
-function run(name, args) {
+async function run(name, args) {
   const report = join(folder, `${name}.json`);
-  // A failed test may have left resources open. They must not keep the runner from ending.
-  const { status } = spawnSync(process.execPath, [...JEST, '--forceExit', '--json', `--outputFile=${report}`, ...args], {
+  // A failed test may have left resources open. They must not keep the runner from ending. Its own group: what tests started can be ended with it.
+  child = spawn(process.execPath, [...JEST, '--forceExit', '--json', `--outputFile=${report}`, ...args], {
     stdio: ['ignore', 'ignore', 'inherit'],
+    detached: true,
   });
+  const [status] = await once(child, 'close');
   try {
     const { testResults } = JSON.parse(readFileSync(report, 'utf8'));
     // A failure outside of all tests, such as in the end of a stack, fails the run.
@@ -29,6 +34,21 @@ function run(name, args) {
     process.stdout.write('test: the runner wrote no report\n');
     return undefined;
   }
+}
+
+/** Ends a run that was interrupted, with the processes and servers that its tests started: nothing else would. */
+async function interrupt(signal) {
+  const { pid } = child;
+  // It may have ended by itself.
+  if (child.exitCode === null && child.signalCode === null) {
+    process.kill(-pid, 'SIGKILL');
+    await once(child, 'exit');
+  }
+  process.env.LINEPROOF_TEST_STACKS = stackPrefix(pid);
+  endStacks();
+  rmSync(folder, { recursive: true, force: true });
+  process.stdout.write(`test: interrupted by ${signal}\n`);
+  process.exit(128 + constants.signals[signal]);
 }
 
 function outcomes(results, ...wanted) {
@@ -45,12 +65,12 @@ function isBroken({ status, assertionResults }) {
 }
 
 /** The results with those of a second run for files that failed in the first. */
-function again(results) {
+async function again(results) {
   const failed = results.filter(({ status }) => status === 'failed');
   if (failed.length === 0 || failed.length > MOST_AGAIN) return results;
   const paths = failed.map(({ name }) => relative('.', name));
   process.stdout.write(`test: once more, alone: ${paths.join(' ')}\n`);
-  const second = run('second', ['--runTestsByPath', ...paths]);
+  const second = await run('second', ['--runTestsByPath', ...paths]);
   if (second === undefined) return results;
   for (const { name, status } of second) if (status === 'passed') flaky.push(relative('.', name));
   return results.map((result) => second.find(({ name }) => name === result.name) ?? result);
@@ -58,8 +78,11 @@ function again(results) {
 
 /** Files that passed only when run again. */
 const flaky = [];
-const first = run('first', process.argv.slice(2));
-const results = first === undefined ? [] : again(first);
+/** The run that is under way, or was last. */
+let child;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => void interrupt(signal));
+const first = await run('first', process.argv.slice(2));
+const results = first === undefined ? [] : await again(first);
 rmSync(folder, { recursive: true, force: true });
 
 /** Number of skipped tests by their outermost suite, whose name, if it needs servers, says what this machine lacks. */

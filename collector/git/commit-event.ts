@@ -111,10 +111,7 @@ function commitAttributes(facts: CommitFacts, names: Names, options: GitOptions)
   const attributes = new Map([
     ['git.commit', hash],
     ['git.commitSha256', toHex(object.digest)],
-    [
-      'git.comparedWith',
-      changes === undefined ? 'nothing: the parents are not in the repository' : (object.parents[0] ?? 'the empty tree'),
-    ],
+    ['git.comparedWith', changes === undefined ? 'nothing: a shallow clone was cut here' : (object.parents[0] ?? 'the empty tree')],
     ['git.messageBytes', String(message.size)],
     ['git.messageSha256', toHex(message.digest)],
     ['git.tree', object.tree],

@@ -203,7 +203,15 @@ export const LOG_LINES = {
     text: 'a stretch of the spool is damaged; what follows it is kept',
     level: 'error',
     by: 'collector',
-    meaning: 'A file of the spool was altered. The records in the stretch are lost.',
+    meaning:
+      'A file of the spool was altered. The records in the stretch are lost. Once all others are sent, the file stays in the folder under the name in `keptAs`.',
+  },
+  spoolEmpty: {
+    text: 'a file of the spool is empty',
+    level: 'warn',
+    by: 'collector',
+    meaning:
+      'A crash came before anything was recorded in it, or the disk lost what was. The file stays in the folder under the name in `keptAs`.',
   },
   spoolBatchGivenUp: {
     text: 'a batch of the spool lacks events and is given up; those that are left go under a new epoch',

@@ -55,6 +55,16 @@ export const METRICS = {
     labels: ['shard', 'reason'],
   },
   lineproof_chainer_size: { kind: 'gauge', help: 'Leaves of the log.', labels: ['shard'] },
+  lineproof_chainer_head_lead_seconds: {
+    kind: 'gauge',
+    help: 'How far the newest block is dated ahead of this clock; 0 if it is not.',
+    labels: ['shard'],
+  },
+  lineproof_chainer_input_lead_seconds: {
+    kind: 'gauge',
+    help: 'How far the input read last was taken by the input log ahead of this clock; 0 if it was not.',
+    labels: ['shard'],
+  },
   lineproof_chainer_block_bytes: {
     kind: 'histogram',
     help: 'Size of blocks.',

@@ -39,7 +39,7 @@ export async function visitChain(options: PastOptions, visitor: PastVisitor, sig
   const { origin, shards } = sources.policies.latest.policy;
   const { start } = await log.bounds(TOPICS.chain, shard);
   const point = start === 0 ? undefined : await options.snapshot();
-  const chain = new ChainFollower({ origin, shard, shards, log, sources });
+  const chain = new ChainFollower({ origin, shard, shards, log, sources, clock: sources.clock });
   chain.resume(point);
   if (chain.readPos < start)
     throw new LineproofError(

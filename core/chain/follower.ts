@@ -4,6 +4,8 @@ import { growSegment, type OpenSegment, openSegment, segmentEnds } from '../acce
 import { toHex } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
 import type { Failed, Hold } from '../base/hold.ts';
+import { Turns } from '../base/turns.ts';
+import type { Clock } from '../ports/clock.ts';
 import { type Log, type LogBounds, type LogRecord, offsetAfter, type ReadOptions, TOPICS } from '../ports/log.ts';
 import { type AcceptSources, checkLastBlock, judgeRecord } from './chain-reader.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
@@ -14,6 +16,7 @@ export interface FollowerOptions {
   readonly shards: number;
   readonly log: Log;
   readonly sources: AcceptSources;
+  readonly clock: Clock;
   /** Told what a record is held up by. */
   readonly hold?: Hold;
 }
@@ -113,7 +116,9 @@ export class ChainFollower {
     const { log, shard } = this.#o;
     const entries = await log.read(TOPICS.chain, shard, this.#readPos, options);
     if (entries.length === 0) await this.bounds();
+    const turns = new Turns(this.#o.clock);
     for (const entry of entries) {
+      await turns.next();
       if (entry.offset > this.#readPos) await this.bounds();
       const accepted = entry.kind === 'record' ? await this.#judge(entry, signal) : undefined;
       if (entry.kind === 'unreadable' || accepted === undefined) this.#readPos = offsetAfter(entry);

@@ -3,8 +3,9 @@ import { LineproofError, messageOf } from '../base/errors.ts';
 import type { Failed } from '../base/hold.ts';
 import { LOG } from '../base/log-lines.ts';
 import { type RetryPace, retry } from '../base/retry.ts';
+import { Turns } from '../base/turns.ts';
 import { compileEventSchema, type EventSchema } from '../formats/event-schema.ts';
-import { openPolicies, type PolicyHistory } from '../policy/policy-history.ts';
+import { extendPolicies, type PolicyHistory } from '../policy/policy-history.ts';
 import type { Clock } from '../ports/clock.ts';
 import { type Log, offsetAfter, TOPICS } from '../ports/log.ts';
 import type { Logger } from '../ports/logger.ts';
@@ -54,6 +55,10 @@ export class Sources implements AcceptSources {
     return this.#history;
   }
 
+  get clock(): Clock {
+    return this.#options.clock;
+  }
+
   /** The DSSE envelopes of all policy versions, in order. */
   get envelopes(): readonly Uint8Array[] {
     return this.#envelopes;
@@ -77,16 +82,18 @@ export class Sources implements AcceptSources {
   }
 
   async #readPolicies(): Promise<boolean> {
-    const { log, logger } = this.#options;
+    const { log, logger, clock } = this.#options;
+    const turns = new Turns(clock);
     let added = false;
     for (;;) {
       const records = await log.read(TOPICS.control, 0, this.#controlOffset, { maxBytes: READ_BYTES, waitMs: 0 });
       if (records.length === 0) return added;
       for (const record of records) {
+        await turns.next();
         this.#controlOffset = offsetAfter(record);
         try {
           if (record.kind === 'unreadable') throw new LineproofError('FORMAT_INVALID', 'its record batch cannot be read');
-          const history = openPolicies([...this.#envelopes, record.value]);
+          const history = extendPolicies(this.#history, record.value);
           this.#checkOrigin(history);
           this.#history = history;
           this.#envelopes.push(record.value);
@@ -135,8 +142,7 @@ export class Sources implements AcceptSources {
       failed?.(error, missing === 'policy' ? 'POLICY_MISSING' : 'SCHEMA_MISSING');
     };
     await retry({ pace: PACE, clock, signal, onFailure }, async () => {
-      await this.#ask(missing, digest);
-      if (missing === 'policy' ? this.policies.byDigest(digest) !== undefined : this.#schemas.has(digest)) return;
+      if (await this.finds(missing, digest)) return;
       if (signal.aborted) throw new LineproofError('CLOSED', `stopped while waiting for ${missing} ${digest}`);
       throw new LineproofError('UNAVAILABLE', `cannot obtain ${missing} ${digest}: it is not there yet`);
     });
@@ -157,13 +163,14 @@ export class Sources implements AcceptSources {
     return this.policies.byDigest(digest) !== undefined;
   }
 
-  /** Reads policies or schemas once. Logs a failure; the caller checks whether the missing one is known now, and tries again if not. */
-  async #ask(missing: 'policy' | 'schema', digest: string): Promise<void> {
+  /** Reads policies or schemas once, and says whether the missing one is known now. Logs a failure. */
+  async finds(missing: 'policy' | 'schema', digest: string): Promise<boolean> {
     try {
       if (missing === 'policy') await this.refreshPolicies();
       else await this.#loadSchemas();
     } catch (error) {
       this.#options.logger.warn(`${missing} not obtained`, { digest, reason: messageOf(error) });
     }
+    return missing === 'policy' ? this.policies.byDigest(digest) !== undefined : this.#schemas.has(digest);
   }
 }

@@ -1,7 +1,7 @@
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { readKeyFile, writeKeyFile } from '../../adapters/key-files.ts';
+import { isOpen, readKeyFile, writeKeyFile } from '../../adapters/key-files.ts';
 import { keySigner } from '../../core/keys/key.ts';
 import { temporaryFolder } from '../support/command.ts';
 import { signerContract } from './signer-contract.ts';
@@ -52,6 +52,43 @@ describe('key files', () => {
       expect((await readKeyFile(path)).name).toBe(NAME);
     },
   );
+
+  test.each([
+    // As Kubernetes mounts a secret: root's, for the group of the process too if there is an fsGroup.
+    [0o400, 0, 1000, false],
+    [0o440, 0, 1000, false],
+    [0o640, 0, 1000, false],
+    [0o440, 0, 0, false],
+    // Open: to a group without need, to a group that can write, to everybody.
+    [0o640, 0, 0, true],
+    [0o440, 1000, 1000, true],
+    [0o640, 1000, 1000, true],
+    [0o440, 1001, 1000, true],
+    [0o460, 0, 1000, true],
+    [0o450, 0, 1000, true],
+    [0o444, 0, 1000, true],
+    [0o644, 0, 1000, true],
+    [0o402, 0, 1000, true],
+  ])('a key file of mode %o that user %d owns, for user %d: open is %s', (mode, uid, processUid, open) => {
+    expect(isOpen({ mode: 0o100_000 | mode, uid }, processUid)).toBe(open);
+  });
+
+  test('a key is read through the links of a mounted secret, also after the secret was replaced', async () => {
+    const mount = join(folder, 'mount');
+    mkdirSync(mount);
+    symlinkSync('..data/a.key', join(mount, 'a.key'));
+    for (const [version, name] of [['..2026_01_01', 'example.org/one'] as const, ['..2026_01_02', 'example.org/two'] as const]) {
+      mkdirSync(join(mount, version));
+      await writeKeyFile(join(mount, version, 'a.key'), { name, seed: SEED });
+      chmodSync(join(mount, version, 'a.key'), 0o400);
+      symlinkSync(version, join(mount, '..next'));
+      renameSync(join(mount, '..next'), join(mount, '..data'));
+      expect((await readKeyFile(join(mount, 'a.key'))).name).toBe(name);
+    }
+    // What is really open is open behind a link too.
+    chmodSync(join(mount, '..2026_01_02', 'a.key'), 0o444);
+    expect(await refusal(join(mount, 'a.key'))).toMatchObject({ code: 'KEY_UNREADABLE' });
+  });
 
   test('a file without a key is KEY_UNREADABLE, and the message never repeats its content', async () => {
     const { path, text } = await keyFile();

@@ -1,5 +1,8 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { policyCommand } from '../../cli/policy-command.ts';
 import { rejectedCommand } from '../../cli/rejected-command.ts';
@@ -31,6 +34,31 @@ describe('a reader that goes away', () => {
     });
   });
 
+  test('does not end a system that runs on: its messages go to stderr', async () => {
+    const data = join(folder.path, 'running');
+    const child = spawn(process.execPath, [MAIN, 'start', '--data', data], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.destroy();
+    const ended = once(child, 'close');
+    let said = '';
+    for await (const chunk of child.stderr) {
+      said += String(chunk);
+      // It runs, and so it ends by the signal, with the code of a system that was asked to stop.
+      if (said.includes('Running')) child.kill('SIGTERM');
+    }
+    expect([await ended, said]).toEqual([[0, null], expect.stringMatching(/^First start: made keys .*\nRunning; stop with .*\n$/)]);
+  });
+
+  test.each([['--until-idle'], ['--json']])('makes a start with %s fail, whose result nobody read', async (option) => {
+    const child = spawn(process.execPath, [MAIN, 'start', option, '--data', join(folder.path, `result${option}`)], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    child.stdout.destroy();
+    // With --json alone it runs until it is asked to stop, and says nothing before.
+    if (option === '--json') while (!existsSync(join(folder.path, `result${option}`, 'keys', 'root.pub'))) await nextTurn();
+    if (option === '--json') child.kill('SIGTERM');
+    expect(await once(child, 'close')).toEqual([74, null]);
+  });
+
   test('ends what only lists, never what sends or publishes', () => {
     expect(['list', 'show', 'resubmit'].map((action) => rejectedCommand.lists?.([action]))).toEqual([true, true, false]);
     expect(['init', 'show', 'publish'].map((action) => policyCommand.lists?.([action]))).toEqual([false, true, false]);
@@ -55,4 +83,19 @@ describe('a message about a place', () => {
     const { code, stderr } = await runProgram('/bin/sh', ['-c', script, process.execPath, MAIN], { cwd: gone });
     expect([code, stderr]).toEqual([74, expect.stringMatching(/^lineproof: cannot use the working folder: it is not there any more/)]);
   });
+
+  test.each([[[]], [['--data', folder.path]]])(
+    'a command runs in a working folder that was deleted, and is not recorded (%j)',
+    async (options) => {
+      const gone = join(folder.path, 'gone-too');
+      mkdirSync(gone);
+      const script = 'rmdir "$PWD" && exec "$0" "$@"';
+      const args = [process.execPath, MAIN, 'run', ...options, '--', process.execPath, '-e', 'console.log(`it ran`); process.exitCode = 7'];
+      expect(await runProgram('/bin/sh', ['-c', script, ...args], { cwd: gone })).toMatchObject({
+        code: 7,
+        stdout: 'it ran\n',
+        stderr: 'lineproof: the run was not recorded: cannot use the working folder: it is not there any more; change to another folder\n',
+      });
+    },
+  );
 });

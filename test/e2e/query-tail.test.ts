@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { truncateSync, writeFileSync } from 'node:fs';
+import { rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, test } from '@jest/globals';
 import { type CommandResult, lineproof, MAIN, temporaryFolder } from '../support/command.ts';
@@ -15,6 +15,7 @@ beforeEach(() => {
 });
 
 interface Row {
+  readonly shard: number;
   readonly logIndex: number;
   readonly object: string | null;
   readonly event: { readonly id: string };
@@ -122,6 +123,22 @@ test(
     const { code, stdout, stderr } = await query();
     expect([code, stdout]).toEqual([1, expect.stringContaining(ids[0] as string)]);
     expect(stderr).toMatch(/^lineproof: events that are not archived yet cannot be read: .*damaged.*\[IO_FAILED\]\n$/);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'a folder that lacks what its blocks need is an error at once, once for all shards',
+  async () => {
+    await lineproof(['start', '--until-idle', '--data', data, '--shards', '2']);
+    for (const stream of ['orders', 'returns', 'parts', 'bills', 'tools']) await emit(1, stream);
+    expect(new Set((await rows()).map(({ shard }) => shard)).size).toBe(2);
+    rmSync(join(data, 'registry'), { recursive: true });
+    const { code, stdout, stderr } = await query();
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(
+      /^lineproof: events that are not archived yet cannot be read: the folder lacks the schema [0-9a-f]{64} of a block; .* \[NOT_FOUND\]\nno events\n$/,
+    );
   },
   TIMEOUT_MS,
 );

@@ -58,7 +58,7 @@ test('where a shallow clone was cut, the event states the parents and that the c
   expect(hashesOf(sink.events)).toEqual([second, third]);
   const [boundary, whole] = sink.events;
   expect(boundary).toMatchObject({ type: 'OTHER', inputs: [], outputs: [], parents: [{ stream: 'ci' }] });
-  expect(attribute(boundary, 'git.comparedWith')).toBe('nothing: the parents are not in the repository');
+  expect(attribute(boundary, 'git.comparedWith')).toBe('nothing: a shallow clone was cut here');
   expect(boundary?.attributes.map(({ key }) => key).filter((key) => key.startsWith('git.changes'))).toEqual([]);
   const events = await wholeOf('ci');
   expect(whole).toEqual(events[2]);

@@ -154,6 +154,9 @@ describe('what the caller demands', () => {
     expect(await word(['LOG'], log)).toBe('OK');
     expect(await word(['SIGNATURES'], log)).toBe('NOT CHECKED');
     expect(await word(['WITNESSES'])).toBe('NOT CHECKED');
+    // Only what was asked for makes the verdict so.
+    expect((await verifyDemanding(scene, { require: ['WITNESSES', 'LOG'] })).lacking).toEqual(['WITNESSES']);
+    expect((await verifyDemanding(scene, {})).lacking).toEqual([]);
   });
 });
 

@@ -10,6 +10,7 @@ import { batchRoot } from '../../core/tree/batch-tree.ts';
 import { auditProblems, ChainOracle, readChain } from '../support/chain-oracle.ts';
 import { type CallFault, ChainerSim, NO_FAULT } from '../support/chainer-sim.ts';
 import { EVENT_SCHEMA_V2 } from '../support/event-v2.ts';
+import type { TestMetrics } from '../support/memory.ts';
 import { BATCH_SCHEMA_ID, makeWorld, type TestLane, type TestMessage, type World } from '../support/producer.ts';
 import { Random } from '../support/random.ts';
 
@@ -262,6 +263,8 @@ describe('a log that stands in the future', () => {
     expect(sim.living.flatMap(({ logger }) => logger.lines)).toEqual([
       'error log stands in the future: its newest block is dated ahead of this clock by more than clockSkew',
     ]);
+    const { metrics } = sim.processes.at(-1) as { readonly metrics: TestMetrics };
+    expect(metrics.values.get('lineproof_chainer_head_lead_seconds')).toBeGreaterThan(HOURS_2 / SECOND / 2);
     // No block is made for an age that the log has not reached.
     await turns(shard, 500);
     expect(readChain(sim.log, world).state.head.size).toBe(state.head.size);

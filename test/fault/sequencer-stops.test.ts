@@ -604,14 +604,18 @@ describe('a chainer', () => {
   test('never lets the time of the input lead its clock by more than the skew, nor fall', async () => {
     const sim = await makeShard(world, []);
     const times: number[] = [];
+    const leads: (number | undefined)[] = [];
     for (const ahead of [0, 3600, -3600, 0]) {
       sim.logAhead = ahead * SECOND;
       await sim.log.append(TOPICS.events, 0, [{ key: null, value: new Uint8Array([times.length]) }]);
       await consumed(sim);
+      const lead = sim.living[0]?.metrics.values.get('lineproof_chainer_input_lead_seconds');
+      leads.push(lead && Math.round(lead));
       times.push(Math.round((readChain(sim.log, world).state.head.appendedAt - START_MICROS) / SECOND));
     }
     // An hour ahead counts as one second, the skew; what came then is not dated back.
     expect(times).toEqual([0, 1, 1, 1]);
+    expect(leads).toEqual([0, 3600, 0, 0]);
     expect(sim.living.map(({ logger }) => logger.lines)).toEqual([
       [
         'error time of the input log lowered: it leads this clock by more than clockSkew',

@@ -58,6 +58,8 @@ interface Reopened {
   /** Ids of events that were sent now, in all batches. */
   readonly sent: readonly string[];
   readonly heard: Heard;
+  /** Files that stay in the folder. */
+  readonly kept: readonly string[];
 }
 
 /** Opens what is left of a spool, with the log as it was, and lets everything be sent. */
@@ -72,10 +74,10 @@ async function reopen({ name, log }: KilledSpool, bytes: Buffer, others: Readonl
   const collector = await openOn(after, path, { shards: 1, lingerMs: 0, logger: heard.logger, metrics: heard.metrics });
   await collector.flush();
   expect(await collector.close()).toBe(true);
-  expect(readdirSync(path)).toEqual([]);
+  const kept = readdirSync(path);
   const batches = sentTo(after).slice(log.records.length);
   const sent = batches.flatMap(({ events }) => events.map((each) => toHex(EVENT_SCHEMA.readHead(each).id)));
-  return { ids: idsIn(after), sent, heard };
+  return { ids: idsIn(after), sent, heard, kept };
 }
 
 const DAMAGED = 'lineproof_collector_spool_damaged_total';
@@ -94,9 +96,12 @@ describe('a spool that a killed process left', () => {
   test('and that is cut at any byte loses nothing that was acknowledged before that byte, and is not damage', async () => {
     const killed = await killedSpool(7, 5);
     for (let cut = 0; cut <= killed.bytes.length; cut++) {
-      const { ids, heard } = await reopen(killed, killed.bytes.subarray(0, cut));
+      const { ids, heard, kept } = await reopen(killed, killed.bytes.subarray(0, cut));
       expect([cut, killed.acknowledged.filter(({ id, at }) => at <= cut && !ids.has(id))]).toEqual([cut, []]);
       expect([cut, heard.counts.has(DAMAGED)]).toEqual([cut, false]);
+      // A disk that loses the content of a file leaves an empty one.
+      expect([cut, kept]).toEqual([cut, cut === 0 ? [killed.name.replace('.spool', '.damaged')] : []]);
+      expect([cut, heard.lines.includes('warn a file of the spool is empty')]).toEqual([cut, cut === 0]);
     }
   }, 120_000);
 
@@ -117,10 +122,12 @@ describe('a spool that a killed process left', () => {
     for (let at = 0; at < killed.bytes.length; at++) {
       const bytes = Buffer.from(killed.bytes);
       bytes[at] = (bytes[at] as number) ^ (1 << (at % 8));
-      const { ids, heard } = await reopen(killed, bytes);
+      const { ids, heard, kept } = await reopen(killed, bytes);
       const lost = killed.acknowledged.filter(({ id }) => !ids.has(id));
       expect([at, lost.length <= 1, (heard.counts.get(DAMAGED) ?? 0) >= 1]).toEqual([at, true, true]);
       expect([at, heard.lines.includes('error SPOOL_DAMAGED')]).toEqual([at, true]);
+      // Under a name that no start takes for a part of the spool.
+      expect(kept).toEqual([killed.name.replace('.spool', '.damaged')]);
     }
   }, 120_000);
 

@@ -11,7 +11,7 @@ import { ChainFollower } from '../../core/chain/follower.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { DedupIndex } from '../../core/ports/dedup-index.ts';
 import { type Log, TOPICS } from '../../core/ports/log.ts';
-import { TestLogger } from './memory.ts';
+import { TestLogger, testClock } from './memory.ts';
 import { MemoryDedupIndex } from './memory-dedup-index.ts';
 import { type BlockOptions, START_MICROS, type World } from './producer.ts';
 import { SimLog } from './sim-log.ts';
@@ -30,8 +30,8 @@ export function knownSources(world: World): AcceptSources {
 }
 
 /** A follower of the world's only shard. */
-export function follow(world: World, log: Log): ChainFollower {
-  return new ChainFollower({ origin: world.origin, shard: 0, shards: world.shards, log, sources: knownSources(world) });
+export function follow(world: World, log: Log, clock: Clock = testClock()): ChainFollower {
+  return new ChainFollower({ origin: world.origin, shard: 0, shards: world.shards, log, sources: knownSources(world), clock });
 }
 
 /** The parts of one shard's chainer around its dedup index, without the loop that drives them: every call succeeds at once. */

@@ -25,6 +25,7 @@ function verdictOf(change: {
     genesis: 'a'.repeat(64),
     shards: [{ shard: 0, size: 7, root: 'b'.repeat(64), acceptedAt: '2026-01-31T00:00:00.000Z', archived: 7 }],
     properties,
+    lacking: [],
     refused: NOTHING,
     findings: findings.list,
     unlisted: findings.unlisted(),
@@ -96,7 +97,14 @@ describe('a verdict for people', () => {
       { results: { LOG: { result: 'FAILED' }, POLICY: { result: 'OPEN' } }, verdict: { result: 'FAILED' } },
       'VERDICT: FAILED: LOG',
     ],
-    ['NOT CHECKED', { results: { LOG: { result: 'NOT CHECKED' } }, verdict: { result: 'NOT CHECKED' } }, 'VERDICT: NOT CHECKED: LOG'],
+    [
+      'NOT CHECKED',
+      {
+        results: { LOG: { result: 'NOT CHECKED' }, TIME: { result: 'NOT CHECKED' } },
+        verdict: { result: 'NOT CHECKED', lacking: ['LOG', 'ORDER'] },
+      },
+      'VERDICT: NOT CHECKED: LOG, ORDER',
+    ],
     ['no key', { results: { LOG: { trust: 'no key pinned' } }, verdict: { result: 'UNPROVEN' } }, 'VERDICT: UNPROVEN: no key pinned'],
     ['nothing logged', { verdict: { result: 'UNPROVEN', shards: [] } }, 'VERDICT: UNPROVEN: nothing was logged'],
   ])('%s: the last line says so', (_, change, line) => {

@@ -4,11 +4,12 @@ import { BatchSchemaIds, type IntakeRead, readIntake } from '../../../chainer/in
 import { checkLastInput } from '../../../chainer/last-input.ts';
 import type { ChainFollower } from '../../../core/chain/follower.ts';
 import { TOPICS } from '../../../core/ports/log.ts';
-import { TestLogger, testClock } from '../../support/memory.ts';
+import { TestLogger, TestMetrics, testClock } from '../../support/memory.ts';
 import { memoryRegistry } from '../../support/memory-log.ts';
 import { makeWorld, START_MICROS, type World } from '../../support/producer.ts';
 import { follow } from '../../support/shard-parts.ts';
 import { SimLog } from '../../support/sim-log.ts';
+import { otherTurns, slowClock } from '../../support/turns.ts';
 
 const { signal } = new AbortController();
 const JUNK = new Uint8Array([1, 2, 3]);
@@ -32,7 +33,7 @@ async function read(offset: number): Promise<IntakeRead> {
   const clock = testClock();
   const ids = new BatchSchemaIds(memoryRegistry, () => false, clock);
   const from = { offset, consumed: offset > 0, maxBytes: 1_000_000, waitMs: 0 };
-  return readIntake({ shard: 0, log, ids, clock, logger: new TestLogger() }, from, world.rules(0), signal);
+  return readIntake({ shard: 0, log, ids, clock, logger: new TestLogger(), metrics: new TestMetrics() }, from, world.rules(0), signal);
 }
 
 /** `kind offset+span` of each stretch. */
@@ -98,7 +99,7 @@ test('a read asks the registry about 256 new ids at most, 16 at a time, and leav
   const ids = new BatchSchemaIds({ ...memoryRegistry, get }, () => false, clock);
   const next = (offset: number): Promise<IntakeRead> =>
     readIntake(
-      { shard: 0, log, ids, clock, logger: new TestLogger() },
+      { shard: 0, log, ids, clock, logger: new TestLogger(), metrics: new TestMetrics() },
       { offset, consumed: offset > 0, maxBytes: 1_000_000, waitMs: 0 },
       world.rules(0),
       signal,
@@ -111,19 +112,15 @@ test('a read asks the registry about 256 new ids at most, 16 at a time, and leav
 
 test('judging many messages leaves other work its turns', async () => {
   for (let i = 0; i < 50; i++) await send(JUNK);
-  let nowMs = 0;
-  let turns = 0;
-  const count = (): void => {
-    turns += 1;
-    other = setImmediate(count);
-  };
-  let other = setImmediate(count);
-  const clock = { ...testClock(), monotonicMs: () => (nowMs += 10) };
+  const clock = slowClock();
   const ids = new BatchSchemaIds(memoryRegistry, () => false, clock);
   const from = { offset: 0, consumed: false, maxBytes: 1_000_000, waitMs: 0 };
-  const result = await readIntake({ shard: 0, log, ids, clock, logger: new TestLogger() }, from, world.rules(0), signal);
-  clearImmediate(other);
-  expect(stretches(result)).toHaveLength(50);
+  let result: IntakeRead | undefined;
+  const options = { shard: 0, log, ids, clock, logger: new TestLogger(), metrics: new TestMetrics() };
+  const turns = await otherTurns(async () => {
+    result = await readIntake(options, from, world.rules(0), signal);
+  });
+  expect(stretches(result as IntakeRead)).toHaveLength(50);
   expect(turns).toBeGreaterThan(10);
 });
 

@@ -73,3 +73,20 @@ test('archive does not list Redis, topics lists neither Redis nor S3', () => {
   expect(commandHelp(topicsCommand)).not.toMatch(/redis|s3-/);
   expect(commandHelp(chainCommand)).toMatch(/--redis-url/);
 });
+
+describe('an option that takes one value', () => {
+  test.each([
+    [verifyCommand, ['archive', '--origin', 'a', '--origin', 'b'], '--origin'],
+    [startCommand, ['--data=a', '--data=a'], '--data'],
+    [queryCommand, ['-s', 'a', '--stream', 'b'], '--stream'],
+  ])('is refused when it is given twice: %#', (command, args, option) => {
+    expect(() => parseInvocation(command, args, TERMINAL)).toThrow(
+      `${option} is given twice and takes one value; see lineproof ${command.name} --help`,
+    );
+  });
+
+  test('is told apart from options that may be repeated, and from flags', () => {
+    const { options } = parseInvocation(verifyCommand, ['-k', 'a', '--key', 'b', '--json', '--json'], TERMINAL);
+    expect([options['key'], options['json']]).toEqual([['a', 'b'], true]);
+  });
+});

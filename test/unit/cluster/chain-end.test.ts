@@ -24,11 +24,15 @@ class Chainer {
   }
 
   /** The next block with so many events. */
-  async next(events: number, seconds = 1): Promise<Uint8Array> {
+  async next(events: number, seconds = 1, appendedAt?: number): Promise<Uint8Array> {
     const words = Array.from({ length: events }, (_, i) => `${this.#words} ${this.state.head.size} ${i}`);
     const acceptedAt = Math.max(this.state.head.acceptedAt, START_MICROS) + seconds * SECOND;
     const messages = [await this.#lane.next(world.events('a', ...words))];
-    const { value, accepted } = await world.block(this.state, { messages, acceptedAt });
+    const { value, accepted } = await world.block(this.state, {
+      messages,
+      acceptedAt,
+      ...(appendedAt === undefined ? {} : { appendedAt }),
+    });
     this.state.apply(accepted.delta);
     return value;
   }
@@ -59,7 +63,19 @@ describe('the end of a chain', () => {
     expect(await chainEnd(log, 0, 6)).toMatchObject({ size: 9, coveredAt: START_MICROS + 2 * SECOND });
     expect(await chainEnd(log, 0, 8)).toMatchObject({ size: 9, coveredAt: START_MICROS + 2 * SECOND });
     expect(await chainEnd(log, 0, 0)).toMatchObject({ size: 9, coveredAt: undefined });
-    expect(await chainEnd(await logOf(), 0, 0)).toEqual({ size: 0, coveredAt: undefined, input: undefined });
+    expect(await chainEnd(await logOf(), 0, 0)).toEqual({ size: 0, coveredAt: undefined, input: undefined, times: undefined });
+  });
+
+  test('tells the times of block and input that come last', async () => {
+    const ahead = START_MICROS + 3_600 * SECOND;
+    const chainer = new Chainer('ahead');
+    const blocks = [await chainer.next(1), await chainer.next(1, 3_600, ahead)];
+    const { acceptedAt } = chainer.state.head;
+    expect((await chainEnd(await logOf(...blocks), 0, 0)).times).toEqual({ acceptedAt, appendedAt: ahead });
+    // A block that only ends a segment has no input, and no time of its own for it.
+    const { value } = await world.block(chainer.state, { messages: [], acceptedAt: acceptedAt + 1 });
+    expect((await chainEnd(await logOf(...blocks, value), 0, 0)).times).toEqual({ acceptedAt: acceptedAt + 1, appendedAt: ahead });
+    expect((await chainEnd(await logOf(value), 0, 0)).times).toEqual({ acceptedAt: acceptedAt + 1, appendedAt: 0 });
   });
 
   test('is not that of larger blocks that lost the race, nor of those that their chainer had sent behind them', async () => {

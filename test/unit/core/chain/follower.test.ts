@@ -8,6 +8,7 @@ import { forge, honest } from '../../../support/forged-block.ts';
 import { makeWorld, START_MICROS, testSigner, type World } from '../../../support/producer.ts';
 import { follow } from '../../../support/shard-parts.ts';
 import { SimLog } from '../../../support/sim-log.ts';
+import { otherTurns, slowClock } from '../../../support/turns.ts';
 
 const SECOND = 1_000_000;
 const JUNK = new Uint8Array([1, 2, 3]);
@@ -245,4 +246,11 @@ describe('a block under a policy that is not known', () => {
     await expect(readAll(chain)).rejects.toThrow(`the world has no policy ${'05'.repeat(32)}`);
     expect(chain.state.head.size).toBe(sizes[0]);
   });
+});
+
+test('any number of records that are not blocks leaves other work its turns', async () => {
+  await append(...Array.from({ length: 500 }, () => JUNK));
+  const chain = follow(world, log, slowClock());
+  expect(await otherTurns(() => readAll(chain))).toBeGreaterThan(100);
+  expect(chain.state.head.size).toBe(sizes.at(-1));
 });

@@ -6,6 +6,7 @@ import { MemoryLog, TestLogger, testClock } from '../../../support/memory.ts';
 import { memoryRegistry } from '../../../support/memory-log.ts';
 import { makeWorld, START_MICROS } from '../../../support/producer.ts';
 import { SimLog } from '../../../support/sim-log.ts';
+import { otherTurns, slowClock } from '../../../support/turns.ts';
 
 test('two shards that look for policies at the same time take a new version once, and both learn of it', async () => {
   const world = await makeWorld();
@@ -29,6 +30,21 @@ test('records of the control topic that cannot be read are passed over and logge
   expect(await sources.refreshPolicies()).toBe(true);
   expect(sources.policies.versions).toHaveLength(1);
   expect(logger.lines).toHaveLength(1);
+});
+
+test('any number of records that are not policies leaves other work its turns, and no earlier version is verified again', async () => {
+  const world = await makeWorld();
+  const clock = slowClock();
+  const log = new MemoryLog();
+  const sources = new Sources({ origin: world.origin, log, registry: memoryRegistry, clock, logger: new TestLogger() });
+  for (const value of [world.envelopes[0] as Uint8Array, ...Array.from({ length: 500 }, () => new Uint8Array(0))])
+    await log.append(TOPICS.control, 0, [{ key: null, value }]);
+  const turns = await otherTurns(() => sources.refreshPolicies());
+  expect(turns).toBeGreaterThan(100);
+  const { latest } = sources.policies;
+  await log.append(TOPICS.control, 0, [{ key: null, value: new Uint8Array(1) }]);
+  await sources.refreshPolicies();
+  expect(sources.policies.latest).toBe(latest);
 });
 
 describe('a policy that a block names', () => {
