@@ -9,7 +9,7 @@ export default {
     'bench/main.ts',
     'test/**/*.test.ts',
     'test/**/*.js',
-    'test/{property,fault,integration}/*-child.ts',
+    'test/{property,fault,faults,integration}/*-child.ts',
     'test/golden/make.ts',
     'test/support/typescript.js',
     'test/types/*.ts',

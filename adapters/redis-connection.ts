@@ -178,6 +178,8 @@ function client({ url, sentinelPassword, tls, requestTimeoutMs }: RedisSettings)
       slotsRefreshTimeout: requestTimeoutMs,
       slotsRefreshInterval: 5_000,
       clusterRetryStrategy: waitMs,
+      // A name stays a name: the certificate is for it, and not for the address behind it.
+      dnsLookup: (name, done) => done(null, name),
     });
   }
   const options = { ...shared, db: target.db, enableOfflineQueue: false, retryStrategy: waitMs };

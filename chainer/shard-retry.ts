@@ -9,6 +9,9 @@ export const RETRY_PACE: RetryPace = { firstMs: 25, maxMs: 2_000 };
 /** Failures in a row after which an operator should know: most of a second without an answer. */
 export const ALARM_FAILURES = 6;
 
+/** A failure that comes again within this time has not passed, also if calls succeeded in between: a full disk has room for a small write now and then. */
+const RECURRING_MS = 10_000;
+
 /** Runs an action until it succeeds; throws an error that no retry can help. */
 export type ShardRetry = <T>(signal: AbortSignal, action: () => Promise<T>) => Promise<T>;
 
@@ -18,12 +21,19 @@ export interface ShardRetryOptions {
   readonly logger: Logger;
   /** Gets each failure. */
   readonly hold: Hold;
-  /** Codes that end the loop once the failure lasts, so that another process can take the shard over. */
+  /** Codes that end the loop once the failure lasts, or comes again and again for {@link RECURRING_MS}, so that another process can take the shard over. */
   readonly handsOver?: readonly ErrorCode[] | undefined;
 }
 
 /** The retry loop for all calls of one shard. It logs an error once when a failure lasts, and logs when the shard goes on. */
 export function shardRetry({ shard, clock, logger, hold, handsOver = [] }: ShardRetryOptions): ShardRetry {
+  const recurring = { sinceMs: 0, lastMs: Number.NEGATIVE_INFINITY };
+  const recurs = (): boolean => {
+    const now = clock.monotonicMs();
+    if (now - recurring.lastMs > RECURRING_MS) recurring.sinceMs = now;
+    recurring.lastMs = now;
+    return now - recurring.sinceMs > RECURRING_MS;
+  };
   return async (signal, action) => {
     let told = false;
     const result = await hold.during((failed) =>
@@ -39,7 +49,7 @@ export function shardRetry({ shard, clock, logger, hold, handsOver = [] }: Shard
               told = true;
               logger.error(LOG.shardHolds, { shard, code: error.code, reason: error.message });
             }
-            if (lasts && handsOver.includes(error.code)) throw error;
+            if (handsOver.includes(error.code) && (recurs() || lasts)) throw error;
           },
         },
         action,

@@ -115,8 +115,10 @@ async function watch(
 ): Promise<void> {
   while (!signal.aborted) {
     for (const shard of owned()) {
+      const isOwned = (): boolean => owned().has(shard);
+      if (!isOwned()) continue;
       tellHold(service, shard);
-      await measured(service.logger, 'lag', () => look(service, shard, sights));
+      await measured(service.logger, 'lag', () => look(service, shard, sights, isOwned));
     }
     await measured(service.logger, 'group', () => countMembers(service));
     await systemClock.sleep(WATCH_MS, signal);
@@ -152,7 +154,8 @@ function tellHold({ metrics, heldMetric, hold }: ShardService, shard: number): v
   }
 }
 
-async function look(service: ShardService, shard: number, sights: Map<number, ShardSight>): Promise<void> {
+/** A shard may move while its lag is measured: its gauges are gone then, and stay gone. */
+async function look(service: ShardService, shard: number, sights: Map<number, ShardSight>, isOwned: () => boolean): Promise<void> {
   const { group, log, topic, metrics } = service;
   // The consumed offset is read before the end offset, so that lag is never reported too low.
   const offset = service.consumedTo(shard);
@@ -169,6 +172,7 @@ async function look(service: ShardService, shard: number, sights: Map<number, Sh
   sight.begin(systemClock.monotonicMs());
   try {
     const { lag, seconds } = await measureLag(log, topic, shard, offset);
+    if (!isOwned()) return;
     sight.saw(offset, lag, systemClock.monotonicMs());
     metrics.set('kafka_consumergroup_lag', lag, labels);
     metrics.set('kafka_consumergroup_lag_seconds', seconds, labels);

@@ -20,7 +20,11 @@ export const METRICS = {
   lineproof_collector_batches_total: { kind: 'counter', help: 'Batches acknowledged by the log.', labels: [] },
   lineproof_collector_sent_bytes_total: { kind: 'counter', help: 'Bytes of acknowledged batches.', labels: [] },
   lineproof_collector_retries_total: { kind: 'counter', help: 'Appends whose outcome was unknown and that were sent again.', labels: [] },
-  lineproof_collector_spool_bytes: { kind: 'gauge', help: 'Bytes in the spool that the log has not acknowledged.', labels: [] },
+  lineproof_collector_spool_bytes: {
+    kind: 'gauge',
+    help: 'Bytes of the spool; a file of it goes when the log has acknowledged all that is in it.',
+    labels: [],
+  },
   lineproof_collector_spool_damaged_total: { kind: 'counter', help: 'Damaged stretches found in the spool.', labels: [] },
   lineproof_collector_clock_offset_seconds: {
     kind: 'gauge',

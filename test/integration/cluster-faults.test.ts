@@ -9,6 +9,7 @@ import { concat, equal } from '../../core/base/bytes.ts';
 import type { StoredObject } from '../../core/ports/object-store.ts';
 import { ChainTail, onCluster, preloading, type TestCluster, until } from '../support/cluster.ts';
 import { linesFile, loadLines } from '../support/cluster-load.ts';
+import { deleteKeys, dumpKeys, redisKeys, restoreKeys } from '../support/redis-keys.ts';
 import { describeOnStack, ownStack, STACK_TIMEOUT_MS, type StackSettings, testStack } from '../support/stack.ts';
 
 const TIMEOUT_MS = 5 * 60_000;
@@ -16,12 +17,6 @@ const MINUTE_MS = 60_000;
 
 let stack: StackSettings;
 let redis: Redis;
-
-/** Each is one step for everybody else. */
-const FLUSH = "local keys = redis.call('KEYS', ARGV[1]) for _, key in ipairs(keys) do redis.call('DEL', key) end ";
-const DUMP =
-  "local out = {} for _, key in ipairs(redis.call('KEYS', ARGV[1])) do out[#out + 1] = key out[#out + 1] = redis.call('DUMP', key) end return out";
-const RESTORE = `${FLUSH} for i = 2, #ARGV, 2 do redis.call('RESTORE', ARGV[i], 0, ARGV[i + 1]) end`;
 
 /** A segment's evidence as it is stored, and as it is when deflated at level 1, as the product does, and at level 9. */
 interface EvidenceFile {
@@ -51,10 +46,6 @@ async function evidenceFiles({ objects }: TestCluster): Promise<readonly Evidenc
 
 function inflate(data: Uint8Array, maxOutputLength: number): Uint8Array {
   return inflateRawSync(data, { maxOutputLength });
-}
-
-function redisKeys({ origin }: TestCluster): string {
-  return `lineproof:{${origin}/*`;
 }
 
 describeOnStack('the services when something goes wrong under load', () => {
@@ -142,13 +133,13 @@ describeOnStack('the services when something goes wrong under load', () => {
         const linked = (share: number): Promise<unknown> =>
           until(`${share} are linked`, async () => (await tail.links()) >= share * lines.length);
         await linked(0.1);
-        const older = (await redis.callBuffer('EVAL', DUMP, 0, redisKeys(cluster))) as Buffer[];
+        const older = await dumpKeys(redis, redisKeys(cluster));
         await linked(0.3);
         const flushedAt = await tail.links();
-        await redis.call('EVAL', FLUSH, 0, redisKeys(cluster));
+        await deleteKeys(redis, redisKeys(cluster));
         await linked(0.6);
         const setBackAt = await tail.links();
-        await redis.call('EVAL', RESTORE, 0, redisKeys(cluster), ...older);
+        await restoreKeys(redis, redisKeys(cluster), older);
         await emitting;
         await linked(1);
         await cluster.archived(tail);

@@ -5,6 +5,7 @@ import { openRedisDedupIndex } from '../../adapters/redis-dedup-index.ts';
 import { LineproofError } from '../../core/base/errors.ts';
 import type { DedupEntry, DedupIndex, Watermark, WindowCall } from '../../core/ports/dedup-index.ts';
 import { dedupIndexContract } from '../contract/dedup-index-contract.ts';
+import { newCertificates } from '../support/certificates.ts';
 import { ChainTail, onCluster, until } from '../support/cluster.ts';
 import { linesFile, loadLines } from '../support/cluster-load.ts';
 import { TestLogger } from '../support/memory.ts';
@@ -21,8 +22,9 @@ afterEach(async () => {
   servers = new RedisServers();
 });
 
-async function open(url: string, requestTimeoutMs = 2_000): Promise<DedupIndex> {
-  const index = await openRedisDedupIndex({ url, requestTimeoutMs }, 'test/roles', new TestLogger());
+async function open(url: string, requestTimeoutMs = 2_000, ca?: string): Promise<DedupIndex> {
+  const settings = { url, requestTimeoutMs, ...(ca === undefined ? {} : { tls: { ca } }) };
+  const index = await openRedisDedupIndex(settings, 'test/roles', new TestLogger());
   opened.push(index);
   return index;
 }
@@ -173,6 +175,40 @@ describeOnStack('Redis by role', () => {
     for (let i = 0; i < 3; i++) expect(await told(() => index.watermark(0))).toBe('INDEX_FORGETS');
     await server.direct.config('SET', 'maxmemory-policy', 'noeviction');
     expect((await index.window(call(1))).ok).toBe(true);
+  });
+});
+
+describeOnStack('Redis by role and by TLS', () => {
+  test('Sentinels are asked, and the primary that they name is used, by TLS alone; another authority is refused', async () => {
+    const certificates = await newCertificates('IP:127.0.0.1');
+    servers = new RedisServers(certificates);
+    const [primary, replica] = [await servers.start(), await servers.start()];
+    await replica.follow(primary);
+    const watch = await servers.sentinel('main', primary);
+    await until('the Sentinel knows the replica', async () =>
+      String(await watch.direct.call('SENTINEL', 'replicas', 'main')).includes(String(replica.port)),
+    );
+    const url = `rediss+sentinel://${watch.place}/main`;
+    const { ca: stranger } = await newCertificates();
+    expect(['REFUSED', 'UNAVAILABLE']).toContain(await told(() => open(url, 2_000, stranger)));
+    const index = await open(url, 2_000, certificates.ca);
+    expect((await index.window(call(0))).ok).toBe(true);
+    await until('it is replicated', async () => (await replica.direct.dbsize()) > 0);
+    primary.signal('SIGKILL');
+    const { answer, codes } = await eventually(() => index.window(call(1, { lookup: [entry(0).key] })));
+    expect(codes).toEqual(['UNAVAILABLE']);
+    expect(answer).toEqual({ ok: true, hits: [expect.objectContaining({ logIndex: 0 })] });
+  });
+
+  test('a cluster whose certificates are for the names of its nodes is used by these names', async () => {
+    const certificates = await newCertificates();
+    servers = new RedisServers(certificates);
+    const nodes = await redisCluster(servers, 'cluster-announce-hostname localhost', 'cluster-preferred-endpoint-type hostname');
+    const [first] = nodes;
+    const index = await open(`rediss+cluster://localhost:${first?.port}`, 2_000, certificates.ca);
+    for (let shard = 0; shard < 24; shard++) expect((await index.window(call(0, { shard }))).ok).toBe(true);
+    const sizes = await Promise.all(nodes.map(({ direct }) => direct.dbsize()));
+    expect(sizes.every((size) => size > 0)).toBe(true);
   });
 });
 

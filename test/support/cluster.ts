@@ -14,7 +14,7 @@ import { logKeysOf, parseArchiveKey } from '../../core/archive/archive-keys.ts';
 import { type ManifestCounts, parseManifest } from '../../core/archive/manifest.ts';
 import { unframe } from '../../core/avro/framing.ts';
 import { equal } from '../../core/base/bytes.ts';
-import { decodeBlock } from '../../core/formats/block.ts';
+import { type Block, decodeBlock } from '../../core/formats/block.ts';
 import { decodeLeaf, type Seal } from '../../core/formats/leaf.ts';
 import { decodeEnvelope } from '../../core/keys/dsse.ts';
 import { isRecord, type Log, type LogEntry, type LogRecord, offsetAfter, TOPICS } from '../../core/ports/log.ts';
@@ -70,8 +70,12 @@ function logged(log: string, start: string): readonly Logged[] {
 }
 
 /** Resolves when `condition` holds or gives something; rejects when it does not in time. */
-export async function until<T>(what: string, condition: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {
-  const end = performance.now() + WAIT_MS;
+export async function until<T>(
+  what: string,
+  condition: () => Promise<T | undefined | false> | T | undefined | false,
+  withinMs = WAIT_MS,
+): Promise<T> {
+  const end = performance.now() + withinMs;
   for (;;) {
     const found = await condition();
     if (found !== undefined && found !== false) return found;
@@ -116,6 +120,11 @@ export class ClusterService {
     return this.#child.pid as number;
   }
 
+  /** Its exit code, or the signal that ended it; undefined while it runs. */
+  get exitCode(): number | NodeJS.Signals | undefined {
+    return this.#child.exitCode ?? this.#child.signalCode ?? undefined;
+  }
+
   /** What it logged under messages that begin like this. */
   logged(start: string): readonly Logged[] {
     return logged(this.#log, start);
@@ -148,8 +157,7 @@ export class ClusterService {
   /** Waits for the shards of the assignment to be recovered. Rejects when the process ends before. */
   async ready(): Promise<void> {
     await until(`${this.name} is ready`, async () => {
-      const { exitCode, signalCode } = this.#child;
-      if (exitCode !== null || signalCode !== null) throw new Error(`${this.name} ended with ${exitCode ?? signalCode}:\n${this.#log}`);
+      if (this.exitCode !== undefined) throw new Error(`${this.name} ended with ${this.exitCode}:\n${this.#log}`);
       return (await this.get('/readyz'))?.status === 200;
     });
   }
@@ -161,11 +169,11 @@ export class ClusterService {
   }
 }
 
-/** The seal of a block; undefined where a record is none. */
-function sealOf(value: Uint8Array): { readonly seal: Seal; readonly hash: Uint8Array } | undefined {
+/** A block with its seal; undefined where a record is none. */
+function blockOf(value: Uint8Array): { readonly block: Block; readonly seal: Seal; readonly hash: Uint8Array } | undefined {
   try {
-    const { seal } = decodeBlock(unframe(value).payload);
-    return { seal: decodeLeaf(seal) as Seal, hash: leafHash(seal) };
+    const block = decodeBlock(unframe(value).payload);
+    return { block, seal: decodeLeaf(block.seal) as Seal, hash: leafHash(block.seal) };
   } catch {
     return undefined;
   }
@@ -176,9 +184,12 @@ export class ChainTail {
   readonly #log: Log;
   readonly #at: { offset: number; size: number; seal: Uint8Array }[];
   readonly seals: Seal[][];
+  readonly #onBlock: (shard: number, block: Block) => void;
 
-  constructor(log: Log, shards: number) {
+  /** `onBlock` is given every block that counts. */
+  constructor(log: Log, shards: number, onBlock: (shard: number, block: Block) => void = () => undefined) {
     this.#log = log;
+    this.#onBlock = onBlock;
     this.#at = Array.from({ length: shards }, () => ({ offset: 0, size: 0, seal: new Uint8Array(32) }));
     this.seals = Array.from({ length: shards }, () => []);
   }
@@ -189,12 +200,13 @@ export class ChainTail {
       for (const record of await this.#log.read(TOPICS.chain, shard, at.offset, { maxBytes: READ_BYTES, waitMs: 0 })) {
         at.offset = offsetAfter(record);
         if (record.kind === 'unreadable') continue;
-        const found = sealOf(record.value);
+        const found = blockOf(record.value);
         // A beaten block may begin where the log has come to by another way.
         if (found === undefined || found.seal.firstIndex !== at.size || !equal(found.seal.previous, at.seal)) continue;
         at.size += found.seal.links + 1;
         at.seal = found.hash;
         this.seals[shard]?.push(found.seal);
+        this.#onBlock(shard, found.block);
       }
     }
     return this.seals.flat().reduce((sum, { links }) => sum + links, 0);
@@ -217,7 +229,8 @@ export class TestCluster {
   readonly kafka: Kafka;
   readonly topicPrefix: string;
   readonly objects: ObjectStore;
-  readonly #archive: string;
+  /** Its address, as commands take it. */
+  readonly archive: string;
   readonly #services: ClusterService[] = [];
   readonly #release: () => void;
 
@@ -229,7 +242,7 @@ export class TestCluster {
     this.#release = () => temporary.release();
     this.shards = options.shards;
     this.origin = `test/${id}`;
-    this.#archive = `s3://${s3.bucket}/${id}`;
+    this.archive = `s3://${s3.bucket}/${id}`;
     this.env = {
       ...process.env,
       KAFKAJS_NO_PARTITIONER_WARNING: '1',
@@ -295,8 +308,8 @@ export class TestCluster {
   }
 
   /** As {@link start}, by a command that runs the one that follows it. */
-  startBy(launcher: readonly string[], command: 'chain' | 'archive', name: string): ClusterService {
-    return this.#started(command, name, [], {}, launcher);
+  startBy(launcher: readonly string[], command: 'chain' | 'archive', name: string, env: NodeJS.ProcessEnv = {}): ClusterService {
+    return this.#started(command, name, [], env, launcher);
   }
 
   #started(command: string, name: string, args: readonly string[], env: NodeJS.ProcessEnv, launcher?: readonly string[]): ClusterService {
@@ -398,7 +411,7 @@ export class TestCluster {
 
   /** `lineproof verify` on the bucket, against the root key; throws unless it is OK or OPEN. */
   async mustVerify(): Promise<Verdict> {
-    const { stdout } = await this.must(['verify', this.#archive, '--key', `@${join(this.folder, 'keys', 'root.pub')}`, '--json'], {}, [
+    const { stdout } = await this.must(['verify', this.archive, '--key', `@${join(this.folder, 'keys', 'root.pub')}`, '--json'], {}, [
       VERDICTS.OK.exitCode,
       VERDICTS.OPEN.exitCode,
     ]);

@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { describe } from '@jest/globals';
 import { type CommandResult, ROOT, runProgram } from './command.ts';
 
 interface S3Access {
@@ -51,13 +50,22 @@ export interface OwnStack {
 /** Of a suite's `beforeAll`: the first time, a machine fetches and builds the servers. */
 export const STACK_TIMEOUT_MS = 15 * 60_000;
 
+/** Jest's own, which its module gives in a run of jest alone: `npm run test:faults` starts stacks, too. */
+declare const describe: typeof import('@jest/globals')['describe'];
+
 const MAIN = join(ROOT, 'infra', 'stack', 'main.js');
 const NODE_ARGS = ['--disable-warning=TimeoutNegativeWarning', MAIN];
 const FULL = ['--secure', '--with', 'toxiproxy'];
 
 /** Runs the stack's command as a user does. */
 export function stackCommand(...args: string[]): Promise<CommandResult> {
-  return runProgram(process.execPath, [...NODE_ARGS, ...args], { cwd: ROOT });
+  return stackCommandBy([], ...args);
+}
+
+/** As {@link stackCommand}, by a command that runs the one that follows it. */
+export function stackCommandBy(launcher: readonly string[], ...args: string[]): Promise<CommandResult> {
+  const [program, ...rest] = [...launcher, process.execPath, ...NODE_ARGS, ...args];
+  return runProgram(program as string, rest, { cwd: ROOT });
 }
 
 /** A `describe` of a suite that needs real servers; where this machine can't have them it is skipped, and its name says what is missing. */

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 
 /** A fault of Toxiproxy, as its API spells it. */
 export interface Toxic {
-  readonly type: 'limit_data' | 'timeout';
+  readonly type: 'limit_data' | 'timeout' | 'latency' | 'reset_peer';
   /** `downstream` is what the server answers. */
   readonly stream: 'upstream' | 'downstream';
   readonly attributes: Readonly<Record<string, number>>;
@@ -20,6 +20,16 @@ export interface FaultyLink {
 /** A proxy of the stack itself, by its name; every test of the stack uses it. */
 export function openToxiproxy(api: string, name: string): Pick<FaultyLink, 'during'> {
   return { during: (toxic, act) => during(`${api}/proxies/${name}`, toxic, act) };
+}
+
+/** Does `act` while a proxy of the stack refuses all connections; those that were open are cut. */
+export async function whileCut<T>(api: string, name: string, act: () => Promise<T>): Promise<T> {
+  await ask('POST', `${api}/proxies/${name}`, { enabled: false });
+  try {
+    return await act();
+  } finally {
+    await ask('POST', `${api}/proxies/${name}`, { enabled: true });
+  }
 }
 
 /** Opens a link to the server at `url` by the Toxiproxy at `api`. */

@@ -14,6 +14,7 @@ class WholeLogger extends TestLogger {
 interface Scene {
   readonly logger: WholeLogger;
   readonly hold: Hold;
+  pass(ms: number): void;
   /** Runs a call that fails with these codes, and then succeeds. */
   run(codes: readonly ErrorCode[]): Promise<void>;
 }
@@ -36,7 +37,10 @@ function scene(): Scene {
       if (code !== undefined) throw new LineproofError(code, `told to fail: ${code}`);
     });
   };
-  return { logger, hold, run };
+  const pass = (ms: number): void => {
+    now += ms;
+  };
+  return { logger, hold, pass, run };
 }
 
 test('a server that is away for a moment raises no alarm', async () => {
@@ -62,4 +66,34 @@ test.each<[string, readonly ErrorCode[]]>([
   const { hold, run } = scene();
   await expect(run(codes)).rejects.toMatchObject({ code: codes.at(-1) });
   expect(hold.state().held).toBeUndefined();
+});
+
+test('a disk that refuses writes again and again is handed over, also if each call succeeds in the end', async () => {
+  const { pass, run } = scene();
+  const failing = async (): Promise<number> => {
+    for (let calls = 0; calls < 100; calls++) {
+      await run([]);
+      await run(['DISK_FULL', 'DISK_FULL']).catch((error: { code: ErrorCode }) => {
+        expect(error.code).toBe('DISK_FULL');
+        throw calls;
+      });
+      pass(1_000);
+    }
+    return 100;
+  };
+  const calls = await failing().catch((count: unknown) => count);
+  expect(calls).toBeGreaterThanOrEqual(9);
+  expect(calls).toBeLessThanOrEqual(11);
+});
+
+test('a disk that refuses a write now and then, or a server that is away for a moment again and again, is not', async () => {
+  const { pass, run } = scene();
+  for (let calls = 0; calls < 10; calls++) {
+    await run(['DISK_FULL', 'DISK_FULL']);
+    pass(11_000);
+  }
+  for (let calls = 0; calls < 100; calls++) {
+    await run(['UNAVAILABLE', 'UNAVAILABLE']);
+    pass(1_000);
+  }
 });

@@ -13,7 +13,7 @@ import { MemoryLog, TestLogger } from '../../support/memory.ts';
 import { document, namedRows } from '../docs/table.ts';
 
 interface Scene {
-  readonly log: MemoryLog & { away: boolean };
+  readonly log: AwayLog;
   readonly startup: Startup;
   assign(...shards: number[]): Promise<void>;
   consumed: number;
@@ -23,8 +23,13 @@ interface Scene {
 
 class AwayLog extends MemoryLog {
   away = false;
+  /** Answers wait for it. */
+  slow: Promise<void> = Promise.resolve();
+  readonly asked: number[] = [];
 
   override async bounds(topic: string, partition: number): ReturnType<MemoryLog['bounds']> {
+    this.asked.push(partition);
+    await this.slow;
     if (this.away) throw new LineproofError('UNAVAILABLE', 'cannot read bounds: away');
     return super.bounds(topic, partition);
   }
@@ -114,6 +119,21 @@ test('lag carries the name of the topic on Kafka, and goes with the shard that m
   for (const name of [LAG, `${LAG}_seconds`, 'kafka_consumergroup_current_offset'])
     expect((await series(name)).map((line) => /partition="(\d)"/.exec(line)?.[1])).toEqual(['1']);
 });
+
+test('a shard that moves while its lag is measured leaves no series behind', async () => {
+  const { assign, series, log } = await scene();
+  let answer: () => void = () => undefined;
+  log.slow = new Promise((resolve) => {
+    answer = resolve;
+  });
+  await assign(0, 1);
+  await until('the end of the topic is asked for', () => log.asked.includes(0));
+  await assign(1);
+  answer();
+  await until('the other is measured', async () => (await series(LAG)).length > 0 && log.asked.includes(1));
+  for (const name of [LAG, `${LAG}_seconds`, 'kafka_consumergroup_current_offset'])
+    expect((await series(name)).map((line) => /partition="(\d)"/.exec(line)?.[1])).toEqual(['1']);
+}, 30_000);
 
 test('lag that cannot be measured, or that a topic made anew would show as 0, has no series', async () => {
   const world = await scene();
