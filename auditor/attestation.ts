@@ -4,7 +4,9 @@ import { type Checkpoint, parseCheckpoint } from '../core/keys/checkpoint.ts';
 import { decodeEnvelope, envelopeSigners, type PayloadType } from '../core/keys/dsse.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
 import { openNote, readNote } from '../core/keys/note.ts';
+import { believedUntil } from '../core/policy/policy-document.ts';
 import type { KeyInForce, PolicyInForce } from '../core/policy/policy-history.ts';
+import type { FindingCode } from './findings-table.ts';
 
 /** A decoded statement that a log key signed, with its fault. */
 export interface Attestation<T> {
@@ -20,6 +22,13 @@ export interface Fault {
   readonly code: 'MALFORMED' | 'SIGNATURE' | 'SUSPECT';
   readonly message: string;
 }
+
+/** The finding of each fault of a note. */
+export const NOTE_FINDINGS = {
+  MALFORMED: 'NOTE_MALFORMED',
+  SIGNATURE: 'NOTE_SIGNATURE',
+  SUSPECT: 'NOTE_SUSPECT',
+} as const satisfies Record<Fault['code'], FindingCode>;
 
 /** Reads a note of the log `origin` and judges who signed it. A note without a right signature gives no value. */
 export function attestedNote(bytes: Uint8Array, origin: string, shard: number, keys: readonly KeyInForce[]): Attestation<Checkpoint> {
@@ -69,9 +78,7 @@ const UNSIGNED: Fault = { code: 'SIGNATURE', message: 'no log key signed it' };
 /** The fault if nobody signed leaves up to `end`, or only compromised keys that are not believed that far. */
 function signersFault(signers: readonly VerifierKey[], keys: readonly KeyInForce[], shard: number, end: number): Fault | undefined {
   if (signers.length === 0) return UNSIGNED;
-  const believed = keys
-    .filter(({ verifier }) => signers.includes(verifier))
-    .some(({ entry }) => entry.believed === null || end <= (entry.believed[shard] ?? 0));
+  const believed = keys.filter(({ verifier }) => signers.includes(verifier)).some(({ entry }) => end <= believedUntil(entry, shard));
   return believed
     ? undefined
     : { code: 'SUSPECT', message: `only a compromised log key signed it, and that key is not believed up to ${end} leaves` };

@@ -3,14 +3,13 @@ import { type BatchRules, checkHeader, type HeaderCheck } from '../core/acceptan
 import { equal } from '../core/base/bytes.ts';
 import type { EventHead } from '../core/formats/event-schema.ts';
 import { decodeEvidence, type EvidenceInput } from '../core/formats/evidence.ts';
-import { preAuthentication } from '../core/keys/dsse.ts';
-import { verifySignature } from '../core/keys/signature.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { AuditedBlock, AuditedLink } from './audited-block.ts';
 import { finding } from './findings.ts';
 import { proveLinks } from './link-proof.ts';
 import { type BlockInProof, openBatch, type ProofContext, type ProvenBatch, proveRoot } from './proven-batch.ts';
 import { proveRefused, type RefusedStreams } from './refused-proof.ts';
+import { proveSeal } from './seal-proof.ts';
 import type { Finding } from './verdict.ts';
 
 /** The facts that the block's evidence proves by itself. */
@@ -46,27 +45,10 @@ export function proveBlock(block: AuditedBlock, context: ProofContext, policy: P
   return { findings, evidence: inputs === undefined ? undefined : proveEvidence({ block, context, policy, findings }, inputs) };
 }
 
-function chainerFindings(block: AuditedBlock, { shard, governance }: ProofContext, policy: PolicyInForce): Finding[] {
-  if (block.evidence === undefined) return [];
-  const place = { shard, leaf: block.sealLeaf };
-  const { keyId, signature } = block.evidence;
-  const name = block.seal.chainer;
-  const findings: Finding[] = [];
-  const chainer = policy.chainer(name, keyId);
-  if (chainer === undefined)
-    findings.push(finding('CHAINER_UNKNOWN', `the seal is signed by ${name}, which is not a chainer of the policy`, place));
-  else if (!chainer.active) {
-    const message = `the seal is signed by ${name}, whose key is ${chainer.entry.status} in its policy`;
-    findings.push(finding('CHAINER_NOT_ACTIVE', message, place));
-  } else if (!verifySignature(chainer.key, preAuthentication('block', block.sealBytes), signature))
-    findings.push(finding('SEAL_SIGNATURE', 'the signature over the seal is wrong', place));
-  const now = governance.history.latest.chainer(name, keyId)?.entry;
-  if (now?.status === 'COMPROMISED' && block.sealLeaf >= (now.believed?.[shard] ?? 0)) {
-    const { firstIndex } = block.seal;
-    const message = `the seal, and with it the block from leaf ${firstIndex} on, is signed by ${name} after the size up to which its key is believed`;
-    findings.push(finding('SUSPECT', message, place));
-  }
-  return findings;
+function chainerFindings({ evidence, seal, sealBytes, sealLeaf }: AuditedBlock, context: ProofContext, policy: PolicyInForce): Finding[] {
+  if (evidence === undefined) return [];
+  const { shard, governance } = context;
+  return proveSeal({ ...evidence, shard, index: sealLeaf, seal, bytes: sealBytes }, policy, governance.history.latest);
 }
 
 /** The inputs of the block's evidence; undefined if it is missing, is not the evidence that the seal names, or cannot be read. */

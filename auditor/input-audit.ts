@@ -7,6 +7,7 @@ import { isJudgedBefore, REASON_TRAITS, type Reason, type ReasonName, reasonName
 import type { BatchHeader } from '../core/formats/batch.ts';
 import type { EvidenceInput } from '../core/formats/evidence.ts';
 import { MARKS } from '../core/formats/leaf.ts';
+import { believedUntil } from '../core/policy/policy-document.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { AcrossShards } from './across-shards.ts';
 import type { Audit } from './audit.ts';
@@ -168,8 +169,8 @@ export class InputAudit {
   #checkProducer({ header, offset }: ProvenBatch, { links, sealLeaf }: AuditedBlock, keyId: Uint8Array): void {
     const { governance, shard, findings } = this.#audit;
     const now = governance.history.latest.producer(header.producer, keyId)?.entry;
-    const believed = now?.believed?.[shard] ?? 0;
-    if (now?.status !== 'COMPROMISED' || sealLeaf < believed) return;
+    const believed = now === undefined ? Infinity : believedUntil(now, shard);
+    if (sealLeaf < believed) return;
     const first = links.find(({ link, leaf }) => link.inputOffset === offset && leaf >= believed);
     const what = first === undefined ? 'no link' : `the links from leaf ${first.leaf} on`;
     const message = `${header.producer} signed the batch, and its key is believed up to ${believed} leaves: SUSPECT are its header, and ${what}`;

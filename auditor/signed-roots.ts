@@ -3,10 +3,8 @@ import { equal } from '../core/base/bytes.ts';
 import type { Checkpoint } from '../core/keys/checkpoint.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
-import { attestedNote, isOutOfUse } from './attestation.ts';
+import { attestedNote, isOutOfUse, NOTE_FINDINGS } from './attestation.ts';
 import type { Audit } from './audit.ts';
-
-const NOTE_FAULTS = { MALFORMED: 'NOTE_MALFORMED', SIGNATURE: 'NOTE_SIGNATURE', SUSPECT: 'NOTE_SUSPECT' } as const;
 
 /** How far the notes of a shard go. */
 export interface NoteSizes {
@@ -114,7 +112,7 @@ export class SignedRoots {
       return undefined;
     }
     const { value, faults, signers } = attestedNote(stored.bytes, `${origin}/${shard}`, shard, governance.logKeys(shard));
-    for (const { code, message } of faults) findings.add(NOTE_FAULTS[code], `the note cannot be used: ${message}`, place);
+    for (const { code, message } of faults) findings.add(NOTE_FINDINGS[code], `the note cannot be used: ${message}`, place);
     if (value !== undefined) this.expect(value.size, { root: value.root, object, signers });
     return value;
   }

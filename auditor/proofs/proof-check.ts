@@ -4,18 +4,18 @@ import { REASON_TRAITS, REASONS, type Reason, type ReasonName, reasonName } from
 import { dataOf } from '../../core/formats/data-digests.ts';
 import { preAuthentication } from '../../core/keys/dsse.ts';
 import { importKey, verifySignature } from '../../core/keys/signature.ts';
+import { believedUntil } from '../../core/policy/policy-document.ts';
 import type { PolicyInForce } from '../../core/policy/policy-history.ts';
 import { checkBatchPath } from '../../core/tree/batch-tree.ts';
 import { leafHash } from '../../core/tree/hash.ts';
 import { checkInclusion } from '../../core/tree/proof.ts';
-import { attestedNote, isOutOfUse } from '../attestation.ts';
+import { attestedNote, isOutOfUse, NOTE_FINDINGS } from '../attestation.ts';
 import { Findings } from '../findings.ts';
 import { errorText } from '../governance.ts';
+import { proveSeal } from '../seal-proof.ts';
 import { contradictions, isEventOfLink, type ProofParts, readProof } from './proof-parts.ts';
 import { isForeign, noteKeys, type ProofTrust, trustOf } from './proof-trust.ts';
 import { judgeProof, type ProofDemands, type ProofVerdict } from './proof-verdict.ts';
-
-const NOTE_FAULTS = { MALFORMED: 'NOTE_MALFORMED', SIGNATURE: 'NOTE_SIGNATURE', SUSPECT: 'NOTE_SUSPECT' } as const;
 
 /** A proof while it is checked. */
 interface Checking {
@@ -77,7 +77,7 @@ function checkNote({ parts, trust, findings }: Checking): void {
   const keys = noteKeys(trust, parts.shard);
   if (keys.length === 0) return;
   const { faults, signers } = attestedNote(utf8(parts.note), parts.checkpoint.origin, parts.shard, keys);
-  for (const { code, message } of faults) findings.add(NOTE_FAULTS[code], `the note cannot be used: ${message}`, placeOf(parts));
+  for (const { code, message } of faults) findings.add(NOTE_FINDINGS[code], `the note cannot be used: ${message}`, placeOf(parts));
   if (isOutOfUse(signers, trust.policy)) {
     const message = 'only a log key signed the note that the policy of the event calls RETIRED already';
     findings.add('KEY_RETIRED', message, placeOf(parts));
@@ -107,24 +107,13 @@ function checkSigned({ parts, trust, findings }: Checking): void {
     findings.add('BATCH_UNACCEPTABLE', 'the signature over the batch is wrong', placeOf(parts), { property: 'SIGNATURES' });
   checkChainer(parts, trust, findings);
   const now = trust.history?.latest.producer(header.producer, proof.keyId)?.entry;
-  if (now?.status === 'COMPROMISED' && parts.index >= (now.believed?.[parts.shard] ?? 0))
+  if (now !== undefined && parts.index >= believedUntil(now, parts.shard))
     findings.add('SUSPECT', `the batch is signed by ${header.producer} after the size up to which its key is believed`, placeOf(parts));
 }
 
 function checkChainer({ seal, proof, shard }: ProofParts, { policy, history }: ProofTrust, findings: Findings): void {
-  if (seal === null || proof.seal === null || policy === undefined) return;
-  const place = { shard, leaf: proof.seal.index };
-  const { keyId, signature, leaf, index } = proof.seal;
-  const chainer = policy.chainer(seal.chainer, keyId);
-  if (chainer === undefined)
-    findings.add('CHAINER_UNKNOWN', `the seal is signed by ${seal.chainer}, which is not a chainer of the policy`, place);
-  else if (!chainer.active)
-    findings.add('CHAINER_NOT_ACTIVE', `the seal is signed by ${seal.chainer}, whose key is ${chainer.entry.status} in its policy`, place);
-  else if (!verifySignature(chainer.key, preAuthentication('block', leaf), signature))
-    findings.add('SEAL_SIGNATURE', 'the signature over the seal is wrong', place);
-  const now = history?.latest.chainer(seal.chainer, keyId)?.entry;
-  if (now?.status === 'COMPROMISED' && index >= (now.believed?.[shard] ?? 0))
-    findings.add('SUSPECT', `the seal is signed by ${seal.chainer} after the size up to which its key is believed`, place);
+  if (seal === null || proof.seal === null || policy === undefined || history === undefined) return;
+  for (const found of proveSeal({ ...proof.seal, shard, seal, bytes: proof.seal.leaf }, policy, history.latest)) findings.take(found);
 }
 
 /** The version that the seal names allowed the batch and the event. */

@@ -9,6 +9,11 @@ export interface KeyEntry {
   readonly believed: readonly number[] | null;
 }
 
+/** Leaves of a shard's log up to which a key is believed: all of them, unless it is COMPROMISED. */
+export function believedUntil({ believed }: KeyEntry, shard: number): number {
+  return believed === null ? Infinity : (believed[shard] ?? 0);
+}
+
 export interface ProducerEntry extends KeyEntry {
   /** Exact names, or prefixes that end in `*`. */
   readonly streams: readonly string[];
