@@ -1,11 +1,11 @@
 import { type ArchiveReader, listArchive } from '../auditor/archive-reader.ts';
-import { attestedNote } from '../auditor/attestation.ts';
+import { attestedNote, NOTE_FINDINGS } from '../auditor/attestation.ts';
 import type { Audit } from '../auditor/audit.ts';
 import { AUDIT_LIMITS } from '../auditor/audit-limits.ts';
-import type { AuditedRow } from '../auditor/audited-block.ts';
 import type { Findings } from '../auditor/findings.ts';
 import { type Governance, readGovernance } from '../auditor/governance.ts';
 import { type AuditedSegment, readManifests, readSegment } from '../auditor/segment-audit.ts';
+import type { StoredManifest } from '../auditor/stored-manifest.ts';
 import { logKeysOf, policyKey } from '../core/archive/archive-keys.ts';
 import { utf8, utf8Text } from '../core/base/bytes.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
@@ -49,7 +49,7 @@ export interface ProveProgress {
 
 /**
  * Makes a proof of each wanted event of an archive, in the order of each shard's log, over the newest published note. What cannot be read, or is not as
- * its manifest says, is a finding, and the events there are left out. Throws NOT_FOUND where a wanted leaf cannot be proven, and says why.
+ * its manifest says, is a finding, and the events there are left out. Throws NOT_FOUND where the wanted leaf is the seal of a block.
  */
 export async function* proveEvents(
   store: ObjectStore,
@@ -84,18 +84,35 @@ async function readPolicies(objects: ArchiveReader, { history }: Governance): Pr
   return envelopes;
 }
 
-async function readNote({ objects, origin, shard, governance, findings }: Audit): Promise<{ note: string; size: number } | undefined> {
+async function readNote({
+  objects,
+  listed,
+  origin,
+  shard,
+  governance,
+  findings,
+}: Audit): Promise<{ note: string; size: number } | undefined> {
   const object = logKeysOf(shard).checkpoint;
   const stored = await objects.get(object);
-  if (stored === undefined) return undefined;
+  if (stored === undefined) {
+    // Before the first note of a log there is no segment either.
+    if ([...listed.keys()].some((key) => key.startsWith(logKeysOf(shard).segments)))
+      findings.add(
+        'MISSING',
+        'the log does not have this note, so nothing of it can be proven',
+        { shard, object },
+        { property: 'ARCHIVE' },
+      );
+    return undefined;
+  }
   const { value, faults } = attestedNote(stored.bytes, `${origin}/${shard}`, shard, governance.logKeys(shard));
-  for (const { message } of faults) findings.add('NOTE_SIGNATURE', `the note cannot be used: ${message}`, { shard, object });
+  for (const { code, message } of faults) findings.add(NOTE_FINDINGS[code], `the note cannot be used: ${message}`, { shard, object });
   return value === undefined ? undefined : { note: utf8Text(stored.bytes), size: value.size };
 }
 
 async function* proveShard(log: AttestedLog, wanted: Wanted, progress: ProveProgress): AsyncGenerator<MadeProof> {
   const { audit, size } = log;
-  const manifests = (await readManifests(audit)).filter(({ manifest }) => manifest.end <= size);
+  const manifests = await closedSegments(log);
   const end = manifests.at(-1)?.manifest.end ?? 0;
   if (size > end) progress.onOpen?.(audit.shard, end, size);
   const archivedUntil = manifests.at(-1)?.manifest.accepted.to ?? 0;
@@ -103,13 +120,33 @@ async function* proveShard(log: AttestedLog, wanted: Wanted, progress: ProveProg
   for (const stored of manifests) {
     const { first, end: segmentEnd } = stored.manifest;
     if (!mayHold(wanted, first, segmentEnd) || segmentEnd <= (progress.searched?.get(audit.shard) ?? 0)) continue;
-    if (wanted.kind === 'leaf') await tools.leaves.link(wanted.leaf);
+    if (wanted.kind === 'leaf' && !(await isEvent(tools, wanted.leaf))) continue;
     const segment = await readSegment(audit, stored, archivedUntil);
     if (segment.retired.size > 0) progress.onRemoved?.(audit.shard, first, segmentEnd);
     yield* proveSegment(tools, segment, wanted);
     progress.searched?.set(audit.shard, segmentEnd);
     progress.onProgress?.(segmentEnd, size);
   }
+}
+
+/** The segments that the note covers. One beyond it is a finding: an archiver publishes the note first. */
+async function closedSegments({ audit, size }: AttestedLog): Promise<StoredManifest[]> {
+  const { shard, findings } = audit;
+  const manifests = await readManifests(audit);
+  const beyond = manifests.find(({ manifest }) => manifest.end > size);
+  if (beyond !== undefined) {
+    const message = `the checkpoint covers ${size} leaves, but ${beyond.key} ends at ${beyond.manifest.end}: it was set back`;
+    findings.add('CHECKPOINT_OLD', message, { shard, object: logKeysOf(shard).checkpoint });
+  }
+  return manifests.filter(({ manifest }) => manifest.end <= size);
+}
+
+/** Whether a wanted leaf can be read and is an event. Throws NOT_FOUND where it is a seal; a leaf that cannot be read is a finding. */
+async function isEvent({ leaves, audit }: Tools, index: number): Promise<boolean> {
+  const { shard, findings } = audit;
+  const stored = await orFinding(() => leaves.leaf(index), { findings, shard, leaf: index });
+  if (stored?.leaf.kind !== 'seal') return stored !== undefined;
+  throw new LineproofError('NOT_FOUND', `cannot prove leaf ${shard}/${index}: it is the seal of a block, not an event`);
 }
 
 interface Tools extends AttestedLog {
@@ -128,19 +165,32 @@ async function* proveSegment(tools: Tools, segment: AuditedSegment, wanted: Want
     const schema = governance.schemas.get(row.schema);
     if (schema === undefined || row.event === null) continue;
     const { streamIndex } = row.columns;
-    try {
-      if (!isWanted(wanted, { leaf, streamIndex, schema, event: row.event })) continue;
-      yield await proveEvent(tools, segment, { leaf, row, event: row.event, schema });
-    } catch (error) {
-      if (!(error instanceof LineproofError) || hasCode(error, 'IO_FAILED')) throw error;
-      findings.add('UNSHOWN', error.message, { shard, leaf }, { property: 'LOG' });
-    }
+    const one = { leaf, event: row.event, schema };
+    const made = await orFinding(async () => (isWanted(wanted, { ...one, streamIndex }) ? proveEvent(tools, segment, one) : undefined), {
+      findings,
+      shard,
+      leaf,
+    });
+    if (made !== undefined) yield made;
+  }
+}
+
+/** What `make` gives. Where the archive does not give what it needs, that is a finding, and undefined; what cannot be read for now is thrown. */
+async function orFinding<T>(
+  make: () => Promise<T>,
+  { findings, ...place }: { readonly findings: Findings; readonly shard: number; readonly leaf: number },
+): Promise<T | undefined> {
+  try {
+    return await make();
+  } catch (error) {
+    if (!(error instanceof LineproofError) || hasCode(error, 'IO_FAILED')) throw error;
+    findings.add('UNSHOWN', error.message, place, { property: 'LOG' });
+    return undefined;
   }
 }
 
 interface Row {
   readonly leaf: number;
-  readonly row: AuditedRow;
   readonly event: Uint8Array;
   readonly schema: EventSchema;
 }

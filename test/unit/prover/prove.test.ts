@@ -93,6 +93,44 @@ describe('leaves that cannot be proven', () => {
     expect(checkProof(utf8(made[0]?.text ?? ''), { keys: [parseVerifierKey(world.root.verifierKey)] }).result).toBe('OK');
   });
 
+  test('are findings where the checkpoint is missing or was set back: the archive does not say then what is in its log', async () => {
+    const world = await makeWorld();
+    const archive = new ForgedArchive(world);
+    const lane = world.lane('lane');
+    await archive.block({ messages: [await lane.next(world.events('a', 'one'))], acceptedAt: START_MICROS });
+    await archive.publish();
+    const { checkpoint } = logKeysOf(0);
+    const old = (await archive.objects.get(checkpoint))?.bytes as Uint8Array;
+    await archive.block({ messages: [await lane.next(world.events('a', 'two'))], acceptedAt: START_MICROS });
+    await archive.close();
+    const codesWith = async (change: (map: Map<string, Uint8Array>) => unknown): Promise<string[]> => {
+      const findings = new Findings();
+      await provenEvents(
+        archive.objects.changed((map) => void change(map)),
+        { kind: 'stream', stream: 'a', from: 0, to: 9 },
+        findings,
+      );
+      return findings.obstacles.map(({ code, place }) => `${code} ${place.object}`);
+    };
+    expect(await codesWith(() => undefined)).toEqual([]);
+    expect(await codesWith((map) => map.delete(checkpoint))).toEqual([`MISSING ${checkpoint}`]);
+    expect(await codesWith((map) => map.set(checkpoint, old))).toEqual([`CHECKPOINT_OLD ${checkpoint}`]);
+    expect(await codesWith((map) => map.set(checkpoint, utf8('broken')))).toEqual([`NOTE_MALFORMED ${checkpoint}`]);
+  });
+
+  test('are a finding where the bundle of the wanted leaf is missing', async () => {
+    const world = await makeWorld();
+    const archive = new ForgedArchive(world);
+    await archive.block({ messages: [await world.lane('lane').next(world.events('a', 'one'))], acceptedAt: START_MICROS });
+    await archive.close();
+    const objects = archive.objects.changed((map) => map.delete(`${logKeysOf(0).folder}/tile/entries/000.p/${archive.size}`));
+    for (const leaf of [0, 1]) {
+      const findings = new Findings();
+      expect(await provenEvents(objects, { kind: 'leaf', shard: 0, leaf }, findings)).toEqual([]);
+      expect(findings.obstacles.map(({ code }) => code)).toEqual(['UNSHOWN']);
+    }
+  });
+
   test.each([
     ['a bundle', (size: number) => `${logKeysOf(0).folder}/tile/entries/000.p/${size}`, 'UNSHOWN'],
     ['a tile', (size: number) => `${logKeysOf(0).folder}/tile/0/000.p/${size}`, 'UNSHOWN'],
