@@ -1,14 +1,15 @@
 import { deflateRawSync } from 'node:zlib';
 import { sha256 } from '#crypto';
 import { encodeManifest, type Manifest, parseManifest } from '../../core/archive/manifest.ts';
+import type { Retired } from '../../core/archive/retired.ts';
 import { decodeSnapshot, encodeSnapshot, type Snapshot } from '../../core/archive/snapshot.ts';
 import { writeContainer } from '../../core/avro/ocf.ts';
 import { SCHEMA_TEXTS } from '../../core/avro/schema-texts.ts';
 import { concat, toHex, utf8 } from '../../core/base/bytes.ts';
-import { canonicalJson } from '../../core/base/jcs.ts';
 import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/keys/dsse.ts';
 import type { SegmentForgery } from '../support/forged-archive.ts';
 import { START_MICROS, testId } from '../support/producer.ts';
+import { retireSegment } from '../support/retired-segment.ts';
 import { required } from '../support/rich-archive.ts';
 import { SEVENS } from '../support/violation.ts';
 import { ALL_ELSE, type Alter, type Attack, type Results } from './attack.ts';
@@ -211,29 +212,17 @@ const ENDS: readonly Attack[] = [
   },
 ];
 
-interface Statement {
-  readonly policy: string;
-  readonly objects: readonly unknown[];
-  readonly manifest: string;
-}
-
 interface Removal {
   /** Whether the events of the first segment are removed, or of the last. */
   readonly first?: boolean;
-  readonly change?: (statement: Statement) => object;
+  readonly change?: (statement: Retired) => Partial<Retired>;
 }
 
 /** Events are declared removed by retention. */
-function retired({ first: isFirst = false, change = (each) => each }: Removal = {}): Alter {
+function retired({ first: isFirst = false, change }: Removal = {}): Alter {
   return async (map, { world }) => {
     const key = nameOf(map, isFirst ? /^logs\/0\/segments\/0{20}-.*manifest/ : /^logs\/0\/.*manifest/);
-    const { payload } = decodeEnvelope(required(map.get(key)), 'manifest');
-    const { origin, first, end, objects } = parseManifest(payload);
-    const removed = objects.filter(({ name }) => name.endsWith('.events.avro'));
-    for (const { name } of removed) map.delete(`logs/0/segments/${name}`);
-    const statement = { manifest: toHex(sha256(payload)), policy: world.policy.hex, objects: removed };
-    const bytes = utf8(canonicalJson({ origin, first, end, ...statement, ...change(statement) }));
-    map.set(key.replace('manifest', 'retired'), encodeEnvelope(await signEnvelope('retired', bytes, [NEXT_LOG])));
+    await retireSegment(map, key, { signer: NEXT_LOG, policy: world.policy.hex, ...(change === undefined ? {} : { change }) });
   };
 }
 
@@ -273,7 +262,7 @@ const RETIRED: readonly Attack[] = [
     name: 'removal-of-files-that-the-manifest-does-not-list',
     keys: ['log'],
     policy: keeping,
-    alter: retired({ first: true, change: ({ objects }) => ({ objects: [...objects, { ...(objects[0] as object), name: 'x' }] }) }),
+    alter: retired({ first: true, change: ({ objects }) => ({ objects: [...objects, { ...required(objects[0]), name: 'x' }] }) }),
     seen: 'ARCHIVE RETIRED_WRONG',
     ...LOST_EVENTS,
   },

@@ -1,14 +1,9 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from '@jest/globals';
-import { sha256 } from '#crypto';
 import { logKeysOf } from '../../core/archive/archive-keys.ts';
-import { parseManifest } from '../../core/archive/manifest.ts';
-import { encodeRetired } from '../../core/archive/retired.ts';
-import { toHex } from '../../core/base/bytes.ts';
 import type { HeartbeatLane } from '../../core/formats/batch.ts';
 import type { EvidenceInput } from '../../core/formats/evidence.ts';
 import { shardOf } from '../../core/formats/shard.ts';
-import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/keys/dsse.ts';
 import type { Policy } from '../../core/policy/policy-document.ts';
 import type { Signer } from '../../core/ports/signer.ts';
 import { temporaryFolder } from '../support/command.ts';
@@ -16,6 +11,7 @@ import { ForgedArchive } from '../support/forged-archive.ts';
 import { carrying } from '../support/forged-batch.ts';
 import { NaiveVerifier, testWithPython, writeArchive } from '../support/naive-verifier.ts';
 import { makeWorld, START_MICROS, type TestLane, testSigner, type World } from '../support/producer.ts';
+import { retireSegment } from '../support/retired-segment.ts';
 import { required, SECOND, SEGMENT_MS } from '../support/rich-archive.ts';
 
 const TIMEOUT_MS = 600_000;
@@ -193,15 +189,8 @@ const removedBy =
     archive.signer = after;
     await block(home, 12, [await end(said(home, 2, 1))]);
     await block(home, 22, []);
-    const { map } = archive.objects;
-    const keys = logKeysOf(home);
-    const { payload } = decodeEnvelope(required(map.get(keys.manifest(0, 3))), 'manifest');
-    const { origin, first, end: last, objects } = parseManifest(payload);
-    const removed = objects.filter(({ name }) => name.endsWith('.events.avro'));
-    for (const { name } of removed) map.delete(`${keys.segments}${name}`);
-    const named = { origin, first, end: last, manifest: toHex(sha256(payload)), policy: world.policy.hex, objects: removed };
-    const statement = await signEnvelope('retired', encodeRetired(named), [which === 'before' ? before : after]);
-    map.set(keys.retired(0, 3), encodeEnvelope(statement));
+    const signer = which === 'before' ? before : after;
+    await retireSegment(archive.objects.map, logKeysOf(home).manifest(0, 3), { signer, policy: world.policy.hex });
   };
 
 /** The log key is retired for another one, and one of the two signs what follows. */

@@ -1,21 +1,18 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { sha256 } from '#crypto';
 import type { Verdict } from '../../auditor/verdict.ts';
 import { verifyArchive } from '../../auditor/verify.ts';
 import { logKeysOf, parseArchiveKey } from '../../core/archive/archive-keys.ts';
-import { parseManifest } from '../../core/archive/manifest.ts';
-import { encodeRetired } from '../../core/archive/retired.ts';
-import { toHex, utf8, utf8Text } from '../../core/base/bytes.ts';
+import { utf8, utf8Text } from '../../core/base/bytes.ts';
 import type { Event } from '../../core/formats/event.ts';
 import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
 import { shardOf } from '../../core/formats/shard.ts';
-import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/keys/dsse.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
 import { parseTilePath } from '../../core/tree/tile.ts';
 import { expectNamed, flip, flips, reordered } from '../support/alterations.ts';
 import { EVENT_SCHEMA_V2 } from '../support/event-v2.ts';
 import { type ArchiveObjects, ForgedArchive } from '../support/forged-archive.ts';
 import { makeWorld, START_MICROS, type TestLane, type World } from '../support/producer.ts';
+import { retireSegment } from '../support/retired-segment.ts';
 import { required, SECOND } from '../support/rich-archive.ts';
 
 const TIMEOUT_MS = 300_000;
@@ -79,12 +76,7 @@ async function farewell(lane: TestLane): ReturnType<TestLane['next']> {
 async function retire(archive: ForgedArchive): Promise<void> {
   const keys = logKeysOf(archive.shard);
   const key = required([...honest.map.keys()].toSorted().find((each) => each.startsWith(keys.segments) && each.endsWith('.manifest.json')));
-  const { payload } = decodeEnvelope(required(honest.map.get(key)), 'manifest');
-  const { origin, first, end, objects } = parseManifest(payload);
-  const events = objects.filter(({ name }) => name.endsWith('.events.avro'));
-  for (const { name } of events) honest.map.delete(`${keys.segments}${name}`);
-  const record = encodeRetired({ origin, first, end, manifest: toHex(sha256(payload)), policy: world.policy.hex, objects: events });
-  honest.map.set(keys.retired(first, end), encodeEnvelope(await signEnvelope('retired', record, [archive.signer])));
+  await retireSegment(honest.map, key, { signer: archive.signer, policy: world.policy.hex });
 }
 
 function isOptional(key: string, sizes: readonly number[]): boolean {

@@ -3,8 +3,8 @@ import { sha256 } from '#crypto';
 import type { Verdict } from '../../auditor/verdict.ts';
 import { verifyArchive } from '../../auditor/verify.ts';
 import { logKeysOf, schemaKey } from '../../core/archive/archive-keys.ts';
-import { type Manifest, parseManifest } from '../../core/archive/manifest.ts';
-import { encodeRetired, type Retired } from '../../core/archive/retired.ts';
+import type { Manifest } from '../../core/archive/manifest.ts';
+import type { Retired } from '../../core/archive/retired.ts';
 import { decodeSnapshot, encodeSnapshot, type Snapshot } from '../../core/archive/snapshot.ts';
 import { toHex, utf8 } from '../../core/base/bytes.ts';
 import { eventDigest } from '../../core/formats/event.ts';
@@ -19,6 +19,7 @@ import { noteOf } from '../support/archive.ts';
 import { EVENT_SCHEMA_V2 } from '../support/event-v2.ts';
 import { ForgedArchive, rootAt } from '../support/forged-archive.ts';
 import { makeWorld, START_MICROS, testId, testSigner, type World } from '../support/producer.ts';
+import { retireSegment } from '../support/retired-segment.ts';
 import { required, richArchive, richWorld, SECOND } from '../support/rich-archive.ts';
 import { codes, makeScene, Scene } from '../support/scene.ts';
 import { changeInput } from '../support/violation.ts';
@@ -109,15 +110,7 @@ describe('events that retention removed', () => {
 
   /** Removes the events of a segment, or its files of another kind, with a record of it. */
   async function retire({ archive, world }: Scene, key: string, change: ChangeRecord = () => ({}), kind = '.events.avro'): Promise<void> {
-    const { map } = archive.objects;
-    const { payload } = decodeEnvelope(required(map.get(key)), 'manifest');
-    const manifest = parseManifest(payload);
-    const { origin, first, end } = manifest;
-    const objects = manifest.objects.filter(({ name }) => name.endsWith(kind));
-    for (const { name } of objects) map.delete(`${KEYS.segments}${name}`);
-    const retired: Retired = { origin, first, end, manifest: toHex(sha256(payload)), policy: world.policy.hex, objects };
-    const record = encodeRetired({ ...retired, ...change(retired, manifest) });
-    map.set(KEYS.retired(first, end), encodeEnvelope(await signEnvelope('retired', record, [archive.signer])));
+    await retireSegment(archive.objects.map, key, { signer: archive.signer, policy: world.policy.hex, change, kind });
   }
 
   test('as the policy allows are not a finding, and are counted', async () => {
