@@ -7,7 +7,7 @@ import { LineproofError } from '../core/base/errors.ts';
 import { LIMITS } from '../core/base/limits.ts';
 import { counted, terminalJson } from '../core/base/terminal-text.ts';
 import { ioError } from '../platform/errno.ts';
-import { readBoundedFile } from '../settings/small-file.ts';
+import { readAtMost } from '../settings/small-file.ts';
 import { type Command, type Invocation, stringOption } from './command.ts';
 import { digestsOfFile } from './file-digests.ts';
 import { PIN_OPTIONS, pinsOf } from './pinned-keys.ts';
@@ -37,7 +37,7 @@ interface CheckedFile {
 export const checkCommand: Command = {
   name: 'check',
   summary: 'Check proofs of single events, offline, against a key that you trust',
-  usage: ['check FILE... --key KEY [--origin NAME] [--file PATH] [--json]'],
+  usage: ['check FILE... --key KEY [--origin NAME] [--genesis DIGEST] [--file PATH] [--require PROPERTY] [--json]'],
   options: [
     ...PIN_OPTIONS,
     {
@@ -83,7 +83,7 @@ function checkFiles(files: readonly string[], pins: ProofDemands, progress: Prog
 /** One byte more than a proof may have: then the file is judged as too large, not as unreadable. */
 function readProofFile(file: string): Uint8Array {
   try {
-    return readBoundedFile(file === STDIN ? STDIN_DESCRIPTOR : file, LIMITS.proofBytes);
+    return readAtMost(file === STDIN ? STDIN_DESCRIPTOR : file, LIMITS.proofBytes + 1);
   } catch (error) {
     throw ioError(`read proof ${file === STDIN ? 'from standard input' : file}`, error);
   }

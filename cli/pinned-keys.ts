@@ -25,9 +25,9 @@ export const PIN_OPTIONS: readonly CommandOption[] = [
     type: 'string',
     multiple: true,
     value: 'KEY',
-    help: 'key to trust: the root key, or log keys; name+id+base64, or a file that holds it. A text with a + is always a key, never a file; @FILE is always a file. May be repeated',
+    help: 'key to trust: a root key, log keys, or for a proof the key of a producer; name+id+base64, or a file that holds it. A text with a + is always a key, never a file; @FILE is always a file. May be repeated',
   },
-  { name: 'origin', type: 'string', value: 'NAME', help: 'fail unless the archive is of this origin' },
+  { name: 'origin', type: 'string', value: 'NAME', help: 'fail unless what is judged is of this origin' },
   {
     name: 'genesis',
     type: 'string',

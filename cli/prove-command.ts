@@ -56,7 +56,7 @@ export const proveCommand: Command = {
     "Each file is a C2SP .tlog-proof that holds the event, its producer's signature, its place in the log, a signed note of the log, and the policy. Whoever has the file reads the event.",
     'lineproof check FILE --key KEY checks it, with nothing but a key that the reader got from the operator by another way.',
     'Only events in closed segments can be proven: a running system closes the open one when it has been open for the time of its policy, or when it stops.',
-    'Exit codes: 0 at least one event was proven; 1 none was found, or the archive is wrong at it, or could not be read everywhere (stderr names the objects); 74 a file cannot be read or written.',
+    'Exit codes: 0 at least one event was proven; 1 none was found, or the archive is wrong at it, or could not be read everywhere (stderr names the objects); 74 a file cannot be read or written, or the leaf is the seal of a block.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     const { operands, terminal } = invocation;
@@ -65,10 +65,10 @@ export const proveCommand: Command = {
     const out = openProofFolder(stringOption(invocation, 'out'));
     const archive = operands[0] ?? join(dataFolder(invocation).folder, 'archive');
     const until = performance.now() + waitMsOf(invocation);
-    const searched = new Map<number, number>();
+    const task = { archive, wanted, out, searched: new Map<number, number>(), removed: new Set<string>() };
     for (;;) {
       const isLast = terminal.signal.aborted || performance.now() >= until;
-      const search = await searchOnce({ archive, wanted, out, searched }, invocation, isLast);
+      const search = await searchOnce(task, invocation, isLast);
       if (search !== undefined && (search.count > 0 || search.isWrong || isLast)) return told(search, invocation, out);
       await systemClock.sleep(Math.min(POLL_MS, until - performance.now()), terminal.signal);
     }
@@ -92,6 +92,8 @@ interface SearchTask {
   readonly out: ProofFolder;
   /** By shard, the leaf up to which closed segments were searched: a later look begins there. */
   readonly searched: Map<number, number>;
+  /** Segments whose events retention removed, of all looks: a later look passes them over. */
+  readonly removed: Set<string>;
 }
 
 interface Search {
@@ -105,7 +107,7 @@ interface Search {
 
 /** Looks for the wanted events once. Undefined where there is no archive yet, and this is not the last look. */
 async function searchOnce(
-  { archive, wanted, out, searched }: SearchTask,
+  { archive, wanted, out, searched, removed }: SearchTask,
   invocation: Invocation,
   isLast: boolean,
 ): Promise<Search | undefined> {
@@ -118,17 +120,17 @@ async function searchOnce(
   }
   try {
     const findings = new Findings();
-    const seen = { removed: 0, open: [] as string[] };
+    const open: string[] = [];
     const progress = new Progress(invocation.terminal.stderr);
     const made = proveEvents(store, wanted, findings, {
       searched,
       onProgress: (done, total) => progress.update('searching', done, total),
-      onRemoved: () => seen.removed++,
-      onOpen: (shard, first, end) => seen.open.push(`leaves ${first} to ${end - 1} of shard ${shard}`),
+      onRemoved: (shard, first) => removed.add(`${shard}/${first}`),
+      onOpen: (shard, first, end) => open.push(`leaves ${first} to ${end - 1} of shard ${shard}`),
     });
     const count = await writeAll(made, out, findings, invocation);
     progress.clear();
-    return { count, findings, isWrong: findings.obstacles.length > 0, ...seen };
+    return { count, findings, isWrong: findings.obstacles.length > 0, removed: removed.size, open };
   } finally {
     await store.close();
   }

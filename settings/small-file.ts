@@ -22,7 +22,8 @@ export function readBoundedFile(path: string | number, most: number): Uint8Array
   return bytes;
 }
 
-function readAtMost(path: string | number, most: number): Uint8Array {
+/** At most the first `most` bytes of a file of any kind that can be read, by its path or descriptor. Throws the system's error. */
+export function readAtMost(path: string | number, most: number): Uint8Array {
   const file = typeof path === 'number' ? path : openSync(path, 'r');
   try {
     const bytes = new Uint8Array(most);

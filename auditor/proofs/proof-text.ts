@@ -3,7 +3,7 @@ import { FINDINGS } from '../findings-table.ts';
 import { PROPERTIES } from '../property.ts';
 import { placeText } from '../verdict-text.ts';
 import type { ProofSubject } from './proof-subject.ts';
-import type { ProofVerdict } from './proof-verdict.ts';
+import { isShown, type ProofVerdict, SHOWN } from './proof-verdict.ts';
 import type { StreamPiece } from './stream-pieces.ts';
 
 /** What each checked property says about the event, in words that need no glossary. */
@@ -14,7 +14,6 @@ const SAYS = {
 } as const;
 /** Inputs and outputs of the event that are named; JSON has all. */
 const SHOWN_DATA = 6;
-const CHECKED = ['LOG', 'SIGNATURES', 'POLICY'] as const;
 
 /** A verdict about one proof for people, in lines of 80 columns. */
 export function proofVerdictText(name: string, verdict: ProofVerdict): string {
@@ -60,7 +59,7 @@ function dataRows({ data }: ProofSubject): (readonly [string, string])[] {
 }
 
 function checkedLines({ properties }: ProofVerdict): string[] {
-  return CHECKED.flatMap((property) => {
+  return SHOWN.flatMap((property) => {
     const { result, trust } = properties[property];
     const head = wrapped(
       printable(`  ${property.padEnd(11)} ${result.padEnd(11)} ${result === 'OK' ? `proven by the ${trust}` : trust}`),
@@ -74,7 +73,7 @@ function checkedLines({ properties }: ProofVerdict): string[] {
 function limitLines({ properties }: ProofVerdict, { newestPolicyVersion }: ProofSubject): string[] {
   const lines = ['Not shown by a proof of one event:'];
   for (const property of PROPERTIES)
-    if (!CHECKED.some((checked) => checked === property))
+    if (!isShown(property))
       lines.push(
         ...wrapped(
           `  ${property.padEnd(11)} ${properties[property].result === 'FAILED' ? 'FAILED: ' : ''}${properties[property].trust}`,

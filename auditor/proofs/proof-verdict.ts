@@ -45,8 +45,16 @@ interface Checked {
   readonly findings: Findings;
 }
 
-/** Why a proof of one event never shows a property. */
-const NOT_SHOWN: Readonly<Partial<Record<Property, string>>> = {
+/** The properties that a proof of one event can show. */
+export const SHOWN = ['LOG', 'SIGNATURES', 'POLICY'] as const satisfies readonly Property[];
+type Shown = (typeof SHOWN)[number];
+
+export function isShown(property: Property): property is Shown {
+  return SHOWN.some((shown) => shown === property);
+}
+
+/** Why a proof of one event never shows the others. */
+const NOT_SHOWN: Readonly<Record<Exclude<Property, Shown>, string>> = {
   ARCHIVE: 'no archive is read',
   STREAMS: 'one link shows its own place; proofs of the other links show the stream',
   ORDER: 'one event has no order; lineproof verify shows it',
@@ -75,8 +83,8 @@ function wordOf(properties: ProofVerdict['properties'], require: readonly Proper
 
 function propertyVerdict(property: Property, { parts, trust, findings }: Checked, pinned: readonly VerifierKey[]): ProofPropertyVerdict {
   const failed = findings.worst(property) === 'FAILED';
-  const reason = NOT_SHOWN[property];
-  if (reason !== undefined) return { result: failed ? 'FAILED' : 'NOT CHECKED', trust: failed ? 'the findings say what is wrong' : reason };
+  if (!isShown(property))
+    return failed ? { result: 'FAILED', trust: 'the findings say what is wrong' } : { result: 'NOT CHECKED', trust: NOT_SHOWN[property] };
   if (parts === undefined || trust === undefined)
     return { result: failed ? 'FAILED' : 'NOT CHECKED', trust: 'the file cannot be read as a proof' };
   const { key, lacks } = restsOn(property, parts, trust, pinned);
@@ -87,7 +95,7 @@ function propertyVerdict(property: Property, { parts, trust, findings }: Checked
 
 /** The pinned key that proves a property, or what is missing. */
 function restsOn(
-  property: Property,
+  property: Shown,
   parts: ProofParts,
   { root, logs, producer, history }: ProofTrust,
   pinned: readonly VerifierKey[],
@@ -98,13 +106,14 @@ function restsOn(
   if (property === 'SIGNATURES' && producer !== undefined) return proves('producer', [producer]);
   if (root !== undefined) return { key: undefined, lacks: 'the file does not hold the seal, which names the policy' };
   const why = pinned.length === 0 ? 'no key is pinned' : 'no pinned key proves it';
-  return { key: undefined, lacks: `${why}: ${embeddedKey(property, parts, history)} came with the file, and proves nothing` };
+  return { key: undefined, lacks: `${why}: ${embeddedKey(property, parts, history)}` };
 }
 
-/** The key in the file that states a property. */
-function embeddedKey(property: Property, { checkpoint, producerKey }: ProofParts, history: ProofTrust['history']): string {
-  if (property === 'LOG') return `the log key ${checkpoint.origin}`;
-  if (property === 'SIGNATURES') return `the producer key ${keyLabel(producerKey)}`;
+/** What the file itself holds for a property. */
+function embeddedKey(property: Shown, { checkpoint, producerKey }: ProofParts, history: ProofTrust['history']): string {
+  const came = (key: string): string => `the ${key} came with the file, and proves nothing`;
+  if (property === 'LOG') return came(`log key ${checkpoint.origin}`);
+  if (property === 'SIGNATURES') return came(`producer key ${keyLabel(producerKey)}`);
   const root = history?.versions[0]?.policy.roots.keys[0];
-  return root === undefined ? 'what else' : `the root key ${root}`;
+  return root === undefined ? 'the file holds no policy that can be used' : came(`root key ${root}`);
 }

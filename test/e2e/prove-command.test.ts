@@ -1,7 +1,14 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { logKeysOf } from '../../core/archive/archive-keys.ts';
+import { LIMITS } from '../../core/base/limits.ts';
+import { formatUuid } from '../../core/formats/identity.ts';
 import { type CommandResult, lineproof, temporaryFolder } from '../support/command.ts';
+import { ForgedArchive } from '../support/forged-archive.ts';
+import { writeArchive } from '../support/naive-verifier.ts';
+import { makeWorld, START_MICROS, testId } from '../support/producer.ts';
+import { retireSegment } from '../support/retired-segment.ts';
 
 const TIMEOUT_MS = 120_000;
 const folder = temporaryFolder('prove');
@@ -72,6 +79,21 @@ describe('lineproof prove', () => {
     expect((await run('start', '--until-idle', '--data', data)).code).toBe(0);
     expect(await waiting).toMatchObject({ code: 0, stdout: expect.stringMatching(/^waited\/leaf-0-0-of-\d+\.tlog-proof\n$/) });
     expect((await run('prove', '--leaf', '0/99', '--data', data, '--wait', '1')).code).toBe(1);
+  });
+
+  test('says also after it waited that retention removed events', async () => {
+    const world = await makeWorld({ policy: (policy) => ({ ...policy, retention: { eventsKeepMs: 1, refusedKeepMs: null } }) });
+    const archive = new ForgedArchive(world);
+    const lane = world.lane('lane');
+    for (const [i, word] of ['one', 'two'].entries()) {
+      await archive.block({ messages: [await lane.next(world.events('a', word))], acceptedAt: START_MICROS + i * 1_000_000 });
+      await archive.close();
+    }
+    await retireSegment(archive.objects.map, logKeysOf(0).manifest(0, 2), { signer: archive.signer, policy: world.policy.hex });
+    const path = join(folder.path, 'retired');
+    writeArchive(archive, path);
+    const refused = await run('prove', path, '--event', `a/${formatUuid(testId('a one'))}`, '--wait', '1');
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('retention removed the events of 1 segment')]);
   });
 
   test.each([
@@ -166,10 +188,36 @@ describe('lineproof check', () => {
     writeFileSync(join(alone, 'broken.tlog-proof'), 'broken');
     const both = await elsewhere(['check', 'proof.tlog-proof', 'broken.tlog-proof', '--key', root()]);
     expect([both.code, both.stdout]).toEqual([1, expect.stringContaining('VERDICT: FAILED (2 proofs)')]);
+    writeFileSync(join(alone, 'endless.tlog-proof'), new Uint8Array(LIMITS.proofBytes + 100));
+    const endless = await elsewhere(['check', 'proof.tlog-proof', 'endless.tlog-proof', '--key', root()]);
+    expect([endless.code, endless.stdout]).toEqual([1, expect.stringContaining('PROOF_MALFORMED')]);
     expect(await elsewhere(['check', 'nothing', '--key', root()])).toMatchObject({
       code: 74,
       stderr: expect.stringContaining('read proof nothing'),
     });
+  });
+});
+
+describe('lineproof verify --since', () => {
+  const verify = (...args: string[]): Promise<CommandResult> => run('verify', '.lineproof/archive', '--key', root(), ...args);
+  const CHECKPOINT = '.lineproof/archive/logs/0/checkpoint';
+
+  test('takes notes and proofs that were kept, and counts them', async () => {
+    const verified = await verify('--since', CHECKPOINT, '--since', 'alone/proof.tlog-proof');
+    expect([verified.code, verified.stdout]).toEqual([0, expect.stringContaining('2 kept notes')]);
+  });
+
+  test('fails where none of the log keys signed what was kept', async () => {
+    const altered = join(folder.path, 'altered.note');
+    const more = readFileSync(join(folder.path, CHECKPOINT), 'utf8').replace(/^\d+$/m, '999');
+    writeFileSync(altered, more);
+    expect(await verify('--since', altered)).toMatchObject({ code: 1, stdout: expect.stringContaining('KEPT_NOTE_FOREIGN') });
+  });
+
+  test('refuses a file that holds no note, and one that cannot be read', async () => {
+    writeFileSync(join(folder.path, 'cut.tlog-proof'), 'c2sp.org/tlog-proof@v1\n');
+    expect(await verify('--since', 'cut.tlog-proof')).toMatchObject({ code: 2, stderr: expect.stringContaining('nor a proof') });
+    expect(await verify('--since', 'nothing')).toMatchObject({ code: 74, stderr: expect.stringContaining('read --since nothing') });
   });
 });
 

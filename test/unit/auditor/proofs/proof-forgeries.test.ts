@@ -360,6 +360,7 @@ describe('a proof that leaves something out', () => {
   test('without policies, the root key proves nothing', () => {
     const verdict = check(changedProof(textOf(1), ({ proof }) => Object.assign(proof, { policies: [] })));
     expect([verdict.result, codes(verdict)]).toEqual(['FAILED', ['KEY_FOREIGN']]);
+    expect(verdict.properties.POLICY.trust).toBe('no pinned key proves it: the file holds no policy that can be used');
   });
 
   test('without the later version, the proof is OK and says which version is the newest that it knows', () => {
