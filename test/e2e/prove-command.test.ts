@@ -7,7 +7,7 @@ import { formatUuid } from '../../core/formats/identity.ts';
 import { type CommandResult, lineproof, temporaryFolder } from '../support/command.ts';
 import { ForgedArchive } from '../support/forged-archive.ts';
 import { writeArchive } from '../support/naive-verifier.ts';
-import { makeWorld, START_MICROS, testId } from '../support/producer.ts';
+import { makeWorld, START_MICROS, testId, testSigner } from '../support/producer.ts';
 import { retireSegment } from '../support/retired-segment.ts';
 
 const TIMEOUT_MS = 120_000;
@@ -120,6 +120,26 @@ describe('lineproof prove', () => {
     expect((await run('prove', '--leaf', '7/0')).code).toBe(1);
     expect(await run('prove', '--file', 'nothing')).toMatchObject({ code: 74, stderr: expect.stringContaining('[IO_FAILED]') });
   });
+});
+
+test('an event whose producer key is not believed so far gives no proof, but the reason', async () => {
+  const world = await makeWorld();
+  const archive = new ForgedArchive(world);
+  await archive.block({ messages: [await world.lane('lane').next(world.events('a', 'one', 'two'))], acceptedAt: START_MICROS });
+  const spare = testSigner(world.producer.name, 'spare').verifierKey;
+  await world.nextPolicy((policy) => ({
+    ...policy,
+    producers: policy.producers.flatMap((entry) => [
+      { ...entry, status: 'COMPROMISED', believed: [1] },
+      { ...entry, key: spare },
+    ]),
+  }));
+  await archive.close();
+  const path = join(folder.path, 'stolen');
+  writeArchive(archive, path);
+  const proven = await run('prove', path, '--stream', 'a', '--out', 'stolen-proofs');
+  expect([proven.code, proven.stdout]).toEqual([1, 'stolen-proofs/leaf-0-0-of-3.tlog-proof\n']);
+  expect(proven.stderr).toContain('[SUSPECT]');
 });
 
 describe('lineproof check', () => {

@@ -93,6 +93,22 @@ describe('leaves that cannot be proven', () => {
     expect(checkProof(utf8(made[0]?.text ?? ''), { keys: [parseVerifierKey(world.root.verifierKey)] }).result).toBe('OK');
   });
 
+  test('are not searched again in a segment that was searched before', async () => {
+    const world = await makeWorld();
+    const archive = new ForgedArchive(world);
+    const lane = world.lane('lane');
+    const searched = new Map<number, number>();
+    const look = async (word: string): Promise<number[]> => {
+      await archive.block({ messages: [await lane.next(world.events('a', word))], acceptedAt: START_MICROS });
+      await archive.close();
+      const found: number[] = [];
+      const wanted = { kind: 'stream', stream: 'a', from: 0, to: 9 } as const;
+      for await (const { leaf } of proveEvents(archive.objects, wanted, new Findings(), { searched })) found.push(leaf);
+      return found;
+    };
+    expect([await look('one'), await look('two'), [...searched]]).toEqual([[0], [2], [[0, 4]]]);
+  });
+
   test('are findings where the checkpoint is missing or was set back: the archive does not say then what is in its log', async () => {
     const world = await makeWorld();
     const archive = new ForgedArchive(world);
