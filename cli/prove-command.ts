@@ -1,10 +1,11 @@
 import { join } from 'node:path';
+import { systemClock } from '../adapters/system-clock.ts';
 import { Findings } from '../auditor/findings.ts';
 import { checkProof } from '../auditor/proofs/proof-check.ts';
 import { utf8 } from '../core/base/bytes.ts';
-import { LineproofError } from '../core/base/errors.ts';
+import { hasCode, LineproofError } from '../core/base/errors.ts';
 import { counted, printable, terminalJson } from '../core/base/terminal-text.ts';
-import { parseUuid } from '../core/formats/identity.ts';
+import type { ObjectStore } from '../core/ports/object-store.ts';
 import { type MadeProof, proveEvents } from '../prover/prove.ts';
 import type { Wanted } from '../prover/wanted.ts';
 import { SETTINGS } from '../settings/embedded-settings.ts';
@@ -12,43 +13,26 @@ import { flagOf } from '../settings/setting.ts';
 import { openArchive, READING_SETTINGS } from './archive-location.ts';
 import { type Command, type CommandOption, type Invocation, stringOption, type Terminal } from './command.ts';
 import { EXIT } from './exit-codes.ts';
-import { digestsOfFile, FILE_ALGORITHMS } from './file-digests.ts';
 import { dataFolder } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
 import { openProofFolder, type ProofFolder } from './proof-folder.ts';
+import { WANTED_OPTIONS, wantedOf } from './prove-wanted.ts';
 import { tellFindings } from './told-findings.ts';
 
 const OPTIONS: readonly CommandOption[] = [
-  {
-    name: 'event',
-    short: 'e',
-    type: 'string',
-    value: 'STREAM/ID',
-    help: 'the event with this id (a UUID) on this stream, as query, run and emit print them',
-  },
-  { name: 'leaf', short: 'l', type: 'string', value: 'SHARD/LEAF', help: 'the event at this leaf of the log, as query prints it' },
-  {
-    name: 'file',
-    short: 'f',
-    type: 'string',
-    value: 'PATH',
-    help: `every event that names data with the digest of this file (${FILE_ALGORITHMS.join(', ')}) as input or output`,
-  },
-  {
-    name: 'stream',
-    short: 's',
-    type: 'string',
-    value: 'NAME',
-    help: 'every event of this stream, or those from --from to --to: together they show that none between them is missing',
-  },
-  { name: 'from', type: 'string', value: 'NUMBER', help: 'with --stream: number of the first event, from 0 (0)' },
-  { name: 'to', type: 'string', value: 'NUMBER', help: 'with --stream: number of the last event (the newest)' },
+  ...WANTED_OPTIONS,
   {
     name: 'out',
     short: 'o',
     type: 'string',
     value: 'PLACE',
     help: 'folder for the files, or a name that ends in .tlog-proof for the only one, or - for standard output (the working folder)',
+  },
+  {
+    name: 'wait',
+    type: 'string',
+    value: 'SECONDS',
+    help: 'wait so long until the event is archived: look again while it is not found (0)',
   },
   { name: 'json', type: 'boolean', help: 'one JSON object a line for each file that was written' },
   {
@@ -63,7 +47,9 @@ const OPTIONS: readonly CommandOption[] = [
 export const proveCommand: Command = {
   name: 'prove',
   summary: 'Write a file that proves one event to a stranger',
-  usage: ['prove [ARCHIVE] --event STREAM/ID | --leaf SHARD/LEAF | --file PATH | --stream NAME [--from N] [--to N] [--out PLACE]'],
+  usage: [
+    'prove [ARCHIVE] --event STREAM/ID | --leaf SHARD/LEAF | --file PATH | --stream NAME [--from N] [--to N] [--out PLACE] [--wait SECONDS]',
+  ],
   options: OPTIONS,
   settings: READING_SETTINGS,
   notes: [
@@ -78,26 +64,82 @@ export const proveCommand: Command = {
     const wanted = await wantedOf(invocation);
     const out = openProofFolder(stringOption(invocation, 'out'));
     const archive = operands[0] ?? join(dataFolder(invocation).folder, 'archive');
-    const store = await openArchive(archive, 'prove', invocation);
-    try {
-      const findings = new Findings();
-      const seen = { removed: 0, open: [] as string[] };
-      const progress = new Progress(terminal.stderr);
-      const made = proveEvents(store, wanted, findings, {
-        onProgress: (done, total) => progress.update('searching', done, total),
-        onRemoved: () => seen.removed++,
-        onOpen: (shard, first, end) => seen.open.push(`leaves ${first} to ${end - 1} of shard ${shard}`),
-      });
-      const count = await writeAll(made, out, findings, invocation);
-      progress.clear();
-      if (count > 0) sayHow(count, out, terminal);
-      else sayNone(invocation, seen, terminal);
-      return tellFindings(findings, terminal.stderr) || count === 0 ? EXIT.findings : EXIT.ok;
-    } finally {
-      await store.close();
+    const until = performance.now() + waitMsOf(invocation);
+    const searched = new Map<number, number>();
+    for (;;) {
+      const isLast = terminal.signal.aborted || performance.now() >= until;
+      const search = await searchOnce({ archive, wanted, out, searched }, invocation, isLast);
+      if (search !== undefined && (search.count > 0 || search.isWrong || isLast)) return told(search, invocation, out);
+      await systemClock.sleep(Math.min(POLL_MS, until - performance.now()), terminal.signal);
     }
   },
 };
+
+/** Time between two looks at an archive in which the event is not yet. */
+const POLL_MS = 500;
+const MAX_WAIT_SECONDS = 86_400;
+
+function waitMsOf(invocation: Invocation): number {
+  const text = stringOption(invocation, 'wait') ?? '0';
+  if (!/^[0-9]{1,5}$/.test(text) || Number(text) > MAX_WAIT_SECONDS)
+    throw new LineproofError('USAGE', `--wait is ${JSON.stringify(text.slice(0, 80))}: it must be seconds, at most ${MAX_WAIT_SECONDS}`);
+  return Number(text) * 1000;
+}
+
+interface SearchTask {
+  readonly archive: string;
+  readonly wanted: Wanted;
+  readonly out: ProofFolder;
+  /** By shard, the leaf up to which closed segments were searched: a later look begins there. */
+  readonly searched: Map<number, number>;
+}
+
+interface Search {
+  readonly count: number;
+  readonly findings: Findings;
+  readonly isWrong: boolean;
+  readonly removed: number;
+  /** Leaves that are in no closed segment, in words. */
+  readonly open: readonly string[];
+}
+
+/** Looks for the wanted events once. Undefined where there is no archive yet, and this is not the last look. */
+async function searchOnce(
+  { archive, wanted, out, searched }: SearchTask,
+  invocation: Invocation,
+  isLast: boolean,
+): Promise<Search | undefined> {
+  let store: ObjectStore;
+  try {
+    store = await openArchive(archive, 'prove', invocation);
+  } catch (error) {
+    if (!isLast && hasCode(error, 'NOT_FOUND')) return undefined;
+    throw error;
+  }
+  try {
+    const findings = new Findings();
+    const seen = { removed: 0, open: [] as string[] };
+    const progress = new Progress(invocation.terminal.stderr);
+    const made = proveEvents(store, wanted, findings, {
+      searched,
+      onProgress: (done, total) => progress.update('searching', done, total),
+      onRemoved: () => seen.removed++,
+      onOpen: (shard, first, end) => seen.open.push(`leaves ${first} to ${end - 1} of shard ${shard}`),
+    });
+    const count = await writeAll(made, out, findings, invocation);
+    progress.clear();
+    return { count, findings, isWrong: findings.obstacles.length > 0, ...seen };
+  } finally {
+    await store.close();
+  }
+}
+
+function told(search: Search, invocation: Invocation, out: ProofFolder): number {
+  const { stderr } = invocation.terminal;
+  if (search.count > 0) sayHow(search.count, out, invocation.terminal);
+  else sayNone(invocation, search, invocation.terminal);
+  return tellFindings(search.findings, stderr) || search.count === 0 ? EXIT.findings : EXIT.ok;
+}
 
 /** Writes each proof, after it was checked against itself: what the archive gives wrong is a finding, and never handed out as a proof. */
 async function writeAll(made: AsyncIterable<MadeProof>, out: ProofFolder, findings: Findings, invocation: Invocation): Promise<number> {
@@ -133,48 +175,4 @@ function sayNone(
   stderr.write(`no event in a closed segment of the archive is ${JSON.stringify(printable(asked))}\n`);
   for (const leaves of open) stderr.write(`${leaves} are in a segment that is still open: they can be proven when it is closed\n`);
   if (removed > 0) stderr.write(`retention removed the events of ${counted(removed, 'segment')}: they cannot be proven any more\n`);
-}
-
-// --- what is wanted
-
-async function wantedOf(invocation: Invocation): Promise<Wanted> {
-  const named = (['event', 'leaf', 'file', 'stream'] as const).filter((name) => stringOption(invocation, name) !== undefined);
-  const [kind] = named;
-  if (kind === undefined || named.length > 1)
-    throw new LineproofError('USAGE', 'prove takes one of --event, --leaf, --file and --stream; see lineproof prove --help');
-  const text = stringOption(invocation, kind) ?? '';
-  if (kind !== 'stream' && (stringOption(invocation, 'from') ?? stringOption(invocation, 'to')) !== undefined)
-    throw new LineproofError('USAGE', '--from and --to belong to --stream');
-  if (kind === 'event') return eventOf(text);
-  if (kind === 'leaf') return leafOf(text);
-  if (kind === 'file') return { kind: 'data', digests: await digestsOfFile(text) };
-  const from = positionOf(invocation, 'from', 0);
-  const to = positionOf(invocation, 'to', Number.MAX_SAFE_INTEGER);
-  if (from > to) throw new LineproofError('USAGE', `--from ${from} is after --to ${to}`);
-  return { kind: 'stream', stream: text, from, to };
-}
-
-function eventOf(text: string): Wanted {
-  const slash = text.lastIndexOf('/');
-  try {
-    if (slash > 0) return { kind: 'event', stream: text.slice(0, slash), id: parseUuid(text.slice(slash + 1)) };
-  } catch {
-    // The message below is about the whole text.
-  }
-  throw new LineproofError('USAGE', `--event is ${JSON.stringify(text.slice(0, 400))}: it must be STREAM/ID, the id a UUID`);
-}
-
-function leafOf(text: string): Wanted {
-  const match = /^(0|[1-9][0-9]{0,3})\/(0|[1-9][0-9]{0,15})$/.exec(text);
-  if (match === null || !Number.isSafeInteger(Number(match[2])))
-    throw new LineproofError('USAGE', `--leaf is ${JSON.stringify(text.slice(0, 80))}: it must be SHARD/LEAF, such as 0/12`);
-  return { kind: 'leaf', shard: Number(match[1]), leaf: Number(match[2]) };
-}
-
-function positionOf(invocation: Invocation, name: string, fallback: number): number {
-  const text = stringOption(invocation, name);
-  if (text === undefined) return fallback;
-  if (!/^[0-9]{1,16}$/.test(text) || !Number.isSafeInteger(Number(text)))
-    throw new LineproofError('USAGE', `--${name} is ${JSON.stringify(text.slice(0, 80))}: it must be a number from 0`);
-  return Number(text);
 }

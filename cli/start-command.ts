@@ -97,6 +97,7 @@ export async function start(invocation: Invocation): Promise<number> {
     say(`Pinned   ${outcome.rootKey}`);
     say(`Took     ${seconds.toFixed(1)} s. To verify again:`);
     say(`lineproof verify ${join(values.data, 'archive')} --key @${join(values.data, 'keys', 'root.pub')}`);
+    say(`To prove one event to a stranger, by its leaf: lineproof prove ${join(values.data, 'archive')} --leaf 0/0`);
   }
   if (interrupted) {
     terminal.stderr.write('lineproof: interrupted: not everything is archived, and nothing was verified; the next start goes on\n');

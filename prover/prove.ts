@@ -37,6 +37,8 @@ export interface MadeProof {
 
 /** How far a search has come. */
 export interface ProveProgress {
+  /** By shard, the leaf up to which closed segments were searched before: they are passed over, and the map is brought up to date. */
+  readonly searched?: Map<number, number>;
   /** Called with the number of leaves that were searched and of those to be searched. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Called for each segment whose events retention removed. */
@@ -100,11 +102,12 @@ async function* proveShard(log: AttestedLog, wanted: Wanted, progress: ProveProg
   const tools: Tools = { ...log, leaves: new LeafReader(audit.objects, audit.shard, size), readHash: hashReader(log) };
   for (const stored of manifests) {
     const { first, end: segmentEnd } = stored.manifest;
-    if (!mayHold(wanted, first, segmentEnd)) continue;
+    if (!mayHold(wanted, first, segmentEnd) || segmentEnd <= (progress.searched?.get(audit.shard) ?? 0)) continue;
     if (wanted.kind === 'leaf') await tools.leaves.link(wanted.leaf);
     const segment = await readSegment(audit, stored, archivedUntil);
     if (segment.retired.size > 0) progress.onRemoved?.(audit.shard, first, segmentEnd);
     yield* proveSegment(tools, segment, wanted);
+    progress.searched?.set(audit.shard, segmentEnd);
     progress.onProgress?.(segmentEnd, size);
   }
 }

@@ -64,12 +64,23 @@ describe('lineproof prove', () => {
     expect(refused.stderr).toContain('it is there with other content');
   });
 
+  test('waits until the event is archived, also where there is no archive yet', async () => {
+    const data = join(folder.path, 'later');
+    const line = `${JSON.stringify({ stream: 'late', type: 'CREATE', actor: 'shop' })}\n`;
+    const { stdout } = await lineproof(['emit', '--data', data], { cwd: folder.path, input: line });
+    const waiting = run('prove', '--event', `late/${stdout.trim()}`, '--data', data, '--wait', '100', '--out', 'waited');
+    expect((await run('start', '--until-idle', '--data', data)).code).toBe(0);
+    expect(await waiting).toMatchObject({ code: 0, stdout: expect.stringMatching(/^waited\/leaf-0-0-of-\d+\.tlog-proof\n$/) });
+    expect((await run('prove', '--leaf', '0/99', '--data', data, '--wait', '1')).code).toBe(1);
+  });
+
   test.each([
     [['prove'], 'prove takes one of --event, --leaf, --file and --stream'],
     [['prove', '--leaf', '0/0', '--file', 'order.txt'], 'prove takes one of'],
     [['prove', '--leaf', '0'], 'it must be SHARD/LEAF'],
     [['prove', '--leaf', '0/9007199254740993'], 'it must be SHARD/LEAF'],
     [['prove', '--event', 'shop/orders'], 'it must be STREAM/ID'],
+    [['prove', '--leaf', '0/0', '--wait', '1s'], 'it must be seconds'],
     [['prove', '--leaf', '0/0', '--from', '1'], '--from and --to belong to --stream'],
     [['prove', '--stream', 'shop/orders', '--from', '2', '--to', '1'], '--from 2 is after --to 1'],
     [['prove', '--stream', 'shop/orders', '--out', 'one.tlog-proof'], 'takes one proof, and more events were found'],
