@@ -1,6 +1,6 @@
 import { compileSchema } from '../avro/schema.ts';
 import { SCHEMA_TEXTS } from '../avro/schema-texts.ts';
-import { compare, utf8 } from '../base/bytes.ts';
+import { compare, compareCodePoints } from '../base/bytes.ts';
 import { checkName, checkStream, mustCount, mustHold } from '../base/format-checks.ts';
 
 /** The state of a shard's log after a segment (docs/formats.md §5). Times are microseconds since 1970. */
@@ -35,7 +35,7 @@ const snapshots = compileSchema<Snapshot>(JSON.parse(SCHEMA_TEXTS.Snapshot));
 
 /** Sorts streams and lanes; throws the error that {@link decodeSnapshot} would throw on the bytes. */
 export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
-  const streams = snapshot.streams.toSorted((a, b) => compare(utf8(a.stream), utf8(b.stream)));
+  const streams = snapshot.streams.toSorted((a, b) => compareCodePoints(a.stream, b.stream));
   const lanes = snapshot.lanes.toSorted(compareLanes);
   const sorted = { ...snapshot, streams, lanes };
   checkSnapshot(sorted);
@@ -50,7 +50,7 @@ export function decodeSnapshot(bytes: Uint8Array): Snapshot {
 }
 
 function compareLanes(a: Snapshot['lanes'][number], b: Snapshot['lanes'][number]): number {
-  return compare(a.epoch, b.epoch) || compare(utf8(a.producer), utf8(b.producer));
+  return compare(a.epoch, b.epoch) || compareCodePoints(a.producer, b.producer);
 }
 
 function checkSnapshot(snapshot: Snapshot): void {
@@ -73,7 +73,7 @@ function checkSnapshot(snapshot: Snapshot): void {
     checkStream(head.stream);
     mustCount('stream head', head.index, head.logIndex);
     mustHold(
-      before === undefined || compare(utf8(before.stream), utf8(head.stream)) < 0,
+      before === undefined || compareCodePoints(before.stream, head.stream) < 0,
       'cannot take snapshot: its streams are not sorted and unique',
     );
   }
