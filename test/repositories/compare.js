@@ -29,16 +29,13 @@ function shown(value) {
   return (JSON.stringify(value) ?? 'nothing').slice(0, 300);
 }
 
-/**
- * Compares all commits; gives the differences, and what was compared. `recorded` is that of `commitsIn`. `whole` is a repository with the same history in
- * which git can look for renames: without blobs it may try to fetch some.
- */
-export async function compare(folder, stream, recorded, whole = folder) {
+/** Compares all commits; gives the differences, and what was compared. `recorded` is that of `commitsIn`. */
+export async function compare(folder, stream, recorded) {
   const differences = new Differences();
   const commits = await commitsOf(folder);
   const [cut, present] = [await cutCommitsOf(folder), await objectsOf(folder)];
   const changes = await changesOf(folder, { renames: false });
-  const renames = await changesOf(whole, { renames: true });
+  const renames = await changesOf(folder, { renames: true });
   const files = await fileDigests(folder, changes, cut, present);
   const counts = {
     commits: commits.length,

@@ -78,9 +78,9 @@ function recordedIn(data) {
 }
 
 /** Collects one form and compares; prints a line, and the differences. True if there are none. */
-async function judge(name, { folder, whole }, data) {
+async function judge(name, folder, data) {
   const { collected, verdict, seconds, peak } = await collect(folder, data);
-  const { counts, differences } = await compare(folder, 'history', await recordedIn(data), whole);
+  const { counts, differences } = await compare(folder, 'history', await recordedIn(data));
   differences.same('commits collected', collected.commits, counts.commits);
   const rate = Math.round(counts.commits / seconds);
   const compared = Object.entries(counts).map(([what, count]) => `${count} ${what}`);
@@ -97,9 +97,7 @@ async function judgeRepository(path, room) {
   for (const [form, make] of Object.entries(FORMS)) {
     const [clone, data] = [join(room, 'clone'), join(room, 'data')];
     try {
-      const folder = make(path, clone);
-      const whole = form === 'partial' ? path : folder;
-      good = (await judge(`${path} ${form}`, { folder, whole }, data)) && good;
+      good = (await judge(`${path} ${form}`, make(path, clone), data)) && good;
     } finally {
       for (const each of [clone, data]) rmSync(each, { recursive: true, force: true });
     }
