@@ -21,7 +21,8 @@ const STDIN_DESCRIPTOR = 0;
 /** The words that a proof can get, and when: a subset of those of a whole archive. */
 const WORDS = {
   FAILED: 'Something in the proof is wrong.',
-  'NOT CHECKED': 'A property that --require names is not proven by this file and these keys.',
+  'NOT CHECKED':
+    'A property that --require names is not proven by this file and these keys, or a root key is given and the file lacks the seal.',
   UNPROVEN: 'Nothing is wrong, and no pinned key proves that the event is in the log.',
   OK: 'A pinned key proves that the event is in the log. The lines above say what else is proven, and what is not.',
 } as const satisfies Partial<Record<VerdictWord, string>>;

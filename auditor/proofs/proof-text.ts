@@ -21,7 +21,7 @@ export function proofVerdictText(name: string, verdict: ProofVerdict): string {
   const { subject, result } = verdict;
   const lines = [
     ...wrapped(`Proof ${printable(name)}`, 2),
-    ...(subject === null ? [] : subjectLines(subject)),
+    ...(subject === null ? [] : subjectLines(subject, verdict)),
     '',
     ...checkedLines(verdict),
     '',
@@ -38,11 +38,12 @@ export function proofLine(name: string, { result, subject }: ProofVerdict): stri
   return `${result.padEnd(11)} ${printable(name)}${what}\n`;
 }
 
-function subjectLines(subject: ProofSubject): string[] {
+function subjectLines(subject: ProofSubject, { properties }: ProofVerdict): string[] {
+  const isSigned = properties.SIGNATURES.result === 'OK';
   const rows: readonly (readonly [string, string])[] = [
     ['event', `${subject.type}, number ${subject.streamIndex} of stream ${JSON.stringify(subject.stream)}`],
     ['id', subject.id],
-    ['producer', subject.producer],
+    ['producer', isSigned ? subject.producer : `${subject.producer}, says the file`],
     ['happened', `${subject.occurredAt}, says the producer`],
     ['accepted', `${subject.acceptedAt}, says the chainer`],
     ['log', `${subject.log}, leaf ${subject.leaf} of ${subject.size}`],
