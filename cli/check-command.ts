@@ -1,5 +1,6 @@
 import { checkProof } from '../auditor/proofs/proof-check.ts';
-import { piecesText, proofLine, proofVerdictText } from '../auditor/proofs/proof-text.ts';
+import { forksOf } from '../auditor/proofs/proof-forks.ts';
+import { forksText, piecesText, proofLine, proofVerdictText } from '../auditor/proofs/proof-text.ts';
 import type { ProofDemands, ProofVerdict } from '../auditor/proofs/proof-verdict.ts';
 import { streamPieces } from '../auditor/proofs/stream-pieces.ts';
 import { VERDICTS, type VerdictWord } from '../auditor/verdict-words.ts';
@@ -20,8 +21,9 @@ const STDIN_DESCRIPTOR = 0;
 
 /** The words that a proof can get, and when: a subset of those of a whole archive. */
 const WORDS = {
-  FAILED: 'Something in the proof is wrong.',
-  'NOT CHECKED': 'A property that --require names is not proven by this file and these keys.',
+  FAILED: 'Something in the proof is wrong, or two proofs contradict each other.',
+  'NOT CHECKED':
+    'A property that --require names is not proven by this file and these keys, or a root key is given and the file lacks the seal.',
   UNPROVEN: 'Nothing is wrong, and no pinned key proves that the event is in the log.',
   OK: 'A pinned key proves that the event is in the log. The lines above say what else is proven, and what is not.',
 } as const satisfies Partial<Record<VerdictWord, string>>;
@@ -89,15 +91,22 @@ function readProofFile(file: string): Uint8Array {
   }
 }
 
-/** The first word that applies to one of the proofs. */
+/** Contradictions between proofs that are right by themselves. */
+function forksAmong(checked: readonly CheckedFile[]): string[] {
+  return forksOf(checked.map(({ verdict }) => verdict));
+}
+
+/** The first word that applies to one of the proofs, or to all together. */
 function worstOf(checked: readonly CheckedFile[]): VerdictWord {
+  if (forksAmong(checked).length > 0) return 'FAILED';
   const words = Object.keys(WORDS) as Word[];
   return words.find((word) => checked.some(({ verdict }) => verdict.result === word)) ?? 'OK';
 }
 
 function jsonOf(checked: readonly CheckedFile[]): string {
   const proofs = checked.map(({ file, verdict }) => ({ file, ...explained(verdict) }));
-  return `${terminalJson({ result: worstOf(checked), proofs, streams: streamPieces(checked.map(({ verdict }) => verdict)) }, 2)}\n`;
+  const streams = streamPieces(checked.map(({ verdict }) => verdict));
+  return `${terminalJson({ result: worstOf(checked), proofs, streams, contradictions: forksAmong(checked) }, 2)}\n`;
 }
 
 /** One proof is told in full; of several, a line for each, those in full that are not OK, and what they show together. */
@@ -107,5 +116,5 @@ function textOf(checked: readonly CheckedFile[]): string {
   const bad = checked.filter(({ verdict }) => !verdict.ok).map(({ file, verdict }) => `${proofVerdictText(file, verdict)}\n`);
   const lines = checked.map(({ file, verdict }) => proofLine(file, verdict));
   const pieces = piecesText(streamPieces(checked.map(({ verdict }) => verdict)));
-  return `${bad.join('')}${lines.join('')}${pieces}VERDICT: ${worstOf(checked)} (${counted(checked.length, 'proof')})\n`;
+  return `${bad.join('')}${lines.join('')}${pieces}${forksText(forksAmong(checked))}VERDICT: ${worstOf(checked)} (${counted(checked.length, 'proof')})\n`;
 }

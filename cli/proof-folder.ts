@@ -1,5 +1,6 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { utf8 } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { errnoOf, ioError } from '../platform/errno.ts';
 import { makeFolder } from '../platform/made-folder.ts';
@@ -53,7 +54,8 @@ function writeOnce(path: string, text: string): void {
 
 function holds(path: string, text: string): boolean {
   try {
-    return readFileSync(path, 'utf8') === text;
+    // A pipe or an endless device with this name holds no proof, and is not read.
+    return statSync(path).isFile() && statSync(path).size === utf8(text).length && readFileSync(path, 'utf8') === text;
   } catch {
     return false;
   }

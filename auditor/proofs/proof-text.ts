@@ -20,7 +20,7 @@ export function proofVerdictText(name: string, verdict: ProofVerdict): string {
   const { subject, result } = verdict;
   const lines = [
     ...wrapped(`Proof ${printable(name)}`, 2),
-    ...(subject === null ? [] : subjectLines(subject)),
+    ...(subject === null ? [] : subjectLines(subject, verdict)),
     '',
     ...checkedLines(verdict),
     '',
@@ -33,15 +33,17 @@ export function proofVerdictText(name: string, verdict: ProofVerdict): string {
 
 /** One line for one proof of several. */
 export function proofLine(name: string, { result, subject }: ProofVerdict): string {
-  const what = subject === null ? '' : `  ${subject.type} ${printable(subject.stream)} #${subject.streamIndex}  ${subject.id}`;
+  const what =
+    subject === null ? '' : `  ${subject.type} ${printable(JSON.stringify(subject.stream))} #${subject.streamIndex}  ${subject.id}`;
   return `${result.padEnd(11)} ${printable(name)}${what}\n`;
 }
 
-function subjectLines(subject: ProofSubject): string[] {
+function subjectLines(subject: ProofSubject, { properties }: ProofVerdict): string[] {
+  const isSigned = properties.SIGNATURES.result === 'OK';
   const rows: readonly (readonly [string, string])[] = [
     ['event', `${subject.type}, number ${subject.streamIndex} of stream ${JSON.stringify(subject.stream)}`],
     ['id', subject.id],
-    ['producer', subject.producer],
+    ['producer', isSigned ? subject.producer : `${subject.producer}, says the file`],
     ['happened', `${subject.occurredAt}, says the producer`],
     ['accepted', `${subject.acceptedAt}, says the chainer`],
     ['log', `${subject.log}, leaf ${subject.leaf} of ${subject.size}`],
@@ -102,12 +104,19 @@ function findingLines({ findings }: ProofVerdict): string[] {
   return [...lines, ''];
 }
 
+/** How proofs that are right by themselves contradict each other. */
+export function forksText(forks: readonly string[]): string {
+  if (forks.length === 0) return '';
+  const head = 'Proofs contradict each other: a log key attested two histories. Keep all of them, and ask the owner of the log.';
+  return `${[...wrapped(head), ...forks.flatMap((fork) => wrapped(`  - ${printable(fork)}`, 4))].join('\n')}\n`;
+}
+
 /** What several proofs show together about their streams. */
 export function piecesText(pieces: readonly StreamPiece[]): string {
   const lines = pieces.flatMap(({ log, stream, from, to, whole }) => {
     const span = from === to ? `number ${from}` : `numbers ${from} to ${to}`;
     const says = whole ? 'each names the one before it: no event between them is missing' : 'one event, so no order is shown';
-    return wrapped(`  ${printable(stream)} (${printable(log)}): ${span}, ${counted(to - from + 1, 'event')}; ${says}`, 4);
+    return wrapped(`  ${printable(JSON.stringify(stream))} (${printable(log)}): ${span}, ${counted(to - from + 1, 'event')}; ${says}`, 4);
   });
   return lines.length === 0 ? '' : `Pieces of streams:\n${lines.join('\n')}\n`;
 }

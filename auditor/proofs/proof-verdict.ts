@@ -69,9 +69,17 @@ export function judgeProof({ parts, trust, findings }: Checked, demands: ProofDe
   const properties = Object.fromEntries(
     PROPERTIES.map((property) => [property, propertyVerdict(property, { parts, trust, findings }, demands.keys)]),
   ) as ProofVerdict['properties'];
-  const result = wordOf(properties, demands.require ?? []);
+  const result = wordOf(properties, demandedOf(trust, demands));
   const subject = parts === undefined || trust === undefined ? null : subjectOf(parts, trust);
   return { result, ok: result === 'OK', subject, properties, findings: findings.list };
+}
+
+/**
+ * A root key proves who signed the event and that the policy allowed it, where the file holds the seal. Whoever left the seal out can put another signer's
+ * batch around a true event, so that the reader of such a proof is never told OK.
+ */
+function demandedOf(trust: ProofTrust | undefined, { require = [] }: ProofDemands): readonly Property[] {
+  return trust?.root === undefined ? require : [...require, 'SIGNATURES', 'POLICY'];
 }
 
 /** The first word that applies; a proof is never OPEN, since nothing more can come. */

@@ -33,7 +33,9 @@ function piecesOf(links: readonly ProofSubject[]): StreamPiece[] {
   const starts: ProofSubject[] = [];
   for (const link of links) {
     const before = byHash.get(link.previous);
-    if (before !== undefined && before.streamIndex + 1 === link.streamIndex) next.set(before.leafHash, link);
+    // Where two links follow one, the second begins a piece of its own: no link is left out.
+    const goesOn = before !== undefined && before.streamIndex + 1 === link.streamIndex && !next.has(before.leafHash);
+    if (goesOn) next.set(before.leafHash, link);
     else starts.push(link);
   }
   const pieces = starts.map((first) => {

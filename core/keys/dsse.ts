@@ -2,7 +2,7 @@ import { concat, fromBase64, toBase64, toHex, utf8 } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
 import { canonicalJson, parseCanonicalJson } from '../base/jcs.ts';
 import type { Signer } from '../ports/signer.ts';
-import type { VerifierKey } from './key.ts';
+import { checkKeyName, type VerifierKey } from './key.ts';
 import { importKey, verifySignature } from './signature.ts';
 
 /** Types of DSSE payloads, by the short names that the code uses. */
@@ -66,7 +66,19 @@ export function decodeEnvelope(bytes: Uint8Array, payloadType: PayloadType): Env
 function decodeSignature(json: unknown): EnvelopeSignature {
   const { keyid, sig, ...rest } = record(json);
   if (typeof keyid !== 'string' || typeof sig !== 'string' || Object.keys(rest).length > 0) throw invalid();
+  checkKeyId(keyid);
   return { keyid, sig: fromBase64(sig) };
+}
+
+/** Also of a signature that nobody will verify: all readers refuse the same envelopes. */
+function checkKeyId(keyid: string): void {
+  const name = /^([^+]+)\+[0-9a-f]{8}$/.exec(keyid)?.[1];
+  if (name === undefined) throw invalid();
+  try {
+    checkKeyName(name);
+  } catch (cause) {
+    throw new LineproofError('FORMAT_INVALID', 'cannot read DSSE envelope: a signature names no key', {}, cause);
+  }
 }
 
 function record(json: unknown): Record<string, unknown> {

@@ -23,7 +23,7 @@ function invalid(reason: string): LineproofError {
 
 /** Refuses a key name that is empty, longer than 255 bytes, or has white space, control characters or `+` in it; throws KEY_INVALID. */
 export function checkKeyName(name: string): void {
-  const bad = name === '' || utf8(name).length > LIMITS.nameBytes || /[\s+\p{Cc}\p{Surrogate}]/u.test(name);
+  const bad = name === '' || utf8(name).length > LIMITS.nameBytes || /[\p{White_Space}+\p{Cc}\p{Surrogate}]/u.test(name);
   if (bad) throw invalid('a key name is 1 to 255 bytes without spaces, control characters and +');
 }
 

@@ -35,6 +35,8 @@ const OBJECTS: readonly Attack[] = [
   named('name-with-a-slash-at-the-end', 'logs/0/checkpoint/'),
   named('name-of-1-KiB', `logs/0/${'x'.repeat(1024)}`),
   named('name-of-a-tile-in-another-spelling', 'logs/0/tile/0/x000/000.p/1'),
+  named('name-of-a-note-with-a-leading-zero', 'logs/0/checkpoints/07'),
+  named('name-of-a-tile-of-no-leaves', 'logs/0/tile/0/000.p/0'),
   named('name-of-a-tile-of-level-64', 'logs/0/tile/64/000'),
   named('name-of-a-digest-in-capitals', `policies/${'A'.repeat(64)}.json`),
 ];

@@ -176,6 +176,12 @@ const NOTES: readonly Attack[] = [
     alter: edited((text) => `${text}— stranger ${toBase64(new Uint8Array(68).fill(9))}\n`),
     seen: null,
   },
+  {
+    name: 'note-signed-by-a-stranger-with-a-byte-order-mark',
+    keys: ['archive'],
+    alter: edited((text) => `${text}— stran\uFEFFger ${toBase64(new Uint8Array(68).fill(9))}\n`),
+    seen: null,
+  },
   { name: 'note-of-a-stranger', keys: ['archive'], alter: signedBy(testSigner('stranger')), seen: 'LOG NOTE_SIGNATURE', ...LOG },
   { name: 'note-of-a-stranger-of-the-same-name', keys: ['archive'], alter: signedBy(STRANGER), seen: 'LOG NOTE_SIGNATURE', ...LOG },
   {
@@ -303,6 +309,26 @@ const ENVELOPES: readonly Attack[] = [
     keys: ['archive'],
     alter: envelope(([one]) => [required(one), { keyid: 'stranger+00000000', sig: new Uint8Array(64) }]),
     seen: null,
+  },
+  ...['stranger', 'stranger+0000', 'stran ger+00000000', '+00000000', 'stranger+0000000A'].map(
+    (keyid, i): Attack => ({
+      name: `manifest-signed-by-no-key-too-${i}`,
+      keys: ['archive'],
+      alter: envelope(([one]) => [required(one), { keyid, sig: new Uint8Array(64) }]),
+      seen: 'ARCHIVE MANIFEST_MALFORMED',
+      ...NO_MANIFEST,
+    }),
+  ),
+  {
+    name: 'first-policy-signed-by-no-key-too',
+    keys: ['archive'],
+    alter: (map, { world }) => {
+      const name = policyKey(required(world.policies.versions[0]).hex);
+      const opened = decodeEnvelope(required(map.get(name)), 'policy');
+      map.set(name, encodeEnvelope({ ...opened, signatures: [...opened.signatures, { keyid: 'x', sig: new Uint8Array(64) }] }));
+    },
+    seen: 'POLICY POLICY_INVALID',
+    ...NOTHING_PROVEN,
   },
   {
     name: 'manifest-of-a-stranger-of-the-same-name',

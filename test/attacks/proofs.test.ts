@@ -1,16 +1,21 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { FindingCode } from '../../auditor/findings-table.ts';
 import { checkProof } from '../../auditor/proofs/proof-check.ts';
+import { proofVerdictText } from '../../auditor/proofs/proof-text.ts';
 import type { ProofVerdict } from '../../auditor/proofs/proof-verdict.ts';
 import { concat, toBase64, utf8 } from '../../core/base/bytes.ts';
 import { LIMITS } from '../../core/base/limits.ts';
+import { decodeBatchHeader, encodeBatchHeader } from '../../core/formats/batch.ts';
 import { type EventProof, encodeEventProof, type SealProof } from '../../core/formats/event-proof.ts';
+import { decodeLeaf, type Link } from '../../core/formats/leaf.ts';
 import { formatTlogProof, parseTlogProof } from '../../core/formats/tlog-proof.ts';
 import { formatCheckpoint, parseCheckpoint } from '../../core/keys/checkpoint.ts';
 import { preAuthentication } from '../../core/keys/dsse.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
 import { formatNote, readNote, signNote } from '../../core/keys/note.ts';
 import type { Signer } from '../../core/ports/signer.ts';
+import { batchRoot } from '../../core/tree/batch-tree.ts';
+import { proveBatchPath } from '../../core/tree/build/batch-path.ts';
 import { leafHash } from '../../core/tree/hash.ts';
 import type { MadeProof } from '../../prover/prove.ts';
 import { ForgedArchive } from '../support/forged-archive.ts';
@@ -350,11 +355,38 @@ describe('an attacker who signs with keys of his own', () => {
 });
 
 describe('a proof that leaves something out', () => {
-  test('without the seal, nothing shows under which policy the event was accepted', () => {
+  test('without the seal, nothing shows under which policy the event was accepted, and the root key does not prove the proof', () => {
     const verdict = check(changedProof(textOf(1), ({ proof }) => Object.assign(proof, { seal: null })));
     const { LOG, SIGNATURES, POLICY } = verdict.properties;
     expect([LOG.result, SIGNATURES.result, POLICY.result]).toEqual(['OK', 'NOT CHECKED', 'NOT CHECKED']);
-    expect(verdict.subject?.policyVersion).toBeNull();
+    expect([verdict.result, verdict.ok, verdict.subject?.policyVersion]).toEqual(['NOT CHECKED', false, null]);
+  });
+
+  test('without the seal, a true event in the batch of another signer is not OK by the root key', async () => {
+    const stranger = evil('example.org/stranger');
+    const { header, leaf } = partsOf(1).proof;
+    const { event, position } = decodeLeaf(leaf) as Link;
+    const digests = [0, 1].map((at) => (at === position ? event : new Uint8Array(32)));
+    const own = encodeBatchHeader({ ...decodeBatchHeader(header), producer: stranger.name, count: 2, root: batchRoot(digests) });
+    const signature = await stranger.sign(preAuthentication('batch', own));
+    const forged = changedProof(textOf(1), ({ proof }) =>
+      Object.assign(proof, {
+        header: own,
+        signature,
+        keyId: stranger.keyId,
+        producerKey: stranger.verifierKey,
+        path: proveBatchPath(digests, position),
+        seal: null,
+      }),
+    );
+    const verdict = check(forged);
+    expect([verdict.subject?.producer, verdict.findings]).toEqual([stranger.name, []]);
+    expect([verdict.result, verdict.ok]).toEqual(['NOT CHECKED', false]);
+    // A log key proves no signer: the text says that the name is the file's word.
+    const byLog = check(forged, [world.logs[0] as Signer]);
+    expect(byLog.result).toBe('OK');
+    expect(proofVerdictText('f', byLog)).toContain('  producer example.org/stranger, says the file\n');
+    expect(proofVerdictText('f', check(utf8(textOf(1))))).toContain(`  producer ${world.producer.name}\n`);
   });
 
   test('without policies, the root key proves nothing', () => {

@@ -237,7 +237,7 @@ class ShardTree:
 
     def check_tiles(self):
         """Each stored tile is what the leaves give; those of the published size are there."""
-        for match in self.objects.of(re.escape(self.folder) + r"([^/]+)/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([0-9]+))?"):
+        for match in self.objects.of(re.escape(self.folder) + r"([^/]+)/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]*))?"):
             self.report.count("tiles")
             level, number, width = match[1], tile_number(match[2]), int(match[3] or 256)
             if number is None:

@@ -10,7 +10,7 @@ TYPES = "CREATE TRANSFORM AGGREGATE TRANSMIT RECEIVE ACCESS DELETE DEPLOY ATTEST
 REQUIRABLE = (
     "actor.onBehalfOf activity activity.runId activity.version activity.environment inputs outputs parents trace attributes facets"
 ).split()
-CENTURY_MS = 36_525 * 86_400_000
+CENTURY_MS = 36_600 * 86_400_000
 ITEMS = 4096
 ORDER = ["ACTIVE", "RETIRED", "COMPROMISED"]
 

@@ -77,7 +77,7 @@ def published(objects, log, roots, report):
         report.open("COMPLETE", "nothing of the shard is there", log.name)
         return None, []
     found = [(path, roots.read(path)) for path in (folder + "checkpoint", folder + "signed")]
-    for match in objects.of(rf"{folder}checkpoints/([0-9]+)"):
+    for match in objects.of(rf"{folder}checkpoints/({archive.NUMBER})"):
         head = roots.read(match[0])
         if head is not None and head[0] != int(match[1]):
             report.failed("ARCHIVE", "note of another size", match[0])
@@ -149,7 +149,7 @@ def verify_shard(objects, log, chain, holders, shared, report, kept=()):
         for path, at, labels in signed:
             if archive.out_of_use(labels, at, blocks, chain):
                 report.failed("LOG", "signed by a retired log key", path)
-    for match in objects.of(rf"logs/{log.shard}/checkpoints/([0-9]+)"):
+    for match in objects.of(rf"logs/{log.shard}/checkpoints/({archive.NUMBER})"):
         if int(match[1]) not in {segment.end for segment in segments.list}:
             report.note("ARCHIVE", "note at no segment's end", match[0])
     derived.unused_snapshots(objects, replay, size, report)

@@ -38,6 +38,20 @@ describe('proofs of one stream', () => {
     ]);
   });
 
+  test('are two pieces from where two links follow one, and none of them is left out', () => {
+    const other = link('a', 1, { leafHash: 'other' });
+    const after = link('a', 2, { previous: 'other' });
+    for (const order of [
+      [link('a', 0), link('a', 1), other, after],
+      [after, other, link('a', 1), link('a', 0)],
+    ])
+      expect(
+        spans(order)
+          .map(([, from, to]) => to - from + 1)
+          .reduce((sum, length) => sum + length),
+      ).toBe(4);
+  });
+
   test('are no piece where the numbers do not follow each other', () => {
     expect(spans([link('a', 0), link('a', 5, { previous: 'a0' })])).toHaveLength(2);
   });

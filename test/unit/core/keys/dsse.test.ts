@@ -60,7 +60,10 @@ describe('envelopes', () => {
 
   test('may have a hundred signatures', async () => {
     const { signatures, ...rest } = await signed();
-    const hundred = Array.from({ length: 100 }, (_, i) => ({ keyid: `k${i}`, sig: signatures[0]?.sig ?? PAYLOAD }));
+    const hundred = Array.from({ length: 100 }, (_, i) => ({
+      keyid: `k+${String(i).padStart(8, '0')}`,
+      sig: signatures[0]?.sig ?? PAYLOAD,
+    }));
     expect(decodeEnvelope(encodeEnvelope({ ...rest, signatures: hundred }), 'policy').signatures).toHaveLength(100);
   });
 
@@ -93,13 +96,23 @@ describe('envelopes', () => {
   test.each<[string, (value: Record<string, unknown>) => Uint8Array]>([
     ['another type than expected', (value) => canonical({ ...value, payloadType: PAYLOAD_TYPES.manifest })],
     ['a member that is not known', (value) => canonical({ ...value, extra: 1 })],
-    ['a member that is not known in a signature', (value) => canonical({ ...value, signatures: [{ extra: 1, keyid: 'k', sig: '' }] })],
+    [
+      'a member that is not known in a signature',
+      (value) => canonical({ ...value, signatures: [{ extra: 1, keyid: 'k+00000000', sig: '' }] }),
+    ],
     ['a payload that is not text', (value) => canonical({ ...value, payload: 7 })],
     ['a payload in base64url', (value) => canonical({ ...value, payload: '-_8=' })],
     ['signatures that are not a list', (value) => canonical({ ...value, signatures: {} })],
     ['a signature that is null', (value) => canonical({ ...value, signatures: [null] })],
     ['a signature without a name', (value) => canonical({ ...value, signatures: [{ sig: '' }] })],
-    ['101 signatures', (value) => canonical({ ...value, signatures: Array.from({ length: 101 }, () => ({ keyid: 'k', sig: '' })) })],
+    [
+      '101 signatures',
+      (value) => canonical({ ...value, signatures: Array.from({ length: 101 }, () => ({ keyid: 'k+00000000', sig: '' })) }),
+    ],
+    ['a signature of no key', (value) => canonical({ ...value, signatures: [{ keyid: 'k', sig: '' }] })],
+    ['a signature of a key without a name', (value) => canonical({ ...value, signatures: [{ keyid: '+00000000', sig: '' }] })],
+    ['a signature of a name with a space', (value) => canonical({ ...value, signatures: [{ keyid: 'k k+00000000', sig: '' }] })],
+    ['a signature whose id is in capitals', (value) => canonical({ ...value, signatures: [{ keyid: 'k+0000000A', sig: '' }] })],
     ['spaces', (value) => utf8(JSON.stringify(value, undefined, 1))],
     ['members in another order', (value) => utf8(JSON.stringify({ signatures: value['signatures'], ...value }))],
     ['a list around it', (value) => utf8(`[${JSON.stringify(value)}]`)],

@@ -71,7 +71,7 @@ describe('verifier keys', () => {
 });
 
 describe('key names', () => {
-  test.each(['a', 'example.com/log/0', 'ü', 'x'.repeat(255), '🙂'])('%s is one', (name) => {
+  test.each(['a', 'example.com/log/0', 'ü', 'x'.repeat(255), '🙂', 'a\uFEFFb', 'a\u200Bb'])('%s is one', (name) => {
     expect(() => checkKeyName(name)).not.toThrow();
   });
 
