@@ -157,6 +157,12 @@ describe('lineproof check', () => {
     });
   });
 
+  test('takes a key with the spaces that it was pasted with, and says that a named key file is not there', async () => {
+    expect((await elsewhere(['check', 'proof.tlog-proof', '--key', ` ${root()} \n`])).code).toBe(0);
+    const missing = await elsewhere(['check', 'proof.tlog-proof', '--key', '@root.pub']);
+    expect([missing.code, missing.stderr]).toEqual([2, 'lineproof: --key @root.pub: there is no such file [USAGE]\n']);
+  });
+
   test('is UNPROVEN without a key, and names the key in the file as one that proves nothing', async () => {
     const checked = await elsewhere(['check', 'proof.tlog-proof']);
     expect([checked.code, checked.stdout.replaceAll(/\s+/g, ' ')]).toEqual([
