@@ -97,7 +97,7 @@ export const FINDINGS = {
   ...group('LOG', 'FAILED', {
     PROOF_MALFORMED: [
       'The file cannot be read as a proof of an event.',
-      'Get the file again; if it stays so, whoever gave it to you did not give you a proof.',
+      'Get the file again, unchanged: as an attachment or in a zip, not as the text of a mail. If it stays so, whoever gave it to you did not give you a proof.',
     ],
     PROOF_CONTRADICTS: ['Two parts of the proof contradict each other.', PROOF],
     FILE_FOREIGN: [

@@ -46,13 +46,19 @@ async function checkStore(objects: ObjectStore, location: string, verb: string):
 function checkFolder(folder: string, verb: string): void {
   const cannot = (fact: string): LineproofError => new LineproofError('NOT_FOUND', `cannot ${verb} ${folder}: ${fact}`);
   if (/^[a-z0-9]+:\/\//.test(folder)) throw cannot('an archive in a bucket is named s3://BUCKET[/PREFIX]');
-  if (!isThere(folder)) throw cannot('there is no such folder');
+  if (!isThere(folder)) throw cannot(`there is no such folder; ${insteadOf(folder)}`);
   const names = namesIn(folder, verb);
   if (names === undefined) throw cannot('it is not a folder; name the folder of the archive');
   if (PARTS.some((name) => names.includes(name))) return;
   const other = [join(folder, 'archive'), join(folder, '.lineproof', 'archive'), dirname(resolve(folder))].find(looksLikeArchive);
   if (other !== undefined) throw cannot(`it is not an archive; ${other} looks like one`);
   throw cannot(`${NO_PART}; ${foundText(names)}`);
+}
+
+/** What to name instead of a folder that is not there: the archive of a data folder beside it, where one looks like it. */
+function insteadOf(folder: string): string {
+  const other = join(dirname(folder), '.lineproof', 'archive');
+  return looksLikeArchive(other) ? `${other} looks like an archive` : 'name the folder of an archive, or s3://BUCKET[/PREFIX]';
 }
 
 /** The names in a folder; undefined where it is not one. Throws IO_FAILED. */

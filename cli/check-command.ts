@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { checkProof } from '../auditor/proofs/proof-check.ts';
 import { forksOf } from '../auditor/proofs/proof-forks.ts';
 import { forksText, piecesText, proofLine, proofVerdictText } from '../auditor/proofs/proof-text.ts';
@@ -7,7 +8,7 @@ import { VERDICTS, type VerdictWord } from '../auditor/verdict-words.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { LIMITS } from '../core/base/limits.ts';
 import { counted, terminalJson } from '../core/base/terminal-text.ts';
-import { ioError } from '../platform/errno.ts';
+import { errnoOf, ioError } from '../platform/errno.ts';
 import { readAtMost } from '../settings/small-file.ts';
 import { type Command, type Invocation, stringOption } from './command.ts';
 import { digestsOfFile } from './file-digests.ts';
@@ -87,6 +88,11 @@ function readProofFile(file: string): Uint8Array {
   try {
     return readAtMost(file === STDIN ? STDIN_DESCRIPTOR : file, LIMITS.proofBytes + 1);
   } catch (error) {
+    if (errnoOf(error) === 'EISDIR')
+      throw new LineproofError(
+        'IO_FAILED',
+        `cannot read proof ${file}: it is a folder; name the proofs in it, such as ${join(file, '*.tlog-proof')}`,
+      );
     throw ioError(`read proof ${file === STDIN ? 'from standard input' : file}`, error);
   }
 }

@@ -3,6 +3,7 @@ import { sep } from 'node:path';
 import type { Demands } from '../auditor/judgement.ts';
 import { PROPERTIES, type Property } from '../auditor/property.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { printable } from '../core/base/terminal-text.ts';
 import { parseVerifierKey, type VerifierKey } from '../core/keys/key.ts';
 import { systemReason } from '../platform/errno.ts';
 import { readSmallFile } from '../settings/small-file.ts';
@@ -68,7 +69,7 @@ function readVerifierKey(typed: string, verb: string, archive: string | undefine
   // The folder above an archive holds keys that are right: then the message is that it is not an archive.
   if (file !== undefined && archive !== undefined && holdsArchive(archive) && liesIn(file, archive))
     throw new LineproofError('USAGE', `--key ${file} lies in the archive, and a key from there proves nothing: get it by another way`);
-  const text = file === undefined ? typed : readKey(file);
+  const text = file === undefined ? typed.trim() : readKey(file, typed);
   const named = file === undefined ? '' : ` ${file}`;
   if (text.startsWith('PRIVATE+KEY+'))
     throw new LineproofError('USAGE', `--key${named} is a private key; ${verb} takes the verifier key, which is beside it as .pub`);
@@ -83,11 +84,13 @@ function readVerifierKey(typed: string, verb: string, archive: string | undefine
 
 const NEITHER = 'is neither a verifier key (name+id+base64) nor a file that holds one';
 
-function readKey(path: string): string {
+function readKey(path: string, typed: string): string {
   try {
     return readSmallFile(path).trim();
   } catch (error) {
     const fact = systemReason(error);
+    if (fact === 'ENOENT' && typed.startsWith('@'))
+      throw new LineproofError('USAGE', `--key ${printable(typed.slice(0, 200))}: there is no such file`);
     if (fact === 'ENOENT') throw new LineproofError('USAGE', `--key ${JSON.stringify(path.slice(0, 200))} ${NEITHER}`);
     throw new LineproofError('KEY_UNREADABLE', `cannot read key file ${path}: ${fact}`, { path });
   }

@@ -1,4 +1,4 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { utf8 } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
@@ -12,21 +12,22 @@ const ENDING = '.tlog-proof';
 export interface ProofFolder {
   /** The path of the first file; undefined before it, and for standard output. */
   readonly example: string | undefined;
-  /** Writes the `number`th proof, from 0, and gives its path; undefined where it belongs on standard output. Throws USAGE or an I/O error. */
+  /** The proofs that are to be written: each as it comes, or the only one. Throws USAGE where there is place for one and more come: then none is written. */
+  fitting(proofs: AsyncIterable<MadeProof>): AsyncIterable<MadeProof>;
+  /** Writes the `number`th proof, from 0, and gives its path; undefined where it belongs on standard output. Throws an I/O error. */
   write(proof: MadeProof, number: number): string | undefined;
 }
 
 /** A folder, one file, or `-` for standard output; the working folder where nothing is named. Nothing is made before the first proof. */
 export function openProofFolder(place = '.'): ProofFolder {
   let example: string | undefined;
+  const single = place === '-' || place.endsWith(ENDING);
   return {
+    fitting: (proofs) => (single ? onlyOne(proofs, place) : proofs),
     get example() {
       return example;
     },
     write: (proof, number) => {
-      const single = place === '-' || place.endsWith(ENDING);
-      if (single && number > 0)
-        throw new LineproofError('USAGE', `--out ${place} takes one proof, and more events were found: name a folder`);
       if (place === '-') return undefined;
       const path = single ? place : join(place, `leaf-${proof.shard}-${proof.leaf}-of-${proof.size}${ENDING}`);
       if (!single && number === 0) makeFolder(place, 0o777);
@@ -37,18 +38,40 @@ export function openProofFolder(place = '.'): ProofFolder {
   };
 }
 
-/** Writes a file that is not there yet, or is there with this content. */
+async function* onlyOne(proofs: AsyncIterable<MadeProof>, place: string): AsyncGenerator<MadeProof> {
+  let only: MadeProof | undefined;
+  for await (const proof of proofs) {
+    if (only !== undefined) throw new LineproofError('USAGE', `--out ${place} takes one proof, and more events were found: name a folder`);
+    only = proof;
+  }
+  if (only !== undefined) yield only;
+}
+
+/** Writes a file that is not there yet, or is there with this content. A file that could not be written to its end is removed. */
 function writeOnce(path: string, text: string): void {
+  const file = openNew(path, text);
+  if (file === undefined) return;
   try {
-    writeFileSync(path, text, { flag: 'wx' });
+    writeFileSync(file, text);
   } catch (error) {
-    if (errnoOf(error) === 'EEXIST' && holds(path, text)) return;
-    if (errnoOf(error) === 'EEXIST')
-      throw new LineproofError(
-        'IO_FAILED',
-        `cannot write ${path}: it is there with other content; remove it, or name another place with --out`,
-      );
+    rmSync(path, { force: true });
     throw ioError(`write ${path}`, error);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Makes the file; undefined where it is there with this content. */
+function openNew(path: string, text: string): number | undefined {
+  try {
+    return openSync(path, 'wx');
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw ioError(`write ${path}`, error);
+    if (holds(path, text)) return undefined;
+    throw new LineproofError(
+      'IO_FAILED',
+      `cannot write ${path}: it is there with other content; remove it, or name another place with --out`,
+    );
   }
 }
 

@@ -16,7 +16,7 @@ import { EXIT } from './exit-codes.ts';
 import { dataFolder } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
 import { openProofFolder, type ProofFolder } from './proof-folder.ts';
-import { WANTED_OPTIONS, wantedOf } from './prove-wanted.ts';
+import { unfoundText, WANTED_OPTIONS, wantedOf } from './prove-wanted.ts';
 import { tellFindings } from './told-findings.ts';
 
 const OPTIONS: readonly CommandOption[] = [
@@ -55,8 +55,8 @@ export const proveCommand: Command = {
   notes: [
     "Each file is a C2SP .tlog-proof that holds the event, its producer's signature, its place in the log, a signed note of the log, and the policy. Whoever has the file reads the event.",
     'lineproof check FILE --key KEY checks it, with nothing but a key that the reader got from the operator by another way.',
-    'Only events in closed segments can be proven: a running system closes the open one when it has been open for the time of its policy, or when it stops.',
-    'Exit codes: 0 at least one event was proven; 1 none was found, or the archive is wrong at it, or could not be read everywhere (stderr names the objects); 74 a file cannot be read or written, or the leaf is the seal of a block.',
+    'Only events in closed segments can be proven: a running system (lineproof start, or the archivers of a cluster) closes the open one when it has been open for the time of its policy. A system that stops leaves it open.',
+    'Exit codes: 0 at least one event was proven; 1 none was found, or the archive is wrong at it, or could not be read everywhere (stderr names the objects); 74 a file or archive cannot be read or written, or the leaf that --leaf names is not an event.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     const { operands, terminal } = invocation;
@@ -143,14 +143,20 @@ function told(search: Search, invocation: Invocation, out: ProofFolder): number 
   return tellFindings(search.findings, stderr) || search.count === 0 ? EXIT.findings : EXIT.ok;
 }
 
-/** Writes each proof, after it was checked against itself: what the archive gives wrong is a finding, and never handed out as a proof. */
-async function writeAll(made: AsyncIterable<MadeProof>, out: ProofFolder, findings: Findings, invocation: Invocation): Promise<number> {
-  const { options, terminal } = invocation;
-  let count = 0;
+/** The proofs that hold against themselves: what the archive gives wrong is a finding, and never handed out as a proof. */
+async function* sound(made: AsyncIterable<MadeProof>, findings: Findings): AsyncGenerator<MadeProof> {
   for await (const proof of made) {
     const wrong = checkProof(utf8(proof.text), { keys: [] }).findings.filter(({ severity }) => severity === 'FAILED');
     for (const finding of wrong) findings.take(finding);
-    if (wrong.length > 0) continue;
+    if (wrong.length === 0) yield proof;
+  }
+}
+
+/** Writes each proof that is sound and fits, and counts them. */
+async function writeAll(made: AsyncIterable<MadeProof>, out: ProofFolder, findings: Findings, invocation: Invocation): Promise<number> {
+  const { options, terminal } = invocation;
+  let count = 0;
+  for await (const proof of out.fitting(sound(made, findings))) {
     const path = out.write(proof, count);
     count++;
     if (path === undefined) terminal.stdout.write(proof.text);
@@ -173,8 +179,10 @@ function sayNone(
   { removed, open }: { readonly removed: number; readonly open: readonly string[] },
   { stderr }: Terminal,
 ): void {
-  const asked = ['event', 'leaf', 'file', 'stream'].map((name) => stringOption(invocation, name)).find((text) => text !== undefined) ?? '';
-  stderr.write(`no event in a closed segment of the archive is ${JSON.stringify(printable(asked))}\n`);
-  for (const leaves of open) stderr.write(`${leaves} are in a segment that is still open: they can be proven when it is closed\n`);
+  stderr.write(`${unfoundText(invocation)}\n`);
+  for (const leaves of open)
+    stderr.write(
+      `${leaves} are in a segment that is still open: they can be proven when a running system (lineproof start, or the archivers) has closed it\n`,
+    );
   if (removed > 0) stderr.write(`retention removed the events of ${counted(removed, 'segment')}: they cannot be proven any more\n`);
 }

@@ -1,4 +1,5 @@
 import { LineproofError } from '../core/base/errors.ts';
+import { printable } from '../core/base/terminal-text.ts';
 import { parseUuid } from '../core/formats/identity.ts';
 import type { Wanted } from '../prover/wanted.ts';
 import { type CommandOption, type Invocation, stringOption } from './command.ts';
@@ -73,4 +74,16 @@ function positionOf(invocation: Invocation, name: string, fallback: number): num
   if (!/^[0-9]{1,16}$/.test(text) || !Number.isSafeInteger(Number(text)))
     throw new LineproofError('USAGE', `--${name} is ${JSON.stringify(text.slice(0, 80))}: it must be a number from 0`);
   return Number(text);
+}
+
+/** That no event was found which the call wants, in words. */
+export function unfoundText(invocation: Invocation): string {
+  const named = (name: string): string => printable(stringOption(invocation, name) ?? '');
+  if (stringOption(invocation, 'leaf') !== undefined) return `no closed segment of the archive holds leaf ${named('leaf')}`;
+  const none = 'no event in a closed segment of the archive';
+  if (stringOption(invocation, 'event') !== undefined) return `${none} is ${JSON.stringify(named('event'))}`;
+  if (stringOption(invocation, 'file') !== undefined) return `${none} names the content of ${JSON.stringify(named('file'))}`;
+  const [from, to] = [stringOption(invocation, 'from'), stringOption(invocation, 'to')];
+  const range = from === undefined && to === undefined ? '' : ` with a number from ${from ?? 0} ${to === undefined ? 'on' : `to ${to}`}`;
+  return `${none} is of stream ${JSON.stringify(named('stream'))}${range}`;
 }

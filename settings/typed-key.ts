@@ -16,5 +16,5 @@ export function keyFileOf(typed: string): string | undefined {
 /** The text of a typed key: itself, or the content of the file that it names. Throws what the system throws. */
 export function typedKeyText(typed: string): string {
   const file = keyFileOf(typed);
-  return file === undefined ? typed : readSmallFile(file).trim();
+  return file === undefined ? typed.trim() : readSmallFile(file).trim();
 }

@@ -2,6 +2,9 @@ import { utf8 } from './bytes.ts';
 import { LineproofError } from './errors.ts';
 import { LIMITS } from './limits.ts';
 
+/** Why a signed text cannot be read that has carriage returns. */
+export const CHANGED_LINE_ENDS = 'its lines end in CR LF, as a mail program or an editor may write them';
+
 /** Throws FORMAT_INVALID with `message` unless `condition` holds. */
 export function mustHold(condition: boolean, message: string): asserts condition {
   if (!condition) throw new LineproofError('FORMAT_INVALID', message);

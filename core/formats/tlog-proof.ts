@@ -1,5 +1,6 @@
 import { fromBase64, toBase64 } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
+import { CHANGED_LINE_ENDS } from '../base/format-checks.ts';
 import { HASH_BYTES } from '../tree/hash.ts';
 
 /** A C2SP tlog-proof: that one leaf is in the tree of a signed checkpoint. Reading it checks nothing but its form. */
@@ -26,10 +27,12 @@ export function formatTlogProof({ extra, index, path, checkpoint }: TlogProof): 
 
 /** Reads a `.tlog-proof` file; throws FORMAT_INVALID on anything that {@link formatTlogProof} would not write. The checkpoint is not opened. */
 export function parseTlogProof(text: string): TlogProof {
+  if (text === '') throw invalid('it is empty');
+  if (text.includes('\r')) throw invalid(CHANGED_LINE_ENDS);
+  if (!text.startsWith(`${VERSION}\n`)) throw invalid(`it does not start with ${VERSION}`);
   const end = text.indexOf('\n\n');
   if (end < 0) throw invalid('the empty line before the checkpoint is missing');
-  const lines = text.slice(0, end).split('\n');
-  if (lines.shift() !== VERSION) throw invalid(`it does not start with ${VERSION}`);
+  const lines = text.slice(VERSION.length + 1, end).split('\n');
   const extra = lines[0]?.startsWith('extra ') ? fromBase64((lines.shift() as string).slice('extra '.length)) : new Uint8Array(0);
   const index = Number(/^index (0|[1-9][0-9]{0,15})$/.exec(lines.shift() ?? '')?.[1]);
   if (!Number.isSafeInteger(index)) throw invalid('there is no index line with a number below 2^53');

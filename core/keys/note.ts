@@ -1,5 +1,6 @@
 import { concat, equal, fromBase64, toBase64, utf8 } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
+import { CHANGED_LINE_ENDS } from '../base/format-checks.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Signer } from '../ports/signer.ts';
 import { verifyCosignature } from './cosignature.ts';
@@ -80,6 +81,7 @@ function verifies(key: VerifierKey, text: string, signature: Uint8Array): boolea
 export function readNote(note: string): ClaimedNote {
   if (utf8(note).length > LIMITS.noteBytes)
     throw new LineproofError('LIMIT_EXCEEDED', `cannot read note: it is larger than ${LIMITS.noteBytes} bytes`);
+  if (note.includes('\r')) throw invalid(CHANGED_LINE_ENDS);
   if (/[^\P{Cc}\n]|\p{Surrogate}/u.test(note)) throw invalid('it holds control characters');
   const end = note.lastIndexOf('\n\n');
   if (end < 0 || !note.endsWith('\n')) throw invalid('it has no signature lines');

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { MAIN, runProgram, temporaryFolder } from '../support/command.ts';
@@ -47,6 +47,30 @@ test(
       /: line \d+ (?:was not recorded|may not be on disk): .*\[DISK_FULL\]|: what was recorded is on disk, and not linked yet; .*the disk is full/;
     expect([ended, told.test(said.stdout), lost]).toEqual([ended, ended === '74', '0']);
     expect(said.stdout).toMatch(/the disk is full/);
+  },
+  TIMEOUT_MS,
+);
+
+const PROVE = `
+echo '{"stream": "a", "type": "CREATE", "actor": "x"}' | "$NODE" "$MAIN" emit --segment-max-age-ms 1000 > id || exit 99
+"$NODE" "$MAIN" start --until-idle > start.out || exit 98
+mkdir full && mount -t tmpfs -o size=64k none full || exit 97
+head -c 1000000 /dev/zero > full/other 2> /dev/null
+"$NODE" "$MAIN" prove --leaf 0/0 --out full/proof.tlog-proof 2> prove.err; echo "prove $?"
+ls -A full; rm full/other
+"$NODE" "$MAIN" prove --leaf 0/0 --out full/proof.tlog-proof 2> /dev/null; echo "prove $?"
+`;
+
+test(
+  'a full disk leaves no file that looks like a proof, and with some space the same command writes it',
+  async () => {
+    mkdirSync(join(folder.path, 'prove'));
+    const { code, stdout } = await runProgram('unshare', [process.getuid?.() === 0 ? '-m' : '-Urm', 'sh', '-c', PROVE], {
+      cwd: join(folder.path, 'prove'),
+      env: { NODE: process.execPath, MAIN },
+    });
+    expect([code, stdout]).toEqual([0, 'prove 74\nother\nfull/proof.tlog-proof\nprove 0\n']);
+    expect(readFileSync(join(folder.path, 'prove', 'prove.err'), 'utf8')).toContain('the disk is full; free some space [DISK_FULL]');
   },
   TIMEOUT_MS,
 );

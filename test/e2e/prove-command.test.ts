@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { logKeysOf } from '../../core/archive/archive-keys.ts';
@@ -56,12 +56,38 @@ describe('lineproof prove', () => {
     expect(JSON.parse(made.stdout)).toMatchObject({ shard: 0, leaf: 1, stream: 'shop/orders', streamIndex: 1, id: ids[1], type: 'CREATE' });
     const other = await run('prove', '--file', 'events.jsonl');
     expect([other.code, other.stdout]).toEqual([1, '']);
-    expect(other.stderr).toContain('no event in a closed segment of the archive is "events.jsonl"');
+    expect(other.stderr).toContain('no event in a closed segment of the archive names the content of "events.jsonl"');
   });
 
   test('writes to standard output, and nothing else there', async () => {
     const { stdout } = await run('prove', '--leaf', '0/0', '--out', '-');
     expect(stdout).toBe(readFileSync(join(alone, 'proof.tlog-proof'), 'utf8'));
+  });
+
+  test.each(['several.tlog-proof', '-'])('writes nothing to %s where more than one event was found', async (place) => {
+    const refused = await run('prove', '--stream', 'shop/orders', '--out', place);
+    expect([refused.code, refused.stdout, existsSync(join(folder.path, place))]).toEqual([2, '', false]);
+  });
+
+  test.each([
+    [['--leaf', '0/99'], 'no closed segment of the archive holds leaf 0/99'],
+    [['--leaf', '7/0'], 'no closed segment of the archive holds leaf 7/0'],
+    [['--event', 'shop/orders/00000000-0000-7000-8000-000000000000'], 'no event in a closed segment of the archive is "shop/orders/0000'],
+    [['--stream', 'shop'], 'no event in a closed segment of the archive is of stream "shop"\n'],
+    [['--stream', 'shop/orders', '--from', '7'], 'is of stream "shop/orders" with a number from 7 on\n'],
+    [['--stream', 'shop/orders', '--from', '7', '--to', '9'], 'is of stream "shop/orders" with a number from 7 to 9\n'],
+  ])('says what %j did not find', async (wanted, words) => {
+    const { code, stdout, stderr } = await run('prove', ...wanted);
+    expect([code, stdout, stderr]).toEqual([1, '', expect.stringContaining(words)]);
+  });
+
+  test('says before the first start where no archive is, and what closes an open segment after it', async () => {
+    const data = join(folder.path, 'fresh');
+    const before = await run('prove', '--leaf', '0/0', '--data', data);
+    expect([before.code, before.stderr]).toEqual([74, expect.stringContaining('there is no such folder; name the folder of an archive')]);
+    await lineproof(['emit', '--data', data], { cwd: folder.path, input: `${JSON.stringify(ORDERS[0])}\n` });
+    const open = await run('prove', '--leaf', '0/0', '--data', data);
+    expect([open.code, open.stderr]).toEqual([1, expect.stringContaining('lineproof start')]);
   });
 
   test('never writes over a file that is there', async () => {
@@ -161,6 +187,22 @@ describe('lineproof check', () => {
     const text = readFileSync(join(alone, 'proof.tlog-proof'), 'utf8');
     expect((await elsewhere(['check', '-', '--key', root()], text)).stdout).toContain('VERDICT: OK');
     expect((await elsewhere(['check', '-', '--key', root()], text.replace('index 0', 'index 1'))).code).toBe(1);
+  });
+
+  test('says of a file with changed line ends and of a folder what they are', async () => {
+    const text = readFileSync(join(alone, 'proof.tlog-proof'), 'utf8');
+    const mailed = await elsewhere(['check', '-', '--key', root()], text.replaceAll('\n', '\r\n'));
+    expect([mailed.code, mailed.stdout.replaceAll(/\s+/g, ' ')]).toEqual([1, expect.stringContaining('its lines end in CR LF')]);
+    expect(await elsewhere(['check', '.', '--key', root()])).toMatchObject({
+      code: 74,
+      stderr: expect.stringContaining('cannot read proof .: it is a folder; name the proofs in it'),
+    });
+  });
+
+  test('takes a key with the spaces that it was pasted with, and says that a named key file is not there', async () => {
+    expect((await elsewhere(['check', 'proof.tlog-proof', '--key', ` ${root()} \n`])).code).toBe(0);
+    const missing = await elsewhere(['check', 'proof.tlog-proof', '--key', '@root.pub']);
+    expect([missing.code, missing.stderr]).toEqual([2, 'lineproof: --key @root.pub: there is no such file [USAGE]\n']);
   });
 
   test('is UNPROVEN without a key, and names the key in the file as one that proves nothing', async () => {

@@ -28,6 +28,7 @@ describe('a typed key', () => {
     const path = join(folder.path, 'a+b.pub');
     writeFileSync(path, `${KEY}\n`);
     expect(typedKeyText(`@${path}`)).toBe(KEY);
+    expect(typedKeyText(` ${KEY} \n`)).toBe(KEY);
     expect(() => typedKeyText(join(folder.path, 'nowhere'))).toThrow(expect.objectContaining({ code: 'ENOENT' }));
   });
 

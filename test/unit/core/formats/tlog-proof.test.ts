@@ -61,4 +61,13 @@ describe('tlog proofs', () => {
   ])('with %s are refused', (_, wrong) => {
     expect(() => parseTlogProof(wrong)).toThrow(expect.objectContaining({ code: 'FORMAT_INVALID' }));
   });
+
+  test.each([
+    ['', 'it is empty'],
+    [text.replaceAll('\n', '\r\n'), 'its lines end in CR LF'],
+    ['# Lineproof\n', 'it does not start with c2sp.org/tlog-proof@v1'],
+    [text.slice(0, 60), 'the empty line before the checkpoint is missing'],
+  ])('that a mail program or a wrong path gave are refused with what they are (%#)', (wrong, words) => {
+    expect(() => parseTlogProof(wrong)).toThrow(words);
+  });
 });
