@@ -5,6 +5,7 @@ import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import type { Verdict } from '../auditor/verdict.ts';
 import { verdictText } from '../auditor/verdict-text.ts';
 import { VERDICTS } from '../auditor/verdict-words.ts';
+import { type Health, openHealthServer } from '../cluster/health-server.ts';
 import type { GitCollection } from '../collector/git/collection.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { terminalJson } from '../core/base/terminal-text.ts';
@@ -21,6 +22,8 @@ import { openSettings } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
 import { explained, verifyStore } from './verify-command.ts';
 
+const LOCALHOST = '127.0.0.1';
+
 /** `lineproof start`: everything embedded in one process. */
 export const startCommand: Command = {
   name: 'start',
@@ -36,6 +39,13 @@ export const startCommand: Command = {
     ...GIT_OPTIONS,
     { name: 'until-idle', type: 'boolean', help: 'end when everything recorded is archived, instead of running on' },
     { name: 'verify', type: 'boolean', help: 'verify the archive at the end, with the root key that this system made' },
+    {
+      name: 'http-port',
+      type: 'string',
+      value: 'PORT',
+      help: 'serve /metrics, /healthz, /readyz and /status on this port while it runs; 0 takes a free one (not served)',
+    },
+    { name: 'http-host', type: 'string', value: 'HOST', help: `address on which they are served (${LOCALHOST})` },
     { name: 'json', type: 'boolean', help: 'print the results and the verdict as one JSON object' },
   ],
   settings: SETTINGS,
@@ -115,13 +125,20 @@ async function work(
   say: (text: string) => void,
 ): Promise<Outcome> {
   const { terminal } = invocation;
-  const system = await EmbeddedSystem.open(settings, commandLogger(settings), prometheusMetrics());
+  const metrics = prometheusMetrics();
+  const place = servedPlace(invocation);
+  const system = await EmbeddedSystem.open(settings, commandLogger(settings), metrics);
   const { keys } = system.pipeline;
   const rootKey = keys.root.verifierKey;
   let collected: GitCollection | undefined;
+  let server: Awaited<ReturnType<typeof openHealthServer>> | undefined;
   try {
     if (keys.made) say(`First start: made keys and a policy in ${settings.data} for the log ${keys.origin}`);
     else say(`Log      ${keys.origin} in ${settings.data}`);
+    if (place !== undefined) {
+      server = await openHealthServer(place, metrics, healthOf(system.pipeline));
+      say(`Serving  /metrics, /healthz, /readyz and /status on http://${place.host}:${server.port}`);
+    }
     if (folder !== undefined) {
       collected = await collectInto(system.collector, settings, folder, invocation);
       say(describeCollection(collected));
@@ -129,9 +146,28 @@ async function work(
     if (untilIdle) await finish(system, terminal, say);
     else await runOn(system, terminal, say);
   } finally {
+    await server?.close();
     await system.close();
   }
   return { made: keys.made, origin: keys.origin, rootKey, collected };
+}
+
+/** Where the state is served; undefined if nothing is to be served. Throws USAGE. */
+function servedPlace(invocation: Invocation): { readonly host: string; readonly port: number } | undefined {
+  const [port, host] = [stringOption(invocation, 'http-port'), stringOption(invocation, 'http-host')];
+  if (port === undefined && host === undefined) return undefined;
+  if (port === undefined) throw new LineproofError('USAGE', '--http-host needs --http-port');
+  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535)
+    throw new LineproofError('USAGE', `--http-port is ${JSON.stringify(port.slice(0, 80))}: it must be a number from 0 to 65535`);
+  return { host: host ?? LOCALHOST, port: Number(port) };
+}
+
+function healthOf(pipeline: EmbeddedSystem['pipeline']): Health {
+  return {
+    alive: () => (pipeline.failed ? pipeline.problem() : undefined),
+    ready: () => pipeline.problem(),
+    status: () => pipeline.status(),
+  };
 }
 
 async function finish(system: EmbeddedSystem, terminal: Terminal, say: (text: string) => void): Promise<void> {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { PrometheusMetrics } from '../adapters/prometheus-metrics.ts';
-import { LineproofError } from '../core/base/errors.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
 
 /** A service's state: undefined if all is well, else the problems, a line each. */
 export interface Health {
@@ -12,9 +12,11 @@ export interface Health {
   ready(): string | undefined;
   /** Called before the metrics are told: sets those that say how old something is. */
   measure?(): void;
+  /** What /status answers, as JSON; without it there is no such path. */
+  status?(): Promise<unknown>;
 }
 
-/** Serves /metrics, /healthz and /readyz; nothing else, and nothing that changes anything. Throws CONFIG_INVALID if it cannot listen on the address. */
+/** Serves /metrics, /healthz, /readyz and perhaps /status; nothing else, and nothing that changes anything. Throws CONFIG_INVALID if it cannot listen on the address. */
 export async function openHealthServer(
   address: { readonly host: string; readonly port: number },
   metrics: PrometheusMetrics,
@@ -28,7 +30,14 @@ export async function openHealthServer(
     if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, 'text/plain', 'only GET\n');
     if (path === '/healthz') return answerProblem(health.alive(), answer);
     if (path === '/readyz') return answerProblem(health.ready(), answer);
-    if (path !== '/metrics') return answer(404, 'text/plain', 'there is /metrics, /healthz and /readyz\n');
+    const status = health.status?.bind(health);
+    if (path === '/status' && status !== undefined)
+      return void status().then(
+        (facts) => answer(200, 'application/json', `${JSON.stringify(facts, null, 2)}\n`),
+        (error: unknown) => answer(503, 'text/plain', `${messageOf(error)}\n`),
+      );
+    if (path !== '/metrics')
+      return answer(404, 'text/plain', `there is /metrics, ${status === undefined ? '/healthz' : '/status, /healthz'} and /readyz\n`);
     health.measure?.();
     metrics.text().then(
       (body) => answer(200, 'text/plain; version=0.0.4; charset=utf-8', body),

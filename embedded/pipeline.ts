@@ -4,7 +4,7 @@ import { systemClock } from '../adapters/system-clock.ts';
 import { Archiver } from '../archiver/archiver.ts';
 import { Chainer } from '../chainer/chainer.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
-import { LineproofError } from '../core/base/errors.ts';
+import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { Sources } from '../core/chain/governance-source.ts';
 import { registerSchemas } from '../core/chain/registered-schemas.ts';
 import { TOPICS } from '../core/ports/log.ts';
@@ -16,6 +16,22 @@ import { type EmbeddedKeys, readEmbeddedKeys } from './keys.ts';
 import { closeStores, openStores, type Stores } from './stores.ts';
 
 const IDLE_POLL_MS = 10;
+/** A wait is told once it has lasted this long. */
+const TOLD_AFTER_MS = 2_000;
+
+/** The present state of one shard; null for what is not known while the shard recovers. */
+export interface EmbeddedShard {
+  readonly shard: number;
+  /** Messages that no block has consumed. */
+  readonly lag: number | null;
+  /** Leaves of the log, leaves that a signed checkpoint covers, and leaves in closed segments. */
+  readonly size: number | null;
+  readonly attested: number | null;
+  readonly archived: number | null;
+  /** What keeps the shard from going on; null if nothing does. */
+  readonly waitsFor: string | null;
+}
+
 /** The parts of a pipeline. */
 interface PipelineParts {
   readonly folder: DataFolder;
@@ -152,6 +168,43 @@ export class EmbeddedPipeline {
     let leaves = 0;
     for (let shard = 0; shard < this.shards; shard++) leaves += this.#archiver.archivedSize(shard) ?? 0;
     return `${leaves} leaves in ${this.shards} shard${this.shards === 1 ? '' : 's'}, attested by ${this.keys.logs.map(({ name }) => name).join(', ')}`;
+  }
+
+  /** The present state of every shard. */
+  status(): Promise<readonly EmbeddedShard[]> {
+    const shards = Array.from({ length: this.shards }, async (_, shard): Promise<EmbeddedShard> => {
+      const { end } = await this.stores.log.bounds(TOPICS.events, shard);
+      const consumed = this.#chainer.consumedTo(shard);
+      return {
+        shard,
+        lag: consumed === undefined ? null : Math.max(0, end - consumed),
+        size: this.#chainer.size(shard) ?? null,
+        attested: this.#archiver.attestedSize(shard) ?? null,
+        archived: this.#archiver.archivedSize(shard) ?? null,
+        waitsFor: this.#waitsFor(shard) ?? null,
+      };
+    });
+    return Promise.all(shards);
+  }
+
+  /** Why not all shards are worked on; undefined if all are. */
+  problem(): string | undefined {
+    if (this.#failure !== undefined) return messageOf(this.#failure);
+    for (let shard = 0; shard < this.shards; shard++) {
+      const why = this.#chainer.consumedTo(shard) === undefined ? 'it recovers its state' : this.#waitsFor(shard);
+      if (why !== undefined) return `shard ${shard}: ${why}`;
+    }
+    return undefined;
+  }
+
+  #waitsFor(shard: number): string | undefined {
+    const holds = [this.#chainer.hold(shard)?.held, this.#archiver.hold(shard)?.held];
+    return holds.find((held) => held !== undefined && held.forMs >= TOLD_AFTER_MS)?.text;
+  }
+
+  /** Whether an error has ended a part: then this process is about to end. */
+  get failed(): boolean {
+    return this.#failure !== undefined;
   }
 
   /** Throws the error that ended a part. */

@@ -71,6 +71,8 @@ export async function changesOf(folder, { renames }) {
     '--no-abbrev',
     '--diff-merges=first-parent',
     '--root',
+    // Of a bare repository git log reads the .mailmap of HEAD, which a clone without blobs does not have.
+    '--no-mailmap',
     '--ignore-submodules=none',
     '--format=%H',
     ...how,

@@ -92,10 +92,10 @@ async function judge(name, folder, data) {
   return differences.count === 0 && verdict === 'OK';
 }
 
-async function judgeRepository(path, folder) {
+async function judgeRepository(path, room) {
   let good = true;
   for (const [form, make] of Object.entries(FORMS)) {
-    const [clone, data] = [join(folder, 'clone'), join(folder, 'data')];
+    const [clone, data] = [join(room, 'clone'), join(room, 'data')];
     try {
       good = (await judge(`${path} ${form}`, make(path, clone), data)) && good;
     } finally {

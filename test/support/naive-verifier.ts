@@ -24,6 +24,16 @@ export interface NaiveVerdict {
   readonly findings: readonly { readonly property: string; readonly severity: string; readonly words: string; readonly place: string }[];
 }
 
+/** What proof.py says of a proof; the results are null where it is FAILED. */
+export interface NaiveProof {
+  readonly word: string;
+  readonly LOG: string | null;
+  readonly SIGNATURES: string | null;
+  readonly POLICY: string | null;
+  /** Why it is FAILED. */
+  readonly why: string;
+}
+
 /** An archive in memory, and what its reader knows. */
 export interface GivenArchive {
   readonly objects: ReadonlyMap<string, Uint8Array>;
@@ -60,13 +70,24 @@ export class NaiveVerifier {
     const lines = archives.map(({ objects, ...reader }) => {
       return JSON.stringify({ ...reader, objects: Object.fromEntries([...objects].map(([name, bytes]) => [name, toBase64(bytes)])) });
     });
+    return (await this.#many('verify.py', lines)) as NaiveVerdict[];
+  }
+
+  /** Verdicts over proofs, by one process. */
+  async checkProofs(proofs: readonly { readonly bytes: Uint8Array; readonly keys: readonly string[] }[]): Promise<NaiveProof[]> {
+    const lines = proofs.map(({ bytes, keys }) => JSON.stringify({ proof: toBase64(bytes), keys }));
+    return (await this.#many('proof.py', lines)) as NaiveProof[];
+  }
+
+  /** What a program says of each line. */
+  async #many(program: string, lines: readonly string[]): Promise<unknown[]> {
     const env = { PYTHONDONTWRITEBYTECODE: '1' };
-    const { stdout, stderr } = await runProgram(this.#python, [join(NAIVE, 'verify.py'), '--many'], { env, input: lines.join('\n') });
+    const { stdout, stderr } = await runProgram(this.#python, [join(NAIVE, program), '--many'], { env, input: lines.join('\n') });
     expect(stderr).toBe('');
     return stdout
       .trim()
       .split('\n')
-      .map((line) => JSON.parse(line) as NaiveVerdict);
+      .map((line) => JSON.parse(line));
   }
 
   async verify(path: string, ...keys: readonly string[]): Promise<NaiveVerdict> {

@@ -1,30 +1,24 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import type { FindingCode } from '../../../../auditor/findings-table.ts';
-import { checkProof } from '../../../../auditor/proofs/proof-check.ts';
-import type { ProofVerdict } from '../../../../auditor/proofs/proof-verdict.ts';
-import { concat, toBase64, utf8 } from '../../../../core/base/bytes.ts';
-import { LIMITS } from '../../../../core/base/limits.ts';
-import { type EventProof, encodeEventProof, type SealProof } from '../../../../core/formats/event-proof.ts';
-import { formatTlogProof, parseTlogProof } from '../../../../core/formats/tlog-proof.ts';
-import { formatCheckpoint, parseCheckpoint } from '../../../../core/keys/checkpoint.ts';
-import { preAuthentication } from '../../../../core/keys/dsse.ts';
-import { parseVerifierKey } from '../../../../core/keys/key.ts';
-import { formatNote, readNote, signNote } from '../../../../core/keys/note.ts';
-import type { Signer } from '../../../../core/ports/signer.ts';
-import { leafHash } from '../../../../core/tree/hash.ts';
-import type { MadeProof } from '../../../../prover/prove.ts';
-import { ForgedArchive } from '../../../support/forged-archive.ts';
-import {
-  changedProof,
-  changeHeader,
-  changeLink,
-  changeSeal,
-  flipped,
-  type ProofDraft,
-  provenEvents,
-} from '../../../support/forged-proof.ts';
-import { makeWorld, START_MICROS, testSigner, type World } from '../../../support/producer.ts';
+import type { FindingCode } from '../../auditor/findings-table.ts';
+import { checkProof } from '../../auditor/proofs/proof-check.ts';
+import type { ProofVerdict } from '../../auditor/proofs/proof-verdict.ts';
+import { concat, toBase64, utf8 } from '../../core/base/bytes.ts';
+import { LIMITS } from '../../core/base/limits.ts';
+import { type EventProof, encodeEventProof, type SealProof } from '../../core/formats/event-proof.ts';
+import { formatTlogProof, parseTlogProof } from '../../core/formats/tlog-proof.ts';
+import { formatCheckpoint, parseCheckpoint } from '../../core/keys/checkpoint.ts';
+import { preAuthentication } from '../../core/keys/dsse.ts';
+import { parseVerifierKey } from '../../core/keys/key.ts';
+import { formatNote, readNote, signNote } from '../../core/keys/note.ts';
+import type { Signer } from '../../core/ports/signer.ts';
+import { leafHash } from '../../core/tree/hash.ts';
+import type { MadeProof } from '../../prover/prove.ts';
+import { ForgedArchive } from '../support/forged-archive.ts';
+import { changedProof, changeHeader, changeLink, changeSeal, flipped, type ProofDraft, provenEvents } from '../support/forged-proof.ts';
+import { type NaiveProof, NaiveVerifier, testWithPython } from '../support/naive-verifier.ts';
+import { makeWorld, START_MICROS, testSigner, type World } from '../support/producer.ts';
 
+const TIMEOUT_MS = 300_000;
 let world: World;
 /** Proofs of the leaves 0, 1, 2, 4, 5: two blocks under two versions of the policy. */
 let proofs: Map<number, MadeProof>;
@@ -43,8 +37,14 @@ const partsOf = (leaf: number): ProofDraft => {
   });
   return found as ProofDraft;
 };
-const check = (bytes: Uint8Array, signers: readonly Signer[] = [world.root]): ProofVerdict =>
-  checkProof(bytes, { keys: signers.map(({ verifierKey }) => parseVerifierKey(verifierKey)) });
+/** Every proof that a test checked, for the other verifier. */
+const checked: { readonly bytes: Uint8Array; readonly keys: readonly string[]; readonly verdict: ProofVerdict }[] = [];
+function check(bytes: Uint8Array, signers: readonly Signer[] = [world.root]): ProofVerdict {
+  const keys = signers.map(({ verifierKey }) => verifierKey);
+  const verdict = checkProof(bytes, { keys: keys.map(parseVerifierKey) });
+  checked.push({ bytes, keys, verdict });
+  return verdict;
+}
 const codes = ({ findings }: ProofVerdict): string[] => [...new Set(findings.map(({ code }) => code))];
 
 beforeAll(async () => {
@@ -402,4 +402,28 @@ test('no bit of a proof can be turned without the verdict showing it', () => {
     if (verdict.ok && verdict.findings.length === 0) wrong.push(at);
   }
   expect(wrong).toEqual([]);
+});
+
+describe('the other verifier', () => {
+  const verifier = new NaiveVerifier();
+  beforeAll(() => verifier.install(), TIMEOUT_MS);
+
+  testWithPython(
+    'agrees on each of these proofs',
+    async () => {
+      const others = await verifier.checkProofs(checked);
+      const differences = checked.flatMap(({ verdict }, i) => {
+        const { word, why, ...results } = others[i] as NaiveProof;
+        const own = {
+          LOG: verdict.properties.LOG.result,
+          SIGNATURES: verdict.properties.SIGNATURES.result,
+          POLICY: verdict.properties.POLICY.result,
+        };
+        const same = word === verdict.result && (word === 'FAILED' || JSON.stringify(results) === JSON.stringify(own));
+        return same ? [] : [{ i, word, why, results, own, product: verdict.result, findings: codes(verdict) }];
+      });
+      expect([checked.length > 150, differences]).toEqual([true, []]);
+    },
+    TIMEOUT_MS,
+  );
 });
