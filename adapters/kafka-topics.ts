@@ -1,8 +1,10 @@
 import type { Admin, ConfigResourceTypes, Kafka } from 'kafkajs';
 import { LineproofError } from '../core/base/errors.ts';
 import type { Logger } from '../core/ports/logger.ts';
-import { type KafkaSettings, kafkaClient, kafkaError } from './kafka-client.ts';
+import { closeCluster, type KafkaSettings, kafkaClient, kafkaCluster, kafkaError } from './kafka-client.ts';
+import { type TellingBroker, untilBrokersKnow } from './kafka-new-topics.ts';
 import { REFUSALS } from './refusals.ts';
+import { systemClock } from './system-clock.ts';
 
 /** More than the largest record of any topic: a record of `provenance.rejected` has up to 1 MiB of a refused message, and a description. */
 const MESSAGE_BYTES = 2_097_152;
@@ -73,7 +75,8 @@ export async function createKafkaTopics(cluster: KafkaAdmin, wanted: Readonly<Re
     const missing = Object.entries(topics).filter(([topic]) => !there.has(topic));
     if (missing.length === 0) return [];
     await admin.createTopics({
-      waitForLeaders: true,
+      // It would take the answer of a broker that does not know them yet for a failure.
+      waitForLeaders: false,
       topics: missing.map(([topic, numPartitions]) => ({
         topic,
         numPartitions,
@@ -86,8 +89,25 @@ export async function createKafkaTopics(cluster: KafkaAdmin, wanted: Readonly<Re
         ],
       })),
     });
-    return missing.map(([topic]) => topic);
+    const names = missing.map(([topic]) => topic);
+    await withCluster(cluster, (find) => untilBrokersKnow(names, find, systemClock));
+    return names;
   });
+}
+
+/** Separate connections, by which each broker can be asked. */
+async function withCluster({ kafka }: KafkaAdmin, use: (find: () => Promise<readonly TellingBroker[]>) => Promise<void>): Promise<void> {
+  const cluster = kafkaCluster(kafka);
+  try {
+    await use(async () => {
+      await cluster.connect();
+      await cluster.refreshMetadata();
+      const found = await Promise.all(cluster.getNodeIds().map((nodeId) => cluster.findBroker({ nodeId })));
+      return found as unknown as readonly TellingBroker[];
+    });
+  } finally {
+    await closeCluster(cluster);
+  }
 }
 
 /** Faults of the topics, each of which must have at least the given number of partitions. Throws UNAVAILABLE or CONFIG_INVALID. */

@@ -1,6 +1,6 @@
 import { statfsSync, writeSync } from 'node:fs';
 import { open, type RootDatabase } from 'lmdb';
-import { LineproofError, messageOf } from '../core/base/errors.ts';
+import { hasCode, LineproofError, messageOf } from '../core/base/errors.ts';
 import { makeFolder } from '../platform/made-folder.ts';
 
 const MAX_VALUE_LISTS = 16;
@@ -17,6 +17,8 @@ export class Environment {
   readonly root: RootDatabase<Buffer, string>;
   readonly #folder: string;
   #closing: Promise<void> | undefined;
+  /** The last write found the disk full. */
+  #wasFull = false;
 
   /** Opens or creates the environment in `folder`; makes the folder if it is missing. With `readOnly`, it must exist, and another process may own it. */
   constructor(folder: string, readOnly = false) {
@@ -49,13 +51,19 @@ export class Environment {
   /**
    * Runs `action` in one write transaction: everything it wrote is durable when this resolves, or nothing was written.
    * A child transaction: in a plain one, lmdb commits the writes that `action` made before it threw.
+   * After a write found the disk full, lmdb is not asked again while it is: for each commit that fails, lmdb writes raw lines to stderr, amid the log in JSON.
    */
   async write<T>(what: string, action: () => T): Promise<T> {
     this.mustBeOpen(what);
+    if (this.#wasFull && isFull(this.#folder)) throw diskFull(what);
     try {
-      return await this.root.childTransaction(action);
+      const result = await this.root.childTransaction(action);
+      this.#wasFull = false;
+      return result;
     } catch (error) {
-      throw this.#translated(await causeOf(error), what);
+      const failure = this.#translated(await causeOf(error), what);
+      this.#wasFull = hasCode(failure, 'DISK_FULL');
+      throw failure;
     }
   }
 
@@ -71,7 +79,7 @@ export class Environment {
     const message = messageOf(error);
     if (/ENOSPC|No space left|MDB_MAP_FULL/.test(message) || isFull(this.#folder)) {
       endForeignLine();
-      return new LineproofError('DISK_FULL', `cannot ${what}: the disk is full`, {}, error);
+      return diskFull(what, error);
     }
     return new LineproofError('IO_FAILED', `cannot ${what}: ${message}`, {}, error);
   }
@@ -84,6 +92,10 @@ function endForeignLine(): void {
   } catch {
     // Nobody reads it.
   }
+}
+
+function diskFull(what: string, cause?: unknown): LineproofError {
+  return new LineproofError('DISK_FULL', `cannot ${what}: the disk is full`, {}, cause);
 }
 
 function isFull(folder: string): boolean {
