@@ -105,6 +105,8 @@ async function agreedAgain(world: World): Promise<number> {
 /** Ends the producers, waits for the archive, and counts what both topic and archive hold. */
 async function counts(world: World): Promise<Found> {
   await Promise.all(world.producers.map((producer) => producer.end()));
+  // Their last statements are on the input, and everything before them may be archived already.
+  await agreedAgain(world);
   await world.cluster.archived(world.ledger.tail);
   const verdict = await world.cluster.mustVerify();
   const acknowledged = world.producers.flatMap((producer) => producer.acknowledged());
@@ -118,7 +120,8 @@ async function counts(world: World): Promise<Found> {
   if (doubled.size > 0) reasons.push(`${doubled.size} events are linked twice, as ${[...doubled][0]}`);
   if (ids.size !== archived.size) reasons.push(`the chain topic has ${ids.size} events, the archive ${archived.size}`);
   if (rejected + conflicts > 0) reasons.push(`${rejected} inputs are REJECTED and ${conflicts} in CONFLICT`);
-  if (verdict.result !== 'OK') reasons.push(`lineproof verify says ${verdict.result}`);
+  if (verdict.result !== 'OK')
+    reasons.push(`lineproof verify says ${verdict.result}: ${[...new Set(verdict.findings.map(({ code }) => code))].join(', ')}`);
   return {
     reasons,
     acknowledged: acknowledged.length,
