@@ -60,7 +60,10 @@ function operatorOf(cluster: TestCluster): (place: string, ...args: string[]) =>
   mkdirSync(join(data, 'keys'), { recursive: true });
   copyFileSync(join(cluster.folder, 'keys', 'operator.key'), join(data, 'keys', 'collector.key'));
   copyFileSync(join(cluster.folder, 'keys', 'root.pub'), join(data, 'keys', 'root.pub'));
-  return (place, ...args) => cluster.run(['rejected', 'resubmit', place, '--json', '--data', data, '--keys', join(data, 'keys'), ...args]);
+  return (place, ...args) => {
+    const keys = args.includes('--keys') ? [] : ['--keys', join(data, 'keys')];
+    return cluster.run(['rejected', 'resubmit', place, '--json', '--data', data, ...keys, ...args]);
+  };
 }
 
 /** Leaves an event in the operator's spool. */
