@@ -8,7 +8,7 @@ import { type AuditedSegment, readManifests, readSegment } from '../auditor/segm
 import type { StoredManifest } from '../auditor/stored-manifest.ts';
 import { logKeysOf, policyKey } from '../core/archive/archive-keys.ts';
 import { utf8, utf8Text } from '../core/base/bytes.ts';
-import { hasCode, LineproofError } from '../core/base/errors.ts';
+import { LineproofError } from '../core/base/errors.ts';
 import { LIMITS } from '../core/base/limits.ts';
 import { decodeBatchHeader } from '../core/formats/batch.ts';
 import { encodeEventProof } from '../core/formats/event-proof.ts';
@@ -183,7 +183,7 @@ async function orFinding<T>(
   try {
     return await make();
   } catch (error) {
-    if (!(error instanceof LineproofError) || hasCode(error, 'IO_FAILED')) throw error;
+    if (!(error instanceof LineproofError) || error.retryable) throw error;
     findings.add('UNSHOWN', error.message, place, { property: 'LOG' });
     return undefined;
   }

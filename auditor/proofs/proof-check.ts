@@ -79,7 +79,7 @@ function checkNote({ parts, trust, findings }: Checking): void {
   const { faults, signers } = attestedNote(utf8(parts.note), parts.checkpoint.origin, parts.shard, keys);
   for (const { code, message } of faults) findings.add(NOTE_FINDINGS[code], `the note cannot be used: ${message}`, placeOf(parts));
   if (isOutOfUse(signers, trust.policy)) {
-    const message = 'only a log key signed the note that the policy of the event calls RETIRED already';
+    const message = 'the only log key that signed the note was RETIRED already in the policy of the event';
     findings.add('KEY_RETIRED', message, placeOf(parts));
   }
 }

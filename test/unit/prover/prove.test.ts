@@ -4,6 +4,7 @@ import { checkProof } from '../../../auditor/proofs/proof-check.ts';
 import { verifyArchive } from '../../../auditor/verify.ts';
 import { logKeysOf } from '../../../core/archive/archive-keys.ts';
 import { utf8 } from '../../../core/base/bytes.ts';
+import { LineproofError } from '../../../core/base/errors.ts';
 import type { DataRef } from '../../../core/formats/event.ts';
 import { shardOf } from '../../../core/formats/shard.ts';
 import { parseVerifierKey } from '../../../core/keys/key.ts';
@@ -165,4 +166,20 @@ describe('leaves that cannot be proven', () => {
     expect(await provenEvents(objects, { kind: 'stream', stream: 'a', from: 0, to: 9 }, findings)).toEqual([]);
     expect(findings.obstacles.map((found) => found.code)).toContain(code);
   });
+});
+
+test('a store that does not answer is an error, and no finding about the archive', async () => {
+  const world = await makeWorld();
+  const archive = new ForgedArchive(world);
+  await archive.block({ messages: [await world.lane('lane').next(world.events('a', 'one'))], acceptedAt: START_MICROS });
+  await archive.close();
+  const silent = archive.objects.changed(() => undefined);
+  const get = silent.get.bind(silent);
+  silent.get = (key) =>
+    key.includes('/tile/entries/') ? Promise.reject(new LineproofError('UNAVAILABLE', 'the store does not answer')) : get(key);
+  const findings = new Findings();
+  await expect(provenEvents(silent, { kind: 'stream', stream: 'a', from: 0, to: 9 }, findings)).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+  });
+  expect(findings.list).toEqual([]);
 });
