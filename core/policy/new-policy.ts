@@ -1,4 +1,5 @@
 import type { KeyEntry, Policy } from './policy-document.ts';
+import type { Witnessing } from './witnessing.ts';
 
 const HOUR_MS = 3600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -22,6 +23,7 @@ export interface NewPolicyOptions {
   readonly dedupWindowMs?: number;
   readonly laneRetentionMs?: number;
   readonly segmentMaxAgeMs?: number;
+  readonly witnessing?: Witnessing | null;
 }
 
 function active(key: string): KeyEntry {
@@ -57,7 +59,7 @@ export function newPolicy(options: NewPolicyOptions): Policy {
     segmentMaxAgeMs: options.segmentMaxAgeMs ?? HOUR_MS,
     retention: { eventsKeepMs: null, refusedKeepMs: null },
     objectLock: null,
-    witnesses: [],
+    witnessing: options.witnessing ?? null,
     inputGeneration: { generation: 0, firstOffsets: Array.from({ length: options.shards }, () => 0) },
     predecessor: null,
   };
