@@ -4,6 +4,12 @@ import { fromHex } from '../core/base/bytes.ts';
 import type { ArchivedLog } from './archived-log.ts';
 import { putEnvelope } from './write-once.ts';
 
+/** A snapshot that is not written yet. */
+export interface SnapshotDraft {
+  readonly size: number;
+  readonly payload: Uint8Array;
+}
+
 /** Writes snapshots of one log's state: one each time the segments since the last snapshot are larger than that snapshot. Only its methods change its fields. */
 export class Snapshots {
   readonly #log: ArchivedLog;
@@ -32,9 +38,8 @@ export class Snapshots {
     return this.#segmentBytes > this.#snapshotBytes;
   }
 
-  /** Writes the state at a segment's end. */
-  async write(state: LogState, chainOffset: number): Promise<void> {
-    const { objects, keys, signing } = this.#log;
+  /** The state at a segment's end, to be written once the segment is closed. */
+  draft(state: LogState, chainOffset: number): SnapshotDraft {
     const { frontier, policy, ...rest } = state.head;
     const payload = encodeSnapshot({
       ...rest,
@@ -44,7 +49,13 @@ export class Snapshots {
       streams: [...state.streams()].map(([stream, end]) => ({ stream, ...end })),
       lanes: [...state.lanes()].map(([key, lane]) => ({ ...parseLaneKey(key), ...lane })),
     });
-    const bytes = await putEnvelope(objects, keys.snapshot(rest.size), { type: 'snapshot', payload }, signing);
+    return { size: rest.size, payload };
+  }
+
+  /** Writes a snapshot. Can be called again after a failure. */
+  async write({ size, payload }: SnapshotDraft): Promise<void> {
+    const { objects, keys, signing } = this.#log;
+    const bytes = await putEnvelope(objects, keys.snapshot(size), { type: 'snapshot', payload }, signing);
     this.#snapshotBytes = bytes.length;
     this.#segmentBytes = 0;
   }

@@ -19,6 +19,7 @@ PLACES = [
     rf"logs/{NUMBER}/segments/{RANGE}\.[0-9a-f]{{16}}\.events\.avro",
     rf"logs/{NUMBER}/segments/{RANGE}\.(evidence\.avro|refused\.avro|manifest\.json|retired\.json)",
     rf"logs/{NUMBER}/snapshots/{NUMBER}\.json",
+    rf"logs/{NUMBER}/cosignatures/{NUMBER}\.[0-9a-f]{{16}}",
     rf"logs/{NUMBER}/timestamps/{NUMBER}\.[^/]+\.tsr",
 ]
 LARGEST = 1 << 30
