@@ -29,7 +29,7 @@ import { clusterSettings, SERVERS, UNPINNED } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings, namesKeys } from './invocation-settings.ts';
 import { shardsOption } from './topics-command.ts';
-import { describeWitnessing, WITNESSING_OPTIONS, witnessingOption } from './witnessing-options.ts';
+import { describeWitnessing, tlogPolicyOf, WITNESSING_OPTIONS, witnessingOption } from './witnessing-options.ts';
 
 /** `lineproof policy init|show|publish`. */
 export const policyCommand: Command = {
@@ -37,7 +37,7 @@ export const policyCommand: Command = {
   summary: 'Make the first policy of a cluster and its keys, show the newest, or publish the next',
   usage: [
     'policy init [--origin NAME] [--shards N] [--producer NAME]... [OPTIONS]',
-    'policy show [--json] [OPTIONS]',
+    'policy show [--json | --tlog-policy] [OPTIONS]',
     'policy publish [FILE] [--producer NAME]... [--witness-policy FILE] [--sign-with FILE]... [--dry-run]',
   ],
   options: [
@@ -77,6 +77,7 @@ export const policyCommand: Command = {
     ...WITNESSING_OPTIONS,
     { name: 'dry-run', type: 'boolean', help: 'publish: check everything and print what would change' },
     { name: 'json', type: 'boolean', help: 'print JSON' },
+    { name: 'tlog-policy', type: 'boolean', help: 'show: print the log keys and witnesses as a tlog-policy file' },
   ],
   ...clusterSettings(['data', 'keys', 'rootKey', 'name', 'logLevel', ...SERVERS.kafka, ...SERVERS.registry]),
   lists: ([action]) => action === 'show',
@@ -194,11 +195,10 @@ function milliseconds(invocation: Invocation, name: string): number | undefined 
 async function show(invocation: Invocation, settings: ClusterSettings, cluster: ClusterReaders): Promise<number> {
   const sources = await cluster.sources();
   const { policy } = sources.policies.latest;
-  invocation.terminal.stdout.write(
-    invocation.options['json'] === true
-      ? `${JSON.stringify(policy, undefined, 2)}\n`
-      : describe(policy, existsSync(join(keysFolder(settings), 'root.key'))),
-  );
+  const { options, terminal } = invocation;
+  if (options['tlog-policy'] === true) terminal.stdout.write(tlogPolicyOf(policy));
+  else if (options['json'] === true) terminal.stdout.write(`${JSON.stringify(policy, undefined, 2)}\n`);
+  else terminal.stdout.write(describe(policy, existsSync(join(keysFolder(settings), 'root.key'))));
   return EXIT.ok;
 }
 

@@ -1,4 +1,5 @@
 import { LineproofError } from '../core/base/errors.ts';
+import type { Policy } from '../core/policy/policy-document.ts';
 import { readWitnesses, type Witnessing, witnessingOf } from '../core/policy/witnessing.ts';
 import { type Command, type Invocation, stringOption } from './command.ts';
 import { readWitnessFile } from './witness-policy-file.ts';
@@ -50,6 +51,12 @@ function requiredOption(invocation: Invocation): boolean | undefined {
   if (given !== 'yes' && given !== 'no')
     throw new LineproofError('USAGE', `--witness-required is ${JSON.stringify(given)}: it must be yes or no`);
   return given === 'yes';
+}
+
+/** The log keys in use and the witnesses of a policy, as a tlog-policy file: for a witness of these logs, and for their readers. */
+export function tlogPolicyOf({ logs, witnessing }: Policy): string {
+  const lines = logs.filter(({ status }) => status === 'ACTIVE').map(({ key }) => `log ${key}\n`);
+  return `${lines.join('')}${witnessing?.witnesses ?? 'quorum none\n'}`;
 }
 
 /** The line of `policy show` about witnesses. */

@@ -83,6 +83,12 @@ export const LOG_LINES = {
     by: 'archiver',
     meaning: 'The witness that failed before gave a cosignature that holds.',
   },
+  witnessCannotAnswer: {
+    text: 'cannot answer a question to the witness',
+    level: 'error',
+    by: 'witness',
+    meaning: 'The state folder or the key cannot be used; `reason` says why. The question was answered with 503, and nothing was cosigned.',
+  },
   policyInForce: {
     text: 'policy in force',
     level: 'info',
