@@ -79,7 +79,14 @@ export function judgeProof({ parts, trust, witnesses, findings }: Checked, deman
   ) as ProofVerdict['properties'];
   const result = wordOf(properties, demandedOf(trust, demands));
   const subject = parts === undefined || trust === undefined ? null : subjectOf(parts, trust);
-  return { result, ok: result === 'OK', subject, properties, findings: findings.list, witnessed: witnesses?.times ?? null };
+  return {
+    result,
+    ok: result === 'OK',
+    subject,
+    properties,
+    findings: findings.list,
+    witnessed: properties.WITNESSES.result === 'OK' ? (witnesses?.times ?? null) : null,
+  };
 }
 
 /**

@@ -103,3 +103,66 @@ def of_policy(text):
     if any(url is not None and not URL.fullmatch(url) for _, _, url in policy.witnesses):
         raise Wrong("policy: address of a witness")
     return policy
+
+
+def cosigners(text, claims, keys):
+    """Texts of the keys whose cosignature holds, and those of which one does not."""
+    good, wrong = set(), []
+    for key in keys:
+        own = [signature for label, signature in claims if label == key.label]
+        if len(own) == 1 and key.cosigned_at(text, own[0]) is not None:
+            good.add(key.text)
+        elif own:
+            wrong.append(key.label)
+    return good, wrong
+
+
+def for_log(readers, log):
+    return [policy for policy in readers if not policy.logs or any(key.name == log for key, _ in policy.logs)]
+
+
+def known_keys(policies):
+    """Every witness key of these, once."""
+    return list({key.text: key for policy in policies for key in policy.keys()}.values())
+
+
+class ShardWitnesses:
+    """What the cosignatures of a shard's notes show: `notes` are (path, size, root, text, claims), `policy_at` gives the policy in force at a size."""
+
+    def __init__(self, log, notes, tree, readers, own_keys, policy_at, report):
+        self.report = report
+        self.log = log
+        self.seen = {}
+        for path, size, root, text, claims in notes:
+            good, wrong = cosigners(text, claims, known_keys(readers) + own_keys)
+            for label in wrong:
+                report.failed("WITNESSES", "cosignature is wrong", f"{path} {label}")
+            if size < len(tree.roots) and tree.roots[size] == root:
+                self.seen.setdefault(size, set()).update(good)
+        self.policy_at = policy_at
+
+    def judge_readers(self, readers, shown):
+        mine = for_log(readers, self.log)
+        if readers and not mine:
+            self.report.unchecked("WITNESSES", "no given witness policy is for this log", self.log)
+        for policy in mine:
+            if policy.quorum == "none":
+                continue
+            self.report.witnessed = True
+            quorums = [size for size, good in self.seen.items() if policy.holds(good & {key.text for key in policy.keys()})]
+            if not quorums:
+                self.report.failed("WITNESSES", "no note has the reader's quorum", self.log)
+            elif max(quorums) < shown:
+                self.report.open("WITNESSES", "newest leaves have no quorum", self.log)
+
+    def judge_own(self, shown, published):
+        demanded = {size: self.policy_at(size) for size in self.seen}
+        demanded = {size: policy for size, policy in demanded.items() if policy and policy.witnesses and policy.witnesses.quorum != "none"}
+        if not demanded or max(demanded) < max(self.seen):
+            return
+        self.report.witnessed = True
+        quorums = [size for size, policy in demanded.items() if policy.witnesses.holds(self.seen[size])]
+        if published in demanded and demanded[published].json["witnessing"]["required"] and published not in quorums:
+            self.report.failed("WITNESSES", "published note has no quorum", self.log)
+        if not quorums or max(quorums) < shown:
+            self.report.open("WITNESSES", "newest leaves have no quorum", self.log)
