@@ -5,7 +5,8 @@ import { PROPERTIES, type Property } from '../auditor/property.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { printable } from '../core/base/terminal-text.ts';
 import { parseVerifierKey, type VerifierKey } from '../core/keys/key.ts';
-import { parseWitnessPolicy } from '../core/keys/witness-policy.ts';
+import { KEY_TYPE } from '../core/keys/signature.ts';
+import { parseWitnessPolicy, type WitnessPolicy } from '../core/keys/witness-policy.ts';
 import { systemReason } from '../platform/errno.ts';
 import { readSmallFile } from '../settings/small-file.ts';
 import { keyFileOf } from '../settings/typed-key.ts';
@@ -68,9 +69,21 @@ export function pinsOf(invocation: Invocation, verb: string, archive?: string): 
   const keys = stringOptions(invocation, 'key').map((typed) => readVerifierKey(typed, verb, archive));
   const witnesses = stringOptions(invocation, 'witness-policy').map((path) => ({
     name: path,
-    policy: readWitnessFile('--witness-policy', path, parseWitnessPolicy),
+    policy: readWitnessFile('--witness-policy', path, readerPolicy),
   }));
   return { keys, require, witnesses, ...(origin === undefined ? {} : { origin }), ...(genesis === undefined ? {} : { genesis }) };
+}
+
+/** A witness policy whose every witness can be judged: of another, a missing quorum would say nothing. Throws FORMAT_INVALID. */
+function readerPolicy(bytes: Uint8Array): WitnessPolicy {
+  const policy = parseWitnessPolicy(bytes);
+  const unverified = policy.witnesses.find(({ key }) => key.type !== KEY_TYPE.cosignature);
+  if (unverified !== undefined)
+    throw new LineproofError(
+      'FORMAT_INVALID',
+      `this version cannot verify cosignatures by keys of type ${unverified.key.type}, as that of ${unverified.name}`,
+    );
+  return policy;
 }
 
 function propertyOf(text: string): Property {

@@ -1,6 +1,7 @@
 import { utf8 } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
+import { KEY_TYPE } from '../keys/signature.ts';
 import { formatWitnessPolicy, parseWitnessPolicy, type WitnessPolicy } from '../keys/witness-policy.ts';
 
 /** A policy's field `witnessing`: who must have seen a checkpoint, and how long the archiver waits for them. */
@@ -25,6 +26,9 @@ export function readWitnesses(text: string): WitnessPolicy {
   if (policy.logs.length > 0) throw refuse('they hold log lines, and the policy names its logs itself');
   if (Math.max(policy.witnesses.length, policy.groups.length) > LIMITS.witnesses)
     throw refuse(`there are more than ${LIMITS.witnesses} witnesses or groups`);
+  const unverified = policy.witnesses.find(({ key }) => key.type !== KEY_TYPE.cosignature);
+  if (unverified !== undefined)
+    throw refuse(`the key of ${unverified.name} is of type ${unverified.key.type}, whose cosignatures this version cannot verify`);
   const bad = policy.witnesses.find(({ url }) => url !== null && !WITNESS_URL.test(url));
   if (bad !== undefined) throw refuse(`the address of ${bad.name} is not http:// or https:// without user, query and fragment`);
   return policy;

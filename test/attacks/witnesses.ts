@@ -21,7 +21,7 @@ const NOTES = /^logs\/[01]\/(?:checkpoint|checkpoints\/.*)$/;
 const NEWEST = /^logs\/[01]\/checkpoint$/;
 const SECOND = /^logs\/0\/checkpoint$/;
 
-type Line = (text: string, map: ReadonlyMap<string, Uint8Array>) => Promise<NoteSignature> | NoteSignature;
+type Line = (text: string, map: ReadonlyMap<string, Uint8Array>) => Promise<NoteSignature>;
 const by =
   (signer: Signer, time = TIME): Line =>
   (text) =>

@@ -98,6 +98,8 @@ def of_policy(text):
     policy = WitnessPolicy(text)
     if policy.spelled() != text or policy.logs:
         raise Wrong("policy: spelling of the witnesses")
+    if any(key.type != 4 for key in policy.keys()):
+        raise Wrong("policy: type of a witness key")
     if max(len(policy.witnesses), len(policy.groups)) > MAX_WITNESSES:
         raise Wrong("policy: too many witnesses")
     if any(url is not None and not URL.fullmatch(url) for _, _, url in policy.witnesses):

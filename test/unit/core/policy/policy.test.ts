@@ -137,6 +137,10 @@ describe('each field', () => {
     ['policy.witnessing.url is not a known field', () => ({ witnessing: { ...witnessing(), url: '' } })],
     ['policy.witnessing.witnesses: cannot read witness policy: there is no quorum', () => ({ witnessing: witnessing(WITNESS) })],
     ['a witness cannot have a key of type 1', () => ({ witnessing: witnessing(`witness A ${SIGNERS.producer.verifierKey}\nquorum A\n`) })],
+    [
+      'cosignatures this version cannot verify',
+      () => ({ witnessing: witnessing(`witness A ${formatVerifierKey('pq', 6, new Uint8Array(1312).fill(3))}\nquorum A\n`) }),
+    ],
     ['they are not spelled in the one way', () => ({ witnessing: witnessing(`# ours\n${WITNESS}quorum A\n`) })],
     ['they are not spelled in the one way', () => ({ witnessing: witnessing(`${WITNESS}group g any A\nquorum g\n`) })],
     ['they hold log lines', ({ logs }) => ({ witnessing: witnessing(`log ${logs[0]?.key}\n${WITNESS}quorum A\n`) })],
