@@ -27,6 +27,8 @@ export interface SegmentEndParts {
 export class SegmentEnd {
   readonly #parts: SegmentEndParts;
   #ending: Ending | undefined;
+  /** The newest segment whose files are stored. */
+  #ended: EndedSegment | undefined;
 
   constructor(parts: SegmentEndParts) {
     this.#parts = parts;
@@ -39,17 +41,21 @@ export class SegmentEnd {
 
   reset(): void {
     this.#ending = undefined;
+    this.#ended = undefined;
   }
 
   /** Stores the files of the segment that ends with the state, once the store gives back every leaf and tile of it. Can be called again after a failure. */
   async begin(state: LogState, chainOffset: number): Promise<void> {
     const { tree, segments, snapshots } = this.#parts;
     const { head } = state;
-    await tree.readSegmentBack(head);
-    const segment = await segments.end(head);
-    snapshots.addSegment(segment.bytes);
-    tree.beginSegment();
-    this.#ending = { head, segment, snapshot: snapshots.isDue ? snapshots.draft(state, chainOffset) : undefined };
+    if (this.#ended?.checkpoint.size !== head.size) {
+      await tree.readSegmentBack(head);
+      this.#ended = await segments.end(head);
+      snapshots.addSegment(this.#ended.bytes);
+      tree.beginSegment();
+    }
+    const snapshot = snapshots.isDue ? await snapshots.draft(state, chainOffset) : undefined;
+    this.#ending = { head, segment: this.#ended, snapshot };
   }
 
   /** Closes the segment; then writes the snapshot and trims the topics up to the records that are still needed. Can be called again after a failure. */

@@ -1,4 +1,5 @@
 import { unframe } from '../avro/framing.ts';
+import { attempt } from '../base/attempt.ts';
 import { equal, toHex } from '../base/bytes.ts';
 import { hasCode } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -53,15 +54,6 @@ export type HeaderCheck =
   | { readonly kind: 'proven'; readonly proven: ProvenHeader }
   | { readonly kind: 'rejected'; readonly reason: Reason }
   | { readonly kind: 'hold'; readonly schema: string };
-
-/** The value that `decode` makes, or undefined if it throws. At this line hostile bytes become a reason. */
-function attempt<T>(decode: () => T): T | undefined {
-  try {
-    return decode();
-  } catch {
-    return undefined;
-  }
-}
 
 /**
  * Judges one value of `provenance.events` up to the point where its root is proven, then each event by itself.
@@ -140,12 +132,13 @@ export function judgeEvent(bytes: Uint8Array, digest: Uint8Array, proven: Proven
 
 /**
  * Whether the receipt of an event that is not linked, and not a DUPLICATE, states what the event gives: its reason, where it was REJECTED, and its
- * identity. A CONFLICT is of an event that could have been linked; only the log shows what it conflicts with.
+ * identity. A CONFLICT, and an event whose stream is one too many, could have been linked by what the event shows; only the log shows the rest.
  */
 export function isReceiptOf({ outcome, reason, id }: Receipt, judged: JudgedEvent): boolean {
-  if (outcome === 'REJECTED' && judged.reason === REASONS.NONE) return false;
+  const shown = reason === REASONS.STREAM_CAP ? REASONS.NONE : reason;
+  if (outcome === 'REJECTED' && reason === REASONS.NONE) return false;
   const own = judged.head?.id ?? null;
-  return reason === judged.reason && (id === null || own === null ? id === own : equal(id, own));
+  return shown === judged.reason && (id === null || own === null ? id === own : equal(id, own));
 }
 
 function permissionReason(bytes: Uint8Array, head: EventHead, proven: ProvenHeader, rules: BatchRules): Reason {

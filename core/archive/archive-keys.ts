@@ -32,6 +32,7 @@ export function logKeysOf(shard: number): {
   manifest(first: number, end: number): string;
   retired(first: number, end: number): string;
   snapshot(end: number): string;
+  state(end: number): string;
 } {
   const folder = `logs/${shard}`;
   const segments = `${folder}/segments/`;
@@ -49,6 +50,7 @@ export function logKeysOf(shard: number): {
     manifest: (first, end) => `${segments}${segmentName(first, end)}.manifest.json`,
     retired: (first, end) => `${segments}${segmentName(first, end)}.retired.json`,
     snapshot: (end) => `${folder}/snapshots/${end}.json`,
+    state: (end) => `${folder}/snapshots/${end}.state`,
   };
 }
 
@@ -67,7 +69,7 @@ export type ArchiveKey =
   | { readonly kind: 'archive' }
   | { readonly kind: 'schema' | 'policy'; readonly hex: string }
   | { readonly kind: 'signed' | 'checkpoint'; readonly shard: number }
-  | { readonly kind: 'checkpointAt' | 'snapshot'; readonly shard: number; readonly size: number }
+  | { readonly kind: 'checkpointAt' | 'snapshot' | 'state'; readonly shard: number; readonly size: number }
   | { readonly kind: 'cosignature'; readonly shard: number; readonly size: number; readonly witness: string }
   | { readonly kind: 'tile'; readonly shard: number; readonly path: string }
   | { readonly kind: 'events'; readonly shard: number; readonly first: number; readonly end: number; readonly schema: string }
@@ -91,8 +93,8 @@ const PATTERNS: readonly (readonly [RegExp, (match: readonly string[]) => Archiv
     ([, shard, size, witness = '']) => ({ kind: 'cosignature', shard: Number(shard), size: Number(size), witness }),
   ],
   [
-    new RegExp(`^logs/${SIZE}/snapshots/${SIZE}\\.json$`),
-    ([, shard, size]) => ({ kind: 'snapshot', shard: Number(shard), size: Number(size) }),
+    new RegExp(`^logs/${SIZE}/snapshots/${SIZE}\\.(json|state)$`),
+    ([, shard, size, name]) => ({ kind: name === 'json' ? 'snapshot' : 'state', shard: Number(shard), size: Number(size) }),
   ],
   [new RegExp(`^logs/${SIZE}/(tile/.+)$`), ([, shard, path = '']) => ({ kind: 'tile', shard: Number(shard), path })],
   [

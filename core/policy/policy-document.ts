@@ -23,6 +23,10 @@ export interface ProducerEntry extends KeyEntry {
   readonly types: readonly string[];
   /** Longest silence that is not a finding; null: the policy demands no heartbeats. */
   readonly heartbeatMs: number | null;
+  /** Streams that may begin with a link of this producer, in each shard. */
+  readonly maxStreams: number;
+  /** Lanes of this producer that a shard holds at a time. */
+  readonly maxLanes: number;
 }
 
 /** The policy document (docs/formats.md §6). Every field is always present. */

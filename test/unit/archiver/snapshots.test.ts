@@ -1,11 +1,10 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { ArchivedLog } from '../../../archiver/archived-log.ts';
 import { Snapshots } from '../../../archiver/snapshots.ts';
-import { decodeSnapshot } from '../../../core/archive/snapshot.ts';
-import { decodeEnvelope } from '../../../core/keys/dsse.ts';
 import type { Signer } from '../../../core/ports/signer.ts';
 import { makeChain, type TestChain } from '../../support/archive.ts';
 import { MemoryObjectStore } from '../../support/memory.ts';
+import { readStateFile } from '../../support/snapshots.ts';
 
 let given: TestChain;
 let log: ArchivedLog;
@@ -38,9 +37,9 @@ test('the first snapshot is due after the first segment', async () => {
 test('the next one is due when the segments since then are larger than it, after a restart too', async () => {
   const snapshots = new Snapshots(log);
   snapshots.addSegment(1_000_000);
-  await snapshots.write(snapshots.draft(given.state, 2));
+  await snapshots.write(await snapshots.draft(given.state, 2));
   const { size } = given.state.head;
-  const { length } = objects.objects.get(log.keys.snapshot(size)) as Uint8Array;
+  const { length } = objects.objects.get(log.keys.state(size)) as Uint8Array;
   expect(due(snapshots, length - 1, 1, 1)).toEqual([false, false, true]);
   await snapshots.reset(size);
   expect(due(snapshots, length - 1, 1, 1)).toEqual([false, false, true]);
@@ -55,8 +54,7 @@ test('the next one is due at once where the last one is gone', async () => {
 test.each([true, false])('a snapshot names the policy in force, if there is one: %s', async (some) => {
   const state = some ? given.state : given.world.state();
   const snapshots = new Snapshots(log);
-  await snapshots.write(snapshots.draft(state, 2));
-  const stored = objects.objects.get(log.keys.snapshot(state.head.size)) as Uint8Array;
-  const { policy, chainOffset } = decodeSnapshot(decodeEnvelope(stored, 'snapshot').payload);
+  await snapshots.write(await snapshots.draft(state, 2));
+  const { policy, chainOffset } = readStateFile(objects.objects.get(log.keys.state(state.head.size)) as Uint8Array);
   expect([policy, chainOffset]).toEqual([some ? given.world.policy.digest : null, 2]);
 });

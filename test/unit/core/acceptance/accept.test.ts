@@ -95,8 +95,8 @@ describe('a block that follows', () => {
     });
     expect(delta.head.acceptedAt).toBeGreaterThan(state.head.acceptedAt);
     expect([...delta.streams]).toEqual([
-      ['a', { index: 3, hash: leaves[2], logIndex: state.head.size + 2 }],
-      ['b', { index: 1, hash: leaves[1], logIndex: state.head.size + 1 }],
+      ['a', { index: 3, hash: leaves[2], logIndex: state.head.size + 2, producer: world.producer.name }],
+      ['b', { index: 1, hash: leaves[1], logIndex: state.head.size + 1, producer: world.producer.name }],
     ]);
     const key = laneKey(world.producer.name, lane.epoch);
     expect(delta.lanes.get(key)).toEqual({ number: 2, hash: sha256(next.header), appendedAt: state.head.appendedAt + 1077 });
@@ -128,7 +128,7 @@ describe('a block that follows', () => {
       change(inputs, 0, { appendedAt: (seal.acceptedAt as number) + world.policy.policy.clockSkewMs * 1000 }),
     );
     expect(ahead).toBe('accepted');
-    const future = new LogState({ ...state.head, appendedAt: state.head.acceptedAt + 1e12 }, state.streams(), state.lanes());
+    const future = new LogState({ ...state.head, appendedAt: state.head.acceptedAt + 1e12 }, state.streams, state.lanes);
     const forgery = honest(world, future, { messages: [next] });
     expect(at(forgery.inputs, 0).appendedAt).toBe(future.head.appendedAt);
     expect(judge(future, await forge(future, forgery))).toBe('accepted');
