@@ -49,6 +49,8 @@ export const LIMITS = {
   noteSignatures: 100,
   /** A note, text and signatures: room for 16 post-quantum signatures of 5 kB. */
   noteBytes: 256 * 1024,
+  /** An RFC 3161 reply with its certificates. */
+  stampBytes: 64 * 1024,
   /** A policy document. */
   policyBytes: 1024 * 1024,
   /** A file that proves one event: most of it are the versions of the policy. */
