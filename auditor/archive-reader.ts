@@ -33,7 +33,9 @@ const MAX_BYTES: Readonly<Record<ArchiveKey['kind'], number>> = {
   manifest: 8 * MiB,
   retired: 8 * MiB,
   snapshot: 512 * MiB,
-  timestamp: 64 * KiB,
+  stampedNote: LIMITS.noteBytes,
+  timestamp: LIMITS.stampBytes,
+  stampCertificates: LIMITS.stampBytes,
 };
 const LISTING_TRIES = 5;
 const UNREADABLE = 'the object is listed but cannot be read: it is not a plain file, or it was removed meanwhile';

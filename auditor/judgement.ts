@@ -13,7 +13,11 @@ export interface Gathered {
   readonly counts: Readonly<Record<Property, Readonly<Record<string, number>>>>;
   readonly refused: Refused;
   readonly findings: Findings;
+  /** Why nothing is claimed of TIME, or on whose word it rests beside the pinned key. */
+  readonly time: TimeBasis;
 }
+
+export type TimeBasis = { readonly unchecked: string } | { readonly basis: string };
 
 /** The demands of the caller. */
 export interface Demands {
@@ -62,14 +66,19 @@ function wordOf(
   return has('OPEN') ? 'OPEN' : 'OK';
 }
 
-function propertyVerdict(property: Property, { governance, counts, findings }: Gathered, keys: readonly VerifierKey[]): PropertyVerdict {
+function propertyVerdict(
+  property: Property,
+  { governance, counts, findings, time }: Gathered,
+  keys: readonly VerifierKey[],
+): PropertyVerdict {
   const own = { counts: counts[property] };
   const worst = findings.worst(property);
   if (property === 'WITNESSES') return { result: 'NOT CHECKED', trust: 'this version gathers no cosignatures', ...own };
-  if (property === 'TIME') return { result: 'NOT CHECKED', trust: 'this version gathers no timestamps', ...own };
+  if (property === 'TIME' && 'unchecked' in time && worst !== 'FAILED') return { result: 'NOT CHECKED', trust: time.unchecked, ...own };
   if (governance === undefined)
     return { result: worst === 'FAILED' ? 'FAILED' : 'NOT CHECKED', trust: 'the archive has no usable policy', ...own };
-  const { pinned, trust } = trustOf(property, governance, keys);
+  const { pinned, trust: key } = trustOf(property, governance, keys);
+  const trust = pinned && property === 'TIME' && 'basis' in time ? `${time.basis}, and the ${key}` : key;
   if (worst === 'FAILED') return { result: 'FAILED', trust, ...own };
   if (pinned && worst === 'NOT CHECKED') return { result: 'NOT CHECKED', trust: 'something is missing: the findings say what', ...own };
   return { result: pinned ? (worst ?? 'OK') : 'NOT CHECKED', trust, ...own };

@@ -14,6 +14,8 @@ import { SegmentFold } from './segment-fold.ts';
 import { type NoteSizes, SignedRoots } from './signed-roots.ts';
 import { snapshotFaults } from './snapshot-audit.ts';
 import type { StoredManifest } from './stored-manifest.ts';
+import { TimeAudit } from './time-audit.ts';
+import type { TimeCounts } from './time-brackets.ts';
 import { type LeafRun, TreeAudit } from './tree-audit.ts';
 import type { ShardMoment } from './verdict.ts';
 
@@ -29,6 +31,8 @@ export interface ShardCounts extends BlockCounts {
 /** The outcome of one shard; `counts` is undefined where the archive holds nothing of it. */
 export interface AuditedShard {
   readonly counts: ShardCounts | undefined;
+  /** Undefined where no time stamp could count. */
+  readonly time?: TimeCounts | undefined;
   readonly moment: ShardMoment;
 }
 
@@ -51,7 +55,7 @@ export async function auditShard(audit: Audit, { across, kept, onLeaves }: Shard
   checkCheckpoints(audit, roots, notes, manifests);
   const shard = new ShardAudit(audit, roots, manifests, across);
   await shard.run(notes, onLeaves);
-  return { counts: shard.counts(notes.size), moment: shard.moment(notes.size) };
+  return { counts: shard.counts(notes.size), time: shard.time(notes.size), moment: shard.moment(notes.size) };
 }
 
 /** Every segment's end must have a checkpoint and its root must be signed there; no segment goes beyond the published checkpoint. */
@@ -85,6 +89,7 @@ class ShardAudit {
   readonly #across: AcrossShards;
   readonly #manifests: readonly StoredManifest[];
   readonly #segments: SegmentFold;
+  readonly #time: TimeAudit | undefined;
   /** Snapshots that were not compared yet, by size. */
   readonly #snapshots: Map<number, string>;
   /** Number of leaves that were read. */
@@ -102,6 +107,7 @@ class ShardAudit {
     this.#openBlock = new OpenBlock(audit);
     this.#manifests = manifests;
     this.#segments = new SegmentFold(audit, manifests);
+    this.#time = audit.stampRoots && new TimeAudit(audit, audit.stampRoots);
     this.#snapshots = listedSnapshots(audit);
   }
 
@@ -117,6 +123,7 @@ class ShardAudit {
     else await this.#tree.finish();
     if (this.#blindFrom !== undefined) await this.#segments.readRest();
     this.#blocks.finish(archivedSize(this.#manifests));
+    this.#time?.finish(size, this.#blindFrom);
     this.#checkEnd(size);
   }
 
@@ -208,6 +215,7 @@ class ShardAudit {
   }
 
   async #endBlock(acceptedAt: number): Promise<void> {
+    await this.#time?.block({ size: this.#index, acceptedAt, root: () => this.#tree.root() });
     const { policy } = this.#blocks.log.head;
     if (this.#segments.endBlock(this.#index, acceptedAt, policy, () => this.#tree.root())) await this.#checkSnapshot(this.#index);
   }
@@ -258,6 +266,10 @@ class ShardAudit {
       acceptedAt: acceptedAt === 0 ? null : new Date(acceptedAt / 1000).toISOString(),
       archived: archivedSize(this.#manifests),
     };
+  }
+
+  time(size: number): TimeCounts | undefined {
+    return this.#time?.counts(size);
   }
 
   counts(size: number): ShardCounts {

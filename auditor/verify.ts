@@ -1,6 +1,8 @@
 import { ARCHIVE_JSON } from '../core/archive/archive-keys.ts';
 import { utf8Text } from '../core/base/bytes.ts';
 import { canonicalJson } from '../core/base/jcs.ts';
+import { counted } from '../core/base/terminal-text.ts';
+import type { Certificate } from '../core/keys/certificate.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { AcrossShards } from './across-shards.ts';
@@ -8,12 +10,14 @@ import { type ArchiveReader, listArchive } from './archive-reader.ts';
 import { AUDIT_LIMITS, type AuditLimits } from './audit-limits.ts';
 import { Findings } from './findings.ts';
 import { type Governance, readGovernance } from './governance.ts';
-import { type Demands, type Gathered, judge } from './judgement.ts';
+import { type Demands, type Gathered, judge, type TimeBasis } from './judgement.ts';
 import { checkKeptSizes, type KeptNote, type KeptRoot, openKeptNotes } from './kept-notes.ts';
 import { LaneAudit } from './lane-audit.ts';
 import { Refusals } from './refusals.ts';
 import { type AuditedShard, auditShard, type ShardCounts } from './shard-audit.ts';
 import { SilenceAudit } from './silence-audit.ts';
+import { type StampRoots, stampRoots } from './stamp-roots.ts';
+import { type TimeCounts, timeTotals } from './time-brackets.ts';
 import type { Verdict } from './verdict.ts';
 
 export interface VerifyOptions extends Demands {
@@ -25,6 +29,10 @@ export interface VerifyOptions extends Demands {
   readonly genesis?: string;
   /** Notes that the caller kept from earlier: the history that they attest must be the beginning of what is shown. */
   readonly since?: readonly KeptNote[];
+  /** Roots of time-stamp authorities that the caller trusts: where some are given, only these count. */
+  readonly stampRoots?: readonly Certificate[];
+  /** The caller's clock, microseconds: with it, a time stamp of the future is a finding. */
+  readonly now?: number;
   /** Bounds of memory, where they are not the usual ones. */
   readonly limits?: AuditLimits;
   /** Called with the number of leaves that were checked and an estimate of all. */
@@ -39,14 +47,23 @@ export async function verifyArchive(store: ObjectStore, options: VerifyOptions):
   const across = { lanes: new LaneAudit(findings), silence: new SilenceAudit(findings), refusals: new Refusals() };
   if (governance === undefined)
     return judge(
-      { governance, shards: [], counts: countsOf([], across.lanes, 0, 0), refused: across.refusals.report(), findings },
+      {
+        governance,
+        shards: [],
+        counts: countsOf([], across.lanes, 0, 0),
+        refused: across.refusals.report(),
+        findings,
+        time: { unchecked: 'the archive has no usable policy' },
+      },
       options,
     );
   checkDemands(governance, options, findings);
   await checkArchiveJson(objects, listed, governance, findings);
   const kept = openKeptNotes(options.since ?? [], governance, findings);
   const limits = options.limits ?? AUDIT_LIMITS;
-  const audited = await auditShards({ objects, listed, governance, findings, across, limits, kept }, options);
+  const stamping = stampRoots(governance, options.stampRoots ?? []);
+  const sources = { objects, listed, governance, findings, across, limits, kept, stampRoots: stamping.roots, now: options.now };
+  const audited = await auditShards(sources, options);
   const { clockSkewMs, shards: count } = governance.history.latest.policy;
   across.lanes.finish(clockSkewMs);
   across.silence.finish(count);
@@ -59,7 +76,18 @@ export async function verifyArchive(store: ObjectStore, options: VerifyOptions):
     governance.history.versions.length,
   );
   const LOG = kept.length === 0 ? counts.LOG : { ...counts.LOG, keptNotes: kept.length };
-  return judge({ governance, shards, counts: { ...counts, LOG }, refused: across.refusals.report(), findings }, options);
+  const times = timeTotals(audited.flatMap(({ time }) => time ?? []));
+  const TIME = stamping.roots === undefined ? {} : { ...times };
+  const gathered = { governance, shards, counts: { ...counts, LOG, TIME }, refused: across.refusals.report(), findings };
+  return judge({ ...gathered, time: timeBasis(stamping, times) }, options);
+}
+
+/** Without a time stamp that counts, nothing is shown, though nothing is wrong either. */
+function timeBasis(stamping: ReturnType<typeof stampRoots>, { stamps }: TimeCounts): TimeBasis {
+  if (stamping.roots === undefined) return { unchecked: stamping.reason };
+  if (stamps === 0) return { unchecked: 'the archive holds no time stamp that counts' };
+  const given = stamping.roots.given.length;
+  return { basis: given === 0 ? 'time-stamp authorities of the policy' : `${counted(given, 'time-stamp root')} that the reader gave` };
 }
 
 interface WholeAudit {
@@ -70,6 +98,8 @@ interface WholeAudit {
   readonly across: AcrossShards;
   readonly limits: AuditLimits;
   readonly kept: readonly KeptRoot[];
+  readonly stampRoots: StampRoots | undefined;
+  readonly now: number | undefined;
 }
 
 async function auditShards({ across, kept, ...sources }: WholeAudit, { onProgress }: VerifyOptions): Promise<AuditedShard[]> {

@@ -1,3 +1,4 @@
+import { httpTimestampAuthority } from '../adapters/http-timestamp-authority.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { Archiver } from '../archiver/archiver.ts';
@@ -73,6 +74,7 @@ export const archiveCommand: Command = {
         logger,
         metrics,
         settings: SETTINGS,
+        authority: httpTimestampAuthority(),
       });
       const topic = TOPICS.chain;
       const shared = openShardGroup(values, { name: values.archiveGroup, topic, shards, logger });

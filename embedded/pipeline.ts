@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { type DataFolder, openDataFolder } from '../adapters/data-folder.ts';
+import { httpTimestampAuthority } from '../adapters/http-timestamp-authority.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { Archiver } from '../archiver/archiver.ts';
 import { Chainer } from '../chainer/chainer.ts';
@@ -87,6 +88,7 @@ export class EmbeddedPipeline {
       sources: archiverSources,
       signers: keys.logs,
       logger: logger.child({ part: 'archiver' }),
+      authority: httpTimestampAuthority(),
     });
   }
 

@@ -61,7 +61,7 @@ const NOT_SHOWN: Readonly<Record<Exclude<Property, Shown>, string>> = {
   COMPLETE: 'what else was recorded, or left out, is not in the file',
   UNIQUE: 'whether the event is in the log twice is not in the file',
   WITNESSES: 'this version gathers no cosignatures',
-  TIME: 'this version gathers no timestamps: all times are claims of their signers',
+  TIME: 'no time stamp is in the file: all times are claims of their signers',
 };
 
 /** Makes the verdict of what was checked. */

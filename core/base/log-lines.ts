@@ -70,6 +70,13 @@ export const LOG_LINES = {
     by: 'archiver',
     meaning: 'The shard is not archived for now; `reason` says why. The level is `error` if the reason is not an unreachable server.',
   },
+  stampFailed: {
+    text: 'no time stamp: asking the authority again later',
+    level: 'warn',
+    by: 'archiver',
+    meaning:
+      'The time-stamp authority that `authority` names did not answer, or its answer does not count; `reason` says why. Notes are signed and published all the same.',
+  },
   policyInForce: {
     text: 'policy in force',
     level: 'info',

@@ -84,6 +84,21 @@ export const METRICS = {
     help: 'Time of the newest signed checkpoint, seconds since 1970.',
     labels: ['shard'],
   },
+  lineproof_stamp_timestamp_seconds: {
+    kind: 'gauge',
+    help: 'Time that the newest time stamp states, seconds since 1970, by authority.',
+    labels: ['shard', 'authority'],
+  },
+  lineproof_stamp_size: {
+    kind: 'gauge',
+    help: 'Leaves that the newest time stamp covers, by authority.',
+    labels: ['shard', 'authority'],
+  },
+  lineproof_stamp_errors_total: {
+    kind: 'counter',
+    help: 'Times a time-stamp authority gave no time stamp that counts, by authority.',
+    labels: ['shard', 'authority'],
+  },
   lineproof_archiver_segments_total: { kind: 'counter', help: 'Segments closed.', labels: ['shard'] },
   lineproof_archiver_publish_seconds: {
     kind: 'histogram',

@@ -22,6 +22,7 @@ export interface NewPolicyOptions {
   readonly dedupWindowMs?: number;
   readonly laneRetentionMs?: number;
   readonly segmentMaxAgeMs?: number;
+  readonly timestamping?: Policy['timestamping'];
 }
 
 function active(key: string): KeyEntry {
@@ -58,6 +59,7 @@ export function newPolicy(options: NewPolicyOptions): Policy {
     retention: { eventsKeepMs: null, refusedKeepMs: null },
     objectLock: null,
     witnesses: [],
+    timestamping: options.timestamping ?? null,
     inputGeneration: { generation: 0, firstOffsets: Array.from({ length: options.shards }, () => 0) },
     predecessor: null,
   };

@@ -3,6 +3,7 @@ import type { Result, Verdict } from '../../auditor/verdict.ts';
 import type { VerdictWord } from '../../auditor/verdict-words.ts';
 import { verifyArchive } from '../../auditor/verify.ts';
 import type { ReasonName } from '../../core/base/reasons.ts';
+import { parseCertificate } from '../../core/keys/certificate.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
 import type { Policy } from '../../core/policy/policy-document.ts';
 import type { ArchiveObjects, SegmentForgery } from '../support/forged-archive.ts';
@@ -45,6 +46,8 @@ export interface Attack extends Results {
   readonly reader?: (stage: Stage) => Reader | Promise<Reader>;
   /** The verdict, where the results do not give it. */
   readonly word?: VerdictWord;
+  /** Result of TIME, which the other verifier does not judge; NOT CHECKED where none is given. */
+  readonly time?: Result;
   /** `PROPERTY CODE` of a finding that must be there; null where nothing tells this archive from an honest one. */
   readonly seen: string | null;
   /** Reason under which the verdict counts what was refused. */
@@ -61,6 +64,10 @@ export interface Reader {
   readonly genesis?: string;
   /** Notes that the reader kept. */
   readonly since?: readonly string[];
+  /** Roots of time-stamp authorities that the reader brings, DER. */
+  readonly stampRoots?: readonly Uint8Array[];
+  /** The reader's clock, microseconds. */
+  readonly now?: number;
 }
 
 /** An archive after an attack. */
@@ -85,7 +92,7 @@ export function expectedResults(attack: Attack): Record<string, Result> {
 }
 
 export function expectedWord(attack: Attack): VerdictWord {
-  const results = Object.values(expectedResults(attack));
+  const results = [...Object.values(expectedResults(attack)), attack.time ?? 'NOT CHECKED'];
   if (attack.word !== undefined) return attack.word;
   if (results.includes('FAILED')) return 'FAILED';
   return results.includes('OPEN') ? 'OPEN' : 'OK';
@@ -125,9 +132,14 @@ export async function attacked(attack: Attack): Promise<Attacked> {
 }
 
 export function judged({ objects, reader }: Attacked): Promise<Verdict> {
-  const { keys, since = [], ...demands } = reader;
+  const { keys, since = [], stampRoots = [], ...demands } = reader;
   const kept = since.map((note, i) => ({ name: `note ${i}`, note }));
-  return verifyArchive(objects, { keys: keys.map(parseVerifierKey), since: kept, ...demands });
+  return verifyArchive(objects, {
+    keys: keys.map(parseVerifierKey),
+    since: kept,
+    stampRoots: stampRoots.map(parseCertificate),
+    ...demands,
+  });
 }
 
 export function resultsOf({ properties }: Pick<Verdict, 'properties'>): Record<string, Result> {

@@ -19,7 +19,7 @@ PLACES = [
     rf"logs/{NUMBER}/segments/{RANGE}\.[0-9a-f]{{16}}\.events\.avro",
     rf"logs/{NUMBER}/segments/{RANGE}\.(evidence\.avro|refused\.avro|manifest\.json|retired\.json)",
     rf"logs/{NUMBER}/snapshots/{NUMBER}\.json",
-    rf"logs/{NUMBER}/timestamps/{NUMBER}\.[^/]+\.tsr",
+    rf"logs/{NUMBER}/timestamps/{NUMBER}\.(note|[a-z0-9-]{{1,64}}\.(tsr|pem))",
 ]
 LARGEST = 1 << 30
 # Tiles of a level that are asked for: a note can claim 2^53 leaves.
