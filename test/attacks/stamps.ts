@@ -227,6 +227,7 @@ const CONTENTS: readonly Attack[] = [
 ];
 
 const TIMES: readonly Attack[] = [
+  { ...forged('time-stamp-that-says-later', '', { changes: (stage) => ({ genTime: endTime(stage) + DAY }) }), time: 'OK', seen: null },
   forged('time-stamp-dated-back', 'STAMP_CONTRADICTS', { changes: { genTime: START_MICROS } }),
   {
     ...forged('time-stamp-of-the-future', 'STAMP_FUTURE', { changes: (stage) => ({ genTime: endTime(stage) + DAY }) }),
