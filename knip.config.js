@@ -11,6 +11,8 @@ export default {
     'test/**/*.js',
     'test/{property,fault,faults,integration}/*-child.ts',
     'test/golden/make.ts',
+    'test/partners/*.ts',
+    'test/vectors/*.ts',
     'test/support/typescript.js',
     'test/types/*.ts',
     'scripts/*.js',

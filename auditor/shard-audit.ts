@@ -7,6 +7,7 @@ import type { Audit } from './audit.ts';
 import type { AuditedBlock } from './audited-block.ts';
 import { BlockAudit, type BlockCounts } from './block-audit.ts';
 import type { KeptRoot } from './kept-notes.ts';
+import { nameUnreadStamps } from './listed-stamps.ts';
 import { OpenBlock } from './open-block.ts';
 import { PROVEN_BY_EVIDENCE } from './property.ts';
 import { type AuditedSegment, checkSegmentListing, readManifests } from './segment-audit.ts';
@@ -52,6 +53,7 @@ export async function auditShard(audit: Audit, { across, kept, onLeaves }: Shard
   for (const { name, size, root, signers } of kept) roots.expect(size, { root, signers, object: name });
   const manifests = await readManifests(audit);
   checkSegmentListing(audit, manifests);
+  nameUnreadStamps(audit);
   checkCheckpoints(audit, roots, notes, manifests);
   const shard = new ShardAudit(audit, roots, manifests, across);
   await shard.run(notes, onLeaves);

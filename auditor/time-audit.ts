@@ -6,6 +6,7 @@ import { formatCheckpoint } from '../core/keys/checkpoint.ts';
 import { checkStamp, type ProvenStamp, type StampFaultCode } from '../core/keys/time-stamp-check.ts';
 import type { Audit } from './audit.ts';
 import type { FindingCode } from './findings-table.ts';
+import { listedStamps } from './listed-stamps.ts';
 import type { StampRoots } from './stamp-roots.ts';
 import { type StampedSize, type TimeCounts, timeCounts } from './time-brackets.ts';
 
@@ -178,13 +179,4 @@ function startsWith(bytes: Uint8Array, text: string): boolean {
 
 function iso(micros: number): string {
   return new Date(micros / 1000).toISOString();
-}
-
-function listedStamps({ listed }: Audit): Map<number, string[]> {
-  const stamps = new Map<number, string[]>();
-  for (const key of listed.keys()) {
-    const named = parseArchiveKey(key);
-    if (named.kind === 'timestamp') stamps.set(named.size, [...(stamps.get(named.size) ?? []), key]);
-  }
-  return stamps;
 }

@@ -272,6 +272,12 @@ const ABSENT: readonly Attack[] = [
     (map) => void map.set(last(map).replace('tsa', 'other'), required(map.get(last(map)))),
     { time: 'OK' },
   ),
+  altered(
+    'stamped-note-without-a-time-stamp',
+    'ARCHIVE UNKNOWN_OBJECT',
+    (map) => void map.set('logs/0/timestamps/4000.note', required(map.get('logs/0/checkpoint'))),
+    { time: 'OK' },
+  ),
   altered('time-stamps-and-roots-of-the-reader', null, () => undefined, {
     time: 'OK',
     reader: () => ({ stampRoots: [CHAIN.root.der] }),
@@ -280,7 +286,10 @@ const ABSENT: readonly Attack[] = [
     time: 'NOT CHECKED',
     reader: () => ({ stampRoots: [STRANGER.root.der] }),
   }),
-  altered('time-stamps-and-a-policy-that-names-nobody', null, () => undefined, { time: 'NOT CHECKED', policy: scenePolicy }),
+  altered('time-stamps-and-a-policy-that-names-nobody', 'ARCHIVE UNKNOWN_OBJECT', () => undefined, {
+    time: 'NOT CHECKED',
+    policy: scenePolicy,
+  }),
 ];
 
 /** What is done to time stamps. The other verifier judges none: it is held to all other properties. */

@@ -1,18 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { httpTimestampAuthority } from '../../adapters/http-timestamp-authority.ts';
 import { systemClock } from '../../adapters/system-clock.ts';
-import { Archiver } from '../../archiver/archiver.ts';
 import { type VerifyOptions, verifyArchive } from '../../auditor/verify.ts';
 import { logKeysOf } from '../../core/archive/archive-keys.ts';
 import { toBase64, utf8, utf8Text } from '../../core/base/bytes.ts';
 import { parseCertificate } from '../../core/keys/certificate.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
-import { makeChain, type TestChain } from '../support/archive.ts';
+import type { TestChain } from '../support/archive.ts';
 import { makeStamp, stampChain } from '../support/forged-stamp.ts';
-import { MemoryObjectStore, TestLogger, TestMetrics } from '../support/memory.ts';
+import type { MemoryObjectStore } from '../support/memory.ts';
 import { OpensslAuthority, type StampServer, serve, serveStamps } from '../support/openssl-authority.ts';
-import { makeWorld } from '../support/producer.ts';
 import { required } from '../support/rich-archive.ts';
+import { stampedChain, startArchiver, type WatchedStore } from '../support/stamped-chain.ts';
 
 const KEYS = logKeysOf(0);
 let openssl: OpensslAuthority;
@@ -24,7 +22,7 @@ beforeAll(() => {
 afterAll(() => openssl.close());
 
 /** A chain whose policy names the authority of openssl at this URL. */
-async function chainAt(url: string, blocks: number): Promise<TestChain> {
+function chainAt(url: string, blocks: number): Promise<TestChain> {
   const authority = {
     name: 'openssl',
     url,
@@ -32,62 +30,7 @@ async function chainAt(url: string, blocks: number): Promise<TestChain> {
     intermediates: [toBase64(openssl.certificate('middle'))],
     policies: ['1.2.3.4.1'],
   };
-  const world = await makeWorld({
-    policy: (policy) => ({ ...policy, clockSkewMs: 2_000, timestamping: { authorities: [authority], intervalMs: 1_000 } }),
-  });
-  return makeChain(blocks, world);
-}
-
-/** Waits for a store to hold an object. */
-class WatchedStore extends MemoryObjectStore {
-  readonly #waiting = new Map<string, () => void>();
-
-  async holds(key: string): Promise<void> {
-    if (!this.objects.has(key)) await new Promise<void>((resolve) => void this.#waiting.set(key, resolve));
-  }
-
-  override async create(key: string, bytes: Uint8Array): Promise<boolean> {
-    const made = await super.create(key, bytes);
-    this.#waiting.get(key)?.();
-    return made;
-  }
-}
-
-interface Running {
-  readonly objects: WatchedStore;
-  readonly metrics: TestMetrics;
-  /** Offers what changed until it is so. */
-  until(holds: () => boolean): Promise<void>;
-  stop(): Promise<void>;
-}
-
-function start({ world, log, sources }: TestChain): Running {
-  const [objects, metrics, stop] = [new WatchedStore(), new TestMetrics(), new AbortController()];
-  const archiver = new Archiver({
-    origin: world.origin,
-    shards: 1,
-    log,
-    objects,
-    sources,
-    signers: world.logs,
-    clock: systemClock,
-    logger: new TestLogger(),
-    metrics,
-    settings: { publishIntervalMs: 0, pollMs: 5 },
-    authority: httpTimestampAuthority(2_000),
-  });
-  const run = archiver.runShard(0, stop.signal);
-  return {
-    objects,
-    metrics,
-    until: async (holds) => {
-      while (!holds()) await new Promise((resolve) => setImmediate(resolve));
-    },
-    stop: async () => {
-      stop.abort();
-      await run;
-    },
-  };
+  return stampedChain(authority, blocks);
 }
 
 function verify(chain: TestChain, objects: MemoryObjectStore, more: Partial<VerifyOptions> = {}): ReturnType<typeof verifyArchive> {
@@ -104,7 +47,7 @@ describe('an archiver with the authority of openssl', () => {
     server = await serveStamps((query) => openssl.reply(query));
     chain = await chainAt(server.url, 5);
     ({ size } = chain.state.head);
-    const running = start(chain);
+    const running = startArchiver(chain);
     ({ objects } = running);
     await objects.holds(KEYS.timestamp(size, 'openssl'));
     await running.stop();
@@ -162,7 +105,7 @@ test.each<[string, (query: Uint8Array) => Uint8Array | undefined]>([
     });
   });
   const chain = await chainAt(server.url, 3);
-  const running = start(chain);
+  const running = startArchiver(chain);
   const published = (): string => utf8Text(running.objects.objects.get(KEYS.checkpoint) ?? new Uint8Array(0)).split('\n')[1] ?? '';
   await running.until(() => asked > 0);
   for (let i = 0; i < 20; i++) {
@@ -183,7 +126,7 @@ test('an archiver that stops does not wait for an authority that hangs', async (
   const server = await serve(() => {
     asked += 1;
   });
-  const running = start(await chainAt(server.url, 3));
+  const running = startArchiver(await chainAt(server.url, 3));
   await running.until(() => asked > 0);
   await running.stop();
   await server.close();
