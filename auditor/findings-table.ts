@@ -86,6 +86,10 @@ export const FINDINGS = {
       STRANGER,
     ],
     ABSENT: ['The table of contents is missing. Nothing depends on it.', NOTHING],
+    SNAPSHOT_HALF: [
+      'Of a snapshot, only the state or only its statement is there: an archiver died between the two, or one was removed.',
+      NOTHING,
+    ],
     BEYOND_CHECKPOINT: ['The object covers leaves that no checkpoint or manifest covers yet, so it was not checked.', WAIT],
     CHECKPOINT_BEHIND: ['A note is signed that is not published yet; or the published checkpoint was set back.', WAIT],
   }),

@@ -29,6 +29,7 @@ export function logKeysOf(shard: number): {
   manifest(first: number, end: number): string;
   retired(first: number, end: number): string;
   snapshot(end: number): string;
+  state(end: number): string;
   stampedNote(size: number): string;
   timestamp(size: number, authority: string): string;
   stampCertificates(size: number, authority: string): string;
@@ -49,6 +50,7 @@ export function logKeysOf(shard: number): {
     manifest: (first, end) => `${segments}${segmentName(first, end)}.manifest.json`,
     retired: (first, end) => `${segments}${segmentName(first, end)}.retired.json`,
     snapshot: (end) => `${folder}/snapshots/${end}.json`,
+    state: (end) => `${folder}/snapshots/${end}.state`,
     stampedNote: (size) => `${folder}/timestamps/${size}.note`,
     timestamp: (size, authority) => `${folder}/timestamps/${size}.${authority}.tsr`,
     stampCertificates: (size, authority) => `${folder}/timestamps/${size}.${authority}.pem`,
@@ -71,7 +73,7 @@ export type ArchiveKey =
   | { readonly kind: 'schema' | 'policy'; readonly hex: string }
   | { readonly kind: 'signed' | 'checkpoint'; readonly shard: number }
   /** `stampedNote`: a note that time stamps cover. */
-  | { readonly kind: 'checkpointAt' | 'snapshot' | 'stampedNote'; readonly shard: number; readonly size: number }
+  | { readonly kind: 'checkpointAt' | 'snapshot' | 'state' | 'stampedNote'; readonly shard: number; readonly size: number }
   | { readonly kind: 'tile'; readonly shard: number; readonly path: string }
   | { readonly kind: 'events'; readonly shard: number; readonly first: number; readonly end: number; readonly schema: string }
   | { readonly kind: 'evidence' | 'refused' | 'manifest' | 'retired'; readonly shard: number; readonly first: number; readonly end: number }
@@ -90,8 +92,8 @@ const PATTERNS: readonly (readonly [RegExp, (match: readonly string[]) => Archiv
     ([, shard, size]) => ({ kind: 'checkpointAt', shard: Number(shard), size: Number(size) }),
   ],
   [
-    new RegExp(`^logs/${SIZE}/snapshots/${SIZE}\\.json$`),
-    ([, shard, size]) => ({ kind: 'snapshot', shard: Number(shard), size: Number(size) }),
+    new RegExp(`^logs/${SIZE}/snapshots/${SIZE}\\.(json|state)$`),
+    ([, shard, size, name]) => ({ kind: name === 'json' ? 'snapshot' : 'state', shard: Number(shard), size: Number(size) }),
   ],
   [
     new RegExp(`^logs/${SIZE}/timestamps/${SIZE}\\.note$`),

@@ -31,7 +31,9 @@ function verify(objects: ArchiveObjects): Promise<Verdict> {
 const OPTIONAL = [
   'archive.json',
   'logs/0/snapshots/367.json',
+  'logs/0/snapshots/367.state',
   'logs/0/snapshots/523.json',
+  'logs/0/snapshots/523.state',
   'logs/0/tile/0/000.p/121',
   'logs/0/tile/0/000.p/242',
   'logs/0/tile/0/001.p/111',

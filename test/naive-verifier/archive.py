@@ -18,7 +18,7 @@ PLACES = [
     rf"logs/{NUMBER}/tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/(x[0-9]{{3}}/)*[0-9]{{3}}(\.p/([1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5]))?",
     rf"logs/{NUMBER}/segments/{RANGE}\.[0-9a-f]{{16}}\.events\.avro",
     rf"logs/{NUMBER}/segments/{RANGE}\.(evidence\.avro|refused\.avro|manifest\.json|retired\.json)",
-    rf"logs/{NUMBER}/snapshots/{NUMBER}\.json",
+    rf"logs/{NUMBER}/snapshots/{NUMBER}\.(json|state)",
     rf"logs/{NUMBER}/timestamps/{NUMBER}\.(note|[a-z0-9-]{{1,64}}\.(tsr|pem))",
 ]
 LARGEST = 1 << 30

@@ -15,7 +15,7 @@ ED25519 = 1
 TYPES = {
     "manifest": "application/vnd.lineproof.manifest.v1+json",
     "retired": "application/vnd.lineproof.retired.v1+json",
-    "snapshot": "application/vnd.lineproof.snapshot.v1+avro",
+    "snapshot": "application/vnd.lineproof.snapshot.v1+json",
     "policy": "application/vnd.lineproof.policy.v1+json",
     "batch": "application/vnd.lineproof.batch.v1+avro",
     "block": "application/vnd.lineproof.block.v1+avro",

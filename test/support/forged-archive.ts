@@ -1,14 +1,13 @@
 import { deflateRawSync } from 'node:zlib';
 import { sha256 } from '#crypto';
-import { type Lane, type LogState, laneKey, parseLaneKey, type StreamEnd } from '../../core/acceptance/log-state.ts';
+import { type Lane, type LogState, laneKey, type StreamEnd } from '../../core/acceptance/log-state.ts';
 import { segmentSyncMarker } from '../../core/acceptance/segment-rule.ts';
 import { ARCHIVE_JSON, logKeysOf, policyKey, schemaKey } from '../../core/archive/archive-keys.ts';
 import { encodeManifest, type Manifest, type ManifestObject } from '../../core/archive/manifest.ts';
-import { encodeSnapshot } from '../../core/archive/snapshot.ts';
 import { unframe } from '../../core/avro/framing.ts';
 import { writeContainer } from '../../core/avro/ocf.ts';
 import { SCHEMA_TEXTS } from '../../core/avro/schema-texts.ts';
-import { compareCodePoints, concat, fromHex, toHex, utf8 } from '../../core/base/bytes.ts';
+import { compareCodePoints, concat, toHex, utf8 } from '../../core/base/bytes.ts';
 import { canonicalJson } from '../../core/base/jcs.ts';
 import { type ArchivedColumns, archivedEventSchema, encodeArchivedEvent } from '../../core/formats/archived-event.ts';
 import { type BatchHeader, decodeBatchHeader } from '../../core/formats/batch.ts';
@@ -22,7 +21,7 @@ import { formatCheckpoint } from '../../core/keys/checkpoint.ts';
 import { encodeEnvelope, signEnvelope } from '../../core/keys/dsse.ts';
 import { signNote } from '../../core/keys/note.ts';
 import type { DedupHit } from '../../core/ports/dedup-index.ts';
-import type { ListedObject, ObjectStore, StoredObject } from '../../core/ports/object-store.ts';
+import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../../core/ports/object-store.ts';
 import type { Signer } from '../../core/ports/signer.ts';
 import { EMPTY_TAIL, growTree, type TreeTail } from '../../core/tree/build/tile.ts';
 import { EMPTY_FRONTIER, extendFrontier, frontierRoot } from '../../core/tree/frontier.ts';
@@ -30,14 +29,15 @@ import { hashLeaves, leafHash } from '../../core/tree/hash.ts';
 import { decodeBundle, entriesPath } from '../../core/tree/tile.ts';
 import { EVIDENCE, type Forgery, forge, honest } from './forged-block.ts';
 import type { BlockOptions, World } from './producer.ts';
+import { snapshotObjects, snapshotOf } from './snapshots.ts';
 
 /** An archive in memory that can be read and listed, and changed behind everybody's back. */
 export class ArchiveObjects implements ObjectStore {
   readonly map = new Map<string, Uint8Array>();
 
-  async get(key: string): Promise<StoredObject | undefined> {
+  async get(key: string, range?: ByteRange): Promise<StoredObject | undefined> {
     const bytes = this.map.get(key);
-    return bytes === undefined ? undefined : { bytes: bytes.slice(), etag: toHex(sha256(bytes)) };
+    return bytes === undefined ? undefined : { bytes: bytes.slice(range?.start, range?.end), etag: toHex(sha256(bytes)) };
   }
 
   async *list(prefix: string): AsyncGenerator<ListedObject> {
@@ -328,16 +328,8 @@ export class ForgedArchive {
 
   /** Writes the state at the present end. */
   async snapshot(): Promise<void> {
-    const { frontier, policy, ...head } = this.state.head;
-    const payload = encodeSnapshot({
-      ...head,
-      frontier: frontier.hashes,
-      policy: policy === null ? null : fromHex(policy),
-      chainOffset: 17,
-      streams: [...this.state.streams()].map(([stream, end]) => ({ stream, ...end })),
-      lanes: [...this.state.lanes()].map(([key, lane]) => ({ ...parseLaneKey(key), ...lane })),
-    });
-    this.objects.map.set(this.#keys.snapshot(this.size), encodeEnvelope(await signEnvelope('snapshot', payload, [this.signer])));
+    const written = await snapshotObjects(snapshotOf(this.state, 17), [this.signer]);
+    for (const [key, bytes] of written) this.objects.map.set(key, bytes);
   }
 }
 

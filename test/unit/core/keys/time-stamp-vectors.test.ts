@@ -42,6 +42,6 @@ test('certificates in PEM come back, whatever stands between them; a text withou
   expect(parseCertificates(pem)).toEqual(certificates);
   expect(parseCertificates(`subject: x\r\n${pem.replaceAll('\n', '\r\n')}`)).toEqual(certificates);
   const invalid = { code: 'FORMAT_INVALID' };
-  for (const text of ['', 'junk', pem.replace('MII', '!!!'), pem.replace('MII', 'MIJ'), pem.repeat(20)])
-    expect(() => parseCertificates(text)).toThrow(expect.objectContaining(invalid));
+  for (const spoiled of ['', 'junk', pem.replace('MII', '!!!'), pem.replace('MII', 'MIJ'), pem.repeat(20)])
+    expect(() => parseCertificates(spoiled)).toThrow(expect.objectContaining(invalid));
 });
