@@ -57,6 +57,8 @@ export interface CertificateOptions {
   /** Microseconds. */
   readonly from?: number;
   readonly to?: number;
+  /** Algorithm that the signed part names, where it is not the one beside the signature. */
+  readonly algorithm?: Uint8Array;
 }
 
 const DAY = 86_400e6;
@@ -65,7 +67,7 @@ export const STAMP_EPOCH = Date.UTC(2026, 0, 15, 12) * 1000;
 let issued = 0;
 
 /** A certificate under a P-256 key; one without an issuer signs itself. */
-export function makeCertificate({ name: subject, issuer, extensions, from, to }: CertificateOptions): Holder {
+export function makeCertificate({ name: subject, issuer, extensions, from, to, algorithm }: CertificateOptions): Holder {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const validity = sequence(time(from ?? STAMP_EPOCH - 3000 * DAY), time(to ?? STAMP_EPOCH + 3000 * DAY));
   issued += 1;
@@ -73,7 +75,7 @@ export function makeCertificate({ name: subject, issuer, extensions, from, to }:
   const body = sequence(
     context(0, integer(2)),
     serial,
-    ECDSA,
+    algorithm ?? ECDSA,
     name(issuer?.name ?? subject),
     validity,
     name(subject),

@@ -141,6 +141,22 @@ describe('the schedule', () => {
     expect(kept().filter((key) => key.endsWith('.tsr'))).toHaveLength(2);
   });
 
+  test('asks once in the interval while the log grows', async () => {
+    const chain = await archived(3, [authorityOf(CHAIN)]);
+    const asked = await run(chain, 35, async (clock, request) => {
+      const reply = await honest(clock, request, '');
+      await chain.grow(['more']);
+      await archiveChain(chain, objects);
+      return reply;
+    });
+    expect(asked).toEqual([0, 10, 20, 30]);
+  });
+
+  test('asks nothing about leaves whose note is signed and not published', async () => {
+    const chain = await archived(3, [authorityOf(CHAIN)]);
+    expect(await run(chain, 60, honest, () => attested() + 1)).toEqual([0]);
+  });
+
   test('asks nobody for an empty log, before a note is published, and where the authority has no root any more', async () => {
     const chain = await archived(3, [authorityOf(CHAIN, { roots: [] })]);
     expect(await run(chain, 60, honest)).toEqual([]);

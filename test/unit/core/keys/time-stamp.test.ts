@@ -7,6 +7,7 @@ import {
   attribute,
   ESS_V2,
   extension,
+  type Holder,
   IS_CA,
   integer,
   makeCertificate,
@@ -107,6 +108,12 @@ describe('its certificate', () => {
     expect(codeOf({ attributes: ([type, digest]) => [type, digest, v1] as Uint8Array[] })).toBe('CERTIFICATE');
   });
 
+  test('cannot be read with an extension twice, or with two algorithms', () => {
+    const twice = [usage(true, STAMPING), usage(true, STAMPING)];
+    expect(codeOf({}, stampChain({ extensions: twice }))).toBe('MALFORMED');
+    expect(codeOf({}, stampChain({ algorithm: sequence(oid('1.2.840.10045.4.3.3')) }))).toBe('MALFORMED');
+  });
+
   test('that is named may be beside the time stamp', () => {
     expect(codeOf({ certificates: [] })).toBe('CERTIFICATE');
     expect(codeOf({ certificates: [] }, CHAIN, { others: [CHAIN.signer, CHAIN.middle].map(({ der }) => parseCertificate(der)) })).toBe(
@@ -195,6 +202,18 @@ describe('the way to the root', () => {
     expect(codeOf({}, { root, middle, signer: below })).toBe('ROOT');
     const direct = makeCertificate({ name: 'signer', issuer: root, extensions: [usage(true, STAMPING)] });
     expect(codeOf({}, { root, middle, signer: direct })).toBe('OK');
+  });
+
+  test('has at most six issuers', () => {
+    const under = (issuers: number): string => {
+      const chain: Holder[] = [CHAIN.root];
+      while (chain.length < issuers)
+        chain.push(makeCertificate({ name: `middle ${chain.length}`, issuer: chain.at(-1) as Holder, extensions: [IS_CA] }));
+      const middle = chain.at(-1) as Holder;
+      const signer = makeCertificate({ name: 'signer', issuer: middle, extensions: [usage(true, STAMPING)] });
+      return codeOf({ certificates: [signer, ...chain.slice(1)].map(({ der }) => der) }, { root: CHAIN.root, middle, signer });
+    };
+    expect([under(6), under(7)]).toEqual(['OK', 'ROOT']);
   });
 
   test('is not searched without end among issuers that issue each other', () => {
