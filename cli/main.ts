@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   topics: async () => (await import('./topics-command.ts')).topicsCommand,
   policy: async () => (await import('./policy-command.ts')).policyCommand,
   rejected: async () => (await import('./rejected-command.ts')).rejectedCommand,
+  doctor: async () => (await import('./doctor-command.ts')).doctorCommand,
   status: async () => (await import('./status-command.ts')).statusCommand,
   config: async () => (await import('./config-command.ts')).configCommand,
 };

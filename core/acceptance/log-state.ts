@@ -1,4 +1,5 @@
 import { fromHex, toHex } from '../base/bytes.ts';
+import { Tally } from '../base/tally.ts';
 import { EMPTY_FRONTIER, type Frontier } from '../tree/frontier.ts';
 
 const ZEROS = new Uint8Array(32);
@@ -11,6 +12,8 @@ export interface StreamEnd {
   readonly hash: Uint8Array;
   /** Its index in the tree. */
   readonly logIndex: number;
+  /** Name of the producer of its first link: the stream counts for this one. */
+  readonly producer: string;
 }
 
 /** The state that judges a lane's next header (docs/formats.md §2). */
@@ -48,6 +51,12 @@ export interface LogView {
   readonly head: LogHead;
   stream(name: string): StreamEnd | undefined;
   lane(key: string): Lane | undefined;
+  /** Number of streams that count for the producer of this name. */
+  streamsOf(producer: string): number;
+  /** Number of lanes that the state holds of the producer of this name. */
+  lanesOf(producer: string): number;
+  /** Keys of the lanes whose last header was appended before this time. */
+  lanesBefore(appendedAt: number): Iterable<string>;
 }
 
 /** The changes of one accepted block. */
@@ -66,7 +75,12 @@ export function laneKey(producer: string, epoch: Uint8Array): string {
 
 /** The producer and epoch of a {@link laneKey}. */
 export function parseLaneKey(key: string): { readonly producer: string; readonly epoch: Uint8Array } {
-  return { epoch: fromHex(key.slice(0, 32)), producer: key.slice(33) };
+  return { epoch: fromHex(key.slice(0, 32)), producer: laneProducer(key) };
+}
+
+/** The producer of a {@link laneKey}. */
+export function laneProducer(key: string): string {
+  return key.slice(33);
 }
 
 /** The state before the first block. */
@@ -89,14 +103,44 @@ export function genesis(origin: string, shard: number, shards: number): LogHead 
 
 /** The view after a block that is not applied yet: `delta` over `base`. Does not change `base`. */
 export function overlay(base: LogView, delta: LogDelta): LogView {
-  return {
+  let counted: LogCounts | undefined;
+  const counts = (): LogCounts => {
+    counted ??= countChanges(base, delta);
+    return counted;
+  };
+  const view: LogView = {
     head: delta.head,
     stream: (name) => delta.streams.get(name) ?? base.stream(name),
     lane: (key) => {
       const lane = delta.lanes.get(key) ?? base.lane(key);
       return lane === undefined || lane.appendedAt < delta.lanesFrom ? undefined : lane;
     },
+    streamsOf: (producer) => base.streamsOf(producer) + counts().streams.of(producer),
+    lanesOf: (producer) => base.lanesOf(producer) + counts().lanes.of(producer),
+    *lanesBefore(appendedAt) {
+      for (const key of base.lanesBefore(appendedAt)) if (!delta.lanes.has(key) && view.lane(key) !== undefined) yield key;
+      for (const [key, lane] of delta.lanes) if (lane.appendedAt < appendedAt && lane.appendedAt >= delta.lanesFrom) yield key;
+    },
   };
+  return view;
+}
+
+/** By how much a block changes the numbers of streams and lanes of each producer. */
+function countChanges(base: LogView, delta: LogDelta): LogCounts {
+  const counts = new LogCounts();
+  for (const [name, { producer }] of delta.streams) if (base.stream(name) === undefined) counts.streams.add(producer, 1);
+  for (const key of base.lanesBefore(delta.lanesFrom)) if (!delta.lanes.has(key)) counts.lanes.add(laneProducer(key), -1);
+  for (const [key, { appendedAt }] of delta.lanes) {
+    const [before, after] = [base.lane(key) === undefined ? 0 : 1, appendedAt < delta.lanesFrom ? 0 : 1];
+    counts.lanes.add(laneProducer(key), after - before);
+  }
+  return counts;
+}
+
+/** Streams and lanes by the name of their producer. */
+class LogCounts {
+  readonly streams = new Tally();
+  readonly lanes = new Tally();
 }
 
 /** A shard's state in memory: the heads of all streams and the lanes that are held. Only its owner changes it, by applying accepted blocks in order. */
@@ -105,11 +149,14 @@ export class LogState implements LogView {
   readonly #streams: Map<string, StreamEnd>;
   /** In the order of `appendedAt`, oldest first, so that forgetting looks at the front only. */
   readonly #lanes: Map<string, Lane>;
+  readonly #counts = new LogCounts();
 
   constructor(head: LogHead, streams: Iterable<readonly [string, StreamEnd]> = [], lanes: Iterable<readonly [string, Lane]> = []) {
     this.#head = head;
     this.#streams = new Map(streams);
     this.#lanes = new Map([...lanes].toSorted(([, a], [, b]) => a.appendedAt - b.appendedAt));
+    for (const { producer } of this.#streams.values()) this.#counts.streams.add(producer, 1);
+    for (const key of this.#lanes.keys()) this.#counts.lanes.add(laneProducer(key), 1);
   }
 
   get head(): LogHead {
@@ -138,19 +185,36 @@ export class LogState implements LogView {
     return this.#lanes;
   }
 
+  streamsOf(producer: string): number {
+    return this.#counts.streams.of(producer);
+  }
+
+  lanesOf(producer: string): number {
+    return this.#counts.lanes.of(producer);
+  }
+
+  *lanesBefore(appendedAt: number): Generator<string> {
+    for (const [key, lane] of this.#lanes) {
+      if (lane.appendedAt >= appendedAt) return;
+      yield key;
+    }
+  }
+
   /** Moves to the state after the block that `delta` came from. Returns the keys of the lanes that the state forgot. */
   apply(delta: LogDelta): readonly string[] {
     this.#head = delta.head;
-    for (const [name, head] of delta.streams) this.#streams.set(name, head);
+    for (const [name, end] of delta.streams) {
+      if (!this.#streams.has(name)) this.#counts.streams.add(end.producer, 1);
+      this.#streams.set(name, end);
+    }
     for (const [key, lane] of delta.lanes) {
-      this.#lanes.delete(key);
+      if (!this.#lanes.delete(key)) this.#counts.lanes.add(laneProducer(key), 1);
       this.#lanes.set(key, lane);
     }
-    const forgotten: string[] = [];
-    for (const [key, lane] of this.#lanes) {
-      if (lane.appendedAt >= delta.lanesFrom) break;
+    const forgotten = [...this.lanesBefore(delta.lanesFrom)];
+    for (const key of forgotten) {
       this.#lanes.delete(key);
-      forgotten.push(key);
+      this.#counts.lanes.add(laneProducer(key), -1);
     }
     return forgotten;
   }

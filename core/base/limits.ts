@@ -45,6 +45,9 @@ export const LIMITS = {
   segmentRefusedBytes: 64 * 1024 * 1024,
   /** Bytes of evidence after which a segment ends at the next seal. */
   segmentEvidenceBytes: 64 * 1024 * 1024,
+  /** The largest caps that a policy can give a producer in one shard: each stream and lane is a record of the state. */
+  producerStreams: 4_000_000,
+  producerLanes: 4_000_000,
   /** A record of a snapshot's state. */
   stateRecordBytes: 4096,
   /** Signatures that a note may carry. */

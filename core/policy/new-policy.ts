@@ -1,5 +1,8 @@
 import type { KeyEntry, Policy } from './policy-document.ts';
 
+/** Caps of a producer in each shard unless the policy says otherwise: a job that starts every minute has 129,600 lanes in the 90 days of an embedded system. */
+export const PRODUCER_CAPS = { maxStreams: 100_000, maxLanes: 200_000 };
+
 const HOUR_MS = 3600_000;
 const DAY_MS = 24 * HOUR_MS;
 
@@ -14,6 +17,8 @@ export interface NewPolicyOptions {
     readonly streams: readonly string[];
     readonly types?: readonly string[];
     readonly heartbeatMs?: number | null;
+    readonly maxStreams?: number;
+    readonly maxLanes?: number;
   }[];
   readonly chainers: readonly string[];
   readonly logs: readonly string[];
@@ -40,11 +45,13 @@ export function newPolicy(options: NewPolicyOptions): Policy {
     previous: null,
     formatLevel: 1,
     roots: { keys: options.roots, threshold: options.threshold ?? 1 },
-    producers: options.producers.map(({ key, streams, types, heartbeatMs }) => ({
+    producers: options.producers.map(({ key, streams, types, heartbeatMs, maxStreams, maxLanes }) => ({
       ...active(key),
       streams,
       types: types ?? [],
       heartbeatMs: heartbeatMs ?? null,
+      maxStreams: maxStreams ?? PRODUCER_CAPS.maxStreams,
+      maxLanes: maxLanes ?? PRODUCER_CAPS.maxLanes,
     })),
     chainers: options.chainers.map(active),
     logs: options.logs.map(active),

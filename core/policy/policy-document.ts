@@ -21,6 +21,10 @@ export interface ProducerEntry extends KeyEntry {
   readonly types: readonly string[];
   /** Longest silence that is not a finding; null: the policy demands no heartbeats. */
   readonly heartbeatMs: number | null;
+  /** Streams that may begin with a link of this producer, in each shard. */
+  readonly maxStreams: number;
+  /** Lanes of this producer that a shard holds at a time. */
+  readonly maxLanes: number;
 }
 
 /** A time-stamp authority (RFC 3161) that the archiver asks, and whose time stamps count. Certificates are DER in base64. */

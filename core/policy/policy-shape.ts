@@ -126,7 +126,16 @@ const POLICY = object({
   previous: orNull(digest),
   formatLevel: integer(1, 1_000_000),
   roots: object({ keys: list(verifierKey, 1), threshold: integer(1, MAX_ITEMS) }),
-  producers: list(object({ ...keyFields, streams: list(pattern), types: list(eventType), heartbeatMs: orNull(duration) })),
+  producers: list(
+    object({
+      ...keyFields,
+      streams: list(pattern),
+      types: list(eventType),
+      heartbeatMs: orNull(duration),
+      maxStreams: integer(0, LIMITS.producerStreams),
+      maxLanes: integer(0, LIMITS.producerLanes),
+    }),
+  ),
   chainers: list(object(keyFields), 1),
   logs: list(object(keyFields), 1),
   readers: list(object({ name: text, roles: list(text), streams: list(pattern) })),

@@ -1,5 +1,6 @@
 import type { Attack } from './attack.ts';
 import { BATCH_ATTACKS } from './batches.ts';
+import { CAP_ATTACKS } from './caps.ts';
 import { HEARTBEAT_ATTACKS } from './heartbeats.ts';
 import { LINK_ATTACKS } from './links.ts';
 import { NAME_ATTACKS } from './names.ts';
@@ -21,6 +22,7 @@ export const CORPUS: readonly Attack[] = [
   LINK_ATTACKS,
   BATCH_ATTACKS,
   RECEIPT_ATTACKS,
+  CAP_ATTACKS,
   POLICY_ATTACKS,
   TIME_ATTACKS,
   STAMP_ATTACKS,

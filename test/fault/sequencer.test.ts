@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import { PRODUCER_CAPS } from '../../core/policy/new-policy.ts';
 import { TOPICS } from '../../core/ports/log.ts';
 import { auditProblems, ChainOracle } from '../support/chain-oracle.ts';
 import { type CallFault, type CallName, ChainerSim, NO_FAULT } from '../support/chainer-sim.ts';
@@ -34,7 +35,7 @@ let chatter: TestMessage[];
 
 beforeAll(async () => {
   const retiring = testSigner('example.org/log/retiring');
-  const entry = { key: retiring.verifierKey, believed: null, streams: ['*'], types: [], heartbeatMs: null };
+  const entry = { key: retiring.verifierKey, believed: null, streams: ['*'], types: [], heartbeatMs: null, ...PRODUCER_CAPS };
   const times = { segmentMaxAgeMs: 10_000, dedupWindowMs: 3_600_000, clockSkewMs: 1000, laneRetentionMs: 8_000_000 };
   world = await makeWorld({
     policy: (policy) => ({ ...policy, ...times, producers: [...policy.producers, { ...entry, status: 'ACTIVE' }] }),

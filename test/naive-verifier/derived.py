@@ -219,7 +219,7 @@ def state_of(replay):
     yield "SnapshotHead", head
     for name in sorted(state.streams, key=lambda name: name.encode("utf-8")):
         index, leaf, at = state.streams[name]
-        yield "StreamHead", {"stream": name, "index": index, "hash": leaf, "logIndex": at}
+        yield "StreamHead", {"stream": name, "index": index, "hash": leaf, "logIndex": at, "producer": state.owners.get(name)}
     for producer, epoch in sorted(state.lanes, key=lambda lane: (lane[1], lane[0].encode("utf-8"))):
         lane = state.lanes[producer, epoch]
         values = {"number": lane.number, "hash": lane.hash, "appendedAt": lane.appended_at}

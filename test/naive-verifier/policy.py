@@ -10,6 +10,7 @@ TYPES = "CREATE TRANSFORM AGGREGATE TRANSMIT RECEIVE ACCESS DELETE DEPLOY ATTEST
 REQUIRABLE = (
     "actor.onBehalfOf activity activity.runId activity.version activity.environment inputs outputs parents trace attributes facets"
 ).split()
+MOST_CAP = 4_000_000
 CENTURY_MS = 36_600 * 86_400_000
 ITEMS = 4096
 ORDER = ["ACTIVE", "RETIRED", "COMPROMISED"]
@@ -110,11 +111,13 @@ class Policy:
         self.roots = [Key(text(key)) for key in a_list(p["roots"]["keys"], 1)]
         self.threshold = whole(p["roots"]["threshold"], 1, len(self.roots))
         for each in a_list(p["producers"]):
-            members(each, "key status believed streams types heartbeatMs")
+            members(each, "key status believed streams types heartbeatMs maxStreams maxLanes")
             for name in a_list(each["streams"]):
                 pattern(name)
             if any(name not in TYPES for name in a_list(each["types"])):
                 fail("types")
+            whole(each["maxStreams"], 0, MOST_CAP)
+            whole(each["maxLanes"], 0, MOST_CAP)
             if each["heartbeatMs"] is not None:
                 whole(each["heartbeatMs"], 1, CENTURY_MS)
         for each in a_list(p["chainers"], 1) + a_list(p["logs"], 1):

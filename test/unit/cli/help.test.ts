@@ -5,6 +5,7 @@ import { checkCommand } from '../../../cli/check-command.ts';
 import { collectCommand } from '../../../cli/collect-command.ts';
 import { type Command, commandHelp, overviewHelp, parseInvocation, type Terminal } from '../../../cli/command.ts';
 import { configCommand } from '../../../cli/config-command.ts';
+import { doctorCommand } from '../../../cli/doctor-command.ts';
 import { emitCommand } from '../../../cli/emit-command.ts';
 import { policyCommand } from '../../../cli/policy-command.ts';
 import { proveCommand } from '../../../cli/prove-command.ts';
@@ -23,6 +24,7 @@ const COMMANDS: readonly Command[] = [
   checkCommand,
   collectCommand,
   configCommand,
+  doctorCommand,
   emitCommand,
   policyCommand,
   proveCommand,

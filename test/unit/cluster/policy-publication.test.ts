@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { newProducers, nextPolicy, policyChanges, publishPolicy, readPolicyFile, signPolicy } from '../../../cluster/policy-publication.ts';
 import { Sources } from '../../../core/chain/governance-source.ts';
+import { PRODUCER_CAPS } from '../../../core/policy/new-policy.ts';
 import type { Policy } from '../../../core/policy/policy-document.ts';
 import { openPolicies } from '../../../core/policy/policy-history.ts';
 import { TOPICS } from '../../../core/ports/log.ts';
@@ -63,7 +64,7 @@ test('a producer is admitted once, and not again where its key was retired', () 
   const other = testSigner('other', 12).verifierKey;
   const known = SIGNERS.producer.verifierKey;
   expect(newProducers(policy, [known, other], ['*'])).toEqual([
-    { key: other, status: 'ACTIVE', believed: null, streams: ['*'], types: [], heartbeatMs: null },
+    { key: other, status: 'ACTIVE', believed: null, streams: ['*'], types: [], heartbeatMs: null, ...PRODUCER_CAPS },
   ]);
   const producers = policy.producers.map((entry) => ({ ...entry, status: 'RETIRED' as const }));
   expect(() => newProducers({ ...policy, producers }, [known], ['*'])).toThrow(/its key is RETIRED, and no status goes back/);
@@ -87,7 +88,7 @@ test('every change has its line', () => {
     expect.stringMatching(/^roots: .*"threshold":2.* -> .*"threshold":3/),
     `producers: ${key}: status: "ACTIVE" -> "RETIRED"`,
     `producers: ${key}: types: [] -> ["CREATE"]`,
-    `producers: ${other} is new, {"status":"ACTIVE","believed":null,"streams":["datasets/*"],"types":[],"heartbeatMs":null}`,
+    `producers: ${other} is new, {"status":"ACTIVE","believed":null,"streams":["datasets/*"],"types":[],"heartbeatMs":null,"maxStreams":100000,"maxLanes":200000}`,
     `witnesses: ${other} is new, {"url":"https://example.com"}`,
   ]);
   expect(policyChanges(after, { ...after, witnesses: [] })).toEqual([`witnesses: ${other} is gone`]);

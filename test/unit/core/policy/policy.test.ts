@@ -100,6 +100,9 @@ describe('each field', () => {
     ['policy.producers[0].streams[0] must be a stream name', (policy) => producer(policy, { streams: ['ü'.repeat(129)] })],
     ['policy.producers[0].types[0] must be an event type', (policy) => producer(policy, { types: ['MAKE'] })],
     ['policy.producers[0].heartbeatMs must be a whole number from 1', (policy) => producer(policy, { heartbeatMs: 0 })],
+    ['policy.producers[0].maxStreams must be a whole number from 0', (policy) => producer(policy, { maxStreams: -1 })],
+    ['policy.producers[0].maxStreams must be a whole number from 0', (policy) => producer(policy, { maxStreams: 4_000_001 })],
+    ['policy.producers[0].maxLanes must be a whole number from 0', (policy) => producer(policy, { maxLanes: 4_000_001 })],
     ['policy.producers[0].believed must be a list of 1', (policy) => producer(policy, { believed: [] })],
     ['policy.producers[0].owner is not a known field', (policy) => producer(policy, { owner: 'x' })],
     [
