@@ -45,6 +45,8 @@ interface ShardStatus {
   readonly problems: readonly string[];
 }
 
+/** Names the time stamp in a problem. */
+const STAMPED = 'stamped';
 /** At once: each waits for servers that may be away. */
 const SHARDS_AT_ONCE = 16;
 
@@ -161,7 +163,7 @@ async function shardStatus(shard: number, from: ShardSources, attempts: Attempts
   const lag = end === undefined ? undefined : await attempts.of('lag', () => inputLag(shard, from, end));
   const consumed = archiver?.committed;
   if (consumed !== undefined) await attempts.of('chain', () => measureLag(log, TOPICS.chain, shard, consumed));
-  const stamp = await attempts.of('stamped', () => newestStamp(objects, shard));
+  const stamp = await attempts.of(STAMPED, () => newestStamp(objects, shard));
   const archived = await attempts.of('archived', () => archivedSize(objects, logKeysOf(shard).segments));
   return {
     shard,
@@ -242,7 +244,8 @@ function describe(rows: readonly ShardStatus[]): string {
     const lag = row.lag === null || row.lag === 0 ? told(row.lag) : `${row.lag} (${row.lagSeconds} s)`;
     const isUnread = row.size === null;
     const checked = row.checkpointSeconds === null ? (isUnread ? '?' : '-') : `${row.checkpointSeconds} s`;
-    const stamped = row.stampedSeconds === null ? '-' : `${row.stampedSeconds} s`;
+    const isStampUnread = row.problems.some((problem) => problem.startsWith(`${STAMPED}:`));
+    const stamped = row.stampedSeconds === null ? (isStampUnread ? '?' : '-') : `${row.stampedSeconds} s`;
     const names = [printable(row.chainer ?? '-'), printable(row.archiver ?? '-')];
     lines.push([`${row.shard}`, lag, told(row.size), told(row.attested), told(row.archived), checked, stamped, ...names]);
   }
