@@ -7,8 +7,10 @@ import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { Signer } from '../core/ports/signer.ts';
+import type { TimestampAuthority } from '../core/ports/timestamp-authority.ts';
 import type { OpenWitness } from '../core/ports/witness.ts';
 import { ARCHIVER_DEFAULTS, type ArchiverSettings, ShardArchiver } from './shard-archiver.ts';
+import { TimeStamps } from './time-stamps.ts';
 
 const SHARD_GAUGES = [
   'lineproof_archiver_verified_size',
@@ -33,6 +35,8 @@ export interface ArchiverOptions {
   readonly metrics: Metrics;
   readonly openWitness: OpenWitness;
   readonly settings?: Partial<ArchiverSettings>;
+  /** Reaches the policy's time-stamp authorities; without it none is asked. */
+  readonly authority?: TimestampAuthority;
 }
 
 /** Verifies, stores and attests any number of shards; each has one {@link ShardArchiver}. */
@@ -46,7 +50,7 @@ export class Archiver {
 
   /** Works on one shard until `signal` aborts. Throws if a rule says STOP. */
   async runShard(shard: number, signal: AbortSignal): Promise<void> {
-    const { signers, settings, ...rest } = this.#options;
+    const { signers, settings, authority, ...rest } = this.#options;
     const { metrics } = rest;
     const archiver = new ShardArchiver({
       ...rest,
@@ -55,11 +59,17 @@ export class Archiver {
       settings: { ...ARCHIVER_DEFAULTS, ...settings },
     });
     this.#shards.set(shard, archiver);
+    const ended = new AbortController();
+    const attestedSize = (): number => archiver.attestedSize;
+    const stamps = authority && new TimeStamps({ ...rest, shard, authority, attestedSize });
+    const stamping = stamps?.run(AbortSignal.any([signal, ended.signal]));
     try {
       await archiver.run(signal);
     } catch (error) {
       if (!isOfStop(error, signal)) throw error;
     } finally {
+      ended.abort();
+      await stamping;
       this.#shards.delete(shard);
       // Numbers that this process no longer follows would stay as they were.
       for (const name of SHARD_GAUGES) metrics.forget(name, { shard: String(shard) });

@@ -36,7 +36,9 @@ const MAX_BYTES: Readonly<Record<ArchiveKey['kind'], number>> = {
   snapshot: LIMITS.noteBytes,
   // A state file of any size is read in parts.
   state: Infinity,
-  timestamp: 64 * KiB,
+  stampedNote: LIMITS.noteBytes,
+  timestamp: LIMITS.stampBytes,
+  stampCertificates: LIMITS.stampBytes,
 };
 const LISTING_TRIES = 5;
 const UNREADABLE = 'the object is listed but cannot be read: it is not a plain file, or it was removed meanwhile';

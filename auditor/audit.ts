@@ -2,6 +2,7 @@ import type { ArchiveReader } from './archive-reader.ts';
 import type { AuditLimits } from './audit-limits.ts';
 import type { Findings } from './findings.ts';
 import type { Governance } from './governance.ts';
+import type { StampRoots } from './stamp-roots.ts';
 import type { WitnessTrust } from './witness-trust.ts';
 
 /** The audit of one shard: its sources, its rules, and where it reports. */
@@ -16,4 +17,8 @@ export interface Audit {
   readonly findings: Findings;
   readonly limits: AuditLimits;
   readonly witnesses: WitnessTrust;
+  /** Whose time stamps count; without it time stamps are not looked at. */
+  readonly stampRoots?: StampRoots | undefined;
+  /** The reader's clock, microseconds, where the reader has one. */
+  readonly now?: number | undefined;
 }

@@ -42,6 +42,7 @@ const LIMITED =
 const PROOF = 'Do not rely on the file: it was altered or put together from others. Ask for a new proof, or for the archive.';
 const LOG_KEY_OR_WITNESS =
   'Keep the note. Ask the witness whether it made the cosignature: if it did, it does not keep the rules; if not, somebody altered the note.';
+const AUTHORITY = 'Do not rely on the time stamp. Ask the operator which authority made it, and compare with `openssl ts -verify`.';
 const STRANGER = 'Find out who put it there. Move it out of the archive.';
 
 /** Every finding of the auditor. docs/findings.md shows this table to its reader, and a test compares the two. */
@@ -116,7 +117,7 @@ export const FINDINGS = {
   ...group(['ARCHIVE', ...PROVEN_BY_EVIDENCE], 'NOT CHECKED', {
     BEYOND_LIMIT: ['The archive holds more than this program reads into memory. What lies beyond was not checked.', LIMITED],
   }),
-  ...group(PROVEN_BY_EVIDENCE, 'NOT CHECKED', {
+  ...group([...PROVEN_BY_EVIDENCE, 'TIME'], 'NOT CHECKED', {
     UNSHOWN: ['Something that the property rests on is missing or cannot be used; another finding names it.', RESTORE],
   }),
   ...group('LOG', 'FAILED', {
@@ -283,6 +284,41 @@ export const FINDINGS = {
     FORMAT_LEVEL: ['The policy demands a later version of this program.', 'Verify with the newest version.'],
     REASON_WRONG: ['A batch was rejected for a reason that its header or its lane contradicts.', CHAINER],
     MARKS_WRONG: ['The marks of a link are not those that its lane gives.', CHAINER],
+  }),
+  ...group('TIME', 'FAILED', {
+    STAMP_MALFORMED: ['A time stamp cannot be read as RFC 3161 wants it.', COMPARE],
+    STAMP_REFUSED: ['What is kept as a time stamp is the refusal of an authority.', ARCHIVER],
+    STAMP_IMPRINT: ['The time stamp covers another text than the note that it is named for: it was taken from elsewhere.', ARCHIVER],
+    STAMP_POLICY: ["The time stamp is under none of the authority's policies that count.", AUTHORITY],
+    STAMP_CERTIFICATE: ['The time stamp does not name its certificate, or that certificate may not sign time stamps.', AUTHORITY],
+    STAMP_SIGNATURE: ['The signature of the time stamp is wrong.', COMPARE],
+    STAMP_CONTRADICTS: [
+      'A block is dated after a time stamp that covers it, by more than the clock skew: it cannot have been made then.',
+      CHAINER,
+    ],
+    STAMP_FUTURE: ['The time stamp is of a time that has not come yet, by the clock of this machine.', AUTHORITY],
+    STAMPED_NOTE: ['The note that is kept beside a time stamp has another text than the one that is covered.', COMPARE],
+  }),
+  ...group('TIME', ['FAILED', 'NOTE'], {
+    STAMP_ROOT: [
+      'No way leads from the certificate of the time stamp to a root that counts, valid at the time that it states. FAILED where the policy names the roots; where the reader brought them, the time stamp may be of somebody else.',
+      AUTHORITY,
+    ],
+  }),
+  ...group('TIME', 'NOT CHECKED', {
+    STAMP_ALGORITHM: [
+      'The time stamp, or a certificate on its way to the root, is signed by an algorithm that this version does not know.',
+      AUTHORITY,
+    ],
+  }),
+  ...group('TIME', 'OPEN', {
+    UNSTAMPED: ['No time stamp covers the newest leaves.', WAIT],
+  }),
+  ...group('TIME', 'NOTE', {
+    STAMP_BEFORE: [
+      'A block is dated before a time stamp that does not cover it, by more than the clock skew: it waited for the archiver, or was dated back.',
+      'Compare with the logs of the archiver. What the block says of its time rests on the chainer alone.',
+    ],
   }),
 } as const satisfies Readonly<Record<string, FindingTraits>>;
 

@@ -16,7 +16,11 @@ export interface Gathered {
   readonly findings: Findings;
   /** Whether a policy demanded witnesses of any shard. */
   readonly isWitnessed: boolean;
+  /** Why nothing is claimed of TIME, or on whose word it rests beside the pinned key. */
+  readonly time: TimeBasis;
 }
+
+export type TimeBasis = { readonly unchecked: string } | { readonly basis: string };
 
 /** The demands of the caller. */
 export interface Demands {
@@ -68,18 +72,19 @@ function wordOf(
 }
 
 function propertyVerdict(property: Property, gathered: Gathered, { keys, witnesses = [] }: Demands): PropertyVerdict {
-  const { governance, counts, findings } = gathered;
+  const { governance, counts, findings, time } = gathered;
   const own = { counts: counts[property] };
   const worst = findings.worst(property);
-  if (property === 'TIME') return { result: 'NOT CHECKED', trust: 'this version gathers no timestamps', ...own };
+  if (property === 'TIME' && 'unchecked' in time && worst !== 'FAILED') return { result: 'NOT CHECKED', trust: time.unchecked, ...own };
   if (governance === undefined)
     return { result: worst === 'FAILED' ? 'FAILED' : 'NOT CHECKED', trust: 'the archive has no usable policy', ...own };
   if (property === 'WITNESSES' && worst !== 'FAILED' && !gathered.isWitnessed)
     return { result: 'NOT CHECKED', trust: unwitnessed(governance, keys, witnesses), ...own };
-  const { pinned, trust } =
+  const { pinned, trust: key } =
     property === 'WITNESSES' && witnesses.length > 0
       ? { pinned: true, trust: readerTrust(witnesses) }
       : trustOf(property, governance, keys);
+  const trust = pinned && property === 'TIME' && 'basis' in time ? `${time.basis}, and the ${key}` : key;
   if (worst === 'FAILED') return { result: 'FAILED', trust, ...own };
   if (pinned && worst === 'NOT CHECKED') return { result: 'NOT CHECKED', trust: 'something is missing: the findings say what', ...own };
   return { result: pinned ? (worst ?? 'OK') : 'NOT CHECKED', trust, ...own };

@@ -1,4 +1,4 @@
-/** The properties of an archive that a verdict judges. WITNESSES and TIME need more than this version has; the verdict says so. */
+/** The properties of an archive that a verdict judges. WITNESSES needs more than this version has; the verdict says so. */
 export const PROPERTIES = [
   'ARCHIVE',
   'LOG',

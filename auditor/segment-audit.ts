@@ -305,7 +305,6 @@ export function checkSegmentListing({ shard, listed, findings }: Audit, manifest
     if (known.has(key) || stretches.has(key)) continue;
     const named = parseArchiveKey(key);
     const at = { shard, object: key };
-    if (named.kind === 'timestamp') findings.add('UNKNOWN_OBJECT', 'this version reads no timestamps', at);
     if (named.kind !== 'events' && named.kind !== 'evidence' && named.kind !== 'refused' && named.kind !== 'retired') continue;
     if (named.first < archived) findings.add('UNLISTED', 'no manifest lists this object', at);
     else if (listed.has(keys.checkpointAt(named.end))) {

@@ -7,6 +7,7 @@ import type { Audit } from './audit.ts';
 import type { AuditedBlock } from './audited-block.ts';
 import { BlockAudit, type BlockCounts } from './block-audit.ts';
 import type { KeptRoot } from './kept-notes.ts';
+import { nameUnreadStamps } from './listed-stamps.ts';
 import { OpenBlock } from './open-block.ts';
 import { PROVEN_BY_EVIDENCE } from './property.ts';
 import { type AuditedSegment, checkSegmentListing, readManifests } from './segment-audit.ts';
@@ -14,6 +15,8 @@ import { SegmentFold } from './segment-fold.ts';
 import { type NoteSizes, SignedRoots } from './signed-roots.ts';
 import { snapshotFaults } from './snapshot-audit.ts';
 import type { StoredManifest } from './stored-manifest.ts';
+import { TimeAudit } from './time-audit.ts';
+import type { TimeCounts } from './time-brackets.ts';
 import { type LeafRun, TreeAudit } from './tree-audit.ts';
 import type { ShardMoment } from './verdict.ts';
 import type { Witnessed, WitnessedShard } from './witness-audit.ts';
@@ -30,6 +33,8 @@ export interface ShardCounts extends BlockCounts {
 /** The outcome of one shard; `counts` is undefined where the archive holds nothing of it. */
 export interface AuditedShard {
   readonly counts: ShardCounts | undefined;
+  /** Undefined where no time stamp could count. */
+  readonly time?: TimeCounts | undefined;
   readonly moment: ShardMoment;
   /** Undefined where the archive holds nothing of the shard. */
   readonly witnessed: WitnessedShard | undefined;
@@ -51,11 +56,12 @@ export async function auditShard(audit: Audit, { across, kept, onLeaves }: Shard
   for (const { name, size, root, signers } of kept) roots.expect(size, { root, signers, object: name });
   const manifests = await readManifests(audit);
   checkSegmentListing(audit, manifests);
+  nameUnreadStamps(audit);
   checkCheckpoints(audit, roots, notes, manifests);
   const shard = new ShardAudit(audit, roots, { manifests, shown: notes.size }, across);
   await shard.run(notes, onLeaves);
   const witnessed = roots.witnesses.finish(notes.size, notes.published);
-  return { counts: shard.counts(notes.size), moment: shard.moment(notes.size, witnessed.newest), witnessed };
+  return { counts: shard.counts(notes.size), time: shard.time(notes.size), moment: shard.moment(notes.size, witnessed.newest), witnessed };
 }
 
 /** Every segment's end must have a checkpoint and its root must be signed there; no segment goes beyond the published checkpoint. */
@@ -89,6 +95,7 @@ class ShardAudit {
   readonly #across: AcrossShards;
   readonly #manifests: readonly StoredManifest[];
   readonly #segments: SegmentFold;
+  readonly #time: TimeAudit | undefined;
   /** Snapshots that were not compared yet, by size. */
   readonly #snapshots: Map<number, string>;
   /** Number of leaves that were read. */
@@ -111,6 +118,7 @@ class ShardAudit {
     this.#openBlock = new OpenBlock(audit);
     this.#manifests = manifests;
     this.#segments = new SegmentFold(audit, manifests, shown);
+    this.#time = audit.stampRoots && new TimeAudit(audit, audit.stampRoots);
     this.#snapshots = listedSnapshots(audit);
   }
 
@@ -127,6 +135,7 @@ class ShardAudit {
     else await this.#tree.finish();
     if (this.#blindFrom !== undefined) await this.#segments.readRest();
     this.#blocks.finish(archivedSize(this.#manifests));
+    this.#time?.finish(size, this.#blindFrom);
     this.#checkEnd(size);
   }
 
@@ -218,6 +227,7 @@ class ShardAudit {
   }
 
   async #endBlock(acceptedAt: number): Promise<void> {
+    await this.#time?.block({ size: this.#index, acceptedAt, root: () => this.#tree.root() });
     const { policy } = this.#blocks.log.head;
     if (this.#segments.endBlock(this.#index, acceptedAt, policy, () => this.#tree.root())) await this.#checkSnapshot(this.#index);
   }
@@ -266,6 +276,10 @@ class ShardAudit {
       archived: archivedSize(this.#manifests),
       witnessed,
     };
+  }
+
+  time(size: number): TimeCounts | undefined {
+    return this.#time?.counts(size);
   }
 
   counts(size: number): ShardCounts {

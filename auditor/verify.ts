@@ -1,6 +1,8 @@
 import { ARCHIVE_JSON } from '../core/archive/archive-keys.ts';
 import { utf8Text } from '../core/base/bytes.ts';
 import { canonicalJson } from '../core/base/jcs.ts';
+import { counted } from '../core/base/terminal-text.ts';
+import type { Certificate } from '../core/keys/certificate.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { AcrossShards } from './across-shards.ts';
@@ -8,12 +10,14 @@ import { type ArchiveReader, listArchive } from './archive-reader.ts';
 import { AUDIT_LIMITS, type AuditLimits } from './audit-limits.ts';
 import { Findings } from './findings.ts';
 import { type Governance, readGovernance } from './governance.ts';
-import { type Demands, type Gathered, judge } from './judgement.ts';
+import { type Demands, type Gathered, judge, type TimeBasis } from './judgement.ts';
 import { checkKeptSizes, type KeptNote, type KeptRoot, openKeptNotes } from './kept-notes.ts';
 import { LaneAudit } from './lane-audit.ts';
 import { Refusals } from './refusals.ts';
 import { type AuditedShard, auditShard, type ShardCounts } from './shard-audit.ts';
 import { SilenceAudit } from './silence-audit.ts';
+import { type StampRoots, stampRoots } from './stamp-roots.ts';
+import { type TimeCounts, timeTotals } from './time-brackets.ts';
 import type { Verdict } from './verdict.ts';
 import type { WitnessedShard } from './witness-audit.ts';
 import { type WitnessTrust, witnessTrust } from './witness-trust.ts';
@@ -27,6 +31,10 @@ export interface VerifyOptions extends Demands {
   readonly genesis?: string;
   /** Notes that the caller kept from earlier: the history that they attest must be the beginning of what is shown. */
   readonly since?: readonly KeptNote[];
+  /** Roots of time-stamp authorities that the caller trusts: where some are given, only these count. */
+  readonly stampRoots?: readonly Certificate[];
+  /** The caller's clock, microseconds: with it, a time stamp of the future is a finding. */
+  readonly now?: number;
   /** Bounds of memory, where they are not the usual ones. */
   readonly limits?: AuditLimits;
   /** Called with the number of leaves that were checked and an estimate of all. */
@@ -48,6 +56,7 @@ export async function verifyArchive(store: ObjectStore, options: VerifyOptions):
         refused: across.refusals.report(),
         findings,
         isWitnessed: false,
+        time: { unchecked: 'the archive has no usable policy' },
       },
       options,
     );
@@ -56,7 +65,9 @@ export async function verifyArchive(store: ObjectStore, options: VerifyOptions):
   const kept = openKeptNotes(options.since ?? [], governance, findings);
   const limits = options.limits ?? AUDIT_LIMITS;
   const witnesses = witnessTrust(governance.history, governance.root !== undefined, options.witnesses ?? []);
-  const audited = await auditShards({ objects, listed, governance, findings, across, limits, kept, witnesses }, options);
+  const stamping = stampRoots(governance, options.stampRoots ?? []);
+  const trusted = { witnesses, stampRoots: stamping.roots, now: options.now };
+  const audited = await auditShards({ objects, listed, governance, findings, across, limits, kept, ...trusted }, options);
   const { clockSkewMs, shards: count } = governance.history.latest.policy;
   across.lanes.finish(clockSkewMs);
   across.silence.finish(count);
@@ -72,15 +83,23 @@ export async function verifyArchive(store: ObjectStore, options: VerifyOptions):
   const witnessed = audited.flatMap((each) => each.witnessed ?? []);
   const isWitnessed = witnessed.some(({ isDemanded }) => isDemanded);
   const WITNESSES = isWitnessed ? witnessCounts(witnessed) : {};
-  return judge(
-    { governance, shards, counts: { ...counts, LOG, WITNESSES }, refused: across.refusals.report(), findings, isWitnessed },
-    options,
-  );
+  const times = timeTotals(audited.flatMap(({ time }) => time ?? []));
+  const TIME = stamping.roots === undefined ? {} : { ...times };
+  const gathered = { governance, shards, counts: { ...counts, LOG, WITNESSES, TIME }, refused: across.refusals.report(), findings };
+  return judge({ ...gathered, isWitnessed, time: timeBasis(stamping, times) }, options);
 }
 
 function witnessCounts(shards: readonly WitnessedShard[]): Record<string, number> {
   const sum = (name: 'cosignatures' | 'quorums'): number => shards.reduce((total, each) => total + each[name], 0);
   return { quorums: sum('quorums'), cosignatures: sum('cosignatures') };
+}
+
+/** Without a time stamp that counts, nothing is shown, though nothing is wrong either. */
+function timeBasis(stamping: ReturnType<typeof stampRoots>, { stamps }: TimeCounts): TimeBasis {
+  if (stamping.roots === undefined) return { unchecked: stamping.reason };
+  if (stamps === 0) return { unchecked: 'the archive holds no time stamp that counts' };
+  const given = stamping.roots.given.length;
+  return { basis: given === 0 ? 'time-stamp authorities of the policy' : `${counted(given, 'time-stamp root')} that the reader gave` };
 }
 
 interface WholeAudit {
@@ -92,6 +111,8 @@ interface WholeAudit {
   readonly limits: AuditLimits;
   readonly kept: readonly KeptRoot[];
   readonly witnesses: WitnessTrust;
+  readonly stampRoots: StampRoots | undefined;
+  readonly now: number | undefined;
 }
 
 async function auditShards({ across, kept, ...sources }: WholeAudit, { onProgress }: VerifyOptions): Promise<AuditedShard[]> {

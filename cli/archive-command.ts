@@ -1,3 +1,4 @@
+import { httpTimestampAuthority } from '../adapters/http-timestamp-authority.ts';
 import { httpWitness } from '../adapters/http-witness.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { systemClock } from '../adapters/system-clock.ts';
@@ -17,6 +18,8 @@ import { clusterSettings, SERVERS } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings } from './invocation-settings.ts';
 
+/** How others are reached that confirm what the log looked like, and when. */
+const OUTSIDE = { openWitness: httpWitness, authority: httpTimestampAuthority() };
 /** A fetch answers as soon as there is something: an idle shard need not ask often. */
 const SETTINGS = { pollMs: 250 };
 
@@ -69,12 +72,12 @@ export const archiveCommand: Command = {
         log,
         objects,
         sources,
-        openWitness: httpWitness,
         signers,
         clock: systemClock,
         logger,
         metrics,
         settings: SETTINGS,
+        ...OUTSIDE,
       });
       const topic = TOPICS.chain;
       const shared = openShardGroup(values, { name: values.archiveGroup, topic, shards, logger });

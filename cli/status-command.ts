@@ -10,6 +10,7 @@ import { type ClusterReaders, openClusterReaders } from '../cluster/readers.ts';
 import { measureLag } from '../cluster/service.ts';
 import { openLogNote } from '../core/archive/archive-anchor.ts';
 import { logKeysOf, parseArchiveKey } from '../core/archive/archive-keys.ts';
+import { type ListedStamp, newestStamps } from '../core/archive/stamp-listing.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { printable, terminalJson } from '../core/base/terminal-text.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
@@ -35,6 +36,9 @@ interface ShardStatus {
   readonly checkpointSeconds: number | null;
   /** Seconds since the newest quorum of witnesses was complete, by their clocks; null where no witnesses are named, or no published or kept note has a quorum. */
   readonly witnessedSeconds: number | null;
+  /** Leaves that the newest time stamp covers, and its age in seconds by the time that it states, unverified; null where there is none. */
+  readonly stamped: number | null;
+  readonly stampedSeconds: number | null;
   /** ISO 8601, where the newest block or the newest input is dated ahead of this clock by more than `clockSkew`; else null. */
   readonly blocksAheadUntil: string | null;
   readonly inputAheadUntil: string | null;
@@ -44,6 +48,8 @@ interface ShardStatus {
   readonly problems: readonly string[];
 }
 
+/** Names the time stamp in a problem. */
+const STAMPED = 'stamped';
 /** At once: each waits for servers that may be away. */
 const SHARDS_AT_ONCE = 16;
 
@@ -70,6 +76,7 @@ export const statusCommand: Command = {
     'A number that cannot be told is ? (null in JSON); stderr says why, and the exit code is not 0.',
     'WITNESSED  where the policy names witnesses: age of their newest quorum, by their clocks; - if no published or kept note has one',
     'CHECKED  age of the newest block that the newest checkpoint covers; it grows while the log is silent, too',
+    'STAMPED  age of the newest time stamp, as it states it, unverified; it grows while the log is silent, too',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     if (invocation.operands.length > 0) throw new LineproofError('USAGE', 'status takes no arguments');
@@ -162,6 +169,7 @@ async function shardStatus(shard: number, from: ShardSources, attempts: Attempts
   const lag = end === undefined ? undefined : await attempts.of('lag', () => inputLag(shard, from, end));
   const consumed = archiver?.committed;
   if (consumed !== undefined) await attempts.of('chain', () => measureLag(log, TOPICS.chain, shard, consumed));
+  const stamp = await attempts.of(STAMPED, () => newestStamp(objects, shard));
   const archived = await attempts.of('archived', () => archivedSize(objects, logKeysOf(shard).segments));
   return {
     shard,
@@ -170,12 +178,25 @@ async function shardStatus(shard: number, from: ShardSources, attempts: Attempts
     size: note === undefined || end === undefined ? null : Math.max(end.size, note.size),
     attested: note?.size ?? null,
     archived: archived ?? null,
-    checkpointSeconds: end?.coveredAt === undefined ? null : Math.max(0, Math.round((systemClock.nowMicros() - end.coveredAt) / 1e5) / 10),
+    checkpointSeconds: end?.coveredAt === undefined ? null : ageSeconds(end.coveredAt),
     witnessedSeconds: (await attempts.of('witnessed', () => quorumAge(shard, from))) ?? null,
+    stamped: stamp?.size ?? null,
+    stampedSeconds: stamp?.genTime === undefined ? null : ageSeconds(stamp.genTime),
     ...aheadOf(end, from.sources),
     chainer: chainer?.owner ?? null,
     archiver: archiver?.owner ?? null,
   };
+}
+
+/** Seconds since a time in microseconds, to a tenth. */
+function ageSeconds(micros: number): number {
+  return Math.max(0, Math.round((systemClock.nowMicros() - micros) / 1e5) / 10);
+}
+
+/** The time stamp that covers most leaves; of several the newest. */
+async function newestStamp(objects: ObjectStore, shard: number): Promise<ListedStamp | undefined> {
+  const stamps = [...(await newestStamps(objects, shard)).values()];
+  return stamps.toSorted((a, b) => b.size - a.size || (b.genTime ?? 0) - (a.genTime ?? 0))[0];
 }
 
 /** Until when the times of a log that stood in the future stand still. */
@@ -232,25 +253,19 @@ async function archivedSize(objects: ObjectStore, segments: string): Promise<num
 }
 
 function describe(rows: readonly ShardStatus[], isWitnessed: boolean): string {
-  const head = ['SHARD', 'LAG', 'SIZE', 'ATTESTED', 'ARCHIVED', 'CHECKED', ...(isWitnessed ? ['WITNESSED'] : []), 'CHAINER', 'ARCHIVER'];
-  const lines = [head];
+  const outside = [...(isWitnessed ? ['WITNESSED'] : []), 'STAMPED'];
+  const lines = [['SHARD', 'LAG', 'SIZE', 'ATTESTED', 'ARCHIVED', 'CHECKED', ...outside, 'CHAINER', 'ARCHIVER']];
   const told = (value: number | null): string => (value === null ? '?' : `${value}`);
   for (const row of rows) {
     const lag = row.lag === null || row.lag === 0 ? told(row.lag) : `${row.lag} (${row.lagSeconds} s)`;
     const isUnread = row.size === null;
     const checked = row.checkpointSeconds === null ? (isUnread ? '?' : '-') : `${row.checkpointSeconds} s`;
     const witnessed = row.witnessedSeconds === null ? '-' : `${row.witnessedSeconds} s`;
+    const isStampUnread = row.problems.some((problem) => problem.startsWith(`${STAMPED}:`));
+    const stamped = row.stampedSeconds === null ? (isStampUnread ? '?' : '-') : `${row.stampedSeconds} s`;
+    const confirmed = [checked, ...(isWitnessed ? [witnessed] : []), stamped];
     const names = [printable(row.chainer ?? '-'), printable(row.archiver ?? '-')];
-    lines.push([
-      `${row.shard}`,
-      lag,
-      told(row.size),
-      told(row.attested),
-      told(row.archived),
-      checked,
-      ...(isWitnessed ? [witnessed] : []),
-      ...names,
-    ]);
+    lines.push([`${row.shard}`, lag, told(row.size), told(row.attested), told(row.archived), ...confirmed, ...names]);
   }
   const widths = (lines[0] as string[]).map((_, column) => Math.max(...lines.map((line) => (line[column] as string).length)));
   return `${lines

@@ -1,3 +1,4 @@
+import { systemClock } from '../adapters/system-clock.ts';
 import { FINDINGS } from '../auditor/findings-table.ts';
 import type { Finding, Verdict } from '../auditor/verdict.ts';
 import { verdictText } from '../auditor/verdict-text.ts';
@@ -8,7 +9,7 @@ import { terminalJson } from '../core/base/terminal-text.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import { openArchive, READING_SETTINGS } from './archive-location.ts';
 import { type Command, type Invocation, stringOptions, type Terminal } from './command.ts';
-import { readKeptNote } from './kept-files.ts';
+import { readKeptNote, readStampRoots } from './kept-files.ts';
 import { PIN_OPTIONS, pinsOf } from './pinned-keys.ts';
 import { Progress } from './progress.ts';
 
@@ -16,7 +17,7 @@ import { Progress } from './progress.ts';
 export const verifyCommand: Command = {
   name: 'verify',
   summary: 'Check an archive, offline, against a key that you trust',
-  usage: ['verify ARCHIVE --key KEY [--origin NAME] [--genesis DIGEST] [--since FILE] [--require PROPERTY] [--json]'],
+  usage: ['verify ARCHIVE --key KEY [--origin NAME] [--genesis DIGEST] [--since FILE] [--tsa-root FILE] [--require PROPERTY] [--json]'],
   options: [
     ...PIN_OPTIONS,
     {
@@ -25,6 +26,13 @@ export const verifyCommand: Command = {
       multiple: true,
       value: 'FILE',
       help: 'a note that you kept from earlier (a copy of logs/SHARD/checkpoint, or a proof, which holds one): fail unless the history that it attests is the beginning of what is shown. May be repeated',
+    },
+    {
+      name: 'tsa-root',
+      type: 'string',
+      multiple: true,
+      value: 'FILE',
+      help: "certificates (PEM) of time-stamp authorities' roots that you trust: then the policy's do not count. May be repeated",
     },
     { name: 'json', type: 'boolean', help: 'print the verdict as JSON' },
   ],
@@ -41,7 +49,12 @@ export const verifyCommand: Command = {
     const archive = invocation.operands[0];
     if (archive === undefined || invocation.operands.length > 1)
       throw new LineproofError('USAGE', 'verify takes one archive; see lineproof verify --help');
-    const options = { ...pinsOf(invocation, 'verify', archive), since: stringOptions(invocation, 'since').map(readKeptNote) };
+    const options = {
+      ...pinsOf(invocation, 'verify', archive),
+      since: stringOptions(invocation, 'since').map(readKeptNote),
+      stampRoots: stringOptions(invocation, 'tsa-root').flatMap(readStampRoots),
+      now: systemClock.nowMicros(),
+    };
     const verdict = await verifyStore(await openArchive(archive, 'verify', invocation), options, invocation.terminal);
     invocation.terminal.stdout.write(
       invocation.options['json'] === true ? `${terminalJson(explained(verdict), 2)}\n` : verdictText(verdict),

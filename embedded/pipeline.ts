@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { type DataFolder, openDataFolder } from '../adapters/data-folder.ts';
+import { httpTimestampAuthority } from '../adapters/http-timestamp-authority.ts';
 import { httpWitness } from '../adapters/http-witness.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { Archiver } from '../archiver/archiver.ts';
@@ -89,6 +90,7 @@ export class EmbeddedPipeline {
       openWitness: httpWitness,
       signers: keys.logs,
       logger: logger.child({ part: 'archiver' }),
+      authority: httpTimestampAuthority(),
     });
   }
 

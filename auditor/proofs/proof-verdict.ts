@@ -69,7 +69,7 @@ const NOT_SHOWN: Readonly<Record<Exclude<Property, Shown>, string>> = {
   ORDER: 'one event has no order; lineproof verify shows it',
   COMPLETE: 'what else was recorded, or left out, is not in the file',
   UNIQUE: 'whether the event is in the log twice is not in the file',
-  TIME: 'this version gathers no timestamps: all times are claims of their signers',
+  TIME: 'no time stamp is in the file: all times are claims of their signers',
 };
 
 /** Makes the verdict of what was checked. */

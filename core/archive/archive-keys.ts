@@ -23,6 +23,7 @@ export function logKeysOf(shard: number): {
   readonly checkpoint: string;
   readonly segments: string;
   readonly snapshots: string;
+  readonly timestamps: string;
   checkpointAt(size: number): string;
   /** `witnessKey` is the text of the witness's verifier key. */
   cosignature(size: number, witnessKey: string): string;
@@ -33,6 +34,9 @@ export function logKeysOf(shard: number): {
   retired(first: number, end: number): string;
   snapshot(end: number): string;
   state(end: number): string;
+  stampedNote(size: number): string;
+  timestamp(size: number, authority: string): string;
+  stampCertificates(size: number, authority: string): string;
 } {
   const folder = `logs/${shard}`;
   const segments = `${folder}/segments/`;
@@ -42,6 +46,7 @@ export function logKeysOf(shard: number): {
     checkpoint: `${folder}/checkpoint`,
     segments,
     snapshots: `${folder}/snapshots/`,
+    timestamps: `${folder}/timestamps/`,
     checkpointAt: (size) => `${folder}/checkpoints/${size}`,
     cosignature: (size, witnessKey) => `${folder}/cosignatures/${size}.${toHex(sha256(utf8(witnessKey))).slice(0, 16)}`,
     events: (first, end, schemaHex) => `${segments}${segmentName(first, end)}.${schemaHex.slice(0, 16)}.events.avro`,
@@ -51,6 +56,9 @@ export function logKeysOf(shard: number): {
     retired: (first, end) => `${segments}${segmentName(first, end)}.retired.json`,
     snapshot: (end) => `${folder}/snapshots/${end}.json`,
     state: (end) => `${folder}/snapshots/${end}.state`,
+    stampedNote: (size) => `${folder}/timestamps/${size}.note`,
+    timestamp: (size, authority) => `${folder}/timestamps/${size}.${authority}.tsr`,
+    stampCertificates: (size, authority) => `${folder}/timestamps/${size}.${authority}.pem`,
   };
 }
 
@@ -69,13 +77,14 @@ export type ArchiveKey =
   | { readonly kind: 'archive' }
   | { readonly kind: 'schema' | 'policy'; readonly hex: string }
   | { readonly kind: 'signed' | 'checkpoint'; readonly shard: number }
-  | { readonly kind: 'checkpointAt' | 'snapshot' | 'state'; readonly shard: number; readonly size: number }
+  /** `stampedNote`: a note that time stamps cover. */
+  | { readonly kind: 'checkpointAt' | 'snapshot' | 'state' | 'stampedNote'; readonly shard: number; readonly size: number }
   | { readonly kind: 'cosignature'; readonly shard: number; readonly size: number; readonly witness: string }
   | { readonly kind: 'tile'; readonly shard: number; readonly path: string }
   | { readonly kind: 'events'; readonly shard: number; readonly first: number; readonly end: number; readonly schema: string }
   | { readonly kind: 'evidence' | 'refused' | 'manifest' | 'retired'; readonly shard: number; readonly first: number; readonly end: number }
-  /** Reserved: no part writes or checks it yet. */
-  | { readonly kind: 'timestamp'; readonly shard: number; readonly size: number; readonly authority: string };
+  /** An authority's reply over the note of this size, and the certificates beside it. */
+  | { readonly kind: 'timestamp' | 'stampCertificates'; readonly shard: number; readonly size: number; readonly authority: string };
 
 const SIZE = '(0|[1-9][0-9]{0,15})';
 const PATTERNS: readonly (readonly [RegExp, (match: readonly string[]) => ArchiveKey])[] = [
@@ -96,6 +105,10 @@ const PATTERNS: readonly (readonly [RegExp, (match: readonly string[]) => Archiv
     new RegExp(`^logs/${SIZE}/snapshots/${SIZE}\\.(json|state)$`),
     ([, shard, size, name]) => ({ kind: name === 'json' ? 'snapshot' : 'state', shard: Number(shard), size: Number(size) }),
   ],
+  [
+    new RegExp(`^logs/${SIZE}/timestamps/${SIZE}\\.note$`),
+    ([, shard, size]) => ({ kind: 'stampedNote', shard: Number(shard), size: Number(size) }),
+  ],
   [new RegExp(`^logs/${SIZE}/(tile/.+)$`), ([, shard, path = '']) => ({ kind: 'tile', shard: Number(shard), path })],
   [
     new RegExp(`^logs/${SIZE}/segments/([0-9]{20})-([0-9]{20})\\.([0-9a-f]{16})\\.events\\.avro$`),
@@ -111,8 +124,13 @@ const PATTERNS: readonly (readonly [RegExp, (match: readonly string[]) => Archiv
     }),
   ],
   [
-    new RegExp(`^logs/${SIZE}/timestamps/${SIZE}\\.([a-z0-9-]{1,64})\\.tsr$`),
-    ([, shard, size, authority = '']) => ({ kind: 'timestamp', shard: Number(shard), size: Number(size), authority }),
+    new RegExp(`^logs/${SIZE}/timestamps/${SIZE}\\.([a-z0-9-]{1,64})\\.(tsr|pem)$`),
+    ([, shard, size, authority = '', ending]) => ({
+      kind: ending === 'tsr' ? 'timestamp' : 'stampCertificates',
+      shard: Number(shard),
+      size: Number(size),
+      authority,
+    }),
   ],
 ];
 

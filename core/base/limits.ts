@@ -56,6 +56,8 @@ export const LIMITS = {
   noteBytes: 256 * 1024,
   /** Witnesses of a policy: a note with the cosignatures of all of them stays within {@link LIMITS.noteBytes}. */
   witnesses: 32,
+  /** An RFC 3161 reply with its certificates. */
+  stampBytes: 64 * 1024,
   /** A policy document. */
   policyBytes: 1024 * 1024,
   /** A file that proves one event: most of it are the versions of the policy. */

@@ -89,6 +89,13 @@ export const LOG_LINES = {
     by: 'witness',
     meaning: 'The state folder or the key cannot be used; `reason` says why. The question was answered with 503, and nothing was cosigned.',
   },
+  stampFailed: {
+    text: 'no time stamp: asking the authority again later',
+    level: 'warn',
+    by: 'archiver',
+    meaning:
+      'The time-stamp authority that `authority` names did not answer, or its answer does not count; `reason` says why. Notes are signed and published all the same.',
+  },
   policyInForce: {
     text: 'policy in force',
     level: 'info',

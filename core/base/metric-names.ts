@@ -106,6 +106,21 @@ export const METRICS = {
     help: 'Questions to a witness that gave no cosignature.',
     labels: ['shard', 'witness', 'error'],
   },
+  lineproof_stamp_timestamp_seconds: {
+    kind: 'gauge',
+    help: 'Time that the newest time stamp states, seconds since 1970, by authority.',
+    labels: ['shard', 'authority'],
+  },
+  lineproof_stamp_size: {
+    kind: 'gauge',
+    help: 'Leaves that the newest time stamp covers, by authority.',
+    labels: ['shard', 'authority'],
+  },
+  lineproof_stamp_errors_total: {
+    kind: 'counter',
+    help: 'Times a time-stamp authority gave no time stamp that counts, by authority.',
+    labels: ['shard', 'authority'],
+  },
   lineproof_archiver_segments_total: { kind: 'counter', help: 'Segments closed.', labels: ['shard'] },
   lineproof_archiver_publish_seconds: {
     kind: 'histogram',

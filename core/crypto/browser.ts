@@ -1,6 +1,6 @@
 import { etc, getPublicKey, hashes, Point, sign } from '@noble/ed25519';
 import { hmac } from '@noble/hashes/hmac.js';
-import { sha256 as nobleSha256, sha512 } from '@noble/hashes/sha2.js';
+import { sha256 as nobleSha256, sha384, sha512 } from '@noble/hashes/sha2.js';
 import { concat, equal } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
 import { isSmallOrderPoint } from './point-encoding.ts';
@@ -9,6 +9,14 @@ import { isSmallOrderPoint } from './point-encoding.ts';
 export interface PublicKey {
   /** 32 bytes. */
   readonly raw: Uint8Array;
+}
+
+export type Sha2 = 'sha256' | 'sha384' | 'sha512';
+
+/** As in node.ts. */
+export interface SignatureScheme {
+  readonly kind: 'rsa' | 'ecdsa' | 'ed25519';
+  readonly hash: Sha2;
 }
 
 /** A private key in memory. */
@@ -45,6 +53,11 @@ export interface Sha256Stream {
 export function sha256Stream(): Sha256Stream {
   const stream = nobleSha256.create();
   return { update: (data) => void stream.update(data), digest: () => stream.digest() };
+}
+
+/** SHA-256, SHA-384 or SHA-512 of `data`. */
+export function sha2(name: Sha2, data: Uint8Array): Uint8Array {
+  return { sha256: nobleSha256, sha384, sha512 }[name](data);
 }
 
 /** HMAC-SHA256 (RFC 2104) in a new array of 32 bytes. */
@@ -104,4 +117,14 @@ export function signEd25519(key: PrivateKey, message: Uint8Array): Uint8Array {
 
 function littleEndian(bytes: Uint8Array): bigint {
   return BigInt(`0x${etc.bytesToHex(bytes.toReversed())}`);
+}
+
+/** Undefined: browsers verify RSA and ECDSA by calls that answer later, and noble's curves are not loaded here. So time stamps are NOT CHECKED in a browser. */
+export function verifyForeignSignature(
+  _spki: Uint8Array,
+  _scheme: SignatureScheme,
+  _message: Uint8Array,
+  _signature: Uint8Array,
+): boolean | undefined {
+  return undefined;
 }

@@ -18,6 +18,15 @@ export interface PublicKey {
   readonly raw: Uint8Array;
 }
 
+/** Hash functions that certificates and time stamps of others may use. SHA-1 is not among them: two texts with one SHA-1 can be made. */
+export type Sha2 = 'sha256' | 'sha384' | 'sha512';
+
+/** How a certificate or a time stamp is signed. `rsa` is PKCS #1 v1.5; a signature of `ecdsa` is DER. */
+export interface SignatureScheme {
+  readonly kind: 'rsa' | 'ecdsa' | 'ed25519';
+  readonly hash: Sha2;
+}
+
 /** A private key in memory. */
 export interface PrivateKey {
   /** 32 bytes. */
@@ -59,6 +68,11 @@ export interface Sha256Stream {
 export function sha256Stream(): Sha256Stream {
   const stream = createHash('sha256');
   return { update: (data) => void stream.update(data), digest: () => new Uint8Array(stream.digest()) };
+}
+
+/** SHA-256, SHA-384 or SHA-512 of `data`: what certificates and time stamps of others may use. */
+export function sha2(name: Sha2, data: Uint8Array): Uint8Array {
+  return new Uint8Array(createHash(name).update(data).digest());
 }
 
 /** HMAC-SHA256 (RFC 2104) in a new array of 32 bytes. */
@@ -105,4 +119,28 @@ export function signEd25519(key: PrivateKey, message: Uint8Array): Uint8Array {
   const object = keyObjects.get(key);
   if (object === undefined) throw new LineproofError('INTERNAL', 'cannot sign: the key was not imported here');
   return new Uint8Array(sign(null, message, object));
+}
+
+const KEY_KINDS: Readonly<Record<SignatureScheme['kind'], string>> = { rsa: 'rsa', ecdsa: 'ec', ed25519: 'ed25519' };
+/** Shorter keys can be factored by those who can pay for it. */
+const RSA_BITS = 2048;
+
+/**
+ * Whether the key of a certificate (SubjectPublicKeyInfo, DER) signed `message`. False for a key of another kind, an RSA key below 2,048 bits, and anything
+ * that cannot be read. Undefined where this runtime does not have the algorithm. Never throws.
+ */
+export function verifyForeignSignature(
+  spki: Uint8Array,
+  { kind, hash }: SignatureScheme,
+  message: Uint8Array,
+  signature: Uint8Array,
+): boolean | undefined {
+  try {
+    const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+    if (key.asymmetricKeyType !== KEY_KINDS[kind]) return false;
+    if (kind === 'rsa' && (key.asymmetricKeyDetails?.modulusLength ?? 0) < RSA_BITS) return false;
+    return verify(kind === 'ed25519' ? null : hash, message, key, signature);
+  } catch {
+    return false;
+  }
 }

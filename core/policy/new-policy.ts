@@ -29,6 +29,7 @@ export interface NewPolicyOptions {
   readonly laneRetentionMs?: number;
   readonly segmentMaxAgeMs?: number;
   readonly witnessing?: Witnessing | null;
+  readonly timestamping?: Policy['timestamping'];
 }
 
 function active(key: string): KeyEntry {
@@ -67,6 +68,7 @@ export function newPolicy(options: NewPolicyOptions): Policy {
     retention: { eventsKeepMs: null, refusedKeepMs: null },
     objectLock: null,
     witnessing: options.witnessing ?? null,
+    timestamping: options.timestamping ?? null,
     inputGeneration: { generation: 0, firstOffsets: Array.from({ length: options.shards }, () => 0) },
     predecessor: null,
   };

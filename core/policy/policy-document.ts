@@ -29,6 +29,19 @@ export interface ProducerEntry extends KeyEntry {
   readonly maxLanes: number;
 }
 
+/** A time-stamp authority (RFC 3161) that the archiver asks, and whose time stamps count. Certificates are DER in base64. */
+export interface StampAuthority {
+  /** Names its objects in the archive: a–z, 0–9 and `-`. */
+  readonly name: string;
+  readonly url: string;
+  /** Where the way from its certificate must end. Empty: it is not asked any more, and nothing that it signed counts. */
+  readonly roots: readonly string[];
+  /** Certificates on that way that its time stamps do not hold themselves. */
+  readonly intermediates: readonly string[];
+  /** Object identifiers of its policies of which a time stamp must name one; empty: any. */
+  readonly policies: readonly string[];
+}
+
 /** The policy document (docs/formats.md §6). Every field is always present. */
 export interface Policy {
   readonly origin: string;
@@ -53,6 +66,8 @@ export interface Policy {
   readonly objectLock: { readonly mode: string; readonly days: number } | null;
   /** Null: nobody has to witness. */
   readonly witnessing: Witnessing | null;
+  /** Whom the archiver asks for time stamps, and how often at most; null: nobody. */
+  readonly timestamping: { readonly authorities: readonly StampAuthority[]; readonly intervalMs: number } | null;
   readonly inputGeneration: { readonly generation: number; readonly firstOffsets: readonly number[] };
   readonly predecessor: { readonly origin: string; readonly checkpoints: readonly string[] } | null;
 }

@@ -19,6 +19,8 @@ export function checkMeaning(policy: Policy, problems: string[]): void {
       problems.push(`${key}: believed must be given for COMPROMISED keys, and only for them`);
     if (believed !== null && believed.length !== shards) problems.push(`${key}: believed must have one size per shard`);
   }
+  const authorities = policy.timestamping?.authorities.map(({ name }) => name) ?? [];
+  if (new Set(authorities).size < authorities.length) problems.push('policy.timestamping.authorities must not have one name twice');
   checkLogNames(policy, problems);
   checkRoles(policy, problems);
 }

@@ -1,13 +1,16 @@
-import { utf8 } from '../base/bytes.ts';
+import { fromBase64, utf8 } from '../base/bytes.ts';
 import { hasCode, LineproofError, messageOf } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { EVENT_TYPES } from '../formats/event.ts';
+import { parseCertificate } from '../keys/certificate.ts';
 import { checkKeyName, parseVerifierKey } from '../keys/key.ts';
 import { MESSAGE_KEY_NAMES, signsMessages } from '../keys/signature.ts';
 import { KEY_STATUSES, REQUIRABLE_FIELDS } from './policy-document.ts';
 import { MAX_DEADLINE_MS, readWitnesses } from './witnessing.ts';
 
 const MAX_MS = 100 * 366 * 24 * 3600_000;
+/** Authorities are other people's servers. */
+const MIN_STAMP_INTERVAL_MS = 1_000;
 const MAX_ITEMS = LIMITS.policyItems;
 
 /** Adds the faults in a policy's form to `problems`: each field's presence, type and range. If it adds none, `json` has the form of a `Policy`. */
@@ -102,6 +105,26 @@ const witnesses: Rule = (value, path, problems) => {
 };
 const size = integer(0, Number.MAX_SAFE_INTEGER);
 const duration = integer(1, MAX_MS);
+const certificate = rule(
+  'an X.509 certificate of at most 8 KiB, DER in base64',
+  (value) => typeof value === 'string' && passes(() => parseCertificate(fromBase64(value))),
+);
+const authorityName = rule('1 to 64 of a–z, 0–9 and -', (value) => typeof value === 'string' && /^[a-z0-9-]{1,64}$/.test(value));
+const webAddress = rule(
+  'an http or https URL of at most 2048 characters',
+  (value) => typeof value === 'string' && value.length <= 2048 && /^https?:\/\/[!-~]+$/.test(value) && URL.canParse(value),
+);
+const objectIdentifier = rule(
+  'an object identifier in dotted decimal',
+  (value) => typeof value === 'string' && value.length <= 128 && /^[012](?:\.(?:0|[1-9][0-9]*))+$/.test(value),
+);
+const authority = object({
+  name: authorityName,
+  url: webAddress,
+  roots: list(certificate),
+  intermediates: list(certificate),
+  policies: list(objectIdentifier),
+});
 const keyFields = { key: verifierKey, status, believed: orNull(list(size, 1)) };
 
 function mustBe(holds: boolean): void {
@@ -143,6 +166,7 @@ const POLICY = object({
     }),
   ),
   witnessing: orNull(object({ witnesses, required: boolean, deadlineMs: integer(1, MAX_DEADLINE_MS) })),
+  timestamping: orNull(object({ authorities: list(authority, 1), intervalMs: integer(MIN_STAMP_INTERVAL_MS, MAX_MS) })),
   inputGeneration: object({ generation: integer(0, 2 ** 31 - 1), firstOffsets: list(size, 1) }),
   predecessor: orNull(object({ origin: name, checkpoints: list(text, 1) })),
 });

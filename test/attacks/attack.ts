@@ -4,6 +4,7 @@ import type { VerdictWord } from '../../auditor/verdict-words.ts';
 import { verifyArchive } from '../../auditor/verify.ts';
 import { utf8 } from '../../core/base/bytes.ts';
 import type { ReasonName } from '../../core/base/reasons.ts';
+import { parseCertificate } from '../../core/keys/certificate.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
 import { parseWitnessPolicy } from '../../core/keys/witness-policy.ts';
 import type { Policy } from '../../core/policy/policy-document.ts';
@@ -47,6 +48,8 @@ export interface Attack extends Results {
   readonly reader?: (stage: Stage) => Reader | Promise<Reader>;
   /** The verdict, where the results do not give it. */
   readonly word?: VerdictWord;
+  /** Result of TIME, which the other verifier does not judge; NOT CHECKED where none is given. */
+  readonly time?: Result;
   /** `PROPERTY CODE` of a finding that must be there; null where nothing tells this archive from an honest one. */
   readonly seen: string | null;
   /** Reason under which the verdict counts what was refused. */
@@ -65,6 +68,10 @@ export interface Reader {
   readonly since?: readonly string[];
   /** Witness policies that the reader brings, as texts. */
   readonly witnesses?: readonly string[];
+  /** Roots of time-stamp authorities that the reader brings, DER. */
+  readonly stampRoots?: readonly Uint8Array[];
+  /** The reader's clock, microseconds. */
+  readonly now?: number;
 }
 
 /** An archive after an attack. */
@@ -90,7 +97,7 @@ export function expectedResults(attack: Attack): Record<string, Result> {
 }
 
 export function expectedWord(attack: Attack): VerdictWord {
-  const results = Object.values(expectedResults(attack));
+  const results = [...Object.values(expectedResults(attack)), attack.time ?? 'NOT CHECKED'];
   if (attack.word !== undefined) return attack.word;
   if (results.includes('FAILED')) return 'FAILED';
   return results.includes('OPEN') ? 'OPEN' : 'OK';
@@ -130,10 +137,15 @@ export async function attacked(attack: Attack): Promise<Attacked> {
 }
 
 export function judged({ objects, reader }: Attacked): Promise<Verdict> {
-  const { keys, since = [], witnesses = [], ...demands } = reader;
-  const brought = witnesses.map((text, i) => ({ name: `policy ${i}`, policy: parseWitnessPolicy(utf8(text)) }));
+  const { keys, since = [], witnesses = [], stampRoots = [], ...demands } = reader;
   const kept = since.map((note, i) => ({ name: `note ${i}`, note }));
-  return verifyArchive(objects, { keys: keys.map(parseVerifierKey), since: kept, witnesses: brought, ...demands });
+  return verifyArchive(objects, {
+    keys: keys.map(parseVerifierKey),
+    since: kept,
+    witnesses: witnesses.map((text, i) => ({ name: `policy ${i}`, policy: parseWitnessPolicy(utf8(text)) })),
+    stampRoots: stampRoots.map(parseCertificate),
+    ...demands,
+  });
 }
 
 export function resultsOf({ properties }: Pick<Verdict, 'properties'>): Record<string, Result> {

@@ -9,6 +9,7 @@ import { OBJECTS } from './objects.ts';
 import { POLICY_ATTACKS } from './policies.ts';
 import { RECEIPT_ATTACKS } from './receipts.ts';
 import { SEGMENT_ATTACKS } from './segments.ts';
+import { STAMP_ATTACKS } from './stamps.ts';
 import { TIME_ATTACKS } from './times.ts';
 import { TOGETHER } from './together.ts';
 import { TREE_ATTACKS } from './trees.ts';
@@ -25,6 +26,7 @@ export const CORPUS: readonly Attack[] = [
   CAP_ATTACKS,
   POLICY_ATTACKS,
   TIME_ATTACKS,
+  STAMP_ATTACKS,
   HEARTBEAT_ATTACKS,
   SEGMENT_ATTACKS,
   NAME_ATTACKS,

@@ -20,7 +20,7 @@ PLACES = [
     rf"logs/{NUMBER}/segments/{RANGE}\.(evidence\.avro|refused\.avro|manifest\.json|retired\.json)",
     rf"logs/{NUMBER}/snapshots/{NUMBER}\.(json|state)",
     rf"logs/{NUMBER}/cosignatures/{NUMBER}\.[0-9a-f]{{16}}",
-    rf"logs/{NUMBER}/timestamps/{NUMBER}\.[^/]+\.tsr",
+    rf"logs/{NUMBER}/timestamps/{NUMBER}\.(note|[a-z0-9-]{{1,64}}\.(tsr|pem))",
 ]
 LARGEST = 1 << 30
 # Tiles of a level that are asked for: a note can claim 2^53 leaves.

@@ -96,7 +96,8 @@ class Policy:
         p = members(
             parse(payload),
             "origin shards version previous formatLevel roots producers chainers logs readers schemas requiredFields sampling "
-            "clockSkewMs dedupWindowMs laneRetentionMs segmentMaxAgeMs retention objectLock witnessing inputGeneration predecessor",
+            "clockSkewMs dedupWindowMs laneRetentionMs segmentMaxAgeMs retention objectLock witnessing timestamping "
+            "inputGeneration predecessor",
         )
         self.json = p
         self.origin = check_name(text(p["origin"]))
@@ -155,6 +156,7 @@ class Policy:
         if p["objectLock"] is not None:
             members(p["objectLock"], "mode days")
         self.witnesses = None if p["witnessing"] is None else self._witnessing(p["witnessing"])
+        self._timestamping(p["timestamping"])
         members(p["inputGeneration"], "generation firstOffsets")
         self.generation = whole(p["inputGeneration"]["generation"], 0, 2**31 - 1)
         self.first_offsets = a_list(p["inputGeneration"]["firstOffsets"])
@@ -171,6 +173,22 @@ class Policy:
             fail("required")
         whole(value["deadlineMs"], 1, 300_000)
         return of_policy(text(value["witnesses"]))
+
+    def _timestamping(self, value):
+        """Only the form: this verifier judges no time stamps, and reads no certificates."""
+        if value is None:
+            return
+        whole(members(value, "authorities intervalMs")["intervalMs"], 1_000, CENTURY_MS)
+        names = []
+        for each in a_list(value["authorities"], 1):
+            members(each, "name url roots intermediates policies")
+            if not re.fullmatch("[a-z0-9-]{1,64}", text(each["name"])) or not re.match("https?://", text(each["url"])):
+                fail("authorities")
+            for item in a_list(each["roots"]) + a_list(each["intermediates"]) + a_list(each["policies"]):
+                text(item)
+            names.append(each["name"])
+        if len(set(names)) < len(names):
+            fail("authorities")
 
     def _roles(self):
         """No public key has two roles, no two keys have the same label, and no root has two names."""

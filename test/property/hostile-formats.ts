@@ -1,9 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { decodeStateRecord, encodeSnapshotStatement, encodeStateRecord, parseSnapshotStatement } from '../../core/archive/snapshot.ts';
 import { frame, unframe } from '../../core/avro/framing.ts';
 import { readContainer, writeContainer } from '../../core/avro/ocf.ts';
 import { compileSchema } from '../../core/avro/schema.ts';
-import { concat, equal, toHex, utf8 } from '../../core/base/bytes.ts';
+import { concat, equal, fromBase64, toHex, utf8 } from '../../core/base/bytes.ts';
 import { canonicalJson, parseCanonicalJson } from '../../core/base/jcs.ts';
 import { decodeArchivedEvent, encodeArchivedEvent } from '../../core/formats/archived-event.ts';
 import { decodeBatchHeader, decodeSignedBatch, encodeBatchHeader, encodeSignedBatch } from '../../core/formats/batch.ts';
@@ -17,10 +18,12 @@ import { decodeEvidence, encodeEvidence } from '../../core/formats/evidence.ts';
 import { decodeLeaf, encodeLink, encodeSeal, type Link, type Seal } from '../../core/formats/leaf.ts';
 import { decodeRejected, encodeRejected } from '../../core/formats/rejected.ts';
 import { formatTlogProof, parseTlogProof } from '../../core/formats/tlog-proof.ts';
+import { parseCertificate } from '../../core/keys/certificate.ts';
 import { formatCheckpoint, parseCheckpoint } from '../../core/keys/checkpoint.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../core/keys/dsse.ts';
 import { formatPrivateKey, formatVerifierKey, parsePrivateKey, parseVerifierKey } from '../../core/keys/key.ts';
 import { formatNote, readNote } from '../../core/keys/note.ts';
+import { parseStampReply } from '../../core/keys/time-stamp.ts';
 import { encodePolicy, parsePolicy } from '../../core/policy/policy.ts';
 import { decodeBundle, encodeBundle, entriesPath, parseTilePath, tilePath } from '../../core/tree/tile.ts';
 import { envelopeOf, SIGNERS, testPolicy } from '../support/policies.ts';
@@ -34,6 +37,9 @@ export interface HostileFormat {
   readonly again: (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 }
 
+const { vectors: STAMPS } = JSON.parse(readFileSync(new URL('../vectors/keys/time-stamps.json', import.meta.url), 'utf8')) as {
+  readonly vectors: readonly { readonly reply: string; readonly root: string }[];
+};
 const fill = (length: number, byte: number) => new Uint8Array(length).fill(byte);
 const hash = fill(32, 1);
 const id = fill(16, 2);
@@ -342,6 +348,16 @@ export async function hostileFormats(): Promise<readonly HostileFormat[]> {
       ],
       (read) => formatTlogProof(parseTlogProof(read)),
     ),
+    ...(['reply', 'root'] as const).map((part) => ({
+      name: part === 'reply' ? 'time stamp' : 'certificate',
+      samples: STAMPS.map((vector) => fromBase64(vector[part])),
+      // Nothing of ours writes them: what is taken is kept as it came.
+      again: (bytes: Uint8Array): Uint8Array => {
+        if (part === 'reply') parseStampReply(bytes);
+        else parseCertificate(bytes);
+        return bytes;
+      },
+    })),
     {
       name: 'bundle',
       samples: [encodeBundle([fill(3, 1), fill(0, 0), fill(200, 1)])],

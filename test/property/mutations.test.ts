@@ -70,6 +70,8 @@ const NAMES = [
   'DSSE envelope',
   'policy',
   'tlog proof',
+  'time stamp',
+  'certificate',
   'bundle',
   'tile path',
 ];

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { Findings, type Worst } from '../../../auditor/findings.ts';
-import { FINDINGS, type FindingCode } from '../../../auditor/findings-table.ts';
+import { FINDINGS, type FindingCode, type Severity } from '../../../auditor/findings-table.ts';
 import { PROPERTIES, type Property } from '../../../auditor/property.ts';
 import type { Finding, PropertyVerdict, Refused, Verdict } from '../../../auditor/verdict.ts';
 import { verdictText } from '../../../auditor/verdict-text.ts';
@@ -181,7 +181,7 @@ describe('a verdict for people', () => {
         findings.take({
           code,
           property,
-          severity: FINDINGS[code].severity,
+          severity: [FINDINGS[code].severity].flat()[0] as Severity,
           message: 'a fact '.repeat(30),
           place: { object: 'x'.repeat(60), shard: 4095, leaf: 2 ** 52 },
         });

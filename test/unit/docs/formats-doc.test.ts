@@ -163,6 +163,8 @@ test('every object of the layout has a place in the archive, and every place is 
     manifest: true,
     retired: true,
     timestamp: true,
+    stampCertificates: true,
+    stampedNote: true,
   };
   expect([...new Set(kinds)].toSorted()).toEqual(Object.keys(all).toSorted());
 });

@@ -23,6 +23,8 @@ describe('places in the archive', () => {
     [keys.manifest(1, Number.MAX_SAFE_INTEGER), { kind: 'manifest', shard: 3, first: 1, end: Number.MAX_SAFE_INTEGER }],
     [keys.retired(1, 9), { kind: 'retired', shard: 3, first: 1, end: 9 }],
     [`${keys.folder}/tile/0/000`, { kind: 'tile', shard: 3, path: 'tile/0/000' }],
+    ['logs/3/timestamps/12.note', { kind: 'stampedNote', shard: 3, size: 12 }],
+    ['logs/3/timestamps/12.freetsa.pem', { kind: 'stampCertificates', shard: 3, size: 12, authority: 'freetsa' }],
     ['logs/3/timestamps/12.freetsa.tsr', { kind: 'timestamp', shard: 3, size: 12, authority: 'freetsa' }],
   ];
 

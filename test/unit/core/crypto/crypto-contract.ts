@@ -53,6 +53,23 @@ export function holdCryptoContract(crypto: Crypto): void {
 
   // FIPS 180-4 examples.
   test.each([
+    ['sha256', 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'],
+    ['sha384', 'cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7'],
+    [
+      'sha512',
+      'ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f',
+    ],
+  ] as const)('%s of "abc"', (name, digest) => {
+    expect(toHex(crypto.sha2(name, utf8('abc')))).toBe(digest);
+  });
+
+  test('a signature of a certificate or time stamp is never taken for good without being verified', () => {
+    const scheme = { kind: 'ecdsa', hash: 'sha256' } as const;
+    expect(crypto.verifyForeignSignature(new Uint8Array(), scheme, utf8('a'), new Uint8Array(8))).not.toBe(true);
+  });
+
+  // FIPS 180-4 examples.
+  test.each([
     ['', 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'],
     ['abc', 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'],
     ['abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq', '248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1'],

@@ -8,7 +8,9 @@ import { newPolicy } from '../../../../core/policy/new-policy.ts';
 import { encodePolicy, matchesStream, parsePolicy, policyDigest } from '../../../../core/policy/policy.ts';
 import { type Policy, statusMayGo } from '../../../../core/policy/policy-document.ts';
 import { type Witnessing, witnessingOf } from '../../../../core/policy/witnessing.ts';
+import { stampChain } from '../../../support/forged-stamp.ts';
 import { SIGNERS, testPolicy, testSigner } from '../../../support/policies.ts';
+import { authorityOf } from '../../../support/stamp-policy.ts';
 
 const POLICY_INVALID = expect.objectContaining({ code: 'POLICY_INVALID' });
 type Change = Record<string, unknown>;
@@ -35,6 +37,11 @@ const manyWitnesses = (count: number): string =>
 const witnessing = (witnesses = `${WITNESS}quorum A\n`): Witnessing => ({ witnesses, required: true, deadlineMs: 5_000 });
 
 const producer = (policy: Policy, change: Change) => ({ producers: [{ ...policy.producers[0], ...change }] });
+
+const CHAIN = stampChain();
+const authority = (change: Change, intervalMs = 1000) => ({
+  timestamping: { authorities: [{ ...authorityOf(CHAIN), ...change }], intervalMs },
+});
 
 test('a policy comes back as it was, and its digest is that of the payload', () => {
   const payload = encodePolicy(testPolicy());
@@ -154,6 +161,15 @@ describe('each field', () => {
       ],
     ),
     ['there are more than 32 witnesses', () => ({ witnessing: witnessing(`${manyWitnesses(33)}quorum w0\n`) })],
+    ['policy.timestamping.authorities must be a list of 1', () => ({ timestamping: { authorities: [], intervalMs: 1000 } })],
+    ['policy.timestamping.intervalMs must be a whole number from 1000', () => authority({}, 999)],
+    ['policy.timestamping.authorities[0].name must be 1 to 64 of', () => authority({ name: 'A' })],
+    ['policy.timestamping.authorities[0].url must be an http', () => authority({ url: 'ftp://tsa' })],
+    ['policy.timestamping.authorities[0].url must be an http', () => authority({ url: 'http://t sa' })],
+    ['policy.timestamping.authorities[0].url must be an http', () => authority({ url: 'https://[' })],
+    ['policy.timestamping.authorities[0].roots[0] must be an X.509 certificate', () => authority({ roots: ['AAAA'] })],
+    ['policy.timestamping.authorities[0].intermediates[0] must be an X.509', () => authority({ intermediates: ['x'] })],
+    ['policy.timestamping.authorities[0].policies[0] must be an object identifier', () => authority({ policies: ['1.02'] })],
     [
       'policy.inputGeneration.firstOffsets[1] must be a whole number',
       () => ({ inputGeneration: { generation: 0, firstOffsets: [0, -1] } }),
@@ -205,6 +221,10 @@ describe('what fields say together', () => {
       'one public key has two roles, logs and witnesses',
       () => ({ witnessing: witnessing(`witness A ${witnessKey('witness', 31)}\nquorum A\n`) }),
     ],
+    [
+      'policy.timestamping.authorities must not have one name twice',
+      () => ({ timestamping: { authorities: [authorityOf(CHAIN), authorityOf(CHAIN)], intervalMs: 1000 } }),
+    ],
     ['two keys have this name and id', ({ producers }) => ({ producers: [producers[0], producers[0]] })],
     ['two keys have this name and id', ({ roots }) => ({ roots: { keys: [roots.keys[0], roots.keys[0]], threshold: 2 } })],
   ])('%s', (problem, change) => {
@@ -226,6 +246,8 @@ describe('what fields say together', () => {
     ({ roots }) => ({ roots: { ...roots, threshold: 3 } }),
     (policy) => producer(policy, { streams: ['*', 'lineproof/*', 'a'] }),
     () => ({ version: 2, previous: '0'.repeat(64) }),
+    () => authority({ policies: ['1.2.3.4', '0.4.0.2023.1.1'] }),
+    () => authority({ roots: [] }),
   ])('and nothing is wrong with what is just within', (change) => {
     expect(problemsOf(change)).toBe('');
   });
