@@ -54,6 +54,8 @@ export const LIMITS = {
   noteSignatures: 100,
   /** A note, text and signatures: room for 16 post-quantum signatures of 5 kB. */
   noteBytes: 256 * 1024,
+  /** Witnesses of a policy: a note with the cosignatures of all of them stays within {@link LIMITS.noteBytes}. */
+  witnesses: 32,
   /** A policy document. */
   policyBytes: 1024 * 1024,
   /** A file that proves one event: most of it are the versions of the policy. */

@@ -1,4 +1,5 @@
 import type { KeyEntry, Policy } from './policy-document.ts';
+import type { Witnessing } from './witnessing.ts';
 
 /** Caps of a producer in each shard unless the policy says otherwise: a job that starts every minute has 129,600 lanes in the 90 days of an embedded system. */
 export const PRODUCER_CAPS = { maxStreams: 100_000, maxLanes: 200_000 };
@@ -27,6 +28,7 @@ export interface NewPolicyOptions {
   readonly dedupWindowMs?: number;
   readonly laneRetentionMs?: number;
   readonly segmentMaxAgeMs?: number;
+  readonly witnessing?: Witnessing | null;
 }
 
 function active(key: string): KeyEntry {
@@ -64,7 +66,7 @@ export function newPolicy(options: NewPolicyOptions): Policy {
     segmentMaxAgeMs: options.segmentMaxAgeMs ?? HOUR_MS,
     retention: { eventsKeepMs: null, refusedKeepMs: null },
     objectLock: null,
-    witnesses: [],
+    witnessing: options.witnessing ?? null,
     inputGeneration: { generation: 0, firstOffsets: Array.from({ length: options.shards }, () => 0) },
     predecessor: null,
   };

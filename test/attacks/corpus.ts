@@ -12,6 +12,7 @@ import { SEGMENT_ATTACKS } from './segments.ts';
 import { TIME_ATTACKS } from './times.ts';
 import { TOGETHER } from './together.ts';
 import { TREE_ATTACKS } from './trees.ts';
+import { WITNESS_ATTACKS } from './witnesses.ts';
 
 /** All attacks of all families. */
 export const CORPUS: readonly Attack[] = [
@@ -28,4 +29,5 @@ export const CORPUS: readonly Attack[] = [
   SEGMENT_ATTACKS,
   NAME_ATTACKS,
   TOGETHER,
+  WITNESS_ATTACKS,
 ].flat();

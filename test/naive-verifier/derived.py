@@ -75,6 +75,9 @@ def check_tail(replay, blocks, report):
     first = 0
     for at, block in enumerate(blocks):
         if rule_ends(blocks[first : at + 1], block.policy, [0]):
+            # The manifest waits for the witnesses of the newest note.
+            if block.seal_index + 1 == replay.shown and block.policy.witnesses:
+                continue
             report.failed("ARCHIVE", "segment has no manifest", f"{replay.log.name} leaves {blocks[first].first} to {block.seal_index}")
             first = at + 1
 

@@ -12,7 +12,7 @@ const NAIVE = join(ROOT, 'test/naive-verifier');
 const REQUIREMENTS = join(NAIVE, 'requirements.txt');
 const CACHE = join(ROOT, 'node_modules/.cache/naive-verifier');
 /** Properties that the naive verifier judges, in the order of SECURITY.md. */
-export const PROPERTIES = ['ARCHIVE', 'LOG', 'STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE', 'POLICY'] as const;
+export const PROPERTIES = ['ARCHIVE', 'LOG', 'STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE', 'POLICY', 'WITNESSES'] as const;
 const hasPython = spawnSync('python3', ['-c', 'import venv, ensurepip'], { stdio: 'ignore' }).status === 0;
 /** Where Python is missing, tests are skipped under their names, which fails where CI=true. */
 export const testWithPython: typeof test = hasPython ? test : (test.skip as typeof test);
@@ -30,6 +30,7 @@ export interface NaiveProof {
   readonly LOG: string | null;
   readonly SIGNATURES: string | null;
   readonly POLICY: string | null;
+  readonly WITNESSES: string | null;
   /** Why it is FAILED. */
   readonly why: string;
 }
@@ -42,6 +43,8 @@ export interface GivenArchive {
   readonly genesis?: string;
   /** Notes that the reader kept. */
   readonly since?: readonly string[];
+  /** Witness policies, as texts. */
+  readonly witnesses?: readonly string[];
 }
 
 /** The verifier of test/naive-verifier. Its packages are installed once, in a folder that is named by what they are. */
@@ -74,8 +77,10 @@ export class NaiveVerifier {
   }
 
   /** Verdicts over proofs, by one process. */
-  async checkProofs(proofs: readonly { readonly bytes: Uint8Array; readonly keys: readonly string[] }[]): Promise<NaiveProof[]> {
-    const lines = proofs.map(({ bytes, keys }) => JSON.stringify({ proof: toBase64(bytes), keys }));
+  async checkProofs(
+    proofs: readonly { readonly bytes: Uint8Array; readonly keys: readonly string[]; readonly witnesses?: readonly string[] }[],
+  ): Promise<NaiveProof[]> {
+    const lines = proofs.map(({ bytes, ...reader }) => JSON.stringify({ proof: toBase64(bytes), ...reader }));
     return (await this.#many('proof.py', lines)) as NaiveProof[];
   }
 

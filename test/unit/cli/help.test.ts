@@ -16,6 +16,7 @@ import { startCommand } from '../../../cli/start-command.ts';
 import { statusCommand } from '../../../cli/status-command.ts';
 import { topicsCommand } from '../../../cli/topics-command.ts';
 import { verifyCommand } from '../../../cli/verify-command.ts';
+import { witnessCommand } from '../../../cli/witness-command.ts';
 import { flagOf } from '../../../settings/setting.ts';
 
 const COMMANDS: readonly Command[] = [
@@ -35,6 +36,7 @@ const COMMANDS: readonly Command[] = [
   statusCommand,
   topicsCommand,
   verifyCommand,
+  witnessCommand,
 ];
 const TERMINAL = { stdout: process.stdout, stderr: process.stderr, env: {}, signal: new AbortController().signal } satisfies Terminal;
 

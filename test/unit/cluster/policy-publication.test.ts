@@ -80,7 +80,7 @@ test('every change has its line', () => {
       { ...producer, status: 'RETIRED', types: ['CREATE'] },
       { ...producer, key: other },
     ],
-    witnesses: [{ key: other, url: 'https://example.com' }],
+    witnessing: { witnesses: 'quorum none\n', required: false, deadlineMs: 1_000 },
     roots: { ...before.roots, threshold: 3 },
   } as Policy;
   const key = SIGNERS.producer.verifierKey;
@@ -89,9 +89,9 @@ test('every change has its line', () => {
     `producers: ${key}: status: "ACTIVE" -> "RETIRED"`,
     `producers: ${key}: types: [] -> ["CREATE"]`,
     `producers: ${other} is new, {"status":"ACTIVE","believed":null,"streams":["datasets/*"],"types":[],"heartbeatMs":null,"maxStreams":100000,"maxLanes":200000}`,
-    `witnesses: ${other} is new, {"url":"https://example.com"}`,
+    'witnessing: null -> {"witnesses":"quorum none\\n","required":false,"deadlineMs":1000}',
   ]);
-  expect(policyChanges(after, { ...after, witnesses: [] })).toEqual([`witnesses: ${other} is gone`]);
+  expect(policyChanges(after, { ...after, producers: [] })).toEqual([`producers: ${key} is gone`, `producers: ${other} is gone`]);
 });
 
 test('of two versions published at the same time one holds, and the other publisher is told', async () => {

@@ -136,6 +136,7 @@ test('every object of the layout has a place in the archive, and every place is 
     L: '0',
     N: 'x001/234',
     authority: 'tsa',
+    witness: '0123456789abcdef',
   };
   const kinds = table(section(5), 'object').map(([cell = '']) => {
     const key = cell
@@ -152,6 +153,7 @@ test('every object of the layout has a place in the archive, and every place is 
     signed: true,
     checkpoint: true,
     checkpointAt: true,
+    cosignature: true,
     snapshot: true,
     state: true,
     tile: true,
