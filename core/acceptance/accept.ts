@@ -15,12 +15,12 @@ import { extendFrontier, frontierRoot } from '../tree/frontier.ts';
 import { leafHash } from '../tree/hash.ts';
 import { ACCEPTANCE_RULES, type AcceptanceRule } from './acceptance-rules.ts';
 import { type BatchProof, type BatchRules, checkHeader, isReceiptOf, judgeEvent, type ProvenHeader } from './batch-check.ts';
+import { type CappedEvent, checkCappedLane, checkStreamCaps, type OpenState } from './caps.ts';
 import { judgeLane } from './lane.ts';
 import { type Lane, type LogDelta, type LogHead, type LogView, laneKey, type StreamEnd } from './log-state.ts';
 import { Openings } from './openings.ts';
 import { decoded, must, Refusal, Wait } from './refusal.ts';
 import { isSealSignedBy, isSealSignedByAny } from './seal-signature.ts';
-import { type CappedEvent, checkStreamCaps, type OpenState } from './stream-caps.ts';
 
 const ZEROS = new Uint8Array(32);
 
@@ -205,6 +205,7 @@ function checkBatches(
   const lanes = new Map<string, Lane>();
   let offset = seal.inputFrom;
   for (const input of inputs) {
+    if (input.reason === REASONS.LANE_CAP) checkCappedLane({ view, openings }, lanes, input, rules);
     if (input.outcome === 'ACCEPTED' && input.batch !== null)
       batches.set(offset, openBatch({ view, openings }, lanes, input, input.batch, rules));
     offset += input.span;

@@ -101,13 +101,12 @@ export function genesis(origin: string, shard: number, shards: number): LogHead 
   };
 }
 
-/** The view after a block that is not applied yet: `delta` over `base`. Does not change `base`. */
+/**
+ * The view after a block that is not applied yet: `delta` over `base`. Does not change `base`, which may move on to the state after the block later; the
+ * numbers of streams and lanes are therefore counted now.
+ */
 export function overlay(base: LogView, delta: LogDelta): LogView {
-  let counted: LogCounts | undefined;
-  const counts = (): LogCounts => {
-    counted ??= countChanges(base, delta);
-    return counted;
-  };
+  const { streams, lanes } = countAfter(base, delta);
   const view: LogView = {
     head: delta.head,
     stream: (name) => delta.streams.get(name) ?? base.stream(name),
@@ -115,8 +114,8 @@ export function overlay(base: LogView, delta: LogDelta): LogView {
       const lane = delta.lanes.get(key) ?? base.lane(key);
       return lane === undefined || lane.appendedAt < delta.lanesFrom ? undefined : lane;
     },
-    streamsOf: (producer) => base.streamsOf(producer) + counts().streams.of(producer),
-    lanesOf: (producer) => base.lanesOf(producer) + counts().lanes.of(producer),
+    streamsOf: (producer) => streams.get(producer) ?? base.streamsOf(producer),
+    lanesOf: (producer) => lanes.get(producer) ?? base.lanesOf(producer),
     *lanesBefore(appendedAt) {
       for (const key of base.lanesBefore(appendedAt)) if (!delta.lanes.has(key) && view.lane(key) !== undefined) yield key;
       for (const [key, lane] of delta.lanes) if (lane.appendedAt < appendedAt && lane.appendedAt >= delta.lanesFrom) yield key;
@@ -125,16 +124,22 @@ export function overlay(base: LogView, delta: LogDelta): LogView {
   return view;
 }
 
-/** By how much a block changes the numbers of streams and lanes of each producer. */
-function countChanges(base: LogView, delta: LogDelta): LogCounts {
-  const counts = new LogCounts();
-  for (const [name, { producer }] of delta.streams) if (base.stream(name) === undefined) counts.streams.add(producer, 1);
-  for (const key of base.lanesBefore(delta.lanesFrom)) if (!delta.lanes.has(key)) counts.lanes.add(laneProducer(key), -1);
+/** The numbers of streams and lanes after a block, of each producer of whom it changes them. */
+function countAfter(base: LogView, delta: LogDelta): { readonly streams: Map<string, number>; readonly lanes: Map<string, number> } {
+  const streams = new Map<string, number>();
+  const lanes = new Map<string, number>();
+  const addStream = (producer: string): unknown => streams.set(producer, (streams.get(producer) ?? base.streamsOf(producer)) + 1);
+  const addLanes = (key: string, number: number): void => {
+    const producer = laneProducer(key);
+    lanes.set(producer, (lanes.get(producer) ?? base.lanesOf(producer)) + number);
+  };
+  for (const [name, { producer }] of delta.streams) if (base.stream(name) === undefined) addStream(producer);
+  for (const key of base.lanesBefore(delta.lanesFrom)) if (!delta.lanes.has(key)) addLanes(key, -1);
   for (const [key, { appendedAt }] of delta.lanes) {
     const [before, after] = [base.lane(key) === undefined ? 0 : 1, appendedAt < delta.lanesFrom ? 0 : 1];
-    counts.lanes.add(laneProducer(key), after - before);
+    if (before !== after) addLanes(key, after - before);
   }
-  return counts;
+  return { streams, lanes };
 }
 
 /** Streams and lanes by the name of their producer. */

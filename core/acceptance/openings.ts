@@ -27,10 +27,15 @@ export class Openings {
     return may;
   }
 
-  /** Counts a lane that the producer opens in this shard, if it may. */
-  openLane({ verifier: { name }, entry }: ProducerInForce): boolean {
-    const may = this.#view.lanesOf(name) + this.#lanes.of(name) < entry.maxLanes;
-    if (may) this.#lanes.add(name, 1);
+  /** Whether the producer may open one more lane in this shard. */
+  mayOpenLane({ verifier: { name }, entry }: ProducerInForce): boolean {
+    return this.#view.lanesOf(name) + this.#lanes.of(name) < entry.maxLanes;
+  }
+
+  /** Counts a lane that the producer opens, if it may. */
+  openLane(producer: ProducerInForce): boolean {
+    const may = this.mayOpenLane(producer);
+    if (may) this.#lanes.add(producer.verifier.name, 1);
     return may;
   }
 }

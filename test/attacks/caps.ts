@@ -39,7 +39,7 @@ const capped: Spoil = (forgery, { world }, given) => {
 
 const UNACCEPTABLE = { seen: 'POLICY EVENT_UNACCEPTABLE', failed: 'POLICY' };
 const HIDDEN = { stopped: 'RECEIPT', seen: 'COMPLETE RECEIPT_REASON', failed: 'COMPLETE' };
-const LANE_HIDDEN = { seen: 'POLICY REASON_WRONG' };
+const LANE_HIDDEN = { stopped: 'LANE', seen: 'POLICY REASON_WRONG' };
 
 /** What a chainer does about the caps; `policy` is that of the scene. */
 const STEPS: readonly (ForgedStep & Pick<Attack, 'policy'>)[] = [
@@ -66,6 +66,7 @@ const STEPS: readonly (ForgedStep & Pick<Attack, 'policy'>)[] = [
     name: 'new-lane-called-capped',
     messages: onNewLane,
     spoil: (forgery, _, given) => refuse(forgery, firstOf(given), { outcome: 'REJECTED', reason: REASONS.LANE_CAP }),
+    honest: { seen: 'COMPLETE LANE_OPEN', open: 'COMPLETE' },
     failed: 'POLICY',
     ...LANE_HIDDEN,
   },

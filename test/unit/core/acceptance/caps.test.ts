@@ -137,6 +137,7 @@ describe('acceptance', () => {
     const messages = [await lane().next(on('a')), await lane().next(on('a')), await lane().next(on('a'))];
     expect(await sealedUnder(two as PolicyInForce, two as PolicyInForce, messages)).toBe('accepted');
     expect(await sealedUnder(two as PolicyInForce, three as PolicyInForce, messages)).toBe('LANE');
+    expect(await sealedUnder(three as PolicyInForce, two as PolicyInForce, messages)).toBe('LANE');
   });
 });
 
@@ -186,6 +187,21 @@ test('a view of blocks that are not applied yet counts as the state will', async
   expect([...view.lanesBefore(late)]).toEqual([]);
   expect([counted.streamsOf(OTHER.name), counted.lanesOf(OTHER.name)]).toEqual([0, 0]);
   expect(START_MICROS).toBeLessThan(late);
+});
+
+test('a view counts no block twice when the state below it moves on', async () => {
+  const [one, other] = [lane(), lane()];
+  const first = await world.block(state, { messages: [await one.next(on('a'))], policy: two as PolicyInForce });
+  const below = overlay(state, first.accepted.delta);
+  const second = await world.block(below, { messages: [await other.next(on('b'))], policy: two as PolicyInForce });
+  const view = overlay(below, second.accepted.delta);
+  const { name } = world.producer;
+  for (const delta of [undefined, first.accepted.delta]) {
+    if (delta !== undefined) state.apply(delta);
+    expect([view.streamsOf(name), view.lanesOf(name), below.streamsOf(name), below.lanesOf(name)]).toEqual([2, 2, 1, 1]);
+  }
+  state.apply(second.accepted.delta);
+  expect([state.streamsOf(name), state.lanesOf(name)]).toEqual([2, 2]);
 });
 
 test('a state that goes on from a snapshot counts what it holds', async () => {

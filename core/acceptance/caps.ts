@@ -1,8 +1,10 @@
+import type { EvidenceInput } from '../formats/evidence.ts';
 import type { Link } from '../formats/leaf.ts';
 import type { ProducerInForce } from '../policy/policy-history.ts';
-import type { LogView } from './log-state.ts';
+import { type BatchRules, checkHeader } from './batch-check.ts';
+import { type Lane, type LogView, laneKey } from './log-state.ts';
 import type { Openings } from './openings.ts';
-import { must, Refusal } from './refusal.ts';
+import { must, Refusal, Wait } from './refusal.ts';
 
 /** The state before a block, and what the block opens of it. */
 export interface OpenState {
@@ -45,6 +47,22 @@ export function checkStreamCaps(
     opened.add(link.stream);
   }
   judgeUpTo(undefined);
+}
+
+/** Checks an input that was refused for the cap of lanes: its batch would be accepted, but it would open a lane, and the cap was reached. */
+export function checkCappedLane(
+  { view, openings }: OpenState,
+  lanes: ReadonlyMap<string, Lane>,
+  { batch }: EvidenceInput,
+  rules: BatchRules,
+): void {
+  if (batch === null) throw new Refusal('LANE');
+  const check = checkHeader(batch, rules);
+  if (check.kind === 'hold') throw new Wait('schema', check.schema);
+  if (check.kind === 'rejected') throw new Refusal('LANE');
+  const { header, producer } = check.proven;
+  const key = laneKey(header.producer, header.epoch);
+  must('LANE', !lanes.has(key) && view.lane(key) === undefined && !openings.mayOpenLane(producer));
 }
 
 /** Whether there is an event that comes before the link; with no link, any event does. */
