@@ -139,19 +139,25 @@ export class Witnessing {
     const newest = this.#waiting.at(-1);
     if (newest !== undefined) {
       const untilMs = clock.monotonicMs() + FINISH_MS;
-      while (!this.#isOver(newest) && clock.monotonicMs() < untilMs) await clock.sleep(FINISH_MS / 100);
+      // A note that must have its quorum can use a moment more than its time.
+      const mayCome = (): boolean => (newest.required ? !this.#hasQuorum(newest) : !this.#isOver(newest));
+      while (mayCome() && clock.monotonicMs() < untilMs) await clock.sleep(FINISH_MS / 100);
       newest.dueMs = Math.min(newest.dueMs, clock.monotonicMs());
     }
     await this.publishDue();
     this.stop();
   }
 
-  #isOver({ policy, cosigners, dueMs }: Waiting): boolean {
-    return isQuorum(policy, [...cosigners.values()]) || this.#o.clock.monotonicMs() >= dueMs;
+  #hasQuorum({ policy, cosigners }: Waiting): boolean {
+    return isQuorum(policy, [...cosigners.values()]);
   }
 
-  #isPublishable({ policy, cosigners, dueMs, required }: Waiting): boolean {
-    return isQuorum(policy, [...cosigners.values()]) || (!required && this.#o.clock.monotonicMs() >= dueMs);
+  #isOver(waiting: Waiting): boolean {
+    return this.#hasQuorum(waiting) || this.#o.clock.monotonicMs() >= waiting.dueMs;
+  }
+
+  #isPublishable(waiting: Waiting): boolean {
+    return waiting.required ? this.#hasQuorum(waiting) : this.#isOver(waiting);
   }
 
   /** Asks all witnesses for the newest note, unless they are at one that can still get its quorum in time. A note that ends a segment does not wait. */
@@ -220,9 +226,9 @@ export class Witnessing {
     if (this.#failing.delete(witness)) this.#o.logger.info(LOG.witnessGoesOn, { shard: this.#log.shard, witness });
     const waiting = this.#waiting.find((each) => each.note.size === size);
     if (waiting === undefined) return;
-    const before = isQuorum(waiting.policy, [...waiting.cosigners.values()]);
+    const before = this.#hasQuorum(waiting);
     for (const cosigner of cosigners) if (!waiting.cosigners.has(cosigner.key.text)) waiting.cosigners.set(cosigner.key.text, cosigner);
-    if (before || !isQuorum(waiting.policy, [...waiting.cosigners.values()])) return;
+    if (before || !this.#hasQuorum(waiting)) return;
     this.#o.metrics.set('lineproof_archiver_quorum_size', size, this.#labels());
     this.#o.metrics.set('lineproof_archiver_quorum_timestamp_seconds', this.#o.clock.nowMicros() / 1e6, this.#labels());
   }
