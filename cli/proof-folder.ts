@@ -8,6 +8,9 @@ import type { MadeProof } from '../prover/prove.ts';
 
 const ENDING = '.tlog-proof';
 
+/** What names a proof's file, and its content. */
+export type NamedProof = Pick<MadeProof, 'shard' | 'leaf' | 'size' | 'text'>;
+
 /** Where proofs are written. */
 export interface ProofFolder {
   /** The path of the first file; undefined before it, and for standard output. */
@@ -15,7 +18,7 @@ export interface ProofFolder {
   /** The proofs that are to be written: each as it comes, or the only one. Throws USAGE where there is place for one and more come: then none is written. */
   fitting(proofs: AsyncIterable<MadeProof>): AsyncIterable<MadeProof>;
   /** Writes the `number`th proof, from 0, and gives its path; undefined where it belongs on standard output. Throws an I/O error. */
-  write(proof: MadeProof, number: number): string | undefined;
+  write(proof: NamedProof, number: number): string | undefined;
 }
 
 /** A folder, one file, or `-` for standard output; the working folder where nothing is named. Nothing is made before the first proof. */

@@ -18,6 +18,7 @@ import { Progress } from './progress.ts';
 import { openProofFolder, type ProofFolder } from './proof-folder.ts';
 import { unfoundText, WANTED_OPTIONS, wantedOf } from './prove-wanted.ts';
 import { tellFindings } from './told-findings.ts';
+import { waitMsOf } from './wait-option.ts';
 
 const OPTIONS: readonly CommandOption[] = [
   ...WANTED_OPTIONS,
@@ -56,7 +57,7 @@ export const proveCommand: Command = {
     "Each file is a C2SP .tlog-proof that holds the event, its producer's signature, its place in the log, a signed note of the log, and the policy. Whoever has the file reads the event.",
     'lineproof check FILE --key KEY checks it, with nothing but a key that the reader got from the operator by another way.',
     'Only events in closed segments can be proven: a running system (lineproof start, or the archivers of a cluster) closes the open one when it has been open for the time of its policy. A system that stops leaves it open.',
-    'Exit codes: 0 at least one event was proven; 1 none was found, or the archive is wrong at it, or could not be read everywhere (stderr names the objects); 74 a file or archive cannot be read or written, or the leaf that --leaf names is not an event.',
+    'Exit codes: 0 at least one event was proven; 1 none was found, or the archive is wrong at it, or could not be read everywhere (stderr names the objects); 74 a file or archive cannot be read or written, the wait was interrupted, or the leaf that --leaf names is not an event.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     const { operands, terminal } = invocation;
@@ -64,9 +65,11 @@ export const proveCommand: Command = {
     const wanted = await wantedOf(invocation);
     const out = openProofFolder(stringOption(invocation, 'out'));
     const archive = operands[0] ?? join(dataFolder(invocation).folder, 'archive');
-    const until = performance.now() + waitMsOf(invocation);
+    const waitMs = waitMsOf(invocation, 0);
+    const until = performance.now() + waitMs;
     const task = { archive, wanted, out, searched: new Map<number, number>(), removed: new Set<string>() };
-    for (;;) {
+    for (let looks = 0; ; looks++) {
+      if (looks === 1) terminal.stderr.write(`lineproof: not in a closed segment yet; looking again for ${waitMs / 1000} s\n`);
       const isLast = terminal.signal.aborted || performance.now() >= until;
       const search = await searchOnce(task, invocation, isLast);
       if (search !== undefined && (search.count > 0 || search.isWrong || isLast)) return told(search, invocation, out);
@@ -77,14 +80,6 @@ export const proveCommand: Command = {
 
 /** Time between two looks at an archive in which the event is not yet. */
 const POLL_MS = 500;
-const MAX_WAIT_SECONDS = 86_400;
-
-function waitMsOf(invocation: Invocation): number {
-  const text = stringOption(invocation, 'wait') ?? '0';
-  if (!/^[0-9]{1,5}$/.test(text) || Number(text) > MAX_WAIT_SECONDS)
-    throw new LineproofError('USAGE', `--wait is ${JSON.stringify(text.slice(0, 80))}: it must be seconds, at most ${MAX_WAIT_SECONDS}`);
-  return Number(text) * 1000;
-}
 
 interface SearchTask {
   readonly archive: string;
@@ -138,9 +133,15 @@ async function searchOnce(
 
 function told(search: Search, invocation: Invocation, out: ProofFolder): number {
   const { stderr } = invocation.terminal;
+  if (search.count === 0 && !search.isWrong && invocation.terminal.signal.aborted) return interrupted(stderr);
   if (search.count > 0) sayHow(search.count, out, invocation.terminal);
   else sayNone(invocation, search, invocation.terminal);
   return tellFindings(search.findings, stderr) || search.count === 0 ? EXIT.findings : EXIT.ok;
+}
+
+function interrupted(stderr: Terminal['stderr']): number {
+  stderr.write('lineproof: interrupted before the event was in a closed segment: nothing was written; call again to go on waiting\n');
+  return EXIT.io;
 }
 
 /** The proofs that hold against themselves: what the archive gives wrong is a finding, and never handed out as a proof. */

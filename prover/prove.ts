@@ -7,18 +7,14 @@ import { type Governance, readGovernance } from '../auditor/governance.ts';
 import { type AuditedSegment, readManifests, readSegment } from '../auditor/segment-audit.ts';
 import type { StoredManifest } from '../auditor/stored-manifest.ts';
 import { logKeysOf, policyKey } from '../core/archive/archive-keys.ts';
-import { utf8, utf8Text } from '../core/base/bytes.ts';
+import { utf8Text } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
-import { LIMITS } from '../core/base/limits.ts';
-import { decodeBatchHeader } from '../core/formats/batch.ts';
-import { encodeEventProof } from '../core/formats/event-proof.ts';
 import type { EventSchema } from '../core/formats/event-schema.ts';
 import { formatUuid } from '../core/formats/identity.ts';
-import { formatTlogProof } from '../core/formats/tlog-proof.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
-import { proveBatchPath } from '../core/tree/build/batch-path.ts';
-import { proveInclusion, type ReadHash, tileHashReader } from '../core/tree/build/proof.ts';
-import { findBatch, findBlock, LeafReader } from './block-lookup.ts';
+import { type ReadHash, tileHashReader } from '../core/tree/build/proof.ts';
+import { BlockReader, LeafReader } from './block-lookup.ts';
+import { makeProof, type NotedTree } from './proof-maker.ts';
 import { isWanted, mayHold, shardsOf, type Wanted } from './wanted.ts';
 
 /** A proof that was made, with what it is of. */
@@ -116,7 +112,12 @@ async function* proveShard(log: AttestedLog, wanted: Wanted, progress: ProveProg
   const end = manifests.at(-1)?.manifest.end ?? 0;
   if (size > end) progress.onOpen?.(audit.shard, end, size);
   const archivedUntil = manifests.at(-1)?.manifest.accepted.to ?? 0;
-  const tools: Tools = { ...log, leaves: new LeafReader(audit.objects, audit.shard, size), readHash: hashReader(log) };
+  const tools: Tools = {
+    ...log,
+    leaves: new LeafReader(audit.objects, audit.shard, size),
+    readHash: hashReader(log),
+    policy: audit.governance.history.latest,
+  };
   for (const stored of manifests) {
     const { first, end: segmentEnd } = stored.manifest;
     if (!mayHold(wanted, first, segmentEnd) || segmentEnd <= (progress.searched?.get(audit.shard) ?? 0)) continue;
@@ -149,9 +150,8 @@ async function isEvent({ leaves, audit }: Tools, index: number): Promise<boolean
   throw new LineproofError('NOT_FOUND', `cannot prove leaf ${shard}/${index}: it is the seal of a block, not an event`);
 }
 
-interface Tools extends AttestedLog {
+interface Tools extends AttestedLog, NotedTree {
   readonly leaves: LeafReader;
-  readonly readHash: ReadHash;
 }
 
 function hashReader({ audit, size }: AttestedLog): ReadHash {
@@ -161,12 +161,13 @@ function hashReader({ audit, size }: AttestedLog): ReadHash {
 
 async function* proveSegment(tools: Tools, segment: AuditedSegment, wanted: Wanted): AsyncGenerator<MadeProof> {
   const { findings, governance, shard } = tools.audit;
+  const blocks = new BlockReader(segment, tools.leaves);
   for (const [leaf, row] of segment.rows) {
     const schema = governance.schemas.get(row.schema);
     if (schema === undefined || row.event === null) continue;
     const { streamIndex } = row.columns;
     const one = { leaf, event: row.event, schema };
-    const made = await orFinding(async () => (isWanted(wanted, { ...one, streamIndex }) ? proveEvent(tools, segment, one) : undefined), {
+    const made = await orFinding(async () => (isWanted(wanted, { ...one, streamIndex }) ? proveEvent(tools, blocks, one) : undefined), {
       findings,
       shard,
       leaf,
@@ -196,44 +197,10 @@ interface Row {
 }
 
 /** The proof of one archived event. Throws NOT_FOUND or a format's error where the archive does not give its parts. */
-async function proveEvent(tools: Tools, segment: AuditedSegment, { leaf: index, event, schema }: Row): Promise<MadeProof> {
-  const { audit, leaves, readHash, size, note, policies } = tools;
-  const { bytes, leaf: link } = await leaves.link(index);
-  const block = await findBlock(segment, leaves, index);
-  const { batch, digests } = await findBatch(block, leaves, link);
+async function proveEvent(tools: Tools, blocks: BlockReader, { leaf: index, event, schema }: Row): Promise<MadeProof> {
+  const { audit, leaves, size } = tools;
+  const link = await leaves.link(index);
   const { id, stream, type } = schema.readHead(event);
-  const extra = encodeEventProof({
-    leaf: bytes,
-    schema: schema.text,
-    event,
-    ...batch,
-    path: proveBatchPath(digests, link.position),
-    producerKey: producerKeyOf(audit, batch),
-    seal: {
-      index: block.sealIndex,
-      leaf: block.seal.bytes,
-      path: await proveInclusion(size, block.sealIndex, readHash),
-      keyId: block.keyId,
-      signature: block.signature,
-    },
-    policies,
-  });
-  const text = formatTlogProof({ extra, index, path: await proveInclusion(size, index, readHash), checkpoint: note });
-  if (utf8(text).length > LIMITS.proofBytes)
-    throw new LineproofError(
-      'LIMIT_EXCEEDED',
-      `cannot prove leaf ${index}: with all versions of the policy, the file would have more than ${LIMITS.proofBytes} bytes`,
-    );
-  return { shard: audit.shard, leaf: index, size, stream, streamIndex: link.index, id: formatUuid(id), type, text };
-}
-
-function producerKeyOf(
-  { governance, shard }: Audit,
-  { header, keyId }: { readonly header: Uint8Array; readonly keyId: Uint8Array },
-): string {
-  const { producer } = decodeBatchHeader(header);
-  const found = governance.history.latest.producer(producer, keyId);
-  if (found === undefined)
-    throw new LineproofError('NOT_FOUND', `cannot prove an event of shard ${shard}: the policy lists no key of ${producer} that signed it`);
-  return found.verifier.text;
+  const text = await makeProof(tools, { index, link, block: await blocks.of(index), event, schema: schema.text });
+  return { shard: audit.shard, leaf: index, size, stream, streamIndex: link.leaf.index, id: formatUuid(id), type, text };
 }
