@@ -6,7 +6,7 @@ import { sha256 } from '#crypto';
 import { toHex } from '../core/base/bytes.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
 import { checkObjectKey } from '../core/base/object-key.ts';
-import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../core/ports/object-store.ts';
+import type { ByteRange, ListedObject, ObjectStore, Pieces, StoredObject } from '../core/ports/object-store.ts';
 import { syncFolder, writeSynced } from '../platform/durable-file.ts';
 import { errnoOf, ioError } from '../platform/errno.ts';
 import { type FileLock, takeFileLock } from '../platform/file-lock.ts';
@@ -65,10 +65,10 @@ class FolderObjectStore implements ObjectStore {
     });
   }
 
-  async create(key: string, bytes: Uint8Array): Promise<boolean> {
+  async create(key: string, content: Uint8Array | Pieces): Promise<boolean> {
     const path = this.#path(key);
     return io(`write ${key}`, async () => {
-      const draft = await this.#draft(bytes);
+      const draft = await this.#draft(content);
       try {
         await this.#makeFolder(dirname(path));
         if (!(await linkNew(draft, path))) return false;
@@ -164,10 +164,15 @@ class FolderObjectStore implements ObjectStore {
   }
 
   /** A complete, synced file with the bytes, not visible as an object. */
-  async #draft(bytes: Uint8Array): Promise<string> {
+  async #draft(content: Uint8Array | Pieces): Promise<string> {
     await mkdir(join(this.#folder, PRIVATE), { recursive: true, mode: 0o700 });
     const path = join(this.#folder, PRIVATE, `${process.pid}-${randomBytes(8).toString('hex')}.draft`);
-    await writeSynced(path, bytes, 0o644);
+    try {
+      await writeSynced(path, content, 0o644);
+    } catch (error) {
+      await rm(path, { force: true });
+      throw error;
+    }
     return path;
   }
 

@@ -1,11 +1,14 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { METRICS } from '../core/base/metric-names.ts';
 import type { AnyMetrics, Labels, Metrics } from '../core/ports/metrics.ts';
+import { productVersion } from '../platform/product-version.ts';
 
 /** {@link Metrics} with a registry that nothing else uses. */
 export interface PrometheusMetrics extends Metrics {
   /** The exposition text that `/metrics` answers. */
   text(): Promise<string>;
+  /** From now on the text also has `lineproof_build_info` and the metrics of process and runtime (`process_…`, `nodejs_…`). A second call changes nothing. */
+  describeProcess(): void;
 }
 
 /** Registers every metric of core/base/metric-names.ts. */
@@ -26,7 +29,14 @@ export function prometheusMetrics(): PrometheusMetrics {
     observe: (name, value, labels: Labels = {}) => unharmed(() => histograms.get(name)?.observe(labels, value)),
     forget: (name, labels: Labels = {}) => unharmed(() => gauges.get(name)?.remove(labels)),
   };
-  return { ...metrics, text: () => registry.metrics() };
+  let described = false;
+  const describeProcess = (): void => {
+    if (described) return;
+    described = true;
+    metrics.set('lineproof_build_info', 1, { version: productVersion(), node: process.version });
+    collectDefaultMetrics({ register: registry });
+  };
+  return { ...metrics, text: () => registry.metrics(), describeProcess };
 }
 
 /** Metrics never stop the work: a value that prom-client refuses (a label that is not declared, a counter that falls) is not counted. */

@@ -16,7 +16,7 @@ import {
   type UploadPartCommandInput,
 } from '@aws-sdk/client-s3';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
-import type { ByteRange, StoredObject } from '../core/ports/object-store.ts';
+import type { ByteRange, Pieces, StoredObject } from '../core/ports/object-store.ts';
 import { s3Error, s3Outcome } from './s3-error.ts';
 
 // The SDK asks every user on Node 20 to upgrade. This version of it supports that Node, and so do we.
@@ -118,14 +118,14 @@ export class S3Bucket {
    * not hold. Each write leaves a unique mark beside the bytes: if the answer is lost, the mark tells whether our write succeeded.
    * Throws UNAVAILABLE if the outcome stays unknown.
    */
-  async write(key: string, bytes: Uint8Array, condition: WriteCondition, locked: boolean): Promise<string | undefined> {
+  async write(key: string, content: Uint8Array | Pieces, condition: WriteCondition, locked: boolean): Promise<string | undefined> {
     const act = `write ${key}`;
     this.#checkOpen(act);
     const mark = randomBytes(16).toString('hex');
     const target = { ...this.#at(key), ...this.#lock(locked), Metadata: { [MARK]: mark } };
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#send(target, bytes, headersOf(condition));
+        return await this.#send(target, content, headersOf(condition));
       } catch (error) {
         const outcome = s3Outcome(error);
         if (outcome === 'refused' || outcome === 'missing') return undefined;
@@ -195,22 +195,34 @@ export class S3Bucket {
     return undefined;
   }
 
-  async #send(target: WriteTarget, bytes: Uint8Array, headers: ConditionHeaders): Promise<string> {
+  async #send(target: WriteTarget, content: Uint8Array | Pieces, headers: ConditionHeaders): Promise<string> {
     const { fromBytes, partBytes } = this.#settings.multipart ?? MULTIPART;
-    if (bytes.length >= fromBytes) return this.#sendParts(target, split(bytes, partBytes), headers);
+    if (!(content instanceof Uint8Array)) return this.#sendPieces(target, equalParts(content, partBytes), headers);
+    if (content.length < fromBytes) return this.#put(target, content, headers);
+    return this.#sendParts(target, split(content, partBytes), headers);
+  }
+
+  /** What fits into one part is sent at once. */
+  async #sendPieces(target: WriteTarget, parts: AsyncGenerator<Uint8Array, void>, headers: ConditionHeaders): Promise<string> {
+    const [first, second] = [await parts.next(), await parts.next()];
+    if (second.done === true) return this.#put(target, first.done === true ? new Uint8Array(0) : first.value, headers);
+    return this.#sendParts(target, followed([first.value as Uint8Array, second.value], parts), headers);
+  }
+
+  async #put(target: WriteTarget, bytes: Uint8Array, headers: ConditionHeaders): Promise<string> {
     const put = new PutObjectCommand({ ...target, ...headers, Body: bytes, ChecksumSHA256: sha256(bytes) });
     return parseTag((await this.#client.send(put)).ETag);
   }
 
   /** The object comes into being, and its condition is judged, when the upload is completed. */
-  async #sendParts(target: WriteTarget, parts: readonly Uint8Array[], headers: ConditionHeaders): Promise<string> {
+  async #sendParts(target: WriteTarget, parts: readonly Uint8Array[] | Pieces, headers: ConditionHeaders): Promise<string> {
     const { UploadId } = await this.#client.send(new CreateMultipartUploadCommand({ ...target, ChecksumAlgorithm: 'SHA256' }));
     const upload = { Bucket: target.Bucket, Key: target.Key, UploadId };
     try {
       const Parts: CompletedPart[] = [];
-      for (let first = 0; first < parts.length; first += PARTS_AT_ONCE) {
-        const some = parts.slice(first, first + PARTS_AT_ONCE);
-        Parts.push(...(await Promise.all(some.map((bytes, i) => this.#sendPart({ ...upload, PartNumber: first + i + 1 }, bytes)))));
+      for await (const some of grouped(parts)) {
+        const sent = Parts.length;
+        Parts.push(...(await Promise.all(some.map((bytes, i) => this.#sendPart({ ...upload, PartNumber: sent + i + 1 }, bytes)))));
       }
       const complete = new CompleteMultipartUploadCommand({ ...upload, ...headers, MultipartUpload: { Parts } });
       return parseTag((await this.#client.send(complete)).ETag);
@@ -282,6 +294,40 @@ function sha256(bytes: Uint8Array): string {
 
 function split(bytes: Uint8Array, partBytes: number): Uint8Array[] {
   return Array.from({ length: Math.ceil(bytes.length / partBytes) }, (_, i) => bytes.subarray(i * partBytes, (i + 1) * partBytes));
+}
+
+/** As many parts as are sent at once. */
+async function* grouped(parts: readonly Uint8Array[] | Pieces): AsyncGenerator<readonly Uint8Array[]> {
+  let group: Uint8Array[] = [];
+  for await (const part of parts) {
+    group.push(part);
+    if (group.length < PARTS_AT_ONCE) continue;
+    yield group;
+    group = [];
+  }
+  if (group.length > 0) yield group;
+}
+
+/** The same bytes in parts of one size, as some servers demand; the last one may be shorter. */
+async function* equalParts(pieces: Pieces, partBytes: number): AsyncGenerator<Uint8Array, void> {
+  let [part, length] = [new Uint8Array(partBytes), 0];
+  for await (const piece of pieces) {
+    for (let at = 0; at < piece.length; ) {
+      const taken = piece.subarray(at, at + partBytes - length);
+      part.set(taken, length);
+      length += taken.length;
+      at += taken.length;
+      if (length < partBytes) continue;
+      yield part;
+      [part, length] = [new Uint8Array(partBytes), 0];
+    }
+  }
+  if (length > 0) yield part.subarray(0, length);
+}
+
+async function* followed(first: readonly Uint8Array[], rest: Pieces): AsyncGenerator<Uint8Array> {
+  yield* first;
+  yield* rest;
 }
 
 /** Waits longer each time, and a different time than others that wait for the same. */

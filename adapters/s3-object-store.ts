@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { utf8 } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { checkObjectKey } from '../core/base/object-key.ts';
-import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../core/ports/object-store.ts';
+import type { ByteRange, ListedObject, ObjectStore, Pieces, StoredObject } from '../core/ports/object-store.ts';
 import { S3Bucket, type S3Settings } from './s3-bucket.ts';
 
 /** Opens the {@link ObjectStore} on a bucket; sends no request yet. A writer calls {@link checkObjectStore} first. Throws CONFIG_INVALID. */
@@ -25,9 +25,9 @@ class S3ObjectStore implements ObjectStore {
     return this.#bucket.get(this.#prefix + key, range);
   }
 
-  async create(key: string, bytes: Uint8Array): Promise<boolean> {
+  async create(key: string, content: Uint8Array | Pieces): Promise<boolean> {
     checkObjectKey(key);
-    return (await this.#bucket.write(this.#prefix + key, bytes, { kind: 'absent' }, true)) !== undefined;
+    return (await this.#bucket.write(this.#prefix + key, content, { kind: 'absent' }, true)) !== undefined;
   }
 
   /** Objects that may be replaced are never locked. */

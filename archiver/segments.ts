@@ -8,7 +8,7 @@ import type { EventSchema } from '../core/formats/event-schema.ts';
 import { frontierRoot } from '../core/tree/frontier.ts';
 import type { ArchivedLog } from './archived-log.ts';
 import { SegmentWriter } from './segment-writer.ts';
-import { putEnvelope, putNote, signedPayload } from './write-once.ts';
+import { putEnvelope, putNote, putTreeHead, signedPayload } from './write-once.ts';
 
 /** The segments of one log: fills the open one and closes it with its manifest. Each manifest names the one before. Only `reset`, `add` and `close` change it. */
 export class Segments {
@@ -46,6 +46,7 @@ export class Segments {
     const manifest = await this.#open.close(objects, root, (hex) => this.#schema(hex), this.#previousManifest);
     const payload = encodeManifest(manifest);
     await putNote(objects, keys.checkpointAt(size), { origin: name, size, root }, signing);
+    await putTreeHead(objects, keys.coseAt(size), { origin: name, size, root }, signing);
     await putEnvelope(objects, keys.manifest(manifest.first, size), { type: 'manifest', payload }, signing);
     this.#previousManifest = toHex(sha256(payload));
     this.#archivedSize = size;

@@ -1,7 +1,7 @@
 import type { AcceptedBlock } from '../core/acceptance/accept.ts';
 import { headWindowStart } from '../core/acceptance/dedup-window.ts';
 import type { LogHead } from '../core/acceptance/log-state.ts';
-import { archiveAnchor } from '../core/archive/archive-anchor.ts';
+import { newestSnapshotSize } from '../core/archive/archive-anchor.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { ArchivedLog } from './archived-log.ts';
@@ -51,9 +51,8 @@ export class TopicTrim {
   }
 
   async #checkSnapshot({ size }: LogHead): Promise<void> {
-    const { objects, sources, origin, shard, shards, name } = this.#archived;
-    const point = await archiveAnchor(objects, sources, origin, shards).snapshot(shard);
-    if (point === undefined || point.head.size < size)
+    const { objects, sources, shard, name } = this.#archived;
+    if ((await newestSnapshotSize(objects, sources, this.#archived)) < size)
       throw new LineproofError('ARCHIVE_DIVERGED', `cannot trim ${name}: the snapshot at ${size} does not verify`, { shard });
   }
 }

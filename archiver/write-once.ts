@@ -1,11 +1,15 @@
+import { sha256Stream } from '#crypto';
 import { openLogNote } from '../core/archive/archive-anchor.ts';
-import { equal, utf8 } from '../core/base/bytes.ts';
+import { readWindows } from '../core/archive/state-file.ts';
+import { attempt } from '../core/base/attempt.ts';
+import { equal, toHex, utf8 } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { type Checkpoint, formatCheckpoint } from '../core/keys/checkpoint.ts';
+import { signTreeHead, treeHeadSigner } from '../core/keys/cose.ts';
 import { encodeEnvelope, openEnvelope, type PayloadType, signEnvelope } from '../core/keys/dsse.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
 import { signNote } from '../core/keys/note.ts';
-import type { ObjectStore } from '../core/ports/object-store.ts';
+import type { ObjectStore, Pieces } from '../core/ports/object-store.ts';
 import type { Signer } from '../core/ports/signer.ts';
 
 /** The log key that signs, and all keys that may verify: after a change of keys the same content can have another signature. */
@@ -27,16 +31,8 @@ export async function putOnce(
   if (await objects.create(key, bytes)) return bytes;
   const stored = await objects.get(key);
   if (stored === undefined) throw new LineproofError('UNAVAILABLE', `cannot tell what is stored as ${key}`);
-  if (equal(stored.bytes, bytes) || holds(() => isSame(stored.bytes))) return stored.bytes;
+  if (equal(stored.bytes, bytes) || attempt(() => isSame(stored.bytes)) === true) return stored.bytes;
   throw new LineproofError('ARCHIVE_DIVERGED', `cannot archive ${key}: other content is there already`, { key });
-}
-
-function holds(check: () => boolean): boolean {
-  try {
-    return check();
-  } catch {
-    return false;
-  }
 }
 
 /** {@link putOnce} of a DSSE envelope: the same payload, signed by a log key, is the same content. */
@@ -53,13 +49,54 @@ export async function putEnvelope(
   });
 }
 
+/** What a file is, whoever wrote it. */
+export interface FileDigest {
+  readonly bytes: number;
+  /** Hex SHA-256. */
+  readonly sha256: string;
+}
+
+/** {@link putOnce} of a large object, of which a part is in memory at a time. */
+export async function putPieces(objects: ObjectStore, key: string, pieces: Pieces): Promise<FileDigest> {
+  const counted = new CountedPieces(pieces);
+  const isNew = await objects.create(key, counted);
+  const own = counted.digest ?? (await digestOf(pieces));
+  if (isNew) return own;
+  const stored = await digestOf(readWindows(objects, key, Number.MAX_SAFE_INTEGER));
+  if (stored.bytes === own.bytes && stored.sha256 === own.sha256) return own;
+  throw new LineproofError('ARCHIVE_DIVERGED', `cannot archive ${key}: other content is there already`, { key });
+}
+
+/** Pieces, and what they are once somebody went through all of them: so that writing them is the only pass. */
+class CountedPieces implements Pieces {
+  readonly #pieces: Pieces;
+  digest: FileDigest | undefined;
+
+  constructor(pieces: Pieces) {
+    this.#pieces = pieces;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    const digest = sha256Stream();
+    let bytes = 0;
+    for await (const piece of this.#pieces) {
+      digest.update(piece);
+      bytes += piece.length;
+      yield piece;
+    }
+    this.digest = { bytes, sha256: toHex(digest.digest()) };
+  }
+}
+
+async function digestOf(pieces: Pieces): Promise<FileDigest> {
+  const counted = new CountedPieces(pieces);
+  for await (const _ of counted);
+  return counted.digest as FileDigest;
+}
+
 /** The payload of an envelope that one of `keys` signed; undefined for anything else. */
 export function signedPayload(bytes: Uint8Array, type: PayloadType, keys: readonly VerifierKey[]): Uint8Array | undefined {
-  try {
-    return openEnvelope(bytes, type, keys);
-  } catch {
-    return undefined;
-  }
+  return attempt(() => openEnvelope(bytes, type, keys));
 }
 
 /** {@link putOnce} of a note: the same tree head, signed by a log key, is the same content, whatever other signatures it has. */
@@ -69,4 +106,15 @@ export async function putNote(objects: ObjectStore, key: string, checkpoint: Che
     const there = openLogNote(stored, checkpoint.origin, verifiers);
     return there.size === checkpoint.size && equal(there.root, checkpoint.root);
   });
+}
+
+/** {@link putOnce} of the COSE signature of a tree head: the same head, signed by a log key, is the same content. */
+export async function putTreeHead(
+  objects: ObjectStore,
+  key: string,
+  checkpoint: Checkpoint,
+  { signer, verifiers }: LogKeys,
+): Promise<void> {
+  const head = await signTreeHead(checkpoint, signer);
+  await putOnce(objects, key, head, (stored) => treeHeadSigner(stored, checkpoint, verifiers) !== undefined);
 }

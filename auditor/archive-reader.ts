@@ -6,7 +6,7 @@ import { AUDIT_LIMITS, type AuditLimits } from './audit-limits.ts';
 import type { Findings } from './findings.ts';
 import { PROVEN_BY_EVIDENCE } from './property.ts';
 
-/** How an audit reads: an object that was not listed does not exist, and an object larger than its kind can be is not loaded. */
+/** How an audit reads: an object that was not listed does not exist, and an object larger than its kind can be is not loaded. A part of an object is what the caller makes it. */
 export type ArchiveReader = Pick<ObjectStore, 'get'>;
 
 /** An archive as it was at one time. */
@@ -26,13 +26,16 @@ const MAX_BYTES: Readonly<Record<ArchiveKey['kind'], number>> = {
   signed: LIMITS.noteBytes,
   checkpoint: LIMITS.noteBytes,
   checkpointAt: LIMITS.noteBytes,
+  coseAt: 4 * KiB,
   tile: 256 * (2 + LIMITS.leafBytes) + KiB,
   events: 256 * MiB,
   evidence: 96 * MiB,
   refused: 96 * MiB,
   manifest: 8 * MiB,
   retired: 8 * MiB,
-  snapshot: 512 * MiB,
+  snapshot: LIMITS.noteBytes,
+  // A state file of any size is read in parts.
+  state: Infinity,
   timestamp: 64 * KiB,
 };
 const LISTING_TRIES = 5;
@@ -120,9 +123,10 @@ function boundedGet(
     named.add(object);
     return first;
   };
-  return async (key) => {
+  return async (key, part) => {
     const size = listed.get(key);
     if (size === undefined) return undefined;
+    if (part !== undefined) return store.get(key, part);
     const limit = MAX_BYTES[parseArchiveKey(key).kind];
     // An object may have grown since it was listed: never more than a byte beyond the bound is read.
     const range = size > 0 ? { start: 0, end: limit + 1 } : undefined;

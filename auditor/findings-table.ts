@@ -85,6 +85,10 @@ export const FINDINGS = {
       STRANGER,
     ],
     ABSENT: ['The table of contents is missing. Nothing depends on it.', NOTHING],
+    SNAPSHOT_HALF: [
+      'Of a snapshot, only the state or only its statement is there: an archiver died between the two, or one was removed.',
+      NOTHING,
+    ],
     BEYOND_CHECKPOINT: ['The object covers leaves that no checkpoint or manifest covers yet, so it was not checked.', WAIT],
     CHECKPOINT_BEHIND: ['A note is signed that is not published yet; or the published checkpoint was set back.', WAIT],
   }),
@@ -109,6 +113,7 @@ export const FINDINGS = {
     NOTE_MALFORMED: ['The signed note cannot be read or is of another log.', COMPARE],
     NOTE_SIGNATURE: ['No log key signed the note, or a signature is wrong.', COMPARE],
     NOTE_SUSPECT: ['Only a compromised log key signed the note, after the size up to which that key is believed.', LOG_KEY],
+    TREE_HEAD_WRONG: ['No log key made the COSE signature beside a note, or it is of another root or size than the note.', COMPARE],
     KEY_RETIRED: ['Only a log key signed the note or manifest that the policy in force at its leaves calls RETIRED.', LOG_KEY],
     ROOT_WRONG: [
       'The leaves give another root than a signed note or manifest states, or a note that the reader kept.',

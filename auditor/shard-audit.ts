@@ -64,9 +64,14 @@ function checkCheckpoints(
   const archived = archivedSize(manifests);
   if (published !== undefined && archived > published) roots.reportOld(`segments go to leaf ${archived}`, published);
   for (const { manifest, key, signers } of manifests) {
-    const object = logKeysOf(shard).checkpointAt(manifest.end);
-    const place = { shard, object, leaf: manifest.end };
-    if (!listed.has(object)) findings.add('MISSING', 'the checkpoint at the end of a segment is missing', place, { property: 'ARCHIVE' });
+    const { checkpointAt, coseAt } = logKeysOf(shard);
+    for (const [object, what] of [
+      [checkpointAt(manifest.end), 'checkpoint'],
+      [coseAt(manifest.end), 'COSE signature'],
+    ] as const) {
+      const place = { shard, object, leaf: manifest.end };
+      if (!listed.has(object)) findings.add('MISSING', `the ${what} at the end of a segment is missing`, place, { property: 'ARCHIVE' });
+    }
     roots.expect(manifest.end, { root: fromHex(manifest.root), object: key, signers });
   }
 }
@@ -109,6 +114,7 @@ class ShardAudit {
     this.#tree.checkRequired(size);
     if (published !== undefined) this.#tree.checkRequired(published);
     this.#checkRoots(0);
+    reportHalfSnapshots(this.#audit);
     for await (const run of this.#tree.leaves(size, this.#roots.at(size))) {
       await this.#readRun(run);
       onLeaves(this.#index);
@@ -220,12 +226,9 @@ class ShardAudit {
     this.#snapshots.delete(end);
     // A state that lacks evidence says nothing about a snapshot.
     if (object === undefined || stored === undefined || !this.#blocks.log.isWhole) return;
-    for (const fault of snapshotFaults(stored.bytes, this.#audit, {
-      log: this.#blocks.log,
-      frontier: this.#tree.frontier(),
-      policy: this.#policyInForce(),
-    }))
-      findings.add('SNAPSHOT_WRONG', `the snapshot cannot be used: ${fault}`, { shard, object, leaf: end });
+    const given = { log: this.#blocks.log, frontier: this.#tree.frontier(), policy: this.#policyInForce() };
+    for (const { object: name, message } of await snapshotFaults(stored.bytes, this.#audit, given))
+      findings.add('SNAPSHOT_WRONG', `the snapshot cannot be used: ${message}`, { shard, object: name, leaf: end });
   }
 
   #checkEnd(size: number): void {
@@ -274,6 +277,18 @@ class ShardAudit {
 /** A block without a record refused nothing, where the file of refused events is whole. */
 function refusedOf(segment: AuditedSegment | undefined, leaf: number): readonly Uint8Array[] | undefined {
   return segment?.refused.get(leaf) ?? (segment?.refusedWhole === true ? [] : undefined);
+}
+
+/** A process may have died between the file and its statement; and both may be removed. */
+function reportHalfSnapshots({ listed, shard, findings }: Audit): void {
+  const keys = logKeysOf(shard);
+  for (const object of listed.keys()) {
+    const named = parseArchiveKey(object);
+    if (named.kind !== 'snapshot' && named.kind !== 'state') continue;
+    const [other, what] = named.kind === 'state' ? [keys.snapshot(named.size), 'statement'] : [keys.state(named.size), 'state'];
+    if (!listed.has(other))
+      findings.add('SNAPSHOT_HALF', `the snapshot has no ${what}, so that nobody can use it`, { shard, object, leaf: named.size });
+  }
 }
 
 function listedSnapshots({ listed }: Audit): Map<number, string> {

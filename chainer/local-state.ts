@@ -46,8 +46,8 @@ export class LocalState {
 
   /** Remembers a whole state, of which nothing was written yet, for the next {@link write}. */
   rememberAll(state: LogState): void {
-    for (const [name, head] of state.streams()) this.#streams.set(name, head);
-    for (const [key, lane] of state.lanes()) this.#lanes.set(key, lane);
+    for (const [name, head] of state.streams) this.#streams.set(name, head);
+    for (const [key, lane] of state.lanes) this.#lanes.set(key, lane);
   }
 
   /** Writes everything remembered together with the head that it leads to, in one transaction. */

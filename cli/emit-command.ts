@@ -4,7 +4,6 @@ import { openClusterAttesting } from '../cluster/attested-cluster.ts';
 import { readKey } from '../cluster/keys.ts';
 import { openClusterReaders } from '../cluster/readers.ts';
 import { DRAIN_MS, openClusterCollector } from '../cluster/spooling-collector.ts';
-import { utf8Text } from '../core/base/bytes.ts';
 import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { openRecorder } from '../embedded/recorder.ts';
 import { errnoOf, systemReason } from '../platform/errno.ts';
@@ -18,7 +17,7 @@ import { clusterTable, SERVERS } from './command-settings.ts';
 import { type EmitOptions, emitLines, type Input, type LineOutcome } from './emit-lines.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings, openSettings } from './invocation-settings.ts';
-import { openProofFolder } from './proof-folder.ts';
+import { openProofFolder, TLOG_PROOF_ENDING } from './proof-folder.ts';
 import { describeRecorder, NOT_LINKED } from './recorder-notes.ts';
 import { waitMsOf } from './wait-option.ts';
 
@@ -93,7 +92,7 @@ function attestedOf(invocation: Invocation): EmitOptions['attested'] {
 function proofWriter(out: string | undefined): (record: AttestedRecord) => string | undefined {
   const folder = openProofFolder(out);
   let count = 0;
-  return ({ shard, leaf, size, proof }) => folder.write({ shard, leaf, size, text: utf8Text(proof) }, count++);
+  return ({ shard, leaf, size, proof }) => folder.write({ shard, leaf, size }, [{ ending: TLOG_PROOF_ENDING, content: proof }], count++);
 }
 
 function emitOptions({ options, terminal }: Invocation, name: string, attested: EmitOptions['attested']): EmitOptions {

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { writeSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { LineproofError } from '../core/base/errors.ts';
 import { printableLines } from '../core/base/terminal-text.ts';
+import { productVersion } from '../platform/product-version.ts';
 import { folderGone, isFolderGone } from '../platform/working-folder.ts';
 import { type Command, commandHelp, overviewHelp, parseInvocation, type Terminal } from './command.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
@@ -32,12 +32,6 @@ async function commandOf(name: string): Promise<Command> {
   return load();
 }
 
-function version(): string {
-  const load = createRequire(import.meta.url);
-  const { version: text } = load('lineproof/package.json') as { version: string };
-  return text;
-}
-
 async function overview(): Promise<string> {
   return overviewHelp(await Promise.all(Object.values(COMMANDS).map((load) => load())));
 }
@@ -45,7 +39,7 @@ async function overview(): Promise<string> {
 async function main(argv: readonly string[], terminal: Terminal): Promise<number> {
   const [name, ...args] = argv;
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') return help(args[0], terminal);
-  if (name === '--version' || name === 'version') return print(terminal, `${version()}\n`);
+  if (name === '--version' || name === 'version') return print(terminal, `${productVersion()}\n`);
   const command = await commandOf(name);
   const invocation = parseInvocation(command, args, terminal);
   if (invocation.options['help'] === true) return print(terminal, commandHelp(command));

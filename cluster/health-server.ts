@@ -22,6 +22,7 @@ export async function openHealthServer(
   metrics: PrometheusMetrics,
   health: Health,
 ): Promise<{ readonly port: number; close(): Promise<void> }> {
+  metrics.describeProcess();
   const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000, maxHeaderSize: 8192 }, (request, response) => {
     const [path] = (request.url ?? '').split('?');
     const answer = (status: number, type: string, body: string): void => {

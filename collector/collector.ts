@@ -81,10 +81,9 @@ export class Collector {
     this.#kept = new WaitingBytes(spool.folder === null ? Number.POSITIVE_INFINITY : MEMORY_BYTES);
     const lanes = Array.from({ length: shards }, (_, shard) => new Lane(shard));
     const home = lanes[shardOf(signer.name, shards)] as Lane;
-    const everyMs = options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS;
     this.#lanes = lanes;
     this.#home = home;
-    this.#heartbeats = new Heartbeats({ epoch: this.#epoch, lanes, home, clock, everyMs });
+    this.#heartbeats = new Heartbeats({ epoch: this.#epoch, lanes, home, clock, everyMs: options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS });
     this.#spool =
       spool.folder === null || lock === undefined
         ? new MemorySpool()
@@ -94,6 +93,7 @@ export class Collector {
             epoch: this.#epoch,
             clock,
             logger,
+            metrics,
             state: () => this.#encodeState(),
             stateKind: RECORD.state,
             maxBytes: this.#maxBytes,

@@ -6,6 +6,7 @@ import { LineproofError } from '../core/base/errors.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Logger } from '../core/ports/logger.ts';
+import type { Metrics } from '../core/ports/metrics.ts';
 import { ioError } from '../platform/errno.ts';
 import type { FileLock } from '../platform/file-lock.ts';
 import type { Place, Segment, Spool } from './spool.ts';
@@ -26,6 +27,7 @@ export interface FileSpoolOptions {
   readonly epoch: Uint8Array;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics: Metrics;
   /** Payload of the state record that opens every segment. */
   state(): Uint8Array;
   readonly stateKind: number;
@@ -72,6 +74,7 @@ export class FileSpool implements Spool {
         this.#onDisk += segment.bytes;
       },
     });
+    options.metrics.set('lineproof_collector_spool_limit_bytes', options.maxBytes);
   }
 
   /**
@@ -103,6 +106,7 @@ export class FileSpool implements Spool {
       this.#onDisk += bytes.length;
       found(segment, records);
     }
+    this.#tellSize();
   }
 
   /** Reads a segment that {@link recover} found once more; its damage was reported the first time. */
@@ -236,12 +240,14 @@ export class FileSpool implements Spool {
         this.#onDisk += chunk.length;
         this.#unwritten -= chunk.length;
         this.collect();
+        this.#tellSize();
         this.#inFlight = undefined;
         chunk.attempt.settle();
         retryMs = FIRST_RETRY_MS;
       } catch (error) {
         const failure = spoolError('write to spool', error);
         this.#options.logger.error(failure.message, { code: failure.code });
+        this.#tellSize();
         // All callers that wait are told, also those whose records come after the chunk. Nothing is dropped; the next try has new promises.
         for (const waiting of [chunk, this.#chunk]) {
           if (waiting === undefined) continue;
@@ -255,6 +261,11 @@ export class FileSpool implements Spool {
       }
     }
     this.#writing = undefined;
+  }
+
+  /** Told with each write, so that it is known too while the log takes nothing. */
+  #tellSize(): void {
+    this.#options.metrics.set('lineproof_collector_spool_bytes', this.bytes);
   }
 }
 

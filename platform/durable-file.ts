@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 
 /** Writes a new file and waits until the disk has its content. Its name survives a power cut only after {@link syncFolder}. Fails with EEXIST if the file exists. */
-export async function writeSynced(path: string, content: Uint8Array | string, mode: number): Promise<void> {
+export async function writeSynced(path: string, content: Uint8Array | string | AsyncIterable<Uint8Array>, mode: number): Promise<void> {
   const file = await open(path, 'wx', mode);
   try {
     await file.writeFile(content);

@@ -75,11 +75,14 @@ export interface FoundBlock {
 
 /** The blocks of one segment. The last one is kept: the events of a block follow each other. */
 export class BlockReader {
+  /** Leaves of the log at the end of the segment. */
+  readonly end: number;
   readonly #evidence: AuditedSegment['evidence'];
   readonly #leaves: LeafReader;
   #last: FoundBlock | undefined;
 
-  constructor({ evidence }: AuditedSegment, leaves: LeafReader) {
+  constructor({ evidence }: AuditedSegment, end: number, leaves: LeafReader) {
+    this.end = end;
     this.#evidence = evidence;
     this.#leaves = leaves;
   }

@@ -1,5 +1,5 @@
 import { type ArchiveReader, listArchive } from '../auditor/archive-reader.ts';
-import { attestedNote, NOTE_FINDINGS } from '../auditor/attestation.ts';
+import { attestedNote, attestedTreeHead, NOTE_FINDINGS } from '../auditor/attestation.ts';
 import type { Audit } from '../auditor/audit.ts';
 import { AUDIT_LIMITS } from '../auditor/audit-limits.ts';
 import type { Findings } from '../auditor/findings.ts';
@@ -11,8 +11,11 @@ import { utf8Text } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import type { EventSchema } from '../core/formats/event-schema.ts';
 import { formatUuid } from '../core/formats/identity.ts';
+import { receiptOf } from '../core/keys/cose.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
-import { type ReadHash, tileHashReader } from '../core/tree/build/proof.ts';
+import { proveInclusion, type ReadHash, tileHashReader } from '../core/tree/build/proof.ts';
+import { leafHash } from '../core/tree/hash.ts';
+import { checkInclusion } from '../core/tree/proof.ts';
 import { BlockReader, LeafReader } from './block-lookup.ts';
 import { makeProof, type NotedTree } from './proof-maker.ts';
 import { isWanted, mayHold, shardsOf, type Wanted } from './wanted.ts';
@@ -29,6 +32,17 @@ export interface MadeProof {
   readonly type: string;
   /** The `.tlog-proof` file. */
   readonly text: string;
+  /** Makes a COSE receipt of the event's link. Throws NOT_FOUND or FORMAT_INVALID where the archive lacks a COSE signature that can be used. */
+  receipt(): Promise<CoseReceipt>;
+}
+
+/** A COSE receipt (RFC 9942) over the kept tree head at the end of the event's segment. */
+export interface CoseReceipt {
+  readonly receipt: Uint8Array;
+  /** The bytes of the link: what it is a receipt of. */
+  readonly leaf: Uint8Array;
+  /** Leaves that the tree head covers. */
+  readonly size: number;
 }
 
 /** How far a search has come. */
@@ -124,7 +138,7 @@ async function* proveShard(log: AttestedLog, wanted: Wanted, progress: ProveProg
     if (wanted.kind === 'leaf' && !(await isEvent(tools, wanted.leaf))) continue;
     const segment = await readSegment(audit, stored, archivedUntil);
     if (segment.retired.size > 0) progress.onRemoved?.(audit.shard, first, segmentEnd);
-    yield* proveSegment(tools, segment, wanted);
+    yield* proveSegment(tools, { segment, end: segmentEnd }, wanted);
     progress.searched?.set(audit.shard, segmentEnd);
     progress.onProgress?.(segmentEnd, size);
   }
@@ -159,9 +173,13 @@ function hashReader({ audit, size }: AttestedLog): ReadHash {
   return tileHashReader(size, async (path) => (await audit.objects.get(`${folder}/${path}`))?.bytes);
 }
 
-async function* proveSegment(tools: Tools, segment: AuditedSegment, wanted: Wanted): AsyncGenerator<MadeProof> {
+async function* proveSegment(
+  tools: Tools,
+  { segment, end }: { readonly segment: AuditedSegment; readonly end: number },
+  wanted: Wanted,
+): AsyncGenerator<MadeProof> {
   const { findings, governance, shard } = tools.audit;
-  const blocks = new BlockReader(segment, tools.leaves);
+  const blocks = new BlockReader(segment, end, tools.leaves);
   for (const [leaf, row] of segment.rows) {
     const schema = governance.schemas.get(row.schema);
     if (schema === undefined || row.event === null) continue;
@@ -202,5 +220,28 @@ async function proveEvent(tools: Tools, blocks: BlockReader, { leaf: index, even
   const link = await leaves.link(index);
   const { id, stream, type } = schema.readHead(event);
   const text = await makeProof(tools, { index, link, block: await blocks.of(index), event, schema: schema.text });
-  return { shard: audit.shard, leaf: index, size, stream, streamIndex: link.leaf.index, id: formatUuid(id), type, text };
+  const receipt = (): Promise<CoseReceipt> => makeReceipt(tools, blocks.end, { index, leaf: link.bytes });
+  return { shard: audit.shard, leaf: index, size, stream, streamIndex: link.leaf.index, id: formatUuid(id), type, text, receipt };
+}
+
+async function makeReceipt(
+  { audit, readHash }: Tools,
+  size: number,
+  { index, leaf }: { readonly index: number; readonly leaf: Uint8Array },
+): Promise<CoseReceipt> {
+  const { checkpointAt, coseAt } = logKeysOf(audit.shard);
+  const keys = audit.governance.logKeys(audit.shard);
+  const [note, head] = [await audit.objects.get(checkpointAt(size)), await audit.objects.get(coseAt(size))];
+  const kept = note === undefined ? undefined : attestedNote(note.bytes, `${audit.origin}/${audit.shard}`, audit.shard, keys).value;
+  if (head === undefined || kept === undefined)
+    throw new LineproofError('NOT_FOUND', `cannot make receipt of leaf ${index}: the archive has no usable ${coseAt(size)} with its note`);
+  const { faults } = attestedTreeHead(head.bytes, kept, audit.shard, keys);
+  // The nodes below `size` are complete subtrees in every later tree.
+  const path = await proveInclusion(size, index, readHash);
+  if (faults.length > 0 || !checkInclusion(path, size, index, leafHash(leaf), kept.root))
+    throw new LineproofError(
+      'FORMAT_INVALID',
+      `cannot make receipt of leaf ${index}: ${coseAt(size)} is not a log key's, or of another tree`,
+    );
+  return { receipt: receiptOf(head.bytes, { size, index, path }), leaf, size };
 }

@@ -54,3 +54,11 @@ const { refusalsTables } = await import('../dist/adapters/refusals.js');
 
 const refusals = new URL('../docs/refusals.md', import.meta.url);
 writeFileSync(refusals, `${readFileSync(refusals, 'utf8').split('## ')[0]}${refusalsTables()}`);
+
+const { DASHBOARDS, grafanaDashboard } = await import('../infra/monitoring/dashboards.js');
+
+for (const [name, dashboard] of Object.entries(DASHBOARDS))
+  writeFileSync(
+    new URL(`../infra/monitoring/dashboards/${name}.json`, import.meta.url),
+    `${JSON.stringify(grafanaDashboard(name, dashboard), null, 2)}\n`,
+  );

@@ -1,4 +1,5 @@
 import { unframe } from '../avro/framing.ts';
+import { attempt } from '../base/attempt.ts';
 import { equal, toHex } from '../base/bytes.ts';
 import { hasCode } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -53,15 +54,6 @@ export type HeaderCheck =
   | { readonly kind: 'proven'; readonly proven: ProvenHeader }
   | { readonly kind: 'rejected'; readonly reason: Reason }
   | { readonly kind: 'hold'; readonly schema: string };
-
-/** The value that `decode` makes, or undefined if it throws. At this line hostile bytes become a reason. */
-function attempt<T>(decode: () => T): T | undefined {
-  try {
-    return decode();
-  } catch {
-    return undefined;
-  }
-}
 
 /**
  * Judges one value of `provenance.events` up to the point where its root is proven, then each event by itself.

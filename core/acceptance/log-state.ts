@@ -128,12 +128,14 @@ export class LogState implements LogView {
     return this.#lanes.get(key);
   }
 
-  streams(): IterableIterator<[string, StreamEnd]> {
-    return this.#streams.entries();
+  /** All streams, by name; read only. */
+  get streams(): ReadonlyMap<string, StreamEnd> {
+    return this.#streams;
   }
 
-  lanes(): IterableIterator<[string, Lane]> {
-    return this.#lanes.entries();
+  /** The lanes that are held, by {@link laneKey}; read only. */
+  get lanes(): ReadonlyMap<string, Lane> {
+    return this.#lanes;
   }
 
   /** Moves to the state after the block that `delta` came from. Returns the keys of the lanes that the state forgot. */

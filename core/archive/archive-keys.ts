@@ -22,12 +22,14 @@ export function logKeysOf(shard: number): {
   readonly segments: string;
   readonly snapshots: string;
   checkpointAt(size: number): string;
+  coseAt(size: number): string;
   events(first: number, end: number, schemaHex: string): string;
   evidence(first: number, end: number): string;
   refused(first: number, end: number): string;
   manifest(first: number, end: number): string;
   retired(first: number, end: number): string;
   snapshot(end: number): string;
+  state(end: number): string;
 } {
   const folder = `logs/${shard}`;
   const segments = `${folder}/segments/`;
@@ -38,12 +40,14 @@ export function logKeysOf(shard: number): {
     segments,
     snapshots: `${folder}/snapshots/`,
     checkpointAt: (size) => `${folder}/checkpoints/${size}`,
+    coseAt: (size) => `${folder}/checkpoints/${size}.cose`,
     events: (first, end, schemaHex) => `${segments}${segmentName(first, end)}.${schemaHex.slice(0, 16)}.events.avro`,
     evidence: (first, end) => `${segments}${segmentName(first, end)}.evidence.avro`,
     refused: (first, end) => `${segments}${segmentName(first, end)}.refused.avro`,
     manifest: (first, end) => `${segments}${segmentName(first, end)}.manifest.json`,
     retired: (first, end) => `${segments}${segmentName(first, end)}.retired.json`,
     snapshot: (end) => `${folder}/snapshots/${end}.json`,
+    state: (end) => `${folder}/snapshots/${end}.state`,
   };
 }
 
@@ -62,7 +66,7 @@ export type ArchiveKey =
   | { readonly kind: 'archive' }
   | { readonly kind: 'schema' | 'policy'; readonly hex: string }
   | { readonly kind: 'signed' | 'checkpoint'; readonly shard: number }
-  | { readonly kind: 'checkpointAt' | 'snapshot'; readonly shard: number; readonly size: number }
+  | { readonly kind: 'checkpointAt' | 'coseAt' | 'snapshot' | 'state'; readonly shard: number; readonly size: number }
   | { readonly kind: 'tile'; readonly shard: number; readonly path: string }
   | { readonly kind: 'events'; readonly shard: number; readonly first: number; readonly end: number; readonly schema: string }
   | { readonly kind: 'evidence' | 'refused' | 'manifest' | 'retired'; readonly shard: number; readonly first: number; readonly end: number }
@@ -81,8 +85,12 @@ const PATTERNS: readonly (readonly [RegExp, (match: readonly string[]) => Archiv
     ([, shard, size]) => ({ kind: 'checkpointAt', shard: Number(shard), size: Number(size) }),
   ],
   [
-    new RegExp(`^logs/${SIZE}/snapshots/${SIZE}\\.json$`),
-    ([, shard, size]) => ({ kind: 'snapshot', shard: Number(shard), size: Number(size) }),
+    new RegExp(`^logs/${SIZE}/checkpoints/${SIZE}\\.cose$`),
+    ([, shard, size]) => ({ kind: 'coseAt', shard: Number(shard), size: Number(size) }),
+  ],
+  [
+    new RegExp(`^logs/${SIZE}/snapshots/${SIZE}\\.(json|state)$`),
+    ([, shard, size, name]) => ({ kind: name === 'json' ? 'snapshot' : 'state', shard: Number(shard), size: Number(size) }),
   ],
   [new RegExp(`^logs/${SIZE}/(tile/.+)$`), ([, shard, path = '']) => ({ kind: 'tile', shard: Number(shard), path })],
   [

@@ -1,10 +1,14 @@
+import type { LogHead } from '../acceptance/log-state.ts';
 import { compileSchema } from '../avro/schema.ts';
 import { SCHEMA_TEXTS } from '../avro/schema-texts.ts';
-import { compare, compareCodePoints } from '../base/bytes.ts';
-import { checkName, checkStream, mustCount, mustHold } from '../base/format-checks.ts';
+import { fromHex, toHex, utf8 } from '../base/bytes.ts';
+import { checkName, checkStream, mustCount, mustFit, mustHold } from '../base/format-checks.ts';
+import { canonicalJson } from '../base/jcs.ts';
+import { count, digest, object, readShape, text } from '../base/json-shape.ts';
+import { LIMITS } from '../base/limits.ts';
 
-/** The state of a shard's log after a segment (docs/formats.md §5). Times are microseconds since 1970. */
-export interface Snapshot {
+/** The part of a shard's state after a segment that has a fixed size (docs/formats.md §5). Times are microseconds since 1970. */
+export interface SnapshotHead {
   readonly origin: string;
   readonly shard: number;
   readonly shards: number;
@@ -19,70 +23,99 @@ export interface Snapshot {
   readonly chainOffset: number;
   readonly policy: Uint8Array | null;
   readonly final: boolean;
-  /** Sorted by the UTF-8 bytes of the name. */
-  readonly streams: readonly { readonly stream: string; readonly index: number; readonly hash: Uint8Array; readonly logIndex: number }[];
-  /** Sorted by epoch, then by the UTF-8 bytes of the producer. */
-  readonly lanes: readonly {
-    readonly producer: string;
-    readonly epoch: Uint8Array;
-    readonly number: number;
-    readonly hash: Uint8Array;
-    readonly appendedAt: number;
-  }[];
 }
 
-const snapshots = compileSchema<Snapshot>(JSON.parse(SCHEMA_TEXTS.Snapshot));
-
-/** Sorts streams and lanes; throws the error that {@link decodeSnapshot} would throw on the bytes. */
-export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
-  const streams = snapshot.streams.toSorted((a, b) => compareCodePoints(a.stream, b.stream));
-  const lanes = snapshot.lanes.toSorted(compareLanes);
-  const sorted = { ...snapshot, streams, lanes };
-  checkSnapshot(sorted);
-  return snapshots.encode(sorted);
+/** The end of a stream. */
+export interface StreamHead {
+  readonly stream: string;
+  readonly index: number;
+  readonly hash: Uint8Array;
+  readonly logIndex: number;
 }
 
-/** Throws AVRO_INVALID or FORMAT_INVALID. */
-export function decodeSnapshot(bytes: Uint8Array): Snapshot {
-  const snapshot = snapshots.decode(bytes);
-  checkSnapshot(snapshot);
-  return snapshot;
+/** A lane that is held. */
+export interface HeldLane {
+  readonly producer: string;
+  readonly epoch: Uint8Array;
+  readonly number: number;
+  readonly hash: Uint8Array;
+  readonly appendedAt: number;
 }
 
-function compareLanes(a: Snapshot['lanes'][number], b: Snapshot['lanes'][number]): number {
-  return compare(a.epoch, b.epoch) || compareCodePoints(a.producer, b.producer);
+/** One record of a snapshot's state. */
+export type StateRecord =
+  | { readonly branch: 'SnapshotHead'; readonly value: SnapshotHead }
+  | { readonly branch: 'StreamHead'; readonly value: StreamHead }
+  | { readonly branch: 'HeldLane'; readonly value: HeldLane };
+
+/** What the log key signs of a snapshot: the size and the digest of the file that holds the state. */
+export interface SnapshotStatement {
+  /** `<origin>/<shard>`. */
+  readonly origin: string;
+  readonly size: number;
+  readonly bytes: number;
+  /** Hex SHA-256 of the file. */
+  readonly sha256: string;
 }
 
-function checkSnapshot(snapshot: Snapshot): void {
-  const { streams, lanes } = snapshot;
-  checkName(snapshot.origin, 'origin');
-  mustCount(
-    'snapshot',
-    snapshot.shard,
-    snapshot.size,
-    snapshot.inputGeneration,
-    snapshot.inputTo,
-    snapshot.appendedAt,
-    snapshot.acceptedAt,
-    snapshot.chainOffset,
-  );
-  mustHold(snapshot.shard < snapshot.shards, 'cannot take snapshot: its shard is not below its number of shards');
-  mustHold(snapshot.frontier.length === setBits(snapshot.size), 'cannot take snapshot: its frontier is not that of its size');
-  for (const [i, head] of streams.entries()) {
-    const before = streams[i - 1];
-    checkStream(head.stream);
-    mustCount('stream head', head.index, head.logIndex);
-    mustHold(
-      before === undefined || compareCodePoints(before.stream, head.stream) < 0,
-      'cannot take snapshot: its streams are not sorted and unique',
-    );
+const records = compileSchema<StateRecord>(JSON.parse(SCHEMA_TEXTS.Snapshot));
+const STATEMENT = object({ origin: text, size: count, bytes: count, sha256: digest });
+
+/** Throws the error that {@link decodeStateRecord} would throw on the bytes. */
+export function encodeStateRecord(record: StateRecord): Uint8Array {
+  checkRecord(record);
+  return fitting(records.encode(record));
+}
+
+/** Throws AVRO_INVALID, FORMAT_INVALID or LIMIT_EXCEEDED. */
+export function decodeStateRecord(bytes: Uint8Array): StateRecord {
+  const record = records.decode(fitting(bytes));
+  checkRecord(record);
+  return record;
+}
+
+/** The payload: canonical JSON. */
+export function encodeSnapshotStatement(statement: SnapshotStatement): Uint8Array {
+  return utf8(canonicalJson(statement));
+}
+
+/** Reads a payload; throws FORMAT_INVALID unless it has exactly the fields of a {@link SnapshotStatement}, each well-formed. */
+export function parseSnapshotStatement(payload: Uint8Array): SnapshotStatement {
+  return readShape(payload, STATEMENT, 'statement of a snapshot') as SnapshotStatement;
+}
+
+/** The head of a state as a snapshot holds it. */
+export function snapshotHead({ frontier, policy, ...rest }: LogHead, chainOffset: number): SnapshotHead {
+  return { ...rest, frontier: frontier.hashes, policy: policy === null ? null : fromHex(policy), chainOffset };
+}
+
+/** The head of a state that a snapshot holds. */
+export function snapshotLogHead({ frontier, policy, chainOffset: _offset, ...rest }: SnapshotHead): LogHead {
+  return { ...rest, frontier: { size: rest.size, hashes: frontier }, policy: policy === null ? null : toHex(policy) };
+}
+
+function fitting(bytes: Uint8Array): Uint8Array {
+  mustFit(bytes.length, LIMITS.stateRecordBytes, 'record of a snapshot');
+  return bytes;
+}
+
+function checkRecord({ branch, value }: StateRecord): void {
+  if (branch === 'SnapshotHead') checkHead(value);
+  else if (branch === 'StreamHead') {
+    checkStream(value.stream);
+    mustCount('stream head', value.index, value.logIndex);
+  } else {
+    checkName(value.producer, 'producer');
+    mustCount('lane', value.number, value.appendedAt);
   }
-  for (const [i, lane] of lanes.entries()) {
-    const before = lanes[i - 1];
-    checkName(lane.producer, 'producer');
-    mustCount('lane', lane.number, lane.appendedAt);
-    mustHold(before === undefined || compareLanes(before, lane) < 0, 'cannot take snapshot: its lanes are not sorted and unique');
-  }
+}
+
+function checkHead(head: SnapshotHead): void {
+  const { shard, size, inputGeneration, inputTo, appendedAt, acceptedAt, chainOffset } = head;
+  checkName(head.origin, 'origin');
+  mustCount('snapshot', shard, size, inputGeneration, inputTo, appendedAt, acceptedAt, chainOffset);
+  mustHold(shard < head.shards, 'cannot take snapshot: its shard is not below its number of shards');
+  mustHold(head.frontier.length === setBits(size), 'cannot take snapshot: its frontier is not that of its size');
 }
 
 function setBits(size: number): number {

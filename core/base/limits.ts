@@ -45,6 +45,8 @@ export const LIMITS = {
   segmentRefusedBytes: 64 * 1024 * 1024,
   /** Bytes of evidence after which a segment ends at the next seal. */
   segmentEvidenceBytes: 64 * 1024 * 1024,
+  /** A record of a snapshot's state. */
+  stateRecordBytes: 4096,
   /** Signatures that a note may carry. */
   noteSignatures: 100,
   /** A note, text and signatures: room for 16 post-quantum signatures of 5 kB. */

@@ -10,6 +10,7 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 
 /** Every metric that the product exposes; docs/metrics.md explains them and a test compares. */
 export const METRICS = {
+  lineproof_build_info: { kind: 'gauge', help: 'Always 1; the labels say what runs.', labels: ['version', 'node'] },
   lineproof_collector_recorded_total: { kind: 'counter', help: 'Events taken from callers.', labels: ['importance'] },
   lineproof_collector_dropped_total: { kind: 'counter', help: 'AUXILIARY events dropped because the spool was full.', labels: [] },
   lineproof_collector_refused_total: {
@@ -25,6 +26,7 @@ export const METRICS = {
     help: 'Bytes of the spool; a file of it goes when the log has acknowledged all that is in it.',
     labels: [],
   },
+  lineproof_collector_spool_limit_bytes: { kind: 'gauge', help: 'Bytes at which the spool is full.', labels: [] },
   lineproof_collector_spool_damaged_total: { kind: 'counter', help: 'Damaged stretches found in the spool.', labels: [] },
   lineproof_collector_clock_offset_seconds: {
     kind: 'gauge',

@@ -11,7 +11,7 @@ export const PAYLOAD_TYPES = {
   block: 'application/vnd.lineproof.block.v1+avro',
   manifest: 'application/vnd.lineproof.manifest.v1+json',
   retired: 'application/vnd.lineproof.retired.v1+json',
-  snapshot: 'application/vnd.lineproof.snapshot.v1+avro',
+  snapshot: 'application/vnd.lineproof.snapshot.v1+json',
   policy: 'application/vnd.lineproof.policy.v1+json',
 } as const;
 

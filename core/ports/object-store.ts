@@ -16,6 +16,9 @@ export interface ByteRange {
   readonly end: number;
 }
 
+/** The bytes of a large object, piece by piece. Can be gone through again, for another try, and then gives the same bytes. */
+export type Pieces = AsyncIterable<Uint8Array>;
+
 /**
  * A bucket. Keys are `/`-separated relative paths of at most 512 bytes; each part has 1 to 200 of A–Z a–z 0–9 `.` `-` `_` and does not start with `.`.
  * Any other key throws FORMAT_INVALID. A caller must not put an object below another object's key: a folder could not hold both.
@@ -24,8 +27,11 @@ export interface ByteRange {
 export interface ObjectStore {
   /** The object, or the part of it that is in `range`; undefined when there is none. Only the tag of a whole object can be used to replace it. */
   get(key: string, range?: ByteRange): Promise<StoredObject | undefined>;
-  /** Writes `bytes` unless `key` exists (`If-None-Match: *`): true when written, false when an object exists, which is left unchanged. */
-  create(key: string, bytes: Uint8Array): Promise<boolean>;
+  /**
+   * Writes an object unless `key` exists (`If-None-Match: *`): true when written, false when an object exists, which is left unchanged. Of `Pieces`, a few MiB
+   * are held at a time; an error that they throw is passed on, and then nothing is written.
+   */
+  create(key: string, content: Uint8Array | Pieces): Promise<boolean>;
   /** Replaces the object if its tag is still `etag` (undefined: there is none). Returns the new tag, or undefined when another writer was faster. */
   replace(key: string, bytes: Uint8Array, etag: string | undefined): Promise<string | undefined>;
   /** Keys that start with `prefix` (empty, or the beginning of a key), in byte order. Keys that are written meanwhile may be listed or not. */

@@ -4,6 +4,8 @@ import { required } from '../support/rich-archive.ts';
 import { ALL_ELSE, type Alter, type Attack, type Results } from './attack.ts';
 import { changed, nameOf, namesOf, planted, swapped, without } from './forging.ts';
 
+const TREE_HEADS = /^logs\/0\/checkpoints\/\d+\.cose$/;
+
 const cut = (bytes: Uint8Array): Uint8Array => bytes.subarray(0, bytes.length - 7);
 const emptied = (): Uint8Array => new Uint8Array(0);
 const turned = (bytes: Uint8Array): Uint8Array => flip(bytes, bytes.length * 4 + 1);
@@ -39,10 +41,11 @@ function setBack(shards: string): Alter {
   return (map) => {
     for (const signed of namesOf(map, new RegExp(`^logs/${shards}/signed$`))) {
       const log = signed.slice(0, -'signed'.length);
-      const kept = namesOf(map, new RegExp(`^${log}checkpoints/`));
+      const kept = namesOf(map, new RegExp(String.raw`^${log}checkpoints/\d+$`));
+      const heads = namesOf(map, new RegExp(String.raw`^${log}checkpoints/\d+\.cose$`));
       const note = required(map.get(required(kept[0])));
       const snapshots = namesOf(map, new RegExp(`^${log}snapshots/`));
-      for (const name of [...kept.slice(1), ...snapshots.slice(1)]) map.delete(name);
+      for (const name of [...kept.slice(1), ...heads.slice(1), ...snapshots.slice(1)]) map.delete(name);
       for (const name of namesOf(map, new RegExp(String.raw`^${log}segments/\d*[1-9]\d*-`))) map.delete(name);
       map.set(signed, note).set(`${log}checkpoint`, note);
     }
@@ -52,7 +55,9 @@ function setBack(shards: string): Alter {
 /** The archive without what came after its closed segments. */
 export const withoutTail: Alter = (map) => {
   for (const log of ['logs/0/', 'logs/1/']) {
-    const end = Math.max(...namesOf(map, new RegExp(`^${log}checkpoints/`)).map((name) => Number(name.slice(`${log}checkpoints/`.length))));
+    const end = Math.max(
+      ...namesOf(map, new RegExp(String.raw`^${log}checkpoints/\d+$`)).map((name) => Number(name.slice(`${log}checkpoints/`.length))),
+    );
     const note = required(map.get(`${log}checkpoints/${end}`));
     map.set(`${log}signed`, note).set(`${log}checkpoint`, note);
   }
@@ -90,6 +95,13 @@ const ROWS: readonly Row[] = [
   ['removed-checkpoint', without(/^logs\/0\/checkpoint$/), 'ARCHIVE MISSING', ARCHIVE],
   ['removed-all-notes', without(/^logs\/0\/(signed|checkpoint)/), 'ARCHIVE MISSING', { failed: 'ARCHIVE', open: 'COMPLETE' }],
   ['removed-kept-notes', without(/^logs\/0\/checkpoints\//), 'ARCHIVE MISSING', ARCHIVE],
+  ['removed-tree-heads', without(TREE_HEADS), 'ARCHIVE MISSING', ARCHIVE],
+  ['turned-bit-of-tree-head', changed(TREE_HEADS, turned), 'LOG TREE_HEAD_WRONG', LOG],
+  ['cut-tree-head', changed(TREE_HEADS, cut), 'LOG TREE_HEAD_WRONG', LOG],
+  ['emptied-tree-head', changed(TREE_HEADS, emptied), 'LOG TREE_HEAD_WRONG', LOG],
+  ['swapped-tree-heads-of-shards', swapped(TREE_HEADS, /^logs\/1\/checkpoints\/\d+\.cose$/), 'LOG TREE_HEAD_WRONG', LOG],
+  ['swapped-tree-heads', swapTwo(TREE_HEADS), 'LOG TREE_HEAD_WRONG', LOG],
+  ['planted-tree-head', planted('logs/0/checkpoints/3.cose', utf8('x')), 'ARCHIVE UNKNOWN_OBJECT'],
   ['removed-tiles', without(/^logs\/0\/tile\/0\//), 'ARCHIVE MISSING', ARCHIVE],
   ['removed-leaves', without(/^logs\/0\/tile\/entries\//), 'LOG LEAVES_MISSING', LOST_LEAVES],
   ['removed-events', without(/^logs\/0\/.*events\.avro$/), 'ARCHIVE MISSING', LOST_EVENTS],
@@ -99,6 +111,9 @@ const ROWS: readonly Row[] = [
   ['removed-last-manifest', without(new RegExp(`${SECOND}manifest`)), 'ARCHIVE MISSING', LOST_SEGMENT],
   ['removed-last-segment', without(new RegExp(SECOND)), 'ARCHIVE MISSING', LOST_SEGMENT],
   ['removed-snapshots', without(/^logs\/[01]\/snapshots\//), null],
+  ['removed-states', without(/^logs\/[01]\/snapshots\/.*state$/), 'ARCHIVE SNAPSHOT_HALF'],
+  ['removed-statements', without(/^logs\/[01]\/snapshots\/.*json$/), 'ARCHIVE SNAPSHOT_HALF'],
+  ['planted-state', planted('logs/0/snapshots/3.state', new Uint8Array(5)), 'ARCHIVE SNAPSHOT_HALF'],
   ['removed-shard', without(/^logs\/1\//), 'COMPLETE SHARD_EMPTY', { open: 'COMPLETE' }],
   ['planted-stranger', planted('notes/readme.txt', utf8('verified by the operator')), 'ARCHIVE UNKNOWN_OBJECT'],
   ['planted-segment-file', planted(`logs/0/segments/${'0'.repeat(20)}-${'0'.repeat(18)}99.evidence.avro`, utf8('x')), 'ARCHIVE UNLISTED'],
@@ -123,7 +138,7 @@ const ROWS: readonly Row[] = [
     'ARCHIVE MANIFEST_PLACE',
     LOST_SEGMENT,
   ],
-  ['renamed-kept-note', moved(/^logs\/0\/checkpoints\//, (name) => `${name}1`), 'ARCHIVE CHECKPOINT_PLACE', ARCHIVE],
+  ['renamed-kept-note', moved(/^logs\/0\/checkpoints\/\d+$/, (name) => `${name}1`), 'ARCHIVE CHECKPOINT_PLACE', ARCHIVE],
   ['moved-shard', movedShard, 'COMPLETE SHARD_EMPTY', { open: 'COMPLETE' }],
   ['older-published-note', olderNote('checkpoint'), 'ARCHIVE CHECKPOINT_OLD', ARCHIVE],
   ['older-signed-note', olderNote('signed'), 'ARCHIVE SIGNED_OLD', ARCHIVE],
@@ -141,7 +156,8 @@ const ROWS: readonly Row[] = [
   ['turned-bit-of-evidence', changed(/^logs\/0\/.*evidence\.avro$/, turned), 'ARCHIVE SHA256', LOST_EVIDENCE],
   ['turned-bit-of-refused-events', changed(/^logs\/0\/.*refused\.avro$/, turned), 'ARCHIVE SHA256', LOST_REFUSED],
   ['turned-bit-of-manifest', changed(/^logs\/0\/.*manifest/, turned), 'ARCHIVE MANIFEST_MALFORMED', LOST_SEGMENT],
-  ['turned-bit-of-snapshot', changed(/^logs\/0\/snapshots/, turned), 'ARCHIVE SNAPSHOT_WRONG', ARCHIVE],
+  ['turned-bit-of-snapshot', changed(/^logs\/0\/snapshots\/.*json$/, turned), 'ARCHIVE SNAPSHOT_WRONG', ARCHIVE],
+  ['turned-bit-of-state', changed(/^logs\/0\/snapshots\/.*state$/, turned), 'ARCHIVE SNAPSHOT_WRONG', ARCHIVE],
   ['turned-bit-of-schema', changed(/^schemas\//, turned), 'ARCHIVE SCHEMA_DIGEST', LOST_EVENTS],
   ['turned-bit-of-contents', changed(/^archive\.json/, turned), 'ARCHIVE ARCHIVE_JSON', ARCHIVE],
 ];

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import { utf8, utf8Text } from '../../core/base/bytes.ts';
-import type { ListedObject, ObjectStore } from '../../core/ports/object-store.ts';
+import { LineproofError } from '../../core/base/errors.ts';
+import type { ListedObject, ObjectStore, Pieces } from '../../core/ports/object-store.ts';
+import { collected } from '../support/collected.ts';
 import { type Clause, codeOf, contract, type Exceptions } from './contract.ts';
 
 /** Where an object store of the contract keeps its objects. */
@@ -25,6 +27,7 @@ export function objectStoreContract(name: string, place: () => Promise<ObjectSto
     beforeAll(async () => suite.open(await place()), 60_000);
     afterAll(async () => suite.release());
     creating(clause, suite);
+    streaming(clause, suite);
     replacing(clause, suite);
     reading(clause, suite);
     listing(clause, suite);
@@ -137,6 +140,52 @@ function creating(clause: Clause, suite: Suite): void {
     expect(await suite.store.replace(key, large, found?.etag)).toBeUndefined();
     expect(digest((await suite.store.get(key))?.bytes as Uint8Array)).toBe(digest(large));
   });
+}
+
+function streaming(clause: Clause, suite: Suite): void {
+  for (const [what, sizes] of [
+    ['none', []],
+    ['empty ones', [0, 0]],
+    ['small ones', [5, 0, 70_000, 1]],
+    ['many that are more than a part of an upload', Array.from({ length: 170 }, () => 128 * 1024 + 1)],
+  ] as const)
+    clause(`an object is created from pieces: ${what}`, async () => {
+      const key = await suite.key();
+      expect(await suite.store.create(key, piecesOf(sizes))).toBe(true);
+      expect(await suite.store.create(key, piecesOf([3]))).toBe(false);
+      const found = await suite.store.get(key);
+      expect([found?.bytes.length, digest(found?.bytes as Uint8Array)]).toEqual([
+        sizes.reduce((sum, size) => sum + size, 0),
+        digest(Buffer.concat(await collected(piecesOf(sizes)))),
+      ]);
+      expect(Buffer.from((await suite.store.get(key, { start: 3, end: 9 }))?.bytes as Uint8Array)).toEqual(
+        Buffer.from(found?.bytes as Uint8Array).subarray(3, 9),
+      );
+    });
+
+  clause('pieces that fail leave no object, and their error is passed on', async () => {
+    const [folder, failure] = [suite.folder(), new LineproofError('INTERNAL', 'no more pieces')];
+    for (const before of [0, 200]) {
+      const key = `${folder}/${before}`;
+      const pieces = { [Symbol.asyncIterator]: () => failing(before, failure) };
+      expect(await codeOf(() => suite.store.create(key, pieces))).toBe('INTERNAL');
+      expect(await suite.store.get(key)).toBeUndefined();
+    }
+    expect(await suite.keys(`${folder}/`)).toEqual([]);
+  });
+}
+
+/** Pieces of these sizes, the same each time. */
+function piecesOf(sizes: readonly number[]): Pieces {
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    for (const [i, size] of sizes.entries()) yield new Uint8Array(size).fill(i);
+  }
+  return { [Symbol.asyncIterator]: pieces };
+}
+
+async function* failing(before: number, failure: Error): AsyncGenerator<Uint8Array> {
+  for (let i = 0; i < before; i++) yield new Uint8Array(128 * 1024);
+  throw failure;
 }
 
 function replacing(clause: Clause, suite: Suite): void {

@@ -67,9 +67,9 @@ describe('the packed package, installed somewhere else', () => {
   );
 
   test('it brings no tests, sources or tools, but its licence, README and schemas', () => {
-    for (const path of ['test', 'core/acceptance/accept.ts', 'bench', 'infra', 'dist/bench', 'dist/infra', 'dist/test'])
+    for (const path of ['test', 'core/acceptance/accept.ts', 'bench', 'infra/stack', 'dist/bench', 'dist/infra', 'dist/test'])
       expect(existsSync(join(folder.path, 'node_modules', 'lineproof', path))).toBe(false);
-    for (const path of ['LICENSE', 'README.md', 'dist/schemas/event.avsc'])
+    for (const path of ['LICENSE', 'README.md', 'dist/schemas/event.avsc', 'infra/monitoring/lineproof.rules.yaml'])
       expect([path, existsSync(join(folder.path, 'node_modules', 'lineproof', path))]).toEqual([path, true]);
   });
 

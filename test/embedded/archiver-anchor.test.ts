@@ -1,14 +1,13 @@
 import { beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { archiveAnchor, openLogNote } from '../../core/archive/archive-anchor.ts';
 import { logKeysOf } from '../../core/archive/archive-keys.ts';
-import { decodeSnapshot, encodeSnapshot, type Snapshot } from '../../core/archive/snapshot.ts';
 import { utf8 } from '../../core/base/bytes.ts';
-import { decodeEnvelope, encodeEnvelope, signEnvelope } from '../../core/keys/dsse.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
 import type { Signer } from '../../core/ports/signer.ts';
 import { archiveChain, makeChain, noteOf, type TestChain } from '../support/archive.ts';
 import { MemoryObjectStore } from '../support/memory.ts';
 import { testSigner } from '../support/producer.ts';
+import { readStateFile, type Snapshot, snapshotObjects } from '../support/snapshots.ts';
 
 const KEYS = logKeysOf(0);
 
@@ -76,9 +75,9 @@ describe('the newest snapshot', () => {
 
   /** Puts what `change` makes of the newest snapshot in its place, signed by `signer`. */
   async function put(change: (snapshot: Snapshot) => Snapshot, signer = log): Promise<void> {
-    const { payload } = decodeEnvelope(whole.objects.get(KEYS.snapshot(newest)) as Uint8Array, 'snapshot');
-    const changed = encodeSnapshot(change(decodeSnapshot(payload)));
-    store.objects.set(KEYS.snapshot(newest), encodeEnvelope(await signEnvelope('snapshot', changed, [signer])));
+    const before = readStateFile(whole.objects.get(KEYS.state(newest)) as Uint8Array);
+    const changed = await snapshotObjects(change(before), [signer], { shard: 0, size: newest });
+    for (const [key, bytes] of changed) store.objects.set(key, bytes);
   }
 
   test('is used as long as nothing was changed', async () => {
@@ -127,6 +126,7 @@ describe('the newest snapshot', () => {
   test('is skipped if it is stored under another size than its own', async () => {
     for (const [from, to] of [
       [KEYS.snapshot(older), KEYS.snapshot(newest)],
+      [KEYS.state(older), KEYS.state(newest)],
       [KEYS.checkpointAt(older), KEYS.checkpointAt(newest)],
     ] as const)
       store.objects.set(to, whole.objects.get(from) as Uint8Array);

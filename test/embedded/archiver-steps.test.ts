@@ -12,6 +12,7 @@ import { EVENT_SCHEMA, type EventSchema } from '../../core/formats/event-schema.
 import { decodeEnvelope } from '../../core/keys/dsse.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import { type LogRecord, TOPICS } from '../../core/ports/log.ts';
+import type { Pieces } from '../../core/ports/object-store.ts';
 import type { Signer } from '../../core/ports/signer.ts';
 import { entriesPath, TILE_WIDTH } from '../../core/tree/tile.ts';
 import { archiveChain, makeChain, noteOf, type TestChain } from '../support/archive.ts';
@@ -44,11 +45,11 @@ function fixed(store: MemoryObjectStore): [string, Uint8Array][] {
 }
 
 /** A store that does `before` ahead of each call that writes. */
-function watched(store: MemoryObjectStore, before: (key: string, bytes: Uint8Array) => Promise<void>): MemoryObjectStore {
+function watched(store: MemoryObjectStore, before: (key: string, content: Uint8Array | Pieces) => Promise<void>): MemoryObjectStore {
   const front: MemoryObjectStore = Object.create(store);
-  front.create = async (key, bytes) => {
-    await before(key, bytes);
-    return store.create(key, bytes);
+  front.create = async (key, content) => {
+    await before(key, content);
+    return store.create(key, content);
   };
   front.replace = async (key, bytes, etag) => {
     await before(key, bytes);
@@ -231,7 +232,7 @@ describe('a note that another archiver signed meanwhile', () => {
       }
       if (key === KEYS.checkpoint) {
         const note = new MemoryObjectStore();
-        note.objects.set(key, bytes);
+        note.objects.set(key, bytes as Uint8Array);
         shown.push([readFrom, readNote(note, key, log(given))?.size]);
       }
     });
@@ -250,7 +251,7 @@ test('a checkpoint of the same size that has more signatures is left unchanged',
   let cosigned: Uint8Array | undefined;
   const store = watched(objects, async (key, bytes) => {
     if (key !== KEYS.signed) return;
-    const own = new TextDecoder().decode(bytes);
+    const own = new TextDecoder().decode(bytes as Uint8Array);
     const other = await noteOf(testSigner(log(given).name, 'witness'), 0, new Uint8Array(32));
     cosigned = utf8(`${own}${other.slice(other.indexOf('—'))}`);
     objects.objects.set(KEYS.checkpoint, cosigned);
@@ -363,7 +364,7 @@ describe('snapshots', () => {
       all.push(manifest.end);
       if (bytes <= snapshot) continue;
       expected.push(manifest.end);
-      [bytes, snapshot] = [0, whole.objects.get(KEYS.snapshot(manifest.end))?.length ?? 0];
+      [bytes, snapshot] = [0, whole.objects.get(KEYS.state(manifest.end))?.length ?? 0];
     }
     expect(ends(whole, 'snapshot')).toEqual(expected);
     expect([expected.length >= 2, expected.length < all.length]).toEqual([true, true]);

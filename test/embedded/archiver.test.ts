@@ -32,7 +32,9 @@ function manifests(store: MemoryObjectStore): Manifest[] {
 
 /** Everything but snapshots, which are derived and name offsets of the chain topic. */
 function evidenceOf(store: MemoryObjectStore): [string, Uint8Array][] {
-  return [...store.objects].filter(([key]) => parseArchiveKey(key).kind !== 'snapshot').toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return [...store.objects]
+    .filter(([key]) => !/^(?:snapshot|state)$/.test(parseArchiveKey(key).kind))
+    .toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 
 function copyOf(store: MemoryObjectStore): MemoryObjectStore {
@@ -361,7 +363,7 @@ describe('an archive that contradicts the chain stops the shard', () => {
     expect(code).toBe('CHAIN_TRIMMED');
   });
 
-  test.each(['tile', 'events', 'evidence', 'manifest', 'checkpointAt', 'snapshot', 'policy', 'schema'])(
+  test.each(['tile', 'events', 'evidence', 'manifest', 'checkpointAt', 'coseAt', 'snapshot', 'state', 'policy', 'schema'])(
     'other content in the place of an object of kind %s',
     async (kind) => {
       const given = await makeChain(9);
@@ -463,7 +465,7 @@ describe('an object that is stored already', () => {
       0,
       given.values.map((value) => ({ key: null, value })),
     );
-    const signed = ['manifest', 'checkpointAt'].flatMap((kind) => keysOf(whole, kind));
+    const signed = ['manifest', 'checkpointAt', 'coseAt'].flatMap((kind) => keysOf(whole, kind));
     expect(signed.length).toBeGreaterThanOrEqual(4);
     for (const key of signed) objects.objects.set(key, whole.objects.get(key) as Uint8Array);
     await archiveChain(fresh, objects);
@@ -524,13 +526,13 @@ test('an archiver that writes its snapshot after another one wrote a newer goes 
   const shared = new MemoryObjectStore();
   const late: MemoryObjectStore = Object.create(shared);
   let overtaken = false;
-  late.create = async (key, bytes) => {
+  late.create = async (key, content) => {
     if (parseArchiveKey(key).kind === 'snapshot' && !overtaken) {
       overtaken = true;
       await archiveChain(fresh, shared);
       expect(keysOf(shared, 'snapshot').some((newer) => newer > key)).toBe(true);
     }
-    return shared.create(key, bytes);
+    return shared.create(key, content);
   };
   const { logger } = await archiveChain(fresh, late);
   expect([overtaken, logger.lines]).toEqual([true, []]);

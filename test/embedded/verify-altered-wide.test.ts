@@ -81,7 +81,7 @@ async function retire(archive: ForgedArchive): Promise<void> {
 
 function isOptional(key: string, sizes: readonly number[]): boolean {
   const place = parseArchiveKey(key);
-  if (place.kind === 'archive' || place.kind === 'snapshot') return true;
+  if (place.kind === 'archive' || place.kind === 'snapshot' || place.kind === 'state') return true;
   if (place.kind !== 'tile') return false;
   const { level, width } = parseTilePath(place.path);
   const at = Math.floor(required(sizes[place.shard]) / 256 ** (level === 'entries' ? 0 : level));

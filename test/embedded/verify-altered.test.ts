@@ -31,7 +31,9 @@ function verify(objects: ArchiveObjects): Promise<Verdict> {
 const OPTIONAL = [
   'archive.json',
   'logs/0/snapshots/367.json',
+  'logs/0/snapshots/367.state',
   'logs/0/snapshots/523.json',
+  'logs/0/snapshots/523.state',
   'logs/0/tile/0/000.p/121',
   'logs/0/tile/0/000.p/242',
   'logs/0/tile/0/001.p/111',
@@ -50,6 +52,7 @@ const REQUIRED = [
   'logs/0/checkpoints/367',
   'logs/0/checkpoints/523',
   'logs/0/checkpoints/554',
+  ...[367, 523, 554].map((size) => `logs/0/checkpoints/${size}.cose`),
   'logs/0/tile/0/000',
   'logs/0/tile/0/001',
   'logs/0/tile/0/002.p/42',

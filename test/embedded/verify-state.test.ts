@@ -5,7 +5,13 @@ import { verifyArchive } from '../../auditor/verify.ts';
 import { logKeysOf, schemaKey } from '../../core/archive/archive-keys.ts';
 import type { Manifest } from '../../core/archive/manifest.ts';
 import type { Retired } from '../../core/archive/retired.ts';
-import { decodeSnapshot, encodeSnapshot, type Snapshot } from '../../core/archive/snapshot.ts';
+import {
+  encodeSnapshotStatement,
+  type HeldLane,
+  parseSnapshotStatement,
+  type SnapshotStatement,
+  type StreamHead,
+} from '../../core/archive/snapshot.ts';
 import { toHex, utf8 } from '../../core/base/bytes.ts';
 import { eventDigest } from '../../core/formats/event.ts';
 import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
@@ -22,46 +28,133 @@ import { makeWorld, START_MICROS, testId, testSigner, type World } from '../supp
 import { retireSegment } from '../support/retired-segment.ts';
 import { required, richArchive, richWorld, SECOND } from '../support/rich-archive.ts';
 import { codes, makeScene, Scene } from '../support/scene.ts';
+import { readStateFile, type Snapshot, snapshotObjects } from '../support/snapshots.ts';
 import { changeInput } from '../support/violation.ts';
 
 const KEYS = logKeysOf(0);
 const SEVENS = new Uint8Array(32).fill(7);
 
+const withStream =
+  (change: (head: StreamHead) => Partial<StreamHead>) =>
+  ({ streams }: Snapshot): Partial<Snapshot> => ({
+    streams: streams.map((head) => (head.stream === 'b' ? { ...head, ...change(head) } : head)),
+  });
+const withLane =
+  (change: (lane: HeldLane) => Partial<HeldLane>) =>
+  ({ lanes }: Snapshot): Partial<Snapshot> => ({ lanes: lanes.map((lane) => ({ ...lane, ...change(lane) })) });
+
 describe('a snapshot that the log key signed and that contradicts the log', () => {
-  const wrong: Readonly<Record<string, (snapshot: Snapshot) => Partial<Snapshot>>> = {
-    origin: () => ({ origin: 'example.org/other' }),
-    shards: () => ({ shards: 2 }),
-    seal: () => ({ seal: SEVENS }),
-    frontier: ({ frontier }) => ({ frontier: frontier.map(() => SEVENS) }),
-    inputGeneration: () => ({ inputGeneration: 1 }),
-    inputTo: ({ inputTo }) => ({ inputTo: inputTo + 1 }),
-    appendedAt: ({ appendedAt }) => ({ appendedAt: appendedAt + 1 }),
-    acceptedAt: ({ acceptedAt }) => ({ acceptedAt: acceptedAt + 1 }),
-    policy: () => ({ policy: SEVENS }),
-    final: () => ({ final: true }),
-    'a stream’s index': ({ streams }) => ({ streams: streams.map((head) => ({ ...head, index: head.index + 1 })) }),
-    'a stream’s hash': ({ streams }) => ({ streams: streams.map((head) => ({ ...head, hash: SEVENS })) }),
-    'a stream’s leaf': ({ streams }) => ({ streams: streams.map((head) => ({ ...head, logIndex: head.logIndex - 1 })) }),
-    'a stream left out': () => ({ streams: [] }),
-    'a lane’s number': ({ lanes }) => ({ lanes: lanes.map((lane) => ({ ...lane, number: lane.number + 1 })) }),
-    'a lane’s header': ({ lanes }) => ({ lanes: lanes.map((lane) => ({ ...lane, hash: SEVENS })) }),
-    'a lane’s time': ({ lanes }) => ({ lanes: lanes.map((lane) => ({ ...lane, appendedAt: lane.appendedAt + 1 })) }),
-    'a lane left out': () => ({ lanes: [] }),
+  /** What is changed, and what the finding says of the first difference. */
+  const wrong: Readonly<Record<string, readonly [change: (snapshot: Snapshot) => Partial<Snapshot>, said: string]>> = {
+    shards: [() => ({ shards: 2 }), 'shards of the head'],
+    seal: [() => ({ seal: SEVENS }), 'seal of the head'],
+    frontier: [({ frontier }) => ({ frontier: frontier.map(() => SEVENS) }), 'frontier of the head'],
+    inputGeneration: [() => ({ inputGeneration: 1 }), 'inputGeneration of the head'],
+    inputTo: [({ inputTo }) => ({ inputTo: inputTo + 1 }), 'inputTo of the head'],
+    'two times': [({ appendedAt }) => ({ appendedAt: appendedAt + 1, acceptedAt: 1 }), 'appendedAt, acceptedAt of the head'],
+    policy: [() => ({ policy: SEVENS }), 'policy of the head'],
+    final: [() => ({ final: true }), 'final of the head'],
+    'a stream’s index': [withStream(({ index }) => ({ index: index + 1 })), 'index of stream "b"'],
+    'a stream’s hash': [withStream(() => ({ hash: SEVENS })), 'hash of stream "b"'],
+    'a stream’s leaf': [withStream(({ logIndex }) => ({ logIndex: logIndex - 1 })), 'logIndex of stream "b"'],
+    'a stream left out': [
+      ({ streams }) => ({ streams: streams.filter(({ stream }) => stream !== 'b') }),
+      'stream "b" is not where it belongs',
+    ],
+    'a stream too much': [
+      ({ streams }) => ({ streams: [...streams, { ...required(streams[0]), stream: 'aa' }] }),
+      'stream "b" is not where it belongs',
+    ],
+    'a lane’s number': [withLane(({ number }) => ({ number: number + 1 })), 'number of lane'],
+    'a lane’s header': [withLane(() => ({ hash: SEVENS })), 'hash of lane'],
+    'a lane’s time': [withLane(({ appendedAt }) => ({ appendedAt: appendedAt + 1 })), 'appendedAt of lane'],
+    'a lane left out': [
+      () => ({ lanes: [] }),
+      'lane 0a592c61462856627256670d8c61c8d8 of "example.org/log/producer" is not where it belongs',
+    ],
+    'a lane too much': [
+      ({ lanes }) => ({ lanes: [...lanes, { ...required(lanes[0]), epoch: SEVENS.subarray(16).fill(255) }] }),
+      'it goes on after the last lane',
+    ],
   };
-  test.each(Object.entries(wrong))('%s: ARCHIVE, naming it', async (_, change) => {
+  test.each(Object.entries(wrong))('%s: ARCHIVE, naming the first difference', async (_, [change, said]) => {
+    const scene = await twoStreams();
+    const snapshot = newestOf(scene);
+    await put(scene, { ...snapshot, ...change(snapshot) });
+    expect(await faultOf(scene)).toContain(`another state than the log gives: ${said}`);
+  });
+
+  test('a statement of another log: ARCHIVE', async () => {
+    const scene = await twoStreams();
+    await put(scene, { ...newestOf(scene), origin: 'example.org/other' });
+    expect(await faultOf(scene)).toContain(`its statement is about ${scene.archive.size} leaves of example.org/other/0`);
+  });
+
+  test('a statement of another size, number of bytes or digest: ARCHIVE', async () => {
+    const scene = await twoStreams();
+    const { size, signer } = scene.archive;
+    const { map } = scene.archive.objects;
+    const right = parseSnapshotStatement(decodeEnvelope(required(map.get(KEYS.snapshot(size))), 'snapshot').payload);
+    const said = async (change: Partial<SnapshotStatement>): Promise<string> => {
+      const payload = encodeSnapshotStatement({ ...right, ...change });
+      map.set(KEYS.snapshot(size), encodeEnvelope(await signEnvelope('snapshot', payload, [signer])));
+      return faultOf(scene);
+    };
+    expect(await said({ size: size - 1 })).toContain(`its statement is about ${size - 1} leaves`);
+    expect(await said({ bytes: right.bytes + 1 })).toContain(
+      `its state has ${right.bytes} bytes, and its statement names ${right.bytes + 1}`,
+    );
+    expect(await said({ sha256: '7'.repeat(64) })).toContain('its statement names another digest than its state has');
+  });
+
+  test('a state that does not begin with a head: ARCHIVE', async () => {
+    const scene = await twoStreams();
+    const { map } = scene.archive.objects;
+    const key = KEYS.state(scene.archive.size);
+    map.set(key, required(map.get(key)).slice().fill(0, 0, 8));
+    expect(await faultOf(scene)).toContain('its state does not begin with a head');
+  });
+
+  test('one half of a snapshot: noted, wherever it stands', async () => {
+    const [state, statement] = [await twoStreams(), await twoStreams()];
+    const { size } = state.archive;
+    state.archive.objects.map.delete(KEYS.snapshot(size));
+    state.archive.objects.map.set(KEYS.state(5), new Uint8Array(1));
+    statement.archive.objects.map.delete(KEYS.state(size));
+    for (const [scene, objects] of [
+      [state, [KEYS.state(size), KEYS.state(5)]],
+      [statement, [KEYS.snapshot(size)]],
+    ] as const) {
+      const verdict = await scene.verify();
+      const halves = verdict.findings.filter(({ code }) => code === 'SNAPSHOT_HALF');
+      expect([codes(verdict), new Set(halves.map(({ place }) => place.object))]).toEqual([[], new Set(objects)]);
+    }
+  });
+
+  /** A scene with the streams `a` and `b`, closed with a snapshot. */
+  async function twoStreams(): Promise<Scene> {
     const scene = await makeScene();
+    await scene.block([await scene.world.lane('second').next(scene.world.events('b', 'x'))]);
     await scene.end({ snapshot: true });
-    const key = KEYS.snapshot(scene.archive.size);
-    const { payload } = decodeEnvelope(required(scene.archive.objects.map.get(key)), 'snapshot');
-    const snapshot = decodeSnapshot(payload);
-    const forged = encodeSnapshot({ ...snapshot, ...change(snapshot) });
-    scene.archive.objects.map.set(key, encodeEnvelope(await signEnvelope('snapshot', forged, [scene.archive.signer])));
+    return scene;
+  }
+
+  function newestOf({ archive: { objects, size } }: Scene): Snapshot {
+    return readStateFile(required(objects.map.get(KEYS.state(size))));
+  }
+
+  async function put({ archive: { objects, size, signer } }: Scene, forged: Snapshot): Promise<void> {
+    for (const [name, bytes] of await snapshotObjects(forged, [signer], { shard: 0, size })) objects.map.set(name, bytes);
+  }
+
+  async function faultOf(scene: Scene): Promise<string> {
     const verdict = await scene.verify();
     expect(codes(verdict)).toEqual(['ARCHIVE SNAPSHOT_WRONG']);
     const finding = verdict.findings.find(({ code }) => code === 'SNAPSHOT_WRONG');
-    expect(finding?.place.object).toBe(key);
-    expect(finding?.message).toContain(`another state than the log gives: ${Object.keys(change(snapshot)).join(', ')}`);
-  });
+    const names = finding?.message.includes('its statement is about') === true ? KEYS.snapshot : KEYS.state;
+    expect(finding?.place.object).toBe(names(scene.archive.size));
+    return finding?.message ?? '';
+  }
 
   test('it leaves out the lanes that are held no longer: OK', async () => {
     const scene = await makeScene();
@@ -69,8 +162,7 @@ describe('a snapshot that the log key signed and that contradicts the log', () =
     scene.time += 3600 * SECOND;
     await scene.block([await scene.say('y')]);
     await scene.archive.close({ snapshot: true });
-    const { payload } = decodeEnvelope(required(scene.archive.objects.map.get(KEYS.snapshot(scene.archive.size))), 'snapshot');
-    expect(decodeSnapshot(payload).lanes).toHaveLength(1);
+    expect(readStateFile(required(scene.archive.objects.map.get(KEYS.state(scene.archive.size)))).lanes).toHaveLength(1);
     expect(codes(await scene.verify())).toEqual([]);
   });
 

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { equal } from '../../core/base/bytes.ts';
 import { LineproofError } from '../../core/base/errors.ts';
 import { TOPICS } from '../../core/ports/log.ts';
-import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../../core/ports/object-store.ts';
+import type { ByteRange, ListedObject, ObjectStore, Pieces, StoredObject } from '../../core/ports/object-store.ts';
 import { archiveChain, makeChain, type TestChain } from '../support/archive.ts';
 import { MemoryObjectStore } from '../support/memory.ts';
 import { checkTree, readNote } from '../support/tree-check.ts';
@@ -41,8 +41,8 @@ class FaultyStore implements ObjectStore {
     return this.#call(() => this.#store.get(key, range));
   }
 
-  create(key: string, bytes: Uint8Array): Promise<boolean> {
-    return this.#call(() => this.#store.create(key, bytes));
+  create(key: string, content: Uint8Array | Pieces): Promise<boolean> {
+    return this.#call(() => this.#store.create(key, content));
   }
 
   replace(key: string, bytes: Uint8Array, etag: string | undefined): Promise<string | undefined> {

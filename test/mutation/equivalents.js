@@ -117,7 +117,12 @@ export const EQUIVALENTS = {
       change,
       'what is not there does not open either, and is passed over for that',
     ]),
-    ['snapshotSizes', "place.kind === 'snapshot'", 'true', 'below the folder of snapshots there is no other kind of object'],
+    [
+      'snapshotSizes',
+      "place.kind === 'snapshot'",
+      'true',
+      'a state without a statement is passed over, and one with it has the size of its statement',
+    ],
     ['snapshotSizes', "!hasCode(error, 'FORMAT_INVALID')", 'false', 'the name of an object is refused with this code only'],
     [
       'putContainer',

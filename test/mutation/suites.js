@@ -11,6 +11,7 @@ const AUDITED = [
   'auditor/',
   'core/archive/archive-keys.ts',
   'core/archive/snapshot.ts',
+  'core/archive/state-file.ts',
   'core/avro/ocf.ts',
   'core/base/jcs.ts',
   'core/base/json-shape.ts',

@@ -1,9 +1,10 @@
 """What the log gives again: columns of events files, manifests, ends of segments, snapshots (docs/formats.md §5)."""
 
 from archive import believed_signers, out_of_use
-from hashing import Tree
+from canonical_json import parse
+from hashing import H, Tree
 from keys import envelope, pae
-from strict_avro import MAX_LONG, Wrong, schema
+from strict_avro import MAX_LONG, Cursor, Wrong, schema
 
 SNAPSHOT = schema("snapshot")
 MOST_LEAVES = 65_536
@@ -161,29 +162,47 @@ def check_manifest(replay, segment, blocks, report):
 def check_snapshot(objects, replay, holders, blocks, report):
     """The snapshot at the present size, if there is one."""
     size = replay.size
-    name = f"logs/{replay.log.shard}/snapshots/{size}.json"
-    if name not in objects.names:
+    folder = f"logs/{replay.log.shard}/snapshots/{size}"
+    if f"{folder}.json" not in objects.names:
         return
-    replay.snapshots.add(name)
+    replay.snapshots.add(f"{folder}.json")
     try:
-        payload, claims = envelope(objects.read(name), "snapshot")
+        payload, claims = envelope(objects.read(f"{folder}.json"), "snapshot")
         labels = believed_signers(holders, claims, pae("snapshot", payload), replay.log.shard, size)
         if any(hasattr(holder, "value") for holder in holders) and out_of_use(labels, size, blocks, replay.chain):
             raise Wrong("signed by a retired log key")
-        found = SNAPSHOT.decode(payload)
-        expected = snapshot_of(replay)
+        statement = parse(payload)
+        if not isinstance(statement, dict) or set(statement) != {"origin", "size", "bytes", "sha256"}:
+            raise Wrong("members of the statement")
+        if statement["origin"] != replay.log.name or statement["size"] != size:
+            raise Wrong("statement of another state")
+        if f"{folder}.state" in objects.names:
+            check_state(objects.read(f"{folder}.state"), statement, replay)
+    except Wrong as error:
+        report.failed("ARCHIVE", "snapshot", f"{folder}: {error}")
+
+
+def check_state(data, statement, replay):
+    """The state file, record by record in the order of §5."""
+    if statement["bytes"] != len(data) or statement["sha256"] != H(data).hex():
+        raise Wrong("statement of another file")
+    cursor = Cursor(data)
+    for name, expected in state_of(replay):
+        record = cursor.take(int.from_bytes(cursor.take(4), "big"))
+        branch, found = SNAPSHOT.decode(record)
+        if branch != name:
+            raise Wrong(f"{branch} in the place of {name}")
         for field, value in expected.items():
             if found[field] != value:
                 raise Wrong(f"field {field}")
-    except Wrong as error:
-        report.failed("ARCHIVE", "snapshot", f"{name}: {error}")
+    if cursor.left() > 0:
+        raise Wrong("records after the last one")
 
 
-def snapshot_of(replay):
+def state_of(replay):
+    """The records that the log gives, each with its name. `chainOffset` no archive can tell."""
     state, log = replay.state, replay.log
-    streams = sorted(state.streams, key=lambda name: name.encode("utf-8"))
-    lanes = sorted(state.lanes, key=lambda lane: (lane[1], lane[0].encode("utf-8")))
-    return {
+    head = {
         "origin": log.origin,
         "shard": log.shard,
         "shards": log.shards,
@@ -196,21 +215,15 @@ def snapshot_of(replay):
         "acceptedAt": state.accepted_at,
         "policy": state.named,
         "final": state.final,
-        "streams": [
-            {"stream": name, "index": state.streams[name][0], "hash": state.streams[name][1], "logIndex": state.streams[name][2]}
-            for name in streams
-        ],
-        "lanes": [
-            {
-                "producer": producer,
-                "epoch": epoch,
-                "number": state.lanes[producer, epoch].number,
-                "hash": state.lanes[producer, epoch].hash,
-                "appendedAt": state.lanes[producer, epoch].appended_at,
-            }
-            for producer, epoch in lanes
-        ],
     }
+    yield "SnapshotHead", head
+    for name in sorted(state.streams, key=lambda name: name.encode("utf-8")):
+        index, leaf, at = state.streams[name]
+        yield "StreamHead", {"stream": name, "index": index, "hash": leaf, "logIndex": at}
+    for producer, epoch in sorted(state.lanes, key=lambda lane: (lane[1], lane[0].encode("utf-8"))):
+        lane = state.lanes[producer, epoch]
+        values = {"number": lane.number, "hash": lane.hash, "appendedAt": lane.appended_at}
+        yield "HeldLane", {"producer": producer, "epoch": epoch, **values}
 
 
 def frontier(hashes):
@@ -221,13 +234,14 @@ def frontier(hashes):
 
 
 def unused_snapshots(objects, replay, expected, report):
-    """Snapshots at sizes at which no segment ends."""
-    for match in objects.of(rf"logs/{replay.log.shard}/snapshots/([0-9]+)\.json"):
-        if match[0] in replay.snapshots:
+    """Snapshots at sizes at which no segment ends, and halves of snapshots."""
+    for match in objects.of(rf"logs/{replay.log.shard}/snapshots/([0-9]+)\.(json|state)"):
+        other = f"logs/{replay.log.shard}/snapshots/{match[1]}.{'state' if match[2] == 'json' else 'json'}"
+        if other not in objects.names:
+            report.note("ARCHIVE", "half of a snapshot", match[0])
+        if match[2] == "state" or match[0] in replay.snapshots:
             continue
         if int(match[1]) > min(expected, len(replay.tree.leaves)):
             report.note("ARCHIVE", "beyond the checkpoint", match[0])
         else:
             report.failed("ARCHIVE", "snapshot at no segment's end", match[0])
-
-

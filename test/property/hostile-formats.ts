@@ -1,9 +1,9 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
-import { decodeSnapshot, encodeSnapshot } from '../../core/archive/snapshot.ts';
+import { decodeStateRecord, encodeSnapshotStatement, encodeStateRecord, parseSnapshotStatement } from '../../core/archive/snapshot.ts';
 import { frame, unframe } from '../../core/avro/framing.ts';
 import { readContainer, writeContainer } from '../../core/avro/ocf.ts';
 import { compileSchema } from '../../core/avro/schema.ts';
-import { concat, equal, utf8 } from '../../core/base/bytes.ts';
+import { concat, equal, toHex, utf8 } from '../../core/base/bytes.ts';
 import { canonicalJson, parseCanonicalJson } from '../../core/base/jcs.ts';
 import { decodeArchivedEvent, encodeArchivedEvent } from '../../core/formats/archived-event.ts';
 import { decodeBatchHeader, decodeSignedBatch, encodeBatchHeader, encodeSignedBatch } from '../../core/formats/batch.ts';
@@ -24,6 +24,7 @@ import { formatNote, readNote } from '../../core/keys/note.ts';
 import { encodePolicy, parsePolicy } from '../../core/policy/policy.ts';
 import { decodeBundle, encodeBundle, entriesPath, parseTilePath, tilePath } from '../../core/tree/tile.ts';
 import { envelopeOf, SIGNERS, testPolicy } from '../support/policies.ts';
+import { readStateFile, type Snapshot, stateFile, stateRecords } from '../support/snapshots.ts';
 
 /** A decoder under attack. */
 export interface HostileFormat {
@@ -231,7 +232,7 @@ function archivedAgain(bytes: Uint8Array): Uint8Array {
 
 /** Every decoder of the project, with samples to mutate. */
 export async function hostileFormats(): Promise<readonly HostileFormat[]> {
-  const snapshot = encodeSnapshot({
+  const snapshot: Snapshot = {
     origin: 'o',
     shard: 0,
     shards: 1,
@@ -247,7 +248,7 @@ export async function hostileFormats(): Promise<readonly HostileFormat[]> {
     final: false,
     streams: [{ stream: 's', index: 0, hash, logIndex: 0 }],
     lanes: [{ producer: 'p', epoch: id, number: 1, hash, appendedAt: 1 }],
-  });
+  };
   const rejected = encodeRejected({
     origin: 'o',
     shard: 0,
@@ -293,7 +294,17 @@ export async function hostileFormats(): Promise<readonly HostileFormat[]> {
       samples: [encodeBlockRefused({ sealIndex: 1, events: [event, event] })],
       again: (bytes) => encodeBlockRefused(decodeBlockRefused(bytes)),
     },
-    { name: 'Snapshot', samples: [snapshot], again: (bytes) => encodeSnapshot(decodeSnapshot(bytes)) },
+    {
+      name: 'Snapshot',
+      samples: [...stateRecords(snapshot)],
+      again: (bytes) => encodeStateRecord(decodeStateRecord(bytes)),
+    },
+    { name: 'state file', samples: [stateFile(snapshot)], again: (bytes) => stateFile(readStateFile(bytes)) },
+    {
+      name: 'statement of a snapshot',
+      samples: [encodeSnapshotStatement({ origin: 'o/0', size: 3, bytes: 400, sha256: toHex(hash) })],
+      again: (bytes) => encodeSnapshotStatement(parseSnapshotStatement(bytes)),
+    },
     { name: 'Rejected', samples: [rejected], again: (bytes) => encodeRejected(decodeRejected(bytes)) },
     { name: 'EventProof', samples: [encodeEventProof(proof)], again: (bytes) => encodeEventProof(decodeEventProof(bytes)) },
     { name: 'container', samples: [await container(records), await container([])], again: containerAgain },

@@ -55,6 +55,8 @@ const NAMES = [
   'BlockEvidence',
   'BlockRefused',
   'Snapshot',
+  'state file',
+  'statement of a snapshot',
   'Rejected',
   'EventProof',
   'container',

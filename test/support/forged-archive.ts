@@ -1,14 +1,13 @@
 import { deflateRawSync } from 'node:zlib';
 import { sha256 } from '#crypto';
-import { type Lane, type LogState, laneKey, parseLaneKey, type StreamEnd } from '../../core/acceptance/log-state.ts';
+import { type Lane, type LogState, laneKey, type StreamEnd } from '../../core/acceptance/log-state.ts';
 import { segmentSyncMarker } from '../../core/acceptance/segment-rule.ts';
 import { ARCHIVE_JSON, logKeysOf, policyKey, schemaKey } from '../../core/archive/archive-keys.ts';
 import { encodeManifest, type Manifest, type ManifestObject } from '../../core/archive/manifest.ts';
-import { encodeSnapshot } from '../../core/archive/snapshot.ts';
 import { unframe } from '../../core/avro/framing.ts';
 import { writeContainer } from '../../core/avro/ocf.ts';
 import { SCHEMA_TEXTS } from '../../core/avro/schema-texts.ts';
-import { compareCodePoints, concat, fromHex, toHex, utf8 } from '../../core/base/bytes.ts';
+import { compareCodePoints, concat, toHex, utf8 } from '../../core/base/bytes.ts';
 import { canonicalJson } from '../../core/base/jcs.ts';
 import { type ArchivedColumns, archivedEventSchema, encodeArchivedEvent } from '../../core/formats/archived-event.ts';
 import { type BatchHeader, decodeBatchHeader } from '../../core/formats/batch.ts';
@@ -18,11 +17,12 @@ import { type BlockRefused, encodeBlockRefused } from '../../core/formats/block-
 import type { EvidenceInput } from '../../core/formats/evidence.ts';
 import { dedupKeyOfEvent, dedupKeyOfHeader } from '../../core/formats/identity.ts';
 import { decodeLeaf, type Link, type Seal } from '../../core/formats/leaf.ts';
-import { formatCheckpoint } from '../../core/keys/checkpoint.ts';
+import { type Checkpoint, formatCheckpoint } from '../../core/keys/checkpoint.ts';
+import { signTreeHead } from '../../core/keys/cose.ts';
 import { encodeEnvelope, signEnvelope } from '../../core/keys/dsse.ts';
 import { signNote } from '../../core/keys/note.ts';
 import type { DedupHit } from '../../core/ports/dedup-index.ts';
-import type { ListedObject, ObjectStore, StoredObject } from '../../core/ports/object-store.ts';
+import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../../core/ports/object-store.ts';
 import type { Signer } from '../../core/ports/signer.ts';
 import { EMPTY_TAIL, growTree, type TreeTail } from '../../core/tree/build/tile.ts';
 import { EMPTY_FRONTIER, extendFrontier, frontierRoot } from '../../core/tree/frontier.ts';
@@ -30,14 +30,15 @@ import { hashLeaves, leafHash } from '../../core/tree/hash.ts';
 import { decodeBundle, entriesPath } from '../../core/tree/tile.ts';
 import { EVIDENCE, type Forgery, forge, honest } from './forged-block.ts';
 import type { BlockOptions, World } from './producer.ts';
+import { snapshotObjects, snapshotOf } from './snapshots.ts';
 
 /** An archive in memory that can be read and listed, and changed behind everybody's back. */
 export class ArchiveObjects implements ObjectStore {
   readonly map = new Map<string, Uint8Array>();
 
-  async get(key: string): Promise<StoredObject | undefined> {
+  async get(key: string, range?: ByteRange): Promise<StoredObject | undefined> {
     const bytes = this.map.get(key);
-    return bytes === undefined ? undefined : { bytes: bytes.slice(), etag: toHex(sha256(bytes)) };
+    return bytes === undefined ? undefined : { bytes: bytes.slice(range?.start, range?.end), etag: toHex(sha256(bytes)) };
   }
 
   async *list(prefix: string): AsyncGenerator<ListedObject> {
@@ -225,9 +226,11 @@ export class ForgedArchive {
 
   /** A note of the log key over the present tree head. */
   async note(): Promise<Uint8Array> {
-    const { origin } = this.world;
-    const root = frontierRoot(this.state.head.frontier);
-    return utf8(await signNote(formatCheckpoint({ origin: `${origin}/${this.shard}`, size: this.size, root }), this.signer));
+    return utf8(await signNote(formatCheckpoint(this.#treeHead()), this.signer));
+  }
+
+  #treeHead(): Checkpoint {
+    return { origin: `${this.world.origin}/${this.shard}`, size: this.size, root: frontierRoot(this.state.head.frontier) };
   }
 
   #storeNamed(): void {
@@ -263,6 +266,7 @@ export class ForgedArchive {
     const derived = this.#manifest({ first, end, root: toHex(root), objects: stored }, rows);
     const payload = encodeManifest(forgery.manifest?.(derived) ?? derived);
     this.objects.map.set(this.#keys.checkpointAt(end), await this.note());
+    this.objects.map.set(this.#keys.coseAt(end), await signTreeHead(this.#treeHead(), this.signer));
     this.objects.map.set(this.#keys.manifest(first, end), encodeEnvelope(await signEnvelope('manifest', payload, [this.signer])));
     this.#previous = toHex(sha256(payload));
     this.#blocks = [];
@@ -328,16 +332,8 @@ export class ForgedArchive {
 
   /** Writes the state at the present end. */
   async snapshot(): Promise<void> {
-    const { frontier, policy, ...head } = this.state.head;
-    const payload = encodeSnapshot({
-      ...head,
-      frontier: frontier.hashes,
-      policy: policy === null ? null : fromHex(policy),
-      chainOffset: 17,
-      streams: [...this.state.streams()].map(([stream, end]) => ({ stream, ...end })),
-      lanes: [...this.state.lanes()].map(([key, lane]) => ({ ...parseLaneKey(key), ...lane })),
-    });
-    this.objects.map.set(this.#keys.snapshot(this.size), encodeEnvelope(await signEnvelope('snapshot', payload, [this.signer])));
+    const written = await snapshotObjects(snapshotOf(this.state, 17), [this.signer]);
+    for (const [key, bytes] of written) this.objects.map.set(key, bytes);
   }
 }
 

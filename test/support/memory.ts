@@ -1,12 +1,13 @@
 import { sha256 } from '#crypto';
-import { toHex } from '../../core/base/bytes.ts';
+import { concat, toHex } from '../../core/base/bytes.ts';
 import { Sources } from '../../core/chain/governance-source.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import { type Appended, type Log, type LogBounds, type LogRecord, type NewRecord, type ReadOptions, TOPICS } from '../../core/ports/log.ts';
 import type { Logger } from '../../core/ports/logger.ts';
 import type { Metrics } from '../../core/ports/metrics.ts';
-import type { ByteRange, ListedObject, ObjectStore, StoredObject } from '../../core/ports/object-store.ts';
+import type { ByteRange, ListedObject, ObjectStore, Pieces, StoredObject } from '../../core/ports/object-store.ts';
 import type { SchemaRegistry } from '../../core/ports/schema-registry.ts';
+import { collected } from './collected.ts';
 import { START_MICROS, type World } from './producer.ts';
 
 /** A clock that stands still but for its sleepers: a sleep takes no time and gives way to others. */
@@ -87,7 +88,8 @@ export class MemoryObjectStore implements ObjectStore {
     return bytes === undefined ? undefined : { bytes: bytes.slice(range?.start, range?.end), etag: tagOf(bytes) };
   }
 
-  async create(key: string, bytes: Uint8Array): Promise<boolean> {
+  async create(key: string, content: Uint8Array | Pieces): Promise<boolean> {
+    const bytes = content instanceof Uint8Array ? content : concat(...(await collected(content)));
     if (this.objects.has(key)) return false;
     this.objects.set(key, bytes.slice());
     return true;

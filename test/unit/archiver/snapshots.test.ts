@@ -1,11 +1,10 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { ArchivedLog } from '../../../archiver/archived-log.ts';
 import { Snapshots } from '../../../archiver/snapshots.ts';
-import { decodeSnapshot } from '../../../core/archive/snapshot.ts';
-import { decodeEnvelope } from '../../../core/keys/dsse.ts';
 import type { Signer } from '../../../core/ports/signer.ts';
 import { makeChain, type TestChain } from '../../support/archive.ts';
 import { MemoryObjectStore } from '../../support/memory.ts';
+import { readStateFile } from '../../support/snapshots.ts';
 
 let given: TestChain;
 let log: ArchivedLog;
@@ -40,7 +39,7 @@ test('the next one is due when the segments since then are larger than it, after
   snapshots.addSegment(1_000_000);
   await snapshots.write(given.state, 2);
   const { size } = given.state.head;
-  const { length } = objects.objects.get(log.keys.snapshot(size)) as Uint8Array;
+  const { length } = objects.objects.get(log.keys.state(size)) as Uint8Array;
   expect(due(snapshots, length - 1, 1, 1)).toEqual([false, false, true]);
   await snapshots.reset(size);
   expect(due(snapshots, length - 1, 1, 1)).toEqual([false, false, true]);
@@ -55,7 +54,6 @@ test('the next one is due at once where the last one is gone', async () => {
 test.each([true, false])('a snapshot names the policy in force, if there is one: %s', async (some) => {
   const state = some ? given.state : given.world.state();
   await new Snapshots(log).write(state, 2);
-  const stored = objects.objects.get(log.keys.snapshot(state.head.size)) as Uint8Array;
-  const { policy, chainOffset } = decodeSnapshot(decodeEnvelope(stored, 'snapshot').payload);
+  const { policy, chainOffset } = readStateFile(objects.objects.get(log.keys.state(state.head.size)) as Uint8Array);
   expect([policy, chainOffset]).toEqual([some ? given.world.policy.digest : null, 2]);
 });

@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { prometheusMetrics } from '../../../adapters/prometheus-metrics.ts';
 import { OVERFLOW_BYTES } from '../../../collector/collector-options.ts';
 import { shardOf } from '../../../core/formats/shard.ts';
 import { event, idsOf, openOn, signer } from '../../support/collector.ts';
@@ -29,6 +30,25 @@ function switchedLog(): { readonly log: MemoryLog; readonly switched: ReturnType
 }
 
 const facets = [{ name: 'f', schemaUrl: '', json: 'x'.repeat(100_000) }];
+
+test('the size of a spool and its bound are told while the log takes nothing, and at the next start', async () => {
+  const spool = { folder, maxBytes: 1_000_000 };
+  const onDisk = (): number =>
+    readdirSync(folder).reduce((sum, name) => sum + (name.endsWith('.spool') ? statSync(join(folder, name)).size : 0), 0);
+  const sizes: number[] = [];
+  for (let start = 0; start < 2; start++) {
+    const metrics = prometheusMetrics();
+    const collector = await openOn(null, null, { spool, metrics });
+    const told = async (): Promise<number> => Number(/^lineproof_collector_spool_bytes (\d+)$/m.exec(await metrics.text())?.[1]);
+    if (start === 1) expect(await told()).toBeGreaterThanOrEqual(sizes.at(-1) as number);
+    await collector.recordDurably(event(start, { facets }));
+    sizes.push(onDisk());
+    expect(await told()).toBe(sizes.at(-1));
+    expect(await metrics.text()).toMatch(/^lineproof_collector_spool_limit_bytes 1000000$/m);
+    await collector.close();
+  }
+  expect(sizes[1]).toBeGreaterThan(200_000);
+});
 
 describe('a full spool', () => {
   test.each([['on disk'], ['in memory']])(

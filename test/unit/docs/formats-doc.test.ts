@@ -4,6 +4,7 @@ import { ACCEPTANCE_RULES } from '../../../core/acceptance/acceptance-rules.ts';
 import { parseArchiveKey } from '../../../core/archive/archive-keys.ts';
 import { parseManifest } from '../../../core/archive/manifest.ts';
 import { parseRetired } from '../../../core/archive/retired.ts';
+import { parseSnapshotStatement } from '../../../core/archive/snapshot.ts';
 import { CONTAINER_BLOCK_BYTES } from '../../../core/avro/ocf.ts';
 import { SCHEMA_TEXTS } from '../../../core/avro/schema-texts.ts';
 import { utf8 } from '../../../core/base/bytes.ts';
@@ -151,7 +152,9 @@ test('every object of the layout has a place in the archive, and every place is 
     signed: true,
     checkpoint: true,
     checkpointAt: true,
+    coseAt: true,
     snapshot: true,
+    state: true,
     tile: true,
     events: true,
     evidence: true,
@@ -163,7 +166,7 @@ test('every object of the layout has a place in the archive, and every place is 
   expect([...new Set(kinds)].toSorted()).toEqual(Object.keys(all).toSorted());
 });
 
-test('fields of manifest and retired.json are those that the readers take', () => {
+test('fields of manifest, retired.json and the statement of a snapshot are those that the readers take', () => {
   const described = (title: string): string[] => {
     const part = section(5).slice(section(5).indexOf(title));
     return table(part.split('\n\n').slice(1, 2).join(), 'field').flatMap(([cell = '']) =>
@@ -187,11 +190,15 @@ test('fields of manifest and retired.json are those that the readers take', () =
     previous: null,
     manifest: hash,
     policy: hash,
+    size: 1,
+    bytes: 1,
+    sha256: hash,
   };
   const payload = (names: readonly string[]): Uint8Array =>
     utf8(canonicalJson(Object.fromEntries(names.map((name) => [name, values[name]]))));
   expect(Object.keys(parseManifest(payload(described('**Manifest**')))).length).toBe(12);
   expect(Object.keys(parseRetired(payload(described('**Retention**')))).length).toBe(6);
+  expect(Object.keys(parseSnapshotStatement(payload(described('**Snapshots**')))).length).toBe(4);
   for (const name of Object.keys(values['counts'] as object)) expect(section(5)).toContain(`\`${name}\``);
 });
 

@@ -128,7 +128,7 @@ describe('a block that follows', () => {
       change(inputs, 0, { appendedAt: (seal.acceptedAt as number) + world.policy.policy.clockSkewMs * 1000 }),
     );
     expect(ahead).toBe('accepted');
-    const future = new LogState({ ...state.head, appendedAt: state.head.acceptedAt + 1e12 }, state.streams(), state.lanes());
+    const future = new LogState({ ...state.head, appendedAt: state.head.acceptedAt + 1e12 }, state.streams, state.lanes);
     const forgery = honest(world, future, { messages: [next] });
     expect(at(forgery.inputs, 0).appendedAt).toBe(future.head.appendedAt);
     expect(judge(future, await forge(future, forgery))).toBe('accepted');

@@ -61,13 +61,13 @@ describe('a state', () => {
     });
     expect(state.apply(change)).toEqual([]);
     expect(state.head).toBe(change.head);
-    expect([...state.streams()]).toEqual([
+    expect([...state.streams]).toEqual([
       ['old', end(1)],
       ['both', end(3)],
       ['new', end(0)],
     ]);
     expect([state.stream('both'), state.stream('none'), state.streamCount]).toEqual([end(3), undefined, 3]);
-    expect([...state.lanes()]).toEqual([
+    expect([...state.lanes]).toEqual([
       ['old', lane(1)],
       ['new', lane(2)],
     ]);
@@ -84,9 +84,9 @@ describe('a state', () => {
       ],
     );
     expect(state.apply(delta({ lanes: new Map([['a', lane(40)]]), lanesFrom: 30 }))).toEqual(['b']);
-    expect([...state.lanes()].map(([key]) => key)).toEqual(['c', 'a']);
+    expect([...state.lanes].map(([key]) => key)).toEqual(['c', 'a']);
     expect(state.apply(delta({ lanesFrom: 41 }))).toEqual(['c', 'a']);
-    expect([state.lane('a'), [...state.lanes()]]).toEqual([undefined, []]);
+    expect([state.lane('a'), [...state.lanes]]).toEqual([undefined, []]);
   });
 });
 

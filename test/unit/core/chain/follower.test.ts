@@ -70,7 +70,7 @@ async function readSome(count: number, through: Log = log): Promise<ChainFollowe
 }
 
 function pointOf({ state, chainOffset, segment }: ChainFollower): RecoveryPoint {
-  return { head: state.head, streams: [...state.streams()], lanes: [...state.lanes()], chainOffset, segment };
+  return { head: state.head, streams: [...state.streams], lanes: [...state.lanes], chainOffset, segment };
 }
 
 describe('a follower of the chain', () => {

@@ -1,5 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { decodeSnapshot, encodeSnapshot, type Snapshot } from '../../../../core/archive/snapshot.ts';
+import {
+  decodeStateRecord,
+  encodeStateRecord,
+  type HeldLane,
+  type SnapshotHead,
+  type StreamHead,
+} from '../../../../core/archive/snapshot.ts';
 import { compileSchema } from '../../../../core/avro/schema.ts';
 import { SCHEMA_TEXTS } from '../../../../core/avro/schema-texts.ts';
 import { hasCode } from '../../../../core/base/errors.ts';
@@ -48,9 +54,9 @@ const batch = { header: Uint8Array.of(1), keyId: new Uint8Array(4), signature: n
 const input: EvidenceInput = { outcome: 'ACCEPTED', span: 1, appendedAt: 0, reason: 0, message: null, batch, receipts: [receipt] };
 const signed: SignedBatch = { ...batch, events: [] };
 const evidence: BlockEvidence = { sealIndex: 0, keyId: new Uint8Array(4), signature: new Uint8Array(64), evidence: Uint8Array.of(1) };
-const head = { stream: 'a', index: 0, hash: HASH, logIndex: 0 };
-const lane = { producer: 'p', epoch: EPOCH, number: 1, hash: HASH, appendedAt: 0 };
-const snapshot: Snapshot = {
+const head: StreamHead = { stream: 'a', index: 0, hash: HASH, logIndex: 0 };
+const lane: HeldLane = { producer: 'p', epoch: EPOCH, number: 1, hash: HASH, appendedAt: 0 };
+const snapshot: SnapshotHead = {
   origin: 'o',
   shard: 0,
   shards: 1,
@@ -64,8 +70,6 @@ const snapshot: Snapshot = {
   chainOffset: 0,
   policy: null,
   final: false,
-  streams: [head],
-  lanes: [lane],
 };
 const columns: ArchivedColumns = {
   logIndex: 0,
@@ -176,18 +180,30 @@ refusing(
     'long evidence': { evidence: tooLong(LIMITS.blockBytes) },
   },
 );
-refusing(
+refusing<SnapshotHead>(
   'Snapshot',
-  { good: snapshot, encode: encodeSnapshot, decode: decodeSnapshot },
+  {
+    good: snapshot,
+    encode: (value) => encodeStateRecord({ branch: 'SnapshotHead', value }),
+    decode: decodeStateRecord,
+    raw: leaf('SnapshotHead'),
+  },
   {
     'a long origin': { origin: LONG_NAME },
     'a shard that there is not': { shard: 1 },
     'a negative chain offset': { chainOffset: -1 },
     'a frontier of another size': { size: 3 },
-    'a stream twice': { streams: [head, head] },
-    'a negative index of a stream': { streams: [{ ...head, index: -1 }] },
-    'a lane twice': { lanes: [lane, lane] },
   },
+);
+refusing<StreamHead>(
+  'Snapshot',
+  { good: head, encode: (value) => encodeStateRecord({ branch: 'StreamHead', value }), decode: decodeStateRecord, raw: leaf('StreamHead') },
+  { 'a stream without a name': { stream: '' }, 'a negative index of a stream': { index: -1 } },
+);
+refusing<HeldLane>(
+  'Snapshot',
+  { good: lane, encode: (value) => encodeStateRecord({ branch: 'HeldLane', value }), decode: decodeStateRecord, raw: leaf('HeldLane') },
+  { 'a long name of the producer': { producer: LONG_NAME }, 'a negative number': { number: -1 } },
 );
 
 describe('ArchivedEvent', () => {
