@@ -3,11 +3,10 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { checkProof } from '../../auditor/proofs/proof-check.ts';
-import { FRAMING_BYTES } from '../../core/avro/framing.ts';
-import { concat } from '../../core/base/bytes.ts';
-import { takeApart } from '../../core/chain/chain-walk.ts';
-import { encodeBlock } from '../../core/formats/block.ts';
-import { encodeSeal } from '../../core/formats/leaf.ts';
+import { takeApart, type WalkedBlock } from '../../core/chain/chain-walk.ts';
+import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
+import { encodeEvidence } from '../../core/formats/evidence.ts';
+import { decodeLeaf, encodeSeal, type Link } from '../../core/formats/leaf.ts';
 import { encodeEnvelope, signEnvelope } from '../../core/keys/dsse.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
 import { encodePolicy } from '../../core/policy/policy.ts';
@@ -15,6 +14,8 @@ import type { ProducerEntry } from '../../core/policy/policy-document.ts';
 import { isRecord, offsetAfter, TOPICS } from '../../core/ports/log.ts';
 import type { Signer } from '../../core/ports/signer.ts';
 import { attestedRecording, objectReader } from '../../embedded/pipeline-attested.ts';
+import { type AttestedEvent, AwaitedEvent } from '../../prover/attested/awaited-event.ts';
+import { NotedArchive } from '../../prover/attested/noted-archive.ts';
 import type { EventInput } from '../../sdk/event-input.ts';
 import { type Collector, friendlyCollector } from '../../sdk/friendly-collector.ts';
 import { createCollector, type ObjectReader, webArchive } from '../../sdk/lineproof.ts';
@@ -87,16 +88,14 @@ async function service(archive: ObjectReader, more: Partial<Parameters<typeof cr
 const own = (): ObjectReader => objectReader(system.pipeline.stores.objects);
 const rootKey = (): string => system.pipeline.keys.root.verifierKey;
 
-/** The first block with links from `offset` on, under a seal of its own that says another place. */
-async function forgedOf(offset: number): Promise<Uint8Array> {
+/** The first block with links from `offset` of the chain on. */
+async function blockFrom(offset: number): Promise<WalkedBlock> {
   const { log } = system.pipeline.stores;
   for (let next = offset; ; ) {
     for (const record of await log.read(TOPICS.chain, 0, next, { maxBytes: 1e7, waitMs: 1000 })) {
       next = offsetAfter(record);
       const walked = isRecord(record) ? takeApart(record) : undefined;
-      if (!isRecord(record) || walked === undefined || walked.seal.links === 0) continue;
-      const forged = encodeBlock({ ...walked.block, seal: encodeSeal({ ...walked.seal, firstIndex: 0 }) });
-      return concat(record.value.subarray(0, FRAMING_BYTES), forged);
+      if (walked !== undefined && walked.seal.links > 0) return walked;
     }
   }
 }
@@ -169,15 +168,33 @@ describe('attested recording', () => {
     await closed;
   });
 
-  test('is not taken in by a block that a stranger appends to the topic', async () => {
-    const { log } = system.pipeline.stores;
-    // Knows the event, and puts a block that claims to refuse it before the block of the log.
-    const forging = await service(own(), { trustedKeys: [rootKey()] });
-    const { end } = await log.bounds(TOPICS.chain, 0);
-    const waiting = forging.recordAttested(order('forged'));
-    await forging.flush();
-    await log.append(TOPICS.chain, 0, [{ key: null, value: await forgedOf(end) }]);
-    expect(checkProof((await waiting).proof, { keys: [parseVerifierKey(rootKey())] }).result).toBe('OK');
+  test('is not taken in by a block that a stranger puts before that of the log', async () => {
+    await collector.recordAttested(order('before'));
+    const { end } = await system.pipeline.stores.log.bounds(TOPICS.chain, 0);
+    const { leaf } = await collector.recordAttested(order('forged'));
+    const walked = await blockFrom(end);
+    const seal = { ...walked.seal, firstIndex: 0 };
+    const forged = { ...walked, seal, block: { ...walked.block, seal: encodeSeal(seal) } };
+    const { event: digest } = decodeLeaf(walked.block.links[0] as Uint8Array) as Link;
+    const awaited = new AwaitedEvent({ digest, producer: 'p', place: undefined }, EVENT_SCHEMA.text);
+    const archive = new NotedArchive(own(), 0);
+    const tree = await archive.tree((await archive.note()) ?? { note: '', checkpoint: { origin: '', size: 0, root: digest } });
+    const settle = (): Promise<AttestedEvent | undefined> => awaited.settle(tree, system.pipeline.stores.log, 0);
+    awaited.see(forged);
+    expect([awaited.needs, await settle()]).toEqual([seal.links + 1, undefined]);
+    awaited.see(walked);
+    expect(await settle()).toMatchObject({ leaf });
+  });
+
+  test('takes no block whose body is not the one that its seal covers', async () => {
+    const { end } = await system.pipeline.stores.log.bounds(TOPICS.chain, 0);
+    await collector.recordAttested(order('body'));
+    const walked = await blockFrom(end);
+    const { event: digest } = decodeLeaf(walked.block.links[0] as Uint8Array) as Link;
+    const awaited = new AwaitedEvent({ digest, producer: 'p', place: undefined }, EVENT_SCHEMA.text);
+    awaited.see({ ...walked, block: { ...walked.block, evidence: encodeEvidence([]) } });
+    awaited.see({ ...walked, block: { ...walked.block, evidence: new Uint8Array(3) } });
+    expect(awaited.needs).toBeUndefined();
   });
 
   test('refuses a proof that the pinned keys do not prove', async () => {
