@@ -127,6 +127,17 @@ describe('attested recording', () => {
     expect(checkProof(again.proof, { keys: [parseVerifierKey(rootKey())] }).result).toBe('OK');
   });
 
+  test('of an event whose block is no longer in the topic says at which leaf the event is', async () => {
+    const { log } = system.pipeline.stores;
+    const first = await collector.recordAttested(order('trimmed'));
+    await log.trim(TOPICS.chain, 0, (await log.bounds(TOPICS.chain, 0)).end);
+    await expect(collector.recordAttested(order('trimmed'))).rejects.toMatchObject({
+      code: 'EVENT_REFUSED',
+      message: expect.stringContaining(`lineproof prove --leaf 0/${first.leaf}`),
+      details: { reason: 'DUPLICATE', original: first.leaf },
+    });
+  });
+
   test('says at which leaf another event with its identity is', async () => {
     const first = await collector.recordAttested(order('conflict'));
     const other = collector.recordAttested(order('conflict', { actor: 'somebody else' }));
