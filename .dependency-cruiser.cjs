@@ -77,6 +77,12 @@ module.exports = {
       to: { path: '^(?!core/|auditor/|resubmit/)', dependencyTypesNot: ['npm', 'core'] },
     },
     {
+      name: 'witness-imports-core',
+      severity: 'error',
+      from: { path: '^witness/' },
+      to: { path: '^(?!core/|witness/)', dependencyTypesNot: ['npm', 'core'] },
+    },
+    {
       name: 'sdk-stays-light',
       severity: 'error',
       from: { path: '^sdk/' },

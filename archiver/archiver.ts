@@ -7,6 +7,7 @@ import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { Signer } from '../core/ports/signer.ts';
+import type { OpenWitness } from '../core/ports/witness.ts';
 import { ARCHIVER_DEFAULTS, type ArchiverSettings, ShardArchiver } from './shard-archiver.ts';
 
 const SHARD_GAUGES = [
@@ -14,6 +15,9 @@ const SHARD_GAUGES = [
   'lineproof_archiver_attested_size',
   'lineproof_archiver_archived_size',
   'lineproof_archiver_checkpoint_timestamp_seconds',
+  'lineproof_archiver_published_size',
+  'lineproof_archiver_quorum_size',
+  'lineproof_archiver_quorum_timestamp_seconds',
 ] as const;
 
 export interface ArchiverOptions {
@@ -27,6 +31,7 @@ export interface ArchiverOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly openWitness: OpenWitness;
   readonly settings?: Partial<ArchiverSettings>;
 }
 

@@ -9,7 +9,7 @@ import type { ArchivedLog } from './archived-log.ts';
 
 /**
  * Signs notes of one log and puts them into the store by compare-and-swap, so that two notes of the log never contradict each other,
- * however many archivers work on it. Its fields change only here: `reset` and `attest` set the note, `rememberRoot` adds a root.
+ * however many archivers work on it. Its fields change only here: `reset` and `attest` set the note, `rememberRoot` adds a root. Publishing is another part's work.
  */
 export class Attestor {
   readonly #log: ArchivedLog;
@@ -53,8 +53,13 @@ export class Attestor {
     if (this.#signed !== undefined) this.#checkOnChain(this.#signed, head.size);
   }
 
-  /** Signs the root at `head`. COMMIT POINT of attestation: the note is in the store before anybody sees it. */
-  async attest({ size, frontier }: LogHead): Promise<void> {
+  /** The newest note known to be in the store. */
+  get signed(): SignedNote | undefined {
+    return this.#signed;
+  }
+
+  /** Signs the root at `head`, and returns the note to publish. COMMIT POINT of attestation: the note is in the store before anybody sees it. */
+  async attest({ size, frontier }: LogHead): Promise<SignedNote> {
     const { name, objects, keys, signer } = this.#log;
     const checkpoint = { origin: name, size, root: frontierRoot(frontier) };
     for (;;) {
@@ -62,18 +67,21 @@ export class Attestor {
       const there = stored === undefined ? undefined : this.#open(stored.bytes);
       if (there !== undefined && there.size > size) {
         // Another archiver is ahead: its note is checked when we reach its size.
-        this.#signed = there;
-        break;
+        return this.#settle(there, size);
       }
       if (there !== undefined) this.#checkOnChain(there, size);
       const note = await signNote(formatCheckpoint(checkpoint), signer);
       if (there?.note === note || (await objects.replace(keys.signed, utf8(note), stored?.etag)) !== undefined) {
-        this.#signed = { ...checkpoint, note };
-        break;
+        return this.#settle({ ...checkpoint, note }, size);
       }
     }
-    await this.#showCheckpoint();
-    for (const known of this.#roots.keys()) if (known < Math.min(size, this.size)) this.#roots.delete(known);
+  }
+
+  /** The note in the store, once the chain was read to `size`: roots before it are not needed any more. */
+  #settle(note: SignedNote, size: number): SignedNote {
+    this.#signed = note;
+    for (const known of this.#roots.keys()) if (known < Math.min(size, note.size)) this.#roots.delete(known);
+    return note;
   }
 
   /** Throws ARCHIVE_DIVERGED unless the note's root is our chain's at its size, as far as the chain was read. Notes are signed at block ends only. */
@@ -87,18 +95,6 @@ export class Attestor {
       `cannot sign: the archive attests a root of ${name} at ${size} that is not on the accepted chain`,
       { shard, size },
     );
-  }
-
-  /** Moves the published checkpoint forward to the signed note. */
-  async #showCheckpoint(): Promise<void> {
-    const { objects, keys } = this.#log;
-    const note = this.#signed;
-    if (note === undefined) return;
-    for (;;) {
-      const stored = await objects.get(keys.checkpoint);
-      if (stored !== undefined && this.#open(stored.bytes).size >= note.size) return;
-      if ((await objects.replace(keys.checkpoint, utf8(note.note), stored?.etag)) !== undefined) return;
-    }
   }
 
   #open(bytes: Uint8Array): SignedNote {

@@ -5,12 +5,24 @@ import { encodeManifest } from '../core/archive/manifest.ts';
 import { toHex } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import type { EventSchema } from '../core/formats/event-schema.ts';
+import type { Checkpoint } from '../core/keys/checkpoint.ts';
+import type { NoteSignature } from '../core/keys/note.ts';
 import { frontierRoot } from '../core/tree/frontier.ts';
 import type { ArchivedLog } from './archived-log.ts';
 import { SegmentWriter } from './segment-writer.ts';
 import { putEnvelope, putNote, putTreeHead, signedPayload } from './write-once.ts';
 
-/** The segments of one log: fills the open one and closes it with its manifest. Each manifest names the one before. Only `reset`, `add` and `close` change it. */
+/** A segment whose files are stored, before its note and its manifest are. */
+export interface EndedSegment {
+  readonly checkpoint: Checkpoint;
+  readonly first: number;
+  /** The manifest. */
+  readonly payload: Uint8Array;
+  /** Bytes of its files. */
+  readonly bytes: number;
+}
+
+/** The segments of one log: fills the open one, ends it with its files, and closes it with its manifest. Each manifest names the one before. Only `reset`, `add`, `end` and `close` change it. */
 export class Segments {
   readonly #log: ArchivedLog;
   #open: SegmentWriter;
@@ -39,19 +51,26 @@ export class Segments {
     this.#open.add(accepted);
   }
 
-  /** Closes the open segment at `head`: its files first, its manifest last. Returns the bytes of its files. Can be called again after a failure. */
-  async close({ size, frontier }: LogHead): Promise<number> {
-    const { name, shard, objects, keys, signing } = this.#log;
+  /** Stores the files of the open segment, which ends at `head`, and opens the next. Can be called again after a failure. */
+  async end({ size, frontier }: LogHead): Promise<EndedSegment> {
+    const { name, shard, objects } = this.#log;
     const root = frontierRoot(frontier);
     const manifest = await this.#open.close(objects, root, (hex) => this.#schema(hex), this.#previousManifest);
     const payload = encodeManifest(manifest);
-    await putNote(objects, keys.checkpointAt(size), { origin: name, size, root }, signing);
-    await putTreeHead(objects, keys.coseAt(size), { origin: name, size, root }, signing);
-    await putEnvelope(objects, keys.manifest(manifest.first, size), { type: 'manifest', payload }, signing);
     this.#previousManifest = toHex(sha256(payload));
-    this.#archivedSize = size;
     this.#open = new SegmentWriter(name, shard, size);
-    return manifest.objects.reduce((sum, object) => sum + object.size, 0);
+    const bytes = manifest.objects.reduce((sum, object) => sum + object.size, 0);
+    return { checkpoint: { origin: name, size, root }, first: manifest.first, payload, bytes };
+  }
+
+  /** Closes a segment whose files are stored: its note first, its manifest last. Can be called again after a failure. */
+  async close({ checkpoint, first, payload }: EndedSegment, cosignatures: readonly NoteSignature[]): Promise<void> {
+    const { objects, keys, signing } = this.#log;
+    const { size } = checkpoint;
+    await putNote(objects, keys.checkpointAt(size), { checkpoint, cosignatures }, signing);
+    await putTreeHead(objects, keys.coseAt(size), checkpoint, signing);
+    await putEnvelope(objects, keys.manifest(first, size), { type: 'manifest', payload }, signing);
+    this.#archivedSize = size;
   }
 
   #schema(hex: string): EventSchema {

@@ -1,4 +1,3 @@
-import type { LogHead } from '../core/acceptance/log-state.ts';
 import { archiveAnchor } from '../core/archive/archive-anchor.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
 import { Hold, type HoldState } from '../core/base/hold.ts';
@@ -7,21 +6,27 @@ import type { MetricOf } from '../core/base/metric-names.ts';
 import { type RetryPace, retry } from '../core/base/retry.ts';
 import { ChainFollower, type FollowedBlock } from '../core/chain/follower.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
+import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { Signer } from '../core/ports/signer.ts';
+import type { OpenWitness } from '../core/ports/witness.ts';
 import { ArchivedLog } from './archived-log.ts';
 import { Attestor } from './attestor.ts';
 import { NamedObjects } from './named-objects.ts';
+import { SegmentEnd } from './segment-end.ts';
 import { Segments } from './segments.ts';
 import { Snapshots } from './snapshots.ts';
 import { TreeWriter } from './tree-writer.ts';
 import { TopicTrim } from './trim.ts';
+import { Witnessing } from './witnessing.ts';
 
 const READ_BYTES = 8 * 1024 * 1024;
+/** How often a segment that waits for its witnesses is looked at, while nothing else can go on. */
+const SETTLE_MS = 20;
 const RETRY_PACE: RetryPace = { firstMs: 50, maxMs: 5_000 };
 
 export interface ArchiverSettings {
@@ -46,6 +51,7 @@ export interface ShardArchiverOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly openWitness: OpenWitness;
   readonly settings: ArchiverSettings;
 }
 
@@ -63,7 +69,11 @@ export class ShardArchiver {
   readonly #named: NamedObjects;
   readonly #attestor: Attestor;
   readonly #trim: TopicTrim;
+  readonly #witnessing: Witnessing;
+  readonly #end: SegmentEnd;
   readonly #hold: Hold;
+  /** Since when a note is due; set by `#publishDue`, cleared by `#publish`. */
+  #dueSinceMs: number | undefined;
   /** Time of the oldest leaf that no note covers. Set by `#advance`, cleared by `#publish`. */
   #oldestUnpublishedMs: number | undefined;
   #attestedTo: number | undefined;
@@ -79,6 +89,8 @@ export class ShardArchiver {
     this.#named = new NamedObjects(options.objects, options.sources);
     this.#attestor = new Attestor(this.#log);
     this.#trim = new TopicTrim(this.#log, options.log);
+    this.#witnessing = new Witnessing(this.#log, options);
+    this.#end = new SegmentEnd({ tree: this.#tree, segments: this.#segments, snapshots: this.#snapshots, trim: this.#trim });
   }
 
   /** Leaves that the newest note covers. */
@@ -106,9 +118,12 @@ export class ShardArchiver {
     await this.#retry(signal, () => this.#recover(signal));
     while (!signal.aborted) {
       await this.#retry(signal, () => this.#readOn(signal));
-      if (this.#publishDue()) await this.#retry(signal, () => this.#publish());
+      await this.#retry(signal, () => this.#settle());
+      if (this.#publishDue()) await this.#retry(signal, () => this.#publish(false));
     }
-    if (this.#tree.waiting > 0) await this.#publish();
+    await this.#settle(true);
+    await this.#publish(false);
+    await this.#witnessing.finish();
   }
 
   /** Starts from the newest snapshot that verifies, or from nothing; the chain from there on is judged again. */
@@ -123,10 +138,14 @@ export class ShardArchiver {
     await this.#segments.reset(start.size);
     await this.#snapshots.reset(start.size);
     this.#trim.reset();
+    this.#end.reset();
+    this.#witnessing.stop();
+    this.#dueSinceMs = undefined;
     this.#oldestUnpublishedMs = undefined;
     await this.#attestor.reset(start);
     await this.#chain.checkLastBlock();
     await this.#catchUp(signal);
+    await this.#resumeWitnessing();
     if (this.#tree.waiting === 0) this.#attestedTo = this.#chain.readPos;
     this.#gauge('lineproof_archiver_attested_size', this.attestedSize);
     this.#gauge('lineproof_archiver_archived_size', this.archivedSize);
@@ -146,11 +165,17 @@ export class ShardArchiver {
     );
   }
 
+  /** The policy of the log's last block. */
+  #inForce(): PolicyInForce | undefined {
+    const { policy } = this.#chain.state.head;
+    return policy === null ? undefined : this.#o.sources.policies.byDigest(policy);
+  }
+
   /** What our key signs counts nowhere if the policy of the log's last block calls the key RETIRED. */
   #checkInUse(): void {
-    const { sources, signer } = this.#o;
-    const { policy, size } = this.#chain.state.head;
-    const inForce = policy === null ? undefined : sources.policies.byDigest(policy);
+    const { signer } = this.#o;
+    const { size } = this.#chain.state.head;
+    const inForce = this.#inForce();
     const entry = inForce?.policy.logs.find(({ key }) => key === signer.verifierKey);
     if (entry === undefined || entry.status === 'ACTIVE') return;
     throw new LineproofError(
@@ -169,10 +194,20 @@ export class ShardArchiver {
     this.#attestor.checkReached(this.#chain.state.head);
   }
 
+  /** A note that was signed and not published before the start waits for its witnesses again. */
+  async #resumeWitnessing(): Promise<void> {
+    const { signed } = this.#attestor;
+    if (signed === undefined || this.#inForce()?.witnesses == null) return;
+    await this.#witnessing.take(signed, this.#inForce(), { isKept: false, sinceMs: this.#o.clock.monotonicMs() });
+  }
+
   async #readOn(signal: AbortSignal): Promise<void> {
     const { pollMs, publishIntervalMs } = this.#o.settings;
     const waitMs = this.#tree.waiting > 0 ? Math.min(pollMs, publishIntervalMs) : pollMs;
-    for await (const block of this.#chain.read({ maxBytes: READ_BYTES, waitMs, signal }, signal)) await this.#advance(block, signal);
+    for await (const block of this.#chain.read({ maxBytes: READ_BYTES, waitMs, signal }, signal)) {
+      if (this.#end.size !== undefined) await this.#retry(signal, () => this.#settle());
+      await this.#advance(block, signal);
+    }
   }
 
   /** Takes an accepted block into the tree and the open segment; closes the segment if the log says that it ends. */
@@ -186,28 +221,36 @@ export class ShardArchiver {
     this.#gauge('lineproof_archiver_verified_size', head.size);
     if (!endsSegment) return;
     // Each step is tried again by itself: the next block must not join a segment that ended.
-    await this.#retry(signal, () => this.#publish());
-    await this.#retry(signal, () => this.#closeSegment(head));
-    if (this.#snapshots.isDue) await this.#retry(signal, () => this.#writeSnapshot());
+    await this.#settled(signal);
+    await this.#retry(signal, () => this.#publish(true));
+    await this.#retry(signal, () => this.#end.begin(this.#chain.state, this.#chain.chainOffset));
+    await this.#retry(signal, () => this.#settle());
   }
 
   #publishDue(): boolean {
     if (this.#oldestUnpublishedMs === undefined) return false;
     const { publishIntervalMs, publishLeaves } = this.#o.settings;
-    return this.#tree.waiting >= publishLeaves || this.#o.clock.monotonicMs() - this.#oldestUnpublishedMs >= publishIntervalMs;
+    const nowMs = this.#o.clock.monotonicMs();
+    if (this.#tree.waiting < publishLeaves && nowMs - this.#oldestUnpublishedMs < publishIntervalMs) return false;
+    this.#dueSinceMs ??= nowMs;
+    // No note goes beyond a segment that is not closed: a reader would miss the segment.
+    return this.#end.size === undefined;
   }
 
   /**
    * Attests the leaves that wait: everything that the note will cover is stored, then the note is signed. The COMMIT POINT is in the attestor;
    * a crash before it leaves objects that no note covers, and the next start writes the same again.
    */
-  async #publish(): Promise<void> {
+  async #publish(isKept: boolean): Promise<void> {
     if (this.#tree.waiting === 0) return;
     const { clock, metrics } = this.#o;
     await this.#named.store();
     this.#checkInUse();
     const tail = await this.#tree.store();
-    await this.#attestor.attest(this.#chain.state.head);
+    const note = await this.#attestor.attest(this.#chain.state.head);
+    const sinceMs = (isKept ? undefined : this.#dueSinceMs) ?? clock.monotonicMs();
+    await this.#witnessing.take(note, this.#inForce(), { isKept, sinceMs });
+    this.#dueSinceMs = undefined;
     this.#tree.settle(tail);
     this.#gauge('lineproof_archiver_attested_size', this.attestedSize);
     this.#gauge('lineproof_archiver_checkpoint_timestamp_seconds', clock.nowMicros() / 1e6);
@@ -218,19 +261,25 @@ export class ShardArchiver {
       metrics.observe('lineproof_archiver_publish_seconds', (clock.monotonicMs() - startedMs) / 1000, this.#labels());
   }
 
-  /** Closes the segment that ends at `head`, once the store gives back every leaf and tile of it. */
-  async #closeSegment(head: LogHead): Promise<void> {
-    await this.#tree.readSegmentBack(head);
-    this.#snapshots.addSegment(await this.#segments.close(head));
-    this.#tree.beginSegment();
-    this.#o.metrics.add('lineproof_archiver_segments_total', 1, this.#labels());
-    this.#gauge('lineproof_archiver_archived_size', head.size);
+  /** Publishes what is due, and closes the segment that waits for its witnesses, if their time is over or `isForced`. */
+  async #settle(isForced = false): Promise<void> {
+    await this.#witnessing.publishDue();
+    const { size } = this.#end;
+    if (size === undefined || !(isForced || this.#witnessing.isSettled(size))) return;
+    const cosignatures = this.#witnessing.kept(size).map(({ line }) => line);
+    await this.#end.close(cosignatures, (head) => {
+      this.#o.metrics.add('lineproof_archiver_segments_total', 1, this.#labels());
+      this.#gauge('lineproof_archiver_archived_size', head.size);
+    });
   }
 
-  /** Writes the state at the segment's end, then trims the topics up to the records that are still needed. */
-  async #writeSnapshot(): Promise<void> {
-    await this.#snapshots.write(this.#chain.state, this.#chain.chainOffset);
-    await this.#trim.behind(this.#chain.state.head);
+  /** Waits until the segment before is closed: for no longer than its witnesses may take. */
+  async #settled(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.#retry(signal, () => this.#settle(signal.aborted));
+      if (this.#end.size === undefined) return;
+      await this.#o.clock.sleep(SETTLE_MS, signal);
+    }
   }
 
   async #retry(signal: AbortSignal, action: () => Promise<void>): Promise<void> {

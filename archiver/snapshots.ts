@@ -5,6 +5,15 @@ import { Turns } from '../core/base/turns.ts';
 import type { ArchivedLog } from './archived-log.ts';
 import { putEnvelope, putPieces, signedPayload } from './write-once.ts';
 
+/** A snapshot whose file is stored, and whose statement is not written yet. */
+export interface SnapshotDraft {
+  readonly size: number;
+  /** Of its file. */
+  readonly bytes: number;
+  /** The statement. */
+  readonly payload: Uint8Array;
+}
+
 /** Writes snapshots of one log's state: one each time the segments since the last snapshot are larger than that snapshot. Only its methods change its fields. */
 export class Snapshots {
   readonly #log: ArchivedLog;
@@ -39,13 +48,18 @@ export class Snapshots {
     return this.#segmentBytes > this.#snapshotBytes;
   }
 
-  /** Writes the state at a segment's end: first its file, then the statement, which makes it count. `state` must not change meanwhile. */
-  async write(state: LogState, chainOffset: number): Promise<void> {
-    const { objects, keys, name, signing, sources } = this.#log;
+  /** The state at a segment's end: stores its file at once, since the state goes on, and returns the statement, which makes it count. Can be called again after a failure. */
+  async draft(state: LogState, chainOffset: number): Promise<SnapshotDraft> {
+    const { objects, keys, name, sources } = this.#log;
     const { size } = state.head;
     const pieces = await statePieces(snapshotHead(state.head, chainOffset), state, new Turns(sources.clock));
     const { bytes, sha256 } = await putPieces(objects, keys.state(size), pieces);
-    const payload = encodeSnapshotStatement({ origin: name, size, bytes, sha256 });
+    return { size, bytes, payload: encodeSnapshotStatement({ origin: name, size, bytes, sha256 }) };
+  }
+
+  /** Writes the statement of a snapshot whose file is stored. Can be called again after a failure. */
+  async write({ size, bytes, payload }: SnapshotDraft): Promise<void> {
+    const { objects, keys, signing } = this.#log;
     await putEnvelope(objects, keys.snapshot(size), { type: 'snapshot', payload }, signing);
     this.#snapshotBytes = bytes;
     this.#segmentBytes = 0;

@@ -8,7 +8,7 @@ import { type Checkpoint, formatCheckpoint } from '../core/keys/checkpoint.ts';
 import { signTreeHead, treeHeadSigner } from '../core/keys/cose.ts';
 import { encodeEnvelope, openEnvelope, type PayloadType, signEnvelope } from '../core/keys/dsse.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
-import { signNote } from '../core/keys/note.ts';
+import { type NoteSignature, signNote, withSignatures } from '../core/keys/note.ts';
 import type { ObjectStore, Pieces } from '../core/ports/object-store.ts';
 import type { Signer } from '../core/ports/signer.ts';
 
@@ -100,8 +100,13 @@ export function signedPayload(bytes: Uint8Array, type: PayloadType, keys: readon
 }
 
 /** {@link putOnce} of a note: the same tree head, signed by a log key, is the same content, whatever other signatures it has. */
-export async function putNote(objects: ObjectStore, key: string, checkpoint: Checkpoint, { signer, verifiers }: LogKeys): Promise<void> {
-  const note = await signNote(formatCheckpoint(checkpoint), signer);
+export async function putNote(
+  objects: ObjectStore,
+  key: string,
+  { checkpoint, cosignatures }: { readonly checkpoint: Checkpoint; readonly cosignatures: readonly NoteSignature[] },
+  { signer, verifiers }: LogKeys,
+): Promise<void> {
+  const note = withSignatures(await signNote(formatCheckpoint(checkpoint), signer), cosignatures);
   await putOnce(objects, key, utf8(note), (stored) => {
     const there = openLogNote(stored, checkpoint.origin, verifiers);
     return there.size === checkpoint.size && equal(there.root, checkpoint.root);

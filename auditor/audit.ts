@@ -2,6 +2,7 @@ import type { ArchiveReader } from './archive-reader.ts';
 import type { AuditLimits } from './audit-limits.ts';
 import type { Findings } from './findings.ts';
 import type { Governance } from './governance.ts';
+import type { WitnessTrust } from './witness-trust.ts';
 
 /** The audit of one shard: its sources, its rules, and where it reports. */
 export interface Audit {
@@ -14,4 +15,5 @@ export interface Audit {
   readonly governance: Governance;
   readonly findings: Findings;
   readonly limits: AuditLimits;
+  readonly witnesses: WitnessTrust;
 }

@@ -10,6 +10,7 @@ import { LinkAudit } from './link-audit.ts';
 import { PROVEN_BY_EVENTS, PROVEN_BY_EVIDENCE } from './property.ts';
 import { ReplayedLog } from './replayed-log.ts';
 import { checkSeal } from './seal-audit.ts';
+import { checkStreamCaps } from './stream-cap-audit.ts';
 import { UniqueAudit } from './unique-audit.ts';
 
 /** The items in a shard's blocks that were checked. */
@@ -54,7 +55,8 @@ export class BlockAudit {
     checkSeal(this.#audit, block, head, named);
     // Without its policy a block cannot be judged. No other policy stands in: it would accuse keys that the missing one permits.
     const evidence = named === undefined ? undefined : this.#prove(block, named);
-    this.#links.checkStreams(block);
+    if (evidence !== undefined && this.log.isWhole) checkStreamCaps(this.#audit, this.log, block, evidence);
+    this.#links.checkStreams(block, evidence?.batches);
     const appendedAt = named === undefined || evidence === undefined ? head.appendedAt : this.#inputs.check(block, evidence, named);
     if (named !== undefined && evidence !== undefined) this.#links.checkUnique(block, evidence, named);
     else this.#lose(block);

@@ -40,6 +40,8 @@ const NOTHING = 'Nothing.';
 const LIMITED =
   'Find out whether somebody added objects. If all are needed, verify with a program that has higher bounds (auditor/audit-limits.ts).';
 const PROOF = 'Do not rely on the file: it was altered or put together from others. Ask for a new proof, or for the archive.';
+const LOG_KEY_OR_WITNESS =
+  'Keep the note. Ask the witness whether it made the cosignature: if it did, it does not keep the rules; if not, somebody altered the note.';
 const STRANGER = 'Find out who put it there. Move it out of the archive.';
 
 /** Every finding of the auditor. docs/findings.md shows this table to its reader, and a test compares the two. */
@@ -77,6 +79,25 @@ export const FINDINGS = {
     CHECKPOINT_PLACE: ['The checkpoint covers another number of leaves than its name states.', COMPARE],
     CHECKPOINT_OLD: ['The published checkpoint is older than the segments or than another checkpoint: it was set back.', RESTORE],
     SIGNED_OLD: ['The newest signed note is older than the published checkpoint: it was set back.', RESTORE],
+  }),
+  ...group('WITNESSES', 'FAILED', {
+    COSIGNATURE_WRONG: ['A cosignature by the key of a witness is wrong, states no time, or is there twice.', LOG_KEY_OR_WITNESS],
+    QUORUM_MISSING: [
+      'No note has a quorum of the witnesses that the reader demands, or the published one has none although the policy wants none published without.',
+      'Do not rely on what is shown until the witnesses have seen it: it may be a history that is shown to you alone. Ask the operator for a copy with their cosignatures.',
+    ],
+  }),
+  ...group('WITNESSES', 'OPEN', {
+    QUORUM_OPEN: ['The newest leaves, or all of them, are covered by no note with a quorum of witnesses.', WAIT],
+  }),
+  ...group('WITNESSES', 'NOT CHECKED', {
+    WITNESS_POLICY_FOREIGN: [
+      'The witness policies that the reader gave name other logs.',
+      'Give a witness policy that names this log, or none.',
+    ],
+  }),
+  ...group('WITNESSES', 'NOTE', {
+    COSIGNATURE_UNKNOWN: ['A note has signatures by keys that neither the policy nor a witness policy of the reader names.', NOTHING],
   }),
   ...group('ARCHIVE', 'NOTE', {
     UNKNOWN_OBJECT: ['Nothing in the archive accounts for the object. It was not checked, and no result rests on it.', STRANGER],

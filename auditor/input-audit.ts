@@ -1,9 +1,9 @@
 import { sha256 } from '#crypto';
-import type { HeaderCheck } from '../core/acceptance/batch-check.ts';
+import type { HeaderCheck, ProvenHeader } from '../core/acceptance/batch-check.ts';
 import { judgeLane, type LaneOutcome } from '../core/acceptance/lane.ts';
 import { laneKey } from '../core/acceptance/log-state.ts';
 import { schemaKey } from '../core/archive/archive-keys.ts';
-import { isJudgedBefore, REASON_TRAITS, type Reason, type ReasonName, reasonName } from '../core/base/reasons.ts';
+import { isJudgedBefore, REASON_TRAITS, REASONS, type Reason, type ReasonName, reasonName } from '../core/base/reasons.ts';
 import type { BatchHeader } from '../core/formats/batch.ts';
 import type { EvidenceInput } from '../core/formats/evidence.ts';
 import { MARKS } from '../core/formats/leaf.ts';
@@ -103,6 +103,8 @@ export class InputAudit {
       if (header.count === 0) this.#across.silence.heartbeat(header);
       this.#checkClock(header, given);
     }
+    if (batch.proven !== undefined && this.#isLaneBeyondCap(header, batch.proven))
+      this.#unacceptable(REASONS.LANE_CAP, 'an accepted batch', place);
     const outcome = this.#moveLane(header, given);
     if (this.#log.isWhole) this.#checkMarks(batch, block, outcome === 'GAP' ? MARKS.gapBefore : 0);
     this.#checkProducer(batch, block, input.batch.keyId);
@@ -145,6 +147,11 @@ export class InputAudit {
       this.#audit.findings.add('LANE_WRONG', `the accepted batch does not follow its lane: ${outcome}`, place);
     this.#log.moveLane(key, { number: header.number + 1, hash, appendedAt: input.appendedAt });
     return outcome;
+  }
+
+  /** Whether the header would begin one lane more than its key may hold in the shard. */
+  #isLaneBeyondCap({ producer, epoch }: BatchHeader, { producer: { entry } }: ProvenHeader): boolean {
+    return this.#log.isWhole && !this.#log.lanes.has(laneKey(producer, epoch)) && this.#log.lanesOf(producer) >= entry.maxLanes;
   }
 
   #judgeLane(
@@ -191,7 +198,8 @@ export class InputAudit {
     // Whether a header forks its lane shows without its schema.
     const isLane = stated !== undefined && REASON_TRAITS[stated].shows === 'lane' && derived === 'NONE';
     const header = isLane ? headerOf(input) : undefined;
-    if (header !== undefined) this.#checkFork(header, stated, given);
+    if (header !== undefined && stated === 'LANE_CAP') this.#checkCap(header, given);
+    else if (header !== undefined) this.#checkFork(header, stated, given);
     else if (stated === undefined || !rejectionFits(stated, derived)) this.#reasonWrong(stated, `its header gives ${derived}`, place);
   }
 
@@ -200,6 +208,12 @@ export class InputAudit {
     const outcome = this.#judgeLane(header, input, headerHash(input), policy);
     if (this.#log.isWhole && (outcome === 'NEXT' || outcome === 'GAP'))
       this.#reasonWrong(stated, `the header follows its lane (${outcome})`, place);
+  }
+
+  /** A header that was rejected for the cap of lanes begins a lane beyond it. */
+  #checkCap(header: BatchHeader, { check, place }: InputInBlock): void {
+    if (check?.kind === 'proven' && this.#log.isWhole && !this.#isLaneBeyondCap(header, check.proven))
+      this.#reasonWrong('LANE_CAP', 'its lane is held, or its producer may hold one more', place);
   }
 
   #reasonWrong(stated: ReasonName | undefined, why: string, place: InputInBlock['place']): void {

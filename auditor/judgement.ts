@@ -4,6 +4,7 @@ import type { Governance } from './governance.ts';
 import { PROPERTIES, type Property } from './property.ts';
 import type { PropertyVerdict, Refused, Result, ShardMoment, Verdict } from './verdict.ts';
 import type { VerdictWord } from './verdict-words.ts';
+import { type ReaderWitnesses, readerTrust } from './witness-trust.ts';
 
 /** Everything that the audit of an archive gathered. */
 export interface Gathered {
@@ -13,6 +14,8 @@ export interface Gathered {
   readonly counts: Readonly<Record<Property, Readonly<Record<string, number>>>>;
   readonly refused: Refused;
   readonly findings: Findings;
+  /** Whether a policy demanded witnesses of any shard. */
+  readonly isWitnessed: boolean;
 }
 
 /** The demands of the caller. */
@@ -20,12 +23,14 @@ export interface Demands {
   readonly keys: readonly VerifierKey[];
   /** Properties that must not be NOT CHECKED. */
   readonly require?: readonly Property[];
+  /** Witness policies whose quorum the notes must have. */
+  readonly witnesses?: readonly ReaderWitnesses[];
 }
 
 /** Makes the verdict of what was gathered: the result of each property, and the one word for all. */
 export function judge(gathered: Gathered, demands: Demands): Verdict {
   const { governance, shards, refused, findings } = gathered;
-  const properties = Object.fromEntries(PROPERTIES.map((property) => [property, propertyVerdict(property, gathered, demands.keys)]));
+  const properties = Object.fromEntries(PROPERTIES.map((property) => [property, propertyVerdict(property, gathered, demands)]));
   const lacking = lackingOf(properties as Verdict['properties'], findings, demands.require ?? []);
   const result = wordOf(properties as Verdict['properties'], gathered, demands.keys, lacking);
   return {
@@ -62,17 +67,33 @@ function wordOf(
   return has('OPEN') ? 'OPEN' : 'OK';
 }
 
-function propertyVerdict(property: Property, { governance, counts, findings }: Gathered, keys: readonly VerifierKey[]): PropertyVerdict {
+function propertyVerdict(property: Property, gathered: Gathered, { keys, witnesses = [] }: Demands): PropertyVerdict {
+  const { governance, counts, findings } = gathered;
   const own = { counts: counts[property] };
   const worst = findings.worst(property);
-  if (property === 'WITNESSES') return { result: 'NOT CHECKED', trust: 'this version gathers no cosignatures', ...own };
   if (property === 'TIME') return { result: 'NOT CHECKED', trust: 'this version gathers no timestamps', ...own };
   if (governance === undefined)
     return { result: worst === 'FAILED' ? 'FAILED' : 'NOT CHECKED', trust: 'the archive has no usable policy', ...own };
-  const { pinned, trust } = trustOf(property, governance, keys);
+  if (property === 'WITNESSES' && worst !== 'FAILED' && !gathered.isWitnessed)
+    return { result: 'NOT CHECKED', trust: unwitnessed(governance, keys, witnesses), ...own };
+  const { pinned, trust } =
+    property === 'WITNESSES' && witnesses.length > 0
+      ? { pinned: true, trust: readerTrust(witnesses) }
+      : trustOf(property, governance, keys);
   if (worst === 'FAILED') return { result: 'FAILED', trust, ...own };
   if (pinned && worst === 'NOT CHECKED') return { result: 'NOT CHECKED', trust: 'something is missing: the findings say what', ...own };
   return { result: pinned ? (worst ?? 'OK') : 'NOT CHECKED', trust, ...own };
+}
+
+/** Why nothing is said of witnesses. */
+function unwitnessed({ history, root }: Governance, keys: readonly VerifierKey[], witnesses: readonly ReaderWitnesses[]): string {
+  if (witnesses.length > 0) return 'the witness policy that was given demands no witness of these logs';
+  if (history.latest.witnesses === null) return 'the policy names no witnesses';
+  if (history.latest.witnesses.quorum === 'none') return 'the policy demands no witness';
+  if (root !== undefined) return 'the policy names witnesses, and no block is under that version yet';
+  return keys.length === 0
+    ? 'no key pinned: the policy that names the witnesses is not proven'
+    : 'not proven by the pinned keys; needs the root key, or a witness policy of your own';
 }
 
 /** So many log keys are named; more are counted. */
@@ -82,7 +103,7 @@ const NAMED_KEYS = 4;
 function trustOf(property: Property, governance: Governance, keys: readonly VerifierKey[]): { pinned: boolean; trust: string } {
   const { root, pinnedLogs, history } = governance;
   if (root !== undefined) return { pinned: true, trust: `root key ${keyLabel(root)} (pinned)` };
-  if (property !== 'SIGNATURES' && property !== 'POLICY' && pinnedLogs.every((key) => key !== undefined)) {
+  if (property !== 'SIGNATURES' && property !== 'POLICY' && property !== 'WITNESSES' && pinnedLogs.every((key) => key !== undefined)) {
     const named = pinnedLogs.length > NAMED_KEYS ? `${pinnedLogs.length} log keys` : `log key ${pinnedLogs.map(keyLabel).join(', ')}`;
     return { pinned: true, trust: `${named} (pinned)` };
   }

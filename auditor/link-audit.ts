@@ -29,13 +29,13 @@ export class LinkAudit {
     this.#unique = unique;
   }
 
-  /** Checks that each link follows the end of its stream, and extends the stream. */
-  checkStreams({ links, seal }: AuditedBlock): void {
+  /** Checks that each link follows the end of its stream, and extends the stream. `batches` says whose links they are, where the evidence is there. */
+  checkStreams({ links, seal }: AuditedBlock, batches: ProvenEvidence['batches'] | undefined): void {
     this.links += links.length;
-    for (const link of links) this.#checkStream(link, seal.acceptedAt);
+    for (const link of links) this.#checkStream(link, seal.acceptedAt, batches?.get(link.link.inputOffset)?.header.producer ?? '');
   }
 
-  #checkStream({ link, hash, leaf }: AuditedLink, acceptedAt: number): void {
+  #checkStream({ link, hash, leaf }: AuditedLink, acceptedAt: number, producer: string): void {
     const { shard, shards, findings } = this.#audit;
     const end = this.#log.streams.get(link.stream);
     const next = end === undefined ? 0 : end.index + 1;
@@ -49,7 +49,7 @@ export class LinkAudit {
         findings.add('STREAM_PREVIOUS', 'the link does not name the link before it in its stream', place);
       if (link.acceptedAt !== acceptedAt) findings.add('LINK_TIME', 'the link has another time than its block', place);
     }
-    this.#log.extendStream(link.stream, { index: link.index, hash, logIndex: leaf });
+    this.#log.extendStream(link.stream, { index: link.index, hash, logIndex: leaf, producer });
   }
 
   /** Takes the links of a block without evidence. */

@@ -1,4 +1,5 @@
-import type { Lane, StreamEnd } from '../core/acceptance/log-state.ts';
+import { type Lane, laneProducer, type StreamEnd } from '../core/acceptance/log-state.ts';
+import { Tally } from '../core/base/tally.ts';
 
 /** The part of the state that has a fixed size. A value: each block replaces it. */
 export interface ReplayedHead {
@@ -39,6 +40,9 @@ export class ReplayedLog {
   readonly #streams = new Map<string, StreamEnd>();
   /** Lanes that are held, the one that moved least recently first. */
   readonly #lanes = new Map<string, Lane>();
+  /** Streams and lanes by the name of the producer that they count for. */
+  readonly #streamsOf = new Tally();
+  readonly #lanesOf = new Tally();
   #lostFrom: number | undefined;
 
   /** False once the evidence of a block was missing: from there on lanes and accepted headers are not known, and nothing is judged by them. */
@@ -63,13 +67,24 @@ export class ReplayedLog {
     return this.#lanes;
   }
 
+  streamsOf(producer: string): number {
+    return this.#streamsOf.of(producer);
+  }
+
+  lanesOf(producer: string): number {
+    return this.#lanesOf.of(producer);
+  }
+
+  /** Moves the end of a stream, which counts for the producer of its first link: `end.producer` where the stream is new. */
   extendStream(name: string, end: StreamEnd): void {
-    this.#streams.set(name, end);
+    const before = this.#streams.get(name);
+    if (before === undefined) this.#streamsOf.add(end.producer, 1);
+    this.#streams.set(name, before === undefined ? end : { ...end, producer: before.producer });
   }
 
   moveLane(key: string, lane: Lane): void {
     // Removed first, so that the map stays in the order of moves, in which lanes are forgotten.
-    this.#lanes.delete(key);
+    if (!this.#lanes.delete(key)) this.#lanesOf.add(laneProducer(key), 1);
     this.#lanes.set(key, lane);
   }
 
@@ -84,6 +99,7 @@ export class ReplayedLog {
     for (const [key, { appendedAt }] of this.#lanes) {
       if (appendedAt >= lanesFrom) break;
       this.#lanes.delete(key);
+      this.#lanesOf.add(laneProducer(key), -1);
     }
   }
 }

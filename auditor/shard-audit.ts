@@ -16,6 +16,7 @@ import { snapshotFaults } from './snapshot-audit.ts';
 import type { StoredManifest } from './stored-manifest.ts';
 import { type LeafRun, TreeAudit } from './tree-audit.ts';
 import type { ShardMoment } from './verdict.ts';
+import type { Witnessed, WitnessedShard } from './witness-audit.ts';
 
 /** The items of one shard that were checked. */
 export interface ShardCounts extends BlockCounts {
@@ -30,6 +31,8 @@ export interface ShardCounts extends BlockCounts {
 export interface AuditedShard {
   readonly counts: ShardCounts | undefined;
   readonly moment: ShardMoment;
+  /** Undefined where the archive holds nothing of the shard. */
+  readonly witnessed: WitnessedShard | undefined;
 }
 
 /** What an audit of one shard is given beside its archive. */
@@ -49,9 +52,10 @@ export async function auditShard(audit: Audit, { across, kept, onLeaves }: Shard
   const manifests = await readManifests(audit);
   checkSegmentListing(audit, manifests);
   checkCheckpoints(audit, roots, notes, manifests);
-  const shard = new ShardAudit(audit, roots, manifests, across);
+  const shard = new ShardAudit(audit, roots, { manifests, shown: notes.size }, across);
   await shard.run(notes, onLeaves);
-  return { counts: shard.counts(notes.size), moment: shard.moment(notes.size) };
+  const witnessed = roots.witnesses.finish(notes.size, notes.published);
+  return { counts: shard.counts(notes.size), moment: shard.moment(notes.size, witnessed.newest), witnessed };
 }
 
 /** Every segment's end must have a checkpoint and its root must be signed there; no segment goes beyond the published checkpoint. */
@@ -97,7 +101,12 @@ class ShardAudit {
   /** The first leaf that could not be read: from there on nothing but the tree is judged. */
   #blindFrom: number | undefined;
 
-  constructor(audit: Audit, roots: SignedRoots, manifests: readonly StoredManifest[], across: AcrossShards) {
+  constructor(
+    audit: Audit,
+    roots: SignedRoots,
+    { manifests, shown }: { readonly manifests: readonly StoredManifest[]; readonly shown: number },
+    across: AcrossShards,
+  ) {
     this.#audit = audit;
     this.#keys = logKeysOf(audit.shard);
     this.#roots = roots;
@@ -106,7 +115,7 @@ class ShardAudit {
     this.#blocks = new BlockAudit(audit, across);
     this.#openBlock = new OpenBlock(audit);
     this.#manifests = manifests;
-    this.#segments = new SegmentFold(audit, manifests);
+    this.#segments = new SegmentFold(audit, manifests, shown);
     this.#snapshots = listedSnapshots(audit);
   }
 
@@ -252,7 +261,7 @@ class ShardAudit {
     }
   }
 
-  moment(size: number): ShardMoment {
+  moment(size: number, witnessed: Witnessed | null): ShardMoment {
     const { acceptedAt } = this.#blocks.log.head;
     return {
       shard: this.#audit.shard,
@@ -260,6 +269,7 @@ class ShardAudit {
       root: this.#index === size && size > 0 ? toHex(this.#tree.root()) : null,
       acceptedAt: acceptedAt === 0 ? null : new Date(acceptedAt / 1000).toISOString(),
       archived: archivedSize(this.#manifests),
+      witnessed,
     };
   }
 

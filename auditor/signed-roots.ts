@@ -1,11 +1,13 @@
 import { logKeysOf, parseArchiveKey } from '../core/archive/archive-keys.ts';
-import { equal } from '../core/base/bytes.ts';
+import { equal, utf8Text } from '../core/base/bytes.ts';
 import type { Checkpoint } from '../core/keys/checkpoint.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
+import { readNote } from '../core/keys/note.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import { attestedNote, isOutOfUse, NOTE_FINDINGS } from './attestation.ts';
 import type { Audit } from './audit.ts';
 import { checkTreeHead } from './tree-heads.ts';
+import { WitnessAudit } from './witness-audit.ts';
 
 /** How far the notes of a shard go. */
 export interface NoteSizes {
@@ -26,9 +28,11 @@ export class SignedRoots {
   readonly #audit: Audit;
   readonly #keys: ReturnType<typeof logKeysOf>;
   readonly #roots = new Map<number, SignedRoot[]>();
+  readonly witnesses: WitnessAudit;
 
   constructor(audit: Audit) {
     this.#audit = audit;
+    this.witnesses = new WitnessAudit(audit);
     this.#keys = logKeysOf(audit.shard);
   }
 
@@ -39,6 +43,7 @@ export class SignedRoots {
     const placed = new Map<number, Checkpoint>();
     for (const key of this.#audit.listed.keys()) {
       const named = parseArchiveKey(key);
+      if (named.kind === 'cosignature') await this.#readPlacedNote(key, named.size);
       const note = named.kind === 'checkpointAt' ? await this.#readPlacedNote(key, named.size) : undefined;
       if (named.kind === 'checkpointAt' && note !== undefined) placed.set(named.size, note);
     }
@@ -75,16 +80,25 @@ export class SignedRoots {
         const message = `only a log key signed it that the policy in force at these ${size} leaves calls RETIRED`;
         this.#audit.findings.add('KEY_RETIRED', message, { shard: this.#audit.shard, object, leaf: size });
       }
-      if (equal(root, right)) continue;
+      if (equal(root, right)) {
+        this.witnesses.prove(object, policy);
+        continue;
+      }
       const message = `the object states another root than the first ${size} leaves give`;
       this.#audit.findings.add('ROOT_WRONG', message, { shard: this.#audit.shard, object, leaf: size });
     }
   }
 
-  /** Reports that the published checkpoint is older than `what`. */
+  /** Reports that the published checkpoint is older than `what`: it was set back, or the policy wanted no checkpoint without its witnesses. */
   reportOld(what: string, published: number): void {
+    const { findings, shard, governance } = this.#audit;
+    if (governance.history.versions.some(({ policy }) => policy.witnessing?.required === true)) {
+      const message = `the checkpoint covers ${published} leaves, but ${what}: it waits for its witnesses, or was set back`;
+      findings.add('CHECKPOINT_BEHIND', message, { shard, object: this.#keys.checkpoint });
+      return;
+    }
     const message = `the checkpoint covers ${published} leaves, but ${what}: it was set back`;
-    this.#audit.findings.add('CHECKPOINT_OLD', message, { shard: this.#audit.shard, object: this.#keys.checkpoint });
+    findings.add('CHECKPOINT_OLD', message, { shard, object: this.#keys.checkpoint });
   }
 
   async #readTreeHeads(notes: ReadonlyMap<number, Checkpoint>): Promise<void> {
@@ -127,7 +141,10 @@ export class SignedRoots {
     }
     const { value, faults, signers } = attestedNote(stored.bytes, `${origin}/${shard}`, shard, governance.logKeys(shard));
     for (const { code, message } of faults) findings.add(NOTE_FINDINGS[code], `the note cannot be used: ${message}`, place);
-    if (value !== undefined) this.expect(value.size, { root: value.root, object, signers });
+    if (value !== undefined) {
+      this.expect(value.size, { root: value.root, object, signers });
+      this.witnesses.read(object, value.size, readNote(utf8Text(stored.bytes)));
+    }
     return value;
   }
 }

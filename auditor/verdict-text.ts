@@ -39,13 +39,16 @@ function momentLines({ origin, genesis, shards, properties }: Verdict): string[]
   return lines;
 }
 
-function shardLines({ shard, size, root, acceptedAt, archived }: ShardMoment): string[] {
+function shardLines({ shard, size, root, acceptedAt, archived, witnessed }: ShardMoment): string[] {
   const newest = acceptedAt === null ? '' : `, newest block accepted ${acceptedAt}`;
   const tail = size > archived ? [`          open tail: leaves ${archived} to ${size - 1}, about which nothing is claimed`] : [];
   return [
     `  shard ${shard}: ${counted(size, 'leaf', 'leaves')}${newest}`,
     `  root    ${root ?? 'unknown: not all leaves can be read'}`,
     ...tail,
+    ...(witnessed === null
+      ? []
+      : wrapped(`  witnessed up to leaf ${witnessed.size}, between ${witnessed.from} and ${witnessed.to} by the witnesses' clocks`, 10)),
   ];
 }
 

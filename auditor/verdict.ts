@@ -46,6 +46,8 @@ export interface ShardMoment {
   readonly acceptedAt: string | null;
   /** Leaves in closed segments. Those behind it are the open tail: they have no evidence, and nothing is claimed about them. */
   readonly archived: number;
+  /** The newest note with a quorum of witnesses: of the reader's witness policy where one was given, else of the policy; null where none has one. */
+  readonly witnessed: { readonly size: number; readonly from: string; readonly to: string } | null;
 }
 
 /** Numbers of refused messages, of refused events of messages that were accepted, and of records of the input that the chainer calls unreadable. */

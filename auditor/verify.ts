@@ -15,6 +15,8 @@ import { Refusals } from './refusals.ts';
 import { type AuditedShard, auditShard, type ShardCounts } from './shard-audit.ts';
 import { SilenceAudit } from './silence-audit.ts';
 import type { Verdict } from './verdict.ts';
+import type { WitnessedShard } from './witness-audit.ts';
+import { type WitnessTrust, witnessTrust } from './witness-trust.ts';
 
 export interface VerifyOptions extends Demands {
   /** Keys that the caller trusts: the root key, or log keys. They must not come from the archive. */
@@ -39,14 +41,22 @@ export async function verifyArchive(store: ObjectStore, options: VerifyOptions):
   const across = { lanes: new LaneAudit(findings), silence: new SilenceAudit(findings), refusals: new Refusals() };
   if (governance === undefined)
     return judge(
-      { governance, shards: [], counts: countsOf([], across.lanes, 0, 0), refused: across.refusals.report(), findings },
+      {
+        governance,
+        shards: [],
+        counts: countsOf([], across.lanes, 0, 0),
+        refused: across.refusals.report(),
+        findings,
+        isWitnessed: false,
+      },
       options,
     );
   checkDemands(governance, options, findings);
   await checkArchiveJson(objects, listed, governance, findings);
   const kept = openKeptNotes(options.since ?? [], governance, findings);
   const limits = options.limits ?? AUDIT_LIMITS;
-  const audited = await auditShards({ objects, listed, governance, findings, across, limits, kept }, options);
+  const witnesses = witnessTrust(governance.history, governance.root !== undefined, options.witnesses ?? []);
+  const audited = await auditShards({ objects, listed, governance, findings, across, limits, kept, witnesses }, options);
   const { clockSkewMs, shards: count } = governance.history.latest.policy;
   across.lanes.finish(clockSkewMs);
   across.silence.finish(count);
@@ -59,7 +69,18 @@ export async function verifyArchive(store: ObjectStore, options: VerifyOptions):
     governance.history.versions.length,
   );
   const LOG = kept.length === 0 ? counts.LOG : { ...counts.LOG, keptNotes: kept.length };
-  return judge({ governance, shards, counts: { ...counts, LOG }, refused: across.refusals.report(), findings }, options);
+  const witnessed = audited.flatMap((each) => each.witnessed ?? []);
+  const isWitnessed = witnessed.some(({ isDemanded }) => isDemanded);
+  const WITNESSES = isWitnessed ? witnessCounts(witnessed) : {};
+  return judge(
+    { governance, shards, counts: { ...counts, LOG, WITNESSES }, refused: across.refusals.report(), findings, isWitnessed },
+    options,
+  );
+}
+
+function witnessCounts(shards: readonly WitnessedShard[]): Record<string, number> {
+  const sum = (name: 'cosignatures' | 'quorums'): number => shards.reduce((total, each) => total + each[name], 0);
+  return { quorums: sum('quorums'), cosignatures: sum('cosignatures') };
 }
 
 interface WholeAudit {
@@ -70,6 +91,7 @@ interface WholeAudit {
   readonly across: AcrossShards;
   readonly limits: AuditLimits;
   readonly kept: readonly KeptRoot[];
+  readonly witnesses: WitnessTrust;
 }
 
 async function auditShards({ across, kept, ...sources }: WholeAudit, { onProgress }: VerifyOptions): Promise<AuditedShard[]> {
@@ -86,7 +108,11 @@ async function auditShards({ across, kept, ...sources }: WholeAudit, { onProgres
     if (log === undefined) {
       const message = 'the archive holds nothing of this shard: nothing was logged there yet, or all of it is gone';
       findings.add('SHARD_EMPTY', message, { shard });
-      audited.push({ counts: undefined, moment: { shard, size: 0, root: null, acceptedAt: null, archived: 0 } });
+      audited.push({
+        counts: undefined,
+        witnessed: undefined,
+        moment: { shard, size: 0, root: null, acceptedAt: null, archived: 0, witnessed: null },
+      });
       continue;
     }
     const own = kept.filter((note) => note.shard === shard);

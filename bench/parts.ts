@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
 import { openFolderSchemaRegistry } from '../adapters/folder-schema-registry.ts';
+import { httpWitness } from '../adapters/http-witness.ts';
 import { openLmdbDedupIndex } from '../adapters/lmdb-dedup-index.ts';
 import { openLmdbLog } from '../adapters/lmdb-log.ts';
 import { openLmdbStateStore } from '../adapters/lmdb-state-store.ts';
@@ -155,7 +156,7 @@ async function chain(site: Site, events: number): Promise<{ readonly cost: Cost;
 
 async function archive(site: Site, sizes: readonly number[], events: number): Promise<Cost> {
   const { settings, keys, stores } = site;
-  const archiver = new Archiver({ ...shared(site), objects: stores.objects, signers: keys.logs });
+  const archiver = new Archiver({ ...shared(site), objects: stores.objects, signers: keys.logs, openWitness: httpWitness });
   const run = runShards(settings.shards, (shard, signal) => archiver.runShard(shard, signal));
   const cost = await measured(events, () => run.until((shard) => (archiver.archivedSize(shard) ?? -1) >= (sizes[shard] as number)));
   await run.stop();

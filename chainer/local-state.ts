@@ -1,10 +1,12 @@
 import type { Lane, LogDelta, LogHead, LogState, StreamEnd } from '../core/acceptance/log-state.ts';
 import type { OpenSegment } from '../core/acceptance/segment-rule.ts';
 import { fromHex, toHex, utf8, utf8Text } from '../core/base/bytes.ts';
+import { sharedTexts } from '../core/base/shared-texts.ts';
 import type { RecoveryPoint } from '../core/chain/recovery-point.ts';
 import type { StateChange, StateStore } from '../core/ports/state-store.ts';
 
-const VERSION = 2;
+const VERSION = 3;
+const HASH_BYTES = 32;
 
 /** A shard's state in the chainer's store: derived data, written now and then, so that a restart need not read the chain from its start. */
 export class LocalState {
@@ -27,8 +29,11 @@ export class LocalState {
     const parsed = parseMeta(utf8Text(meta));
     if (parsed === undefined) return undefined;
     const streams: [string, StreamEnd][] = [];
-    for await (const [key, value] of this.#store.entries(`${this.#prefix}s/`))
-      streams.push([key.slice(this.#prefix.length + 2), decodeEntry(value)]);
+    const shared = sharedTexts();
+    for await (const [key, value] of this.#store.entries(`${this.#prefix}s/`)) {
+      const end = decodeEntry(value);
+      streams.push([key.slice(this.#prefix.length + 2), { ...end, producer: shared(end.producer) }]);
+    }
     const lanes: [string, Lane][] = [];
     for await (const [key, value] of this.#store.entries(`${this.#prefix}l/`)) {
       const { index, logIndex, hash } = decodeEntry(value);
@@ -57,7 +62,8 @@ export class LocalState {
     for (const [key, lane] of this.#lanes) {
       changes.push({
         key: `${this.#prefix}l/${key}`,
-        value: lane === undefined ? undefined : encodeEntry({ index: lane.number, logIndex: lane.appendedAt, hash: lane.hash }),
+        value:
+          lane === undefined ? undefined : encodeEntry({ index: lane.number, logIndex: lane.appendedAt, hash: lane.hash, producer: '' }),
       });
     }
     await this.#store.commit(changes);
@@ -75,18 +81,22 @@ export class LocalState {
   }
 }
 
-function encodeEntry({ index, logIndex, hash }: StreamEnd): Uint8Array {
-  const bytes = new Uint8Array(16 + hash.length);
+function encodeEntry({ index, logIndex, hash, producer }: StreamEnd): Uint8Array {
+  const name = utf8(producer);
+  const bytes = new Uint8Array(16 + HASH_BYTES + name.length);
   const view = new DataView(bytes.buffer);
   view.setBigUint64(0, BigInt(index));
   view.setBigUint64(8, BigInt(logIndex));
   bytes.set(hash, 16);
+  bytes.set(name, 16 + HASH_BYTES);
   return bytes;
 }
 
 function decodeEntry(bytes: Uint8Array): StreamEnd {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return { index: Number(view.getBigUint64(0)), logIndex: Number(view.getBigUint64(8)), hash: bytes.slice(16) };
+  const rest = 16 + HASH_BYTES;
+  const producer = utf8Text(bytes.subarray(rest));
+  return { index: Number(view.getBigUint64(0)), logIndex: Number(view.getBigUint64(8)), hash: bytes.slice(16, rest), producer };
 }
 
 function formatMeta(head: LogHead, chainOffset: number, segment: OpenSegment): string {

@@ -1,7 +1,8 @@
 import { sha256 } from '#crypto';
-import type { BatchProof, JudgedEvent, MessageCheck } from '../core/acceptance/batch-check.ts';
+import type { BatchProof, JudgedEvent, MessageCheck, ProvenHeader } from '../core/acceptance/batch-check.ts';
 import { judgeLane } from '../core/acceptance/lane.ts';
 import { type Lane, type LogView, laneKey, type StreamEnd } from '../core/acceptance/log-state.ts';
+import { Openings } from '../core/acceptance/openings.ts';
 import { equal } from '../core/base/bytes.ts';
 import { LIMITS } from '../core/base/limits.ts';
 import { REASONS, type Reason } from '../core/base/reasons.ts';
@@ -10,7 +11,7 @@ import type { EvidenceInput, Receipt } from '../core/formats/evidence.ts';
 import { dedupKeyOfEvent, dedupKeyOfHeader } from '../core/formats/identity.ts';
 import { encodeLink, MARKS } from '../core/formats/leaf.ts';
 import { encodeRejected, encodeRun, type Rejected, runCost } from '../core/formats/rejected.ts';
-import type { PolicyInForce } from '../core/policy/policy-history.ts';
+import type { PolicyInForce, ProducerInForce } from '../core/policy/policy-history.ts';
 import type { DedupHit } from '../core/ports/dedup-index.ts';
 import type { UnreadableRecords } from '../core/ports/log.ts';
 import { leafHash } from '../core/tree/hash.ts';
@@ -157,6 +158,12 @@ export function order(view: LogView, intakes: readonly Intake[], known: Known, r
 
 type RejectedCheck = Extract<MessageCheck, { kind: 'rejected' }>;
 
+/** The batch of an event: the offset of its message, and who signed it. */
+interface FromBatch {
+  readonly offset: number;
+  readonly producer: ProducerInForce;
+}
+
 /** What is kept of refused input or of a refused event, apart from its log. */
 type Kept = Omit<Rejected, 'origin' | 'shard' | 'inputGeneration'>;
 
@@ -189,6 +196,7 @@ class Draft implements Ordered {
   #appendedAt: number;
   readonly #streams = new Map<string, StreamEnd>();
   readonly #lanes = new Map<string, Lane>();
+  readonly #openings: Openings;
   /** Identities and headers of this block. */
   readonly #own = new Map<string, DedupHit>();
 
@@ -197,6 +205,7 @@ class Draft implements Ordered {
     this.#known = known;
     this.#rules = rules;
     this.#appendedAt = view.head.appendedAt;
+    this.#openings = new Openings(view);
   }
 
   /** Takes the intakes of one entry: a single one, or the messages of a run. */
@@ -222,9 +231,11 @@ class Draft implements Ordered {
     const lane = laneKey(header.producer, header.epoch);
     const step = { number: header.number, previous: header.previous, hash, appendedAt };
     const seen = this.#find(headerKey) !== undefined;
-    const outcome = seen ? 'REPEATED' : judgeLane(this.#lanes.get(lane) ?? this.#view.lane(lane), step, this.#rules.laneRetentionMicros);
+    const held = this.#lanes.get(lane) ?? this.#view.lane(lane);
+    const outcome = seen ? 'REPEATED' : judgeLane(held, step, this.#rules.laneRetentionMicros);
     if (outcome === 'REPEATED') return this.#entry({ outcome: 'REPEATED', appendedAt, batch: batch.proof });
-    if (outcome === 'FORK') return this.#reject({ ...whole(value), offset, span: 1, reason: REASONS.LANE_FORK, proof: batch.proof });
+    const refused = outcome === 'FORK' ? REASONS.LANE_FORK : this.#mayHold(held, batch.proven) ? REASONS.NONE : REASONS.LANE_CAP;
+    if (refused !== REASONS.NONE) return this.#reject({ ...whole(value), offset, span: 1, reason: refused, proof: batch.proof });
     this.#lanes.set(lane, { number: header.number + 1, hash, appendedAt });
     this.#own.set(keyText(headerKey), { logIndex: -1, digest: hash.slice(0, 16) });
     let marks = outcome === 'GAP' ? MARKS.gapBefore : 0;
@@ -232,12 +243,12 @@ class Draft implements Ordered {
     const keys = eventKeys(batch.events);
     for (const [position, event] of batch.events.entries()) {
       const key = keys[position] ?? ZEROS;
-      const receipt = this.#receipt(position, event, key, offset);
+      const receipt = this.#receipt(position, event, key, { offset, producer: batch.proven.producer });
       if (receipt !== undefined) {
         receipts.push(receipt);
         continue;
       }
-      this.#link(event, header.schema, offset, position, marks);
+      this.#link(event, batch.proven, offset, position, marks);
       this.keys.push(key);
       this.#own.set(keyText(key), { logIndex: this.#view.head.size + this.links.length - 1, digest: event.digest.subarray(0, 16) });
       marks = 0;
@@ -245,16 +256,25 @@ class Draft implements Ordered {
     this.#entry({ outcome: 'ACCEPTED', appendedAt, batch: batch.proof, receipts });
   }
 
+  /** A lane that the state holds goes on; another one is opened, if its producer is below its cap. */
+  #mayHold(held: Lane | undefined, { producer }: ProvenHeader): boolean {
+    return held !== undefined || this.#openings.openLane(producer);
+  }
+
+  #endOf(stream: string): StreamEnd | undefined {
+    return this.#streams.get(stream) ?? this.#view.stream(stream);
+  }
+
   /** The receipt of an event that is not linked; undefined for one that is. `key` is the key of its identity in the dedup index, if it has one. */
-  #receipt(position: number, event: JudgedEvent, key: Uint8Array, offset: number): Receipt | undefined {
+  #receipt(position: number, event: JudgedEvent, key: Uint8Array, { offset, producer }: FromBatch): Receipt | undefined {
     const { bytes, digest, head, reason } = event;
-    if (reason !== REASONS.NONE || head === undefined) {
-      this.refused.push(bytes);
-      this.#keepEvent({ inputOffset: offset, position, outcome: 'REJECTED', reason, digest, bytes });
-      return { position, digest, id: head?.id ?? null, outcome: 'REJECTED', reason, original: null };
-    }
+    if (reason !== REASONS.NONE || head === undefined) return this.#refuseEvent(position, event, reason, offset);
     const hit = this.#find(key);
-    if (hit === undefined) return undefined;
+    if (hit === undefined) {
+      // The link opens its stream, if there is none and the producer is below its cap.
+      const isOpen = this.#endOf(head.stream) !== undefined || this.#openings.openStream(producer);
+      return isOpen ? undefined : this.#refuseEvent(position, event, REASONS.STREAM_CAP, offset);
+    }
     const outcome = equal(hit.digest, digest.subarray(0, 16)) ? 'DUPLICATE' : 'CONFLICT';
     if (outcome === 'CONFLICT') {
       this.refused.push(bytes);
@@ -263,9 +283,15 @@ class Draft implements Ordered {
     return { position, digest, id: head.id, outcome, reason: REASONS.NONE, original: hit.logIndex };
   }
 
-  #link(event: JudgedEvent, schema: Uint8Array, inputOffset: number, position: number, marks: number): void {
+  #refuseEvent(position: number, { bytes, digest, head }: JudgedEvent, reason: Reason, offset: number): Receipt {
+    this.refused.push(bytes);
+    this.#keepEvent({ inputOffset: offset, position, outcome: 'REJECTED', reason, digest, bytes });
+    return { position, digest, id: head?.id ?? null, outcome: 'REJECTED', reason, original: null };
+  }
+
+  #link(event: JudgedEvent, { header: { schema }, producer }: ProvenHeader, inputOffset: number, position: number, marks: number): void {
     const { stream } = event.head as NonNullable<JudgedEvent['head']>;
-    const end = this.#streams.get(stream) ?? this.#view.stream(stream);
+    const end = this.#endOf(stream);
     const index = end === undefined ? 0 : end.index + 1;
     const { acceptedAt } = this.#rules;
     const leaf = encodeLink({
@@ -282,7 +308,7 @@ class Draft implements Ordered {
     });
     const hash = leafHash(leaf);
     const logIndex = this.#view.head.size + this.links.length;
-    this.#streams.set(stream, { index, hash, logIndex });
+    this.#streams.set(stream, { index, hash, logIndex, producer: end?.producer ?? producer.verifier.name });
     this.links.push(leaf);
     this.events.push(event.bytes);
     this.hashes.push(hash);

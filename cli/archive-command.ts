@@ -1,3 +1,4 @@
+import { httpWitness } from '../adapters/http-witness.ts';
 import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { Archiver } from '../archiver/archiver.ts';
@@ -68,6 +69,7 @@ export const archiveCommand: Command = {
         log,
         objects,
         sources,
+        openWitness: httpWitness,
         signers,
         clock: systemClock,
         logger,

@@ -19,9 +19,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   query: async () => (await import('./query-command.ts')).queryCommand,
   chain: async () => (await import('./chain-command.ts')).chainCommand,
   archive: async () => (await import('./archive-command.ts')).archiveCommand,
+  witness: async () => (await import('./witness-command.ts')).witnessCommand,
   topics: async () => (await import('./topics-command.ts')).topicsCommand,
   policy: async () => (await import('./policy-command.ts')).policyCommand,
   rejected: async () => (await import('./rejected-command.ts')).rejectedCommand,
+  doctor: async () => (await import('./doctor-command.ts')).doctorCommand,
   status: async () => (await import('./status-command.ts')).statusCommand,
   config: async () => (await import('./config-command.ts')).configCommand,
 };

@@ -5,11 +5,14 @@ import { PROPERTIES, type Property } from '../auditor/property.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { printable } from '../core/base/terminal-text.ts';
 import { parseVerifierKey, type VerifierKey } from '../core/keys/key.ts';
+import { KEY_TYPE } from '../core/keys/signature.ts';
+import { parseWitnessPolicy, type WitnessPolicy } from '../core/keys/witness-policy.ts';
 import { systemReason } from '../platform/errno.ts';
 import { readSmallFile } from '../settings/small-file.ts';
 import { keyFileOf } from '../settings/typed-key.ts';
 import { holdsArchive } from './archive-location.ts';
 import { type CommandOption, type Invocation, stringOption, stringOptions } from './command.ts';
+import { readWitnessFile } from './witness-policy-file.ts';
 
 /** What a reader brings to a verdict: never taken from what is judged. */
 export interface Pins extends Demands {
@@ -17,6 +20,15 @@ export interface Pins extends Demands {
   /** Hex digest of the first version of the policy. */
   readonly genesis?: string;
 }
+
+/** The option of the commands that judge cosignatures. */
+const WITNESS_POLICY: CommandOption = {
+  name: 'witness-policy',
+  type: 'string',
+  multiple: true,
+  value: 'FILE',
+  help: 'a tlog-policy file that you trust: fail unless a quorum of its witnesses cosigned. It holds for the logs that its log lines name, or for all if it has none. May be repeated',
+};
 
 /** The options of the commands that judge evidence. */
 export const PIN_OPTIONS: readonly CommandOption[] = [
@@ -42,6 +54,7 @@ export const PIN_OPTIONS: readonly CommandOption[] = [
     value: 'PROPERTY',
     help: `exit with 3 if this property is NOT CHECKED; may be repeated: ${PROPERTIES.join(', ')}`,
   },
+  WITNESS_POLICY,
 ];
 
 /** The pins of a call; `archive` is the folder that is judged, from which no key may come. Throws USAGE or KEY_UNREADABLE. */
@@ -54,7 +67,23 @@ export function pinsOf(invocation: Invocation, verb: string, archive?: string): 
     .flatMap((text) => text.split(','))
     .map((text) => propertyOf(text));
   const keys = stringOptions(invocation, 'key').map((typed) => readVerifierKey(typed, verb, archive));
-  return { keys, require, ...(origin === undefined ? {} : { origin }), ...(genesis === undefined ? {} : { genesis }) };
+  const witnesses = stringOptions(invocation, 'witness-policy').map((path) => ({
+    name: path,
+    policy: readWitnessFile('--witness-policy', path, readerPolicy),
+  }));
+  return { keys, require, witnesses, ...(origin === undefined ? {} : { origin }), ...(genesis === undefined ? {} : { genesis }) };
+}
+
+/** A witness policy whose every witness can be judged: of another, a missing quorum would say nothing. Throws FORMAT_INVALID. */
+function readerPolicy(bytes: Uint8Array): WitnessPolicy {
+  const policy = parseWitnessPolicy(bytes);
+  const unverified = policy.witnesses.find(({ key }) => key.type !== KEY_TYPE.cosignature);
+  if (unverified !== undefined)
+    throw new LineproofError(
+      'FORMAT_INVALID',
+      `this version cannot verify cosignatures by keys of type ${unverified.key.type}, as that of ${unverified.name}`,
+    );
+  return policy;
 }
 
 function propertyOf(text: string): Property {

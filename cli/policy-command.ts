@@ -29,6 +29,7 @@ import { clusterSettings, SERVERS, UNPINNED } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings, namesKeys } from './invocation-settings.ts';
 import { shardsOption } from './topics-command.ts';
+import { describeWitnessing, tlogPolicyOf, WITNESSING_OPTIONS, witnessingOption } from './witnessing-options.ts';
 
 /** `lineproof policy init|show|publish`. */
 export const policyCommand: Command = {
@@ -36,8 +37,8 @@ export const policyCommand: Command = {
   summary: 'Make the first policy of a cluster and its keys, show the newest, or publish the next',
   usage: [
     'policy init [--origin NAME] [--shards N] [--producer NAME]... [OPTIONS]',
-    'policy show [--json] [OPTIONS]',
-    'policy publish [FILE] [--producer NAME]... [--sign-with FILE]... [--dry-run]',
+    'policy show [--json | --tlog-policy] [OPTIONS]',
+    'policy publish [FILE] [--producer NAME]... [--witness-policy FILE] [--sign-with FILE]... [--dry-run]',
   ],
   options: [
     {
@@ -73,8 +74,10 @@ export const policyCommand: Command = {
       value: 'FILE',
       help: 'publish: a root key to sign with; may be repeated, where the policy wants several (root.key)',
     },
+    ...WITNESSING_OPTIONS,
     { name: 'dry-run', type: 'boolean', help: 'publish: check everything and print what would change' },
     { name: 'json', type: 'boolean', help: 'print JSON' },
+    { name: 'tlog-policy', type: 'boolean', help: 'show: print the log keys and witnesses as a tlog-policy file' },
   ],
   ...clusterSettings(['data', 'keys', 'rootKey', 'name', 'logLevel', ...SERVERS.kafka, ...SERVERS.registry]),
   lists: ([action]) => action === 'show',
@@ -128,6 +131,7 @@ async function init(invocation: Invocation, settings: ClusterSettings, cluster: 
     logs: keys.logs.map(({ verifierKey }) => verifierKey),
     schemas: [EVENT_SCHEMA.hex],
     ...times(invocation),
+    ...witnessingOption(invocation, null),
   });
   await registerSchemas(cluster.registry);
   const envelope = await signEnvelope('policy', encodePolicy(policy), [keys.root]);
@@ -191,11 +195,10 @@ function milliseconds(invocation: Invocation, name: string): number | undefined 
 async function show(invocation: Invocation, settings: ClusterSettings, cluster: ClusterReaders): Promise<number> {
   const sources = await cluster.sources();
   const { policy } = sources.policies.latest;
-  invocation.terminal.stdout.write(
-    invocation.options['json'] === true
-      ? `${JSON.stringify(policy, undefined, 2)}\n`
-      : describe(policy, existsSync(join(keysFolder(settings), 'root.key'))),
-  );
+  const { options, terminal } = invocation;
+  if (options['tlog-policy'] === true) terminal.stdout.write(tlogPolicyOf(policy));
+  else if (options['json'] === true) terminal.stdout.write(`${JSON.stringify(policy, undefined, 2)}\n`);
+  else terminal.stdout.write(describe(policy, existsSync(join(keysFolder(settings), 'root.key'))));
   return EXIT.ok;
 }
 
@@ -215,7 +218,12 @@ async function publish(invocation: Invocation, settings: ClusterSettings, cluste
   const more = await makeProducerKeys(folder, latest.policy.origin, names);
   const keys = more.map(({ verifierKey }) => verifierKey);
   const added = newProducers(latest.policy, keys, ALL_STREAMS);
-  const policy = nextPolicy(latest, { ...edited, ...times(invocation), producers: [...edited.producers, ...added] });
+  const policy = nextPolicy(latest, {
+    ...edited,
+    ...times(invocation),
+    ...witnessingOption(invocation, edited.witnessing),
+    producers: [...edited.producers, ...added],
+  });
   const envelope = await signPolicy(sources.policies, policy, roots);
   const changes = policyChanges(latest.policy, policy);
   if (changes.length === 0) {
@@ -240,6 +248,7 @@ function describe(policy: Policy, rootIsHere: boolean): string {
     `chainers   ${count(policy.chainers)}`,
     `log keys   ${count(policy.logs)}`,
     `dedup      ${policy.dedupWindowMs / 1000} s`,
+    `witnesses  ${describeWitnessing(policy.witnessing)}`,
     `segments   close after ${policy.segmentMaxAgeMs / 1000} s at the latest`,
     ...(rootIsHere ? ['root.key is on this machine: keep it somewhere else'] : []),
   ].join('\n')}\n`;

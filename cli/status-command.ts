@@ -3,6 +3,7 @@ import { type GroupShard, kafkaGroupStatus } from '../adapters/kafka-group-statu
 import { systemClock } from '../adapters/system-clock.ts';
 import { type ChainEnd, chainEnd } from '../cluster/chain-end.ts';
 import { pinnedRoot } from '../cluster/keys.ts';
+import { newestQuorum } from '../cluster/newest-quorum.ts';
 import { kafkaSettings } from '../cluster/open-log.ts';
 import { openObjectStore } from '../cluster/open-object-store.ts';
 import { type ClusterReaders, openClusterReaders } from '../cluster/readers.ts';
@@ -32,6 +33,8 @@ interface ShardStatus {
   readonly archived: number | null;
   /** Seconds since the newest block that the newest checkpoint covers was made; null where there is no checkpoint. */
   readonly checkpointSeconds: number | null;
+  /** Seconds since the newest quorum of witnesses was complete, by their clocks; null where no witnesses are named, or no published or kept note has a quorum. */
+  readonly witnessedSeconds: number | null;
   /** ISO 8601, where the newest block or the newest input is dated ahead of this clock by more than `clockSkew`; else null. */
   readonly blocksAheadUntil: string | null;
   readonly inputAheadUntil: string | null;
@@ -65,6 +68,7 @@ export const statusCommand: Command = {
     'LAG      messages that wait for a chainer, and the age of the oldest',
     'SIZE     leaves of the log up to its last block, as the blocks state it, unverified; ATTESTED: covered by a signed checkpoint; ARCHIVED: in closed segments',
     'A number that cannot be told is ? (null in JSON); stderr says why, and the exit code is not 0.',
+    'WITNESSED  where the policy names witnesses: age of their newest quorum, by their clocks; - if no published or kept note has one',
     'CHECKED  age of the newest block that the newest checkpoint covers; it grows while the log is silent, too',
   ],
   run: async (invocation: Invocation): Promise<number> => {
@@ -75,9 +79,9 @@ export const statusCommand: Command = {
     if (pinnedRoot(values, namesKeys(loaded)) === undefined) invocation.terminal.stderr.write(`lineproof: ${UNPINNED}\n`);
     const objects = await openObjectStore(values);
     try {
-      const { rows, firstError } = await statusOf(values, cluster, objects);
+      const { rows, firstError, isWitnessed } = await statusOf(values, cluster, objects);
       const { stdout, stderr } = invocation.terminal;
-      stdout.write(invocation.options['json'] === true ? `${terminalJson(rows, 2)}\n` : describe(rows));
+      stdout.write(invocation.options['json'] === true ? `${terminalJson(rows, 2)}\n` : describe(rows, isWitnessed));
       for (const { shard, problems } of rows)
         for (const problem of problems) stderr.write(`${printable(`lineproof: shard ${shard}: ${problem}`)}\n`);
       for (const row of rows) for (const note of aheadNotes(row)) stderr.write(`lineproof: ${note}\n`);
@@ -93,6 +97,8 @@ interface Status {
   readonly rows: readonly ShardStatus[];
   /** The first failure to read something; undefined if everything could be read. */
   readonly firstError: LineproofError | undefined;
+  /** Whether the newest policy names witnesses. */
+  readonly isWitnessed: boolean;
 }
 
 /** Collects what could not be read, so that the rest is shown. */
@@ -137,7 +143,7 @@ async function statusOf(settings: ClusterSettings, cluster: ClusterReaders, obje
       errors.push(...found);
     }
   }
-  return { rows, firstError: errors[0] };
+  return { rows, firstError: errors[0], isWitnessed: sources.policies.latest.witnesses !== null };
 }
 
 interface ShardSources {
@@ -165,6 +171,7 @@ async function shardStatus(shard: number, from: ShardSources, attempts: Attempts
     attested: note?.size ?? null,
     archived: archived ?? null,
     checkpointSeconds: end?.coveredAt === undefined ? null : Math.max(0, Math.round((systemClock.nowMicros() - end.coveredAt) / 1e5) / 10),
+    witnessedSeconds: (await attempts.of('witnessed', () => quorumAge(shard, from))) ?? null,
     ...aheadOf(end, from.sources),
     chainer: chainer?.owner ?? null,
     archiver: archiver?.owner ?? null,
@@ -207,6 +214,14 @@ async function newestNote(shard: number, { objects, sources }: ShardSources): Pr
   return stored === undefined ? { size: 0 } : openLogNote(stored.bytes, `${latest.policy.origin}/${shard}`, latest.logKeys(shard));
 }
 
+/** Age of the newest quorum, seconds; undefined without one. */
+async function quorumAge(shard: number, { objects, sources }: ShardSources): Promise<number | undefined> {
+  const { latest } = sources.policies;
+  if (latest.witnesses === null) return undefined;
+  const quorum = await newestQuorum(objects, logKeysOf(shard), latest.logKeys(shard), latest.witnesses);
+  return quorum === undefined ? undefined : Math.max(0, Math.round(systemClock.nowMicros() / 1e6 - quorum.time));
+}
+
 async function archivedSize(objects: ObjectStore, segments: string): Promise<number> {
   let size = 0;
   for await (const { key } of objects.list(segments)) {
@@ -216,15 +231,26 @@ async function archivedSize(objects: ObjectStore, segments: string): Promise<num
   return size;
 }
 
-function describe(rows: readonly ShardStatus[]): string {
-  const lines = [['SHARD', 'LAG', 'SIZE', 'ATTESTED', 'ARCHIVED', 'CHECKED', 'CHAINER', 'ARCHIVER']];
+function describe(rows: readonly ShardStatus[], isWitnessed: boolean): string {
+  const head = ['SHARD', 'LAG', 'SIZE', 'ATTESTED', 'ARCHIVED', 'CHECKED', ...(isWitnessed ? ['WITNESSED'] : []), 'CHAINER', 'ARCHIVER'];
+  const lines = [head];
   const told = (value: number | null): string => (value === null ? '?' : `${value}`);
   for (const row of rows) {
     const lag = row.lag === null || row.lag === 0 ? told(row.lag) : `${row.lag} (${row.lagSeconds} s)`;
     const isUnread = row.size === null;
     const checked = row.checkpointSeconds === null ? (isUnread ? '?' : '-') : `${row.checkpointSeconds} s`;
+    const witnessed = row.witnessedSeconds === null ? '-' : `${row.witnessedSeconds} s`;
     const names = [printable(row.chainer ?? '-'), printable(row.archiver ?? '-')];
-    lines.push([`${row.shard}`, lag, told(row.size), told(row.attested), told(row.archived), checked, ...names]);
+    lines.push([
+      `${row.shard}`,
+      lag,
+      told(row.size),
+      told(row.attested),
+      told(row.archived),
+      checked,
+      ...(isWitnessed ? [witnessed] : []),
+      ...names,
+    ]);
   }
   const widths = (lines[0] as string[]).map((_, column) => Math.max(...lines.map((line) => (line[column] as string).length)));
   return `${lines

@@ -5,6 +5,7 @@ import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { parseJsonText } from '../core/base/json-text.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
 import { encodeEnvelope, signEnvelope } from '../core/keys/dsse.ts';
+import { PRODUCER_CAPS } from '../core/policy/new-policy.ts';
 import { encodePolicy, parsePolicy } from '../core/policy/policy.ts';
 import type { Policy, ProducerEntry } from '../core/policy/policy-document.ts';
 import { extendPolicies, type PolicyHistory, type PolicyInForce } from '../core/policy/policy-history.ts';
@@ -58,7 +59,7 @@ export function newProducers(policy: Policy, keys: readonly string[], streams: r
       );
   return keys
     .filter((key) => !known.has(key))
-    .map((key) => ({ key, status: 'ACTIVE', believed: null, streams, types: [], heartbeatMs: null }));
+    .map((key) => ({ key, status: 'ACTIVE', believed: null, streams, types: [], heartbeatMs: null, ...PRODUCER_CAPS }));
 }
 
 /** Root keys to sign with, from these files or the keys folder's root.key. Throws KEY_UNREADABLE. */

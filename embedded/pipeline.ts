@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { type DataFolder, openDataFolder } from '../adapters/data-folder.ts';
+import { httpWitness } from '../adapters/http-witness.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { Archiver } from '../archiver/archiver.ts';
 import { Chainer } from '../chainer/chainer.ts';
@@ -85,6 +86,7 @@ export class EmbeddedPipeline {
       ...shared,
       objects: stores.objects,
       sources: archiverSources,
+      openWitness: httpWitness,
       signers: keys.logs,
       logger: logger.child({ part: 'archiver' }),
     });

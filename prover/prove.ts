@@ -6,6 +6,7 @@ import type { Findings } from '../auditor/findings.ts';
 import { type Governance, readGovernance } from '../auditor/governance.ts';
 import { type AuditedSegment, readManifests, readSegment } from '../auditor/segment-audit.ts';
 import type { StoredManifest } from '../auditor/stored-manifest.ts';
+import { NO_WITNESSES } from '../auditor/witness-trust.ts';
 import { logKeysOf, policyKey } from '../core/archive/archive-keys.ts';
 import { utf8Text } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
@@ -74,7 +75,17 @@ export async function* proveEvents(
   const policies = await readPolicies(objects, governance);
   for (const shard of shardsOf(wanted, shards)) {
     const own = new Map([...listed].filter(([key]) => key.startsWith(`logs/${shard}/`)));
-    const audit: Audit = { objects, listed: own, origin, shard, shards, governance, findings, limits: AUDIT_LIMITS };
+    const audit: Audit = {
+      objects,
+      listed: own,
+      origin,
+      shard,
+      shards,
+      governance,
+      findings,
+      limits: AUDIT_LIMITS,
+      witnesses: NO_WITNESSES,
+    };
     const attested = await readNote(audit);
     if (attested !== undefined) yield* proveShard({ audit, policies, ...attested }, wanted, progress);
   }

@@ -4,6 +4,7 @@ import { AUDIT_LIMITS } from '../auditor/audit-limits.ts';
 import { Findings } from '../auditor/findings.ts';
 import { type Governance, readGovernance } from '../auditor/governance.ts';
 import { type AuditedSegment, readManifests, readSegment } from '../auditor/segment-audit.ts';
+import { NO_WITNESSES } from '../auditor/witness-trust.ts';
 import { fromHex } from '../core/base/bytes.ts';
 import { printable } from '../core/base/terminal-text.ts';
 import { mustGoOn, type PastVisitor, showInputs } from '../core/chain/chain-history.ts';
@@ -46,7 +47,7 @@ export async function visitArchive(
     return { end: 0, obstacle: 'the archive has another policy than the control topic' };
   const own = new Map([...listed].filter(([key]) => key.startsWith(`logs/${shard}/`)));
   const { origin, shards } = sources.policies.latest.policy;
-  const audit: Audit = { objects, listed: own, origin, shard, shards, governance, findings, limits: AUDIT_LIMITS };
+  const audit: Audit = { objects, listed: own, origin, shard, shards, governance, findings, limits: AUDIT_LIMITS, witnesses: NO_WITNESSES };
   const manifests = await readManifests(audit);
   const archivedUntil = manifests.at(-1)?.manifest.accepted.to ?? 0;
   let end = 0;

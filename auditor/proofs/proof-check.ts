@@ -16,6 +16,7 @@ import { proveSeal } from '../seal-proof.ts';
 import { contradictions, isEventOfLink, type ProofParts, readProof } from './proof-parts.ts';
 import { isForeign, noteKeys, type ProofTrust, trustOf } from './proof-trust.ts';
 import { judgeProof, type ProofDemands, type ProofVerdict } from './proof-verdict.ts';
+import { checkWitnesses } from './proof-witnesses.ts';
 
 /** A proof while it is checked. */
 interface Checking {
@@ -35,7 +36,7 @@ export function checkProof(bytes: Uint8Array, demands: ProofDemands): ProofVerdi
     parts = readProof(bytes);
   } catch (error) {
     findings.add('PROOF_MALFORMED', errorText(error), {});
-    return judgeProof({ parts: undefined, trust: undefined, findings }, demands);
+    return judgeProof({ parts: undefined, trust: undefined, witnesses: undefined, findings }, demands);
   }
   for (const sentence of contradictions(parts)) findings.add('PROOF_CONTRADICTS', sentence, placeOf(parts));
   const trust = trustOf(parts, demands.keys, findings);
@@ -46,7 +47,8 @@ export function checkProof(bytes: Uint8Array, demands: ProofDemands): ProofVerdi
   checkTree(checking);
   checkSigned(checking);
   checkPolicy(checking);
-  return judgeProof(checking, demands);
+  const witnesses = checkWitnesses(parts, trust, demands.witnesses ?? [], findings);
+  return judgeProof({ ...checking, witnesses }, demands);
 }
 
 function placeOf({ shard, index, link }: ProofParts): { readonly shard: number; readonly leaf: number; readonly stream: string } {

@@ -11,6 +11,7 @@ const SAYS = {
   LOG: 'The event is in the log, at this leaf, as the log key attested.',
   SIGNATURES: 'The producer signed the event, and nobody changed it since.',
   POLICY: 'The policy allowed that producer to record it.',
+  WITNESSES: 'Enough witnesses outside saw this state of the log, and saw it only grow.',
 } as const;
 /** Inputs and outputs of the event that are named; JSON has all. */
 const SHOWN_DATA = 6;
@@ -38,7 +39,7 @@ export function proofLine(name: string, { result, subject }: ProofVerdict): stri
   return `${result.padEnd(11)} ${printable(name)}${what}\n`;
 }
 
-function subjectLines(subject: ProofSubject, { properties }: ProofVerdict): string[] {
+function subjectLines(subject: ProofSubject, { properties, witnessed }: ProofVerdict): string[] {
   const isSigned = properties.SIGNATURES.result === 'OK';
   const rows: readonly (readonly [string, string])[] = [
     ['event', `${subject.type}, number ${subject.streamIndex} of stream ${JSON.stringify(subject.stream)}`],
@@ -48,6 +49,7 @@ function subjectLines(subject: ProofSubject, { properties }: ProofVerdict): stri
     ['accepted', `${subject.acceptedAt}, says the chainer`],
     ['log', `${subject.log}, leaf ${subject.leaf} of ${subject.size}`],
     ['root', subject.root],
+    ...(witnessed === null ? [] : [['seen', `between ${witnessed.from} and ${witnessed.to}, say the witnesses`] as const]),
     ...(subject.genesis === null ? [] : [['genesis', subject.genesis] as const]),
   ];
   return [...rows, ...dataRows(subject)].flatMap(([name, value]) => wrapped(printable(`  ${name.padEnd(9)}${value}`), 11));

@@ -5,9 +5,11 @@ import { keyLabel } from '../judgement.ts';
 import { PROPERTIES, type Property } from '../property.ts';
 import type { Finding, Result } from '../verdict.ts';
 import type { VerdictWord } from '../verdict-words.ts';
+import type { ReaderWitnesses } from '../witness-trust.ts';
 import type { ProofParts } from './proof-parts.ts';
 import { type ProofSubject, subjectOf } from './proof-subject.ts';
 import type { ProofTrust } from './proof-trust.ts';
+import type { ProofWitnesses } from './proof-witnesses.ts';
 
 /** What the reader brings: never taken from the proof. */
 export interface ProofDemands {
@@ -20,6 +22,8 @@ export interface ProofDemands {
   readonly require?: readonly Property[];
   /** Digests of a file in hand, which the event must name. */
   readonly data?: DataDigests;
+  /** Witness policies whose quorum the note must have. */
+  readonly witnesses?: readonly ReaderWitnesses[];
 }
 
 export interface ProofPropertyVerdict {
@@ -37,17 +41,22 @@ export interface ProofVerdict {
   readonly subject: ProofSubject | null;
   readonly properties: Readonly<Record<Property, ProofPropertyVerdict>>;
   readonly findings: readonly Finding[];
+  /** When the witnesses of the quorum cosigned the note, the first and the last, by their clocks: ISO 8601. Null without a quorum. */
+  readonly witnessed: { readonly from: string; readonly to: string } | null;
 }
 
 interface Checked {
   readonly parts: ProofParts | undefined;
   readonly trust: ProofTrust | undefined;
+  readonly witnesses: ProofWitnesses | undefined;
   readonly findings: Findings;
 }
 
 /** The properties that a proof of one event can show. */
-export const SHOWN = ['LOG', 'SIGNATURES', 'POLICY'] as const satisfies readonly Property[];
+export const SHOWN = ['LOG', 'SIGNATURES', 'POLICY', 'WITNESSES'] as const satisfies readonly Property[];
 type Shown = (typeof SHOWN)[number];
+/** Those that rest on one pinned key. */
+type ByKey = Exclude<Shown, 'WITNESSES'>;
 
 export function isShown(property: Property): property is Shown {
   return SHOWN.some((shown) => shown === property);
@@ -60,18 +69,24 @@ const NOT_SHOWN: Readonly<Record<Exclude<Property, Shown>, string>> = {
   ORDER: 'one event has no order; lineproof verify shows it',
   COMPLETE: 'what else was recorded, or left out, is not in the file',
   UNIQUE: 'whether the event is in the log twice is not in the file',
-  WITNESSES: 'this version gathers no cosignatures',
   TIME: 'this version gathers no timestamps: all times are claims of their signers',
 };
 
 /** Makes the verdict of what was checked. */
-export function judgeProof({ parts, trust, findings }: Checked, demands: ProofDemands): ProofVerdict {
+export function judgeProof({ parts, trust, witnesses, findings }: Checked, demands: ProofDemands): ProofVerdict {
   const properties = Object.fromEntries(
-    PROPERTIES.map((property) => [property, propertyVerdict(property, { parts, trust, findings }, demands.keys)]),
+    PROPERTIES.map((property) => [property, propertyVerdict(property, { parts, trust, witnesses, findings }, demands.keys)]),
   ) as ProofVerdict['properties'];
   const result = wordOf(properties, demandedOf(trust, demands));
   const subject = parts === undefined || trust === undefined ? null : subjectOf(parts, trust);
-  return { result, ok: result === 'OK', subject, properties, findings: findings.list };
+  return {
+    result,
+    ok: result === 'OK',
+    subject,
+    properties,
+    findings: findings.list,
+    witnessed: properties.WITNESSES.result === 'OK' ? (witnesses?.times ?? null) : null,
+  };
 }
 
 /**
@@ -89,12 +104,20 @@ function wordOf(properties: ProofVerdict['properties'], require: readonly Proper
   return properties.LOG.result === 'OK' ? 'OK' : 'UNPROVEN';
 }
 
-function propertyVerdict(property: Property, { parts, trust, findings }: Checked, pinned: readonly VerifierKey[]): ProofPropertyVerdict {
+function propertyVerdict(
+  property: Property,
+  { parts, trust, witnesses, findings }: Checked,
+  pinned: readonly VerifierKey[],
+): ProofPropertyVerdict {
   const failed = findings.worst(property) === 'FAILED';
   if (!isShown(property))
     return failed ? { result: 'FAILED', trust: 'the findings say what is wrong' } : { result: 'NOT CHECKED', trust: NOT_SHOWN[property] };
   if (parts === undefined || trust === undefined)
     return { result: failed ? 'FAILED' : 'NOT CHECKED', trust: 'the file cannot be read as a proof' };
+  if (property === 'WITNESSES') {
+    const { trust: proven, lacks } = witnesses ?? { trust: undefined, lacks: '' };
+    return { result: failed ? 'FAILED' : proven === undefined ? 'NOT CHECKED' : 'OK', trust: proven ?? lacks };
+  }
   const { key, lacks } = restsOn(property, parts, trust, pinned);
   const named = key === undefined ? lacks : `${key} (pinned)`;
   if (failed) return { result: 'FAILED', trust: named };
@@ -103,7 +126,7 @@ function propertyVerdict(property: Property, { parts, trust, findings }: Checked
 
 /** The pinned key that proves a property, or what is missing. */
 function restsOn(
-  property: Shown,
+  property: ByKey,
   parts: ProofParts,
   { root, logs, producer, history }: ProofTrust,
   pinned: readonly VerifierKey[],
@@ -118,7 +141,7 @@ function restsOn(
 }
 
 /** What the file itself holds for a property. */
-function embeddedKey(property: Shown, { checkpoint, producerKey }: ProofParts, history: ProofTrust['history']): string {
+function embeddedKey(property: ByKey, { checkpoint, producerKey }: ProofParts, history: ProofTrust['history']): string {
   const came = (key: string): string => `the ${key} came with the file, and proves nothing`;
   if (property === 'LOG') return came(`log key ${checkpoint.origin}`);
   if (property === 'SIGNATURES') return came(`producer key ${keyLabel(producerKey)}`);

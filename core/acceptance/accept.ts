@@ -15,8 +15,10 @@ import { extendFrontier, frontierRoot } from '../tree/frontier.ts';
 import { leafHash } from '../tree/hash.ts';
 import { ACCEPTANCE_RULES, type AcceptanceRule } from './acceptance-rules.ts';
 import { type BatchProof, type BatchRules, checkHeader, isReceiptOf, judgeEvent, type ProvenHeader } from './batch-check.ts';
+import { type CappedEvent, checkCappedLane, checkStreamCaps, type OpenState } from './caps.ts';
 import { judgeLane } from './lane.ts';
 import { type Lane, type LogDelta, type LogHead, type LogView, laneKey, type StreamEnd } from './log-state.ts';
+import { Openings } from './openings.ts';
 import { decoded, must, Refusal, Wait } from './refusal.ts';
 import { isSealSignedBy, isSealSignedByAny } from './seal-signature.ts';
 
@@ -100,13 +102,15 @@ function judgeBlock(view: LogView, block: Block, context: AcceptContext): Accept
     policy,
     eventSchema: (hex) => context.eventSchema(hex),
   };
-  const { batches, lanes } = checkBatches(view, seal, inputs, rules);
-  checkRefused(block, batches, rules);
+  const openings = new Openings(view);
+  const { batches, lanes } = checkBatches(view, seal, inputs, rules, openings);
+  const capped = checkRefused(block, batches, rules);
   const hashes = block.links.map(leafHash);
   const linked = extendFrontier(head.frontier, hashes);
   // Checked before any link is decoded. Otherwise links that no chainer signed could pass for a later format, and stop the reader.
   must('ROOT', equal(frontierRoot(linked), seal.root));
   const { links, heads, streams } = checkLinks(view, block, hashes, seal, batches, rules);
+  checkStreamCaps({ view, openings }, links, batches, capped);
   for (const batch of batches.values()) checkBatchRoot(batch);
   const sealHash = leafHash(block.seal);
   const next: LogHead = {
@@ -195,27 +199,32 @@ function checkBatches(
   seal: Seal,
   inputs: readonly EvidenceInput[],
   rules: BatchRules,
+  openings: Openings,
 ): { batches: Map<number, OpenBatch>; lanes: Map<string, Lane> } {
   const batches = new Map<number, OpenBatch>();
   const lanes = new Map<string, Lane>();
   let offset = seal.inputFrom;
   for (const input of inputs) {
-    if (input.outcome === 'ACCEPTED' && input.batch !== null) batches.set(offset, openBatch(view, lanes, input, input.batch, rules));
+    if (input.reason === REASONS.LANE_CAP) checkCappedLane({ view, openings }, lanes, input, rules);
+    if (input.outcome === 'ACCEPTED' && input.batch !== null)
+      batches.set(offset, openBatch({ view, openings }, lanes, input, input.batch, rules));
     offset += input.span;
   }
   return { batches, lanes };
 }
 
 /** Verifies an ACCEPTED batch, moves its lane, and places its receipts. */
-function openBatch(view: LogView, lanes: Map<string, Lane>, input: EvidenceInput, proof: BatchProof, rules: BatchRules): OpenBatch {
+function openBatch(state: OpenState, lanes: Map<string, Lane>, input: EvidenceInput, proof: BatchProof, rules: BatchRules): OpenBatch {
   const check = checkHeader(proof, rules);
   if (check.kind === 'hold') throw new Wait('schema', check.schema);
   if (check.kind === 'rejected') throw new Refusal('BATCH');
   const { header } = check.proven;
   const key = laneKey(header.producer, header.epoch);
   const step = { number: header.number, previous: header.previous, hash: sha256(proof.header), appendedAt: input.appendedAt };
-  const outcome = judgeLane(lanes.get(key) ?? view.lane(key), step, rules.policy.policy.laneRetentionMs * 1000);
+  const lane = lanes.get(key) ?? state.view.lane(key);
+  const outcome = judgeLane(lane, step, rules.policy.policy.laneRetentionMs * 1000);
   must('LANE', outcome === 'NEXT' || outcome === 'GAP');
+  must('LANE', lane !== undefined || state.openings.openLane(check.proven.producer));
   // Deleted first, so that the map stays in the order of `appendedAt`: the state forgets lanes in this order.
   lanes.delete(key);
   lanes.set(key, { number: header.number + 1, hash: step.hash, appendedAt: input.appendedAt });
@@ -236,19 +245,27 @@ function place(batch: OpenBatch, position: number, digest: Uint8Array): void {
   batch.digests[position] = digest;
 }
 
-/** Judges the events of REJECTED and CONFLICT receipts again: nobody has to believe a chainer why it left an event out. */
-function checkRefused({ refused }: Block, batches: ReadonlyMap<number, OpenBatch>, rules: BatchRules): void {
+/**
+ * Judges the events of REJECTED and CONFLICT receipts again: nobody has to believe a chainer why it left an event out. Gives the events that are said to
+ * begin a stream too many, which only the links before them can show.
+ */
+function checkRefused({ refused }: Block, batches: ReadonlyMap<number, OpenBatch>, rules: BatchRules): CappedEvent[] {
+  const capped: CappedEvent[] = [];
   let next = 0;
-  for (const batch of batches.values()) {
+  for (const [inputOffset, batch] of batches) {
     for (const receipt of batch.receipts) {
       if (receipt.outcome === 'DUPLICATE') continue;
       const bytes = refused[next++];
       if (bytes === undefined) throw new Refusal('REFUSED_COUNT');
       must('RECEIPT_DIGEST', isEventDigest(receipt.digest, batch.header.schema, bytes));
-      must('RECEIPT', isReceiptOf(receipt, judgeEvent(bytes, receipt.digest, batch, rules)));
+      const judged = judgeEvent(bytes, receipt.digest, batch, rules);
+      must('RECEIPT', isReceiptOf(receipt, judged));
+      if (receipt.reason === REASONS.STREAM_CAP)
+        capped.push({ inputOffset, position: receipt.position, stream: judged.head?.stream ?? '', producer: batch.producer });
     }
   }
   must('REFUSED_COUNT', next === refused.length);
+  return capped;
 }
 
 function checkBatchRoot(batch: OpenBatch): void {
@@ -288,7 +305,8 @@ function checkLinks(
     batch.linked = true;
     checked.heads.push(checkEvent(link, block.events[i] as Uint8Array, batch, rules));
     place(batch, link.position, link.event);
-    extendStream(checked.streams, view, link, { index: link.index, hash: hashes[i] as Uint8Array, logIndex: seal.firstIndex + i });
+    const next = { index: link.index, hash: hashes[i] as Uint8Array, logIndex: seal.firstIndex + i };
+    extendStream(checked.streams, view, link, { ...next, producer: batch.producer.verifier.name });
     checked.links.push(link);
     before = link;
   }
@@ -314,7 +332,7 @@ function extendStream(streams: Map<string, StreamEnd>, view: LogView, link: Link
   const end = streams.get(link.stream) ?? view.stream(link.stream);
   must('LINK_INDEX', link.index === (end === undefined ? 0 : end.index + 1));
   must('LINK_PREVIOUS', equal(link.previous, end?.hash ?? ZEROS));
-  streams.set(link.stream, next);
+  streams.set(link.stream, end === undefined ? next : { ...next, producer: end.producer });
 }
 
 /**

@@ -132,12 +132,13 @@ export function judgeEvent(bytes: Uint8Array, digest: Uint8Array, proven: Proven
 
 /**
  * Whether the receipt of an event that is not linked, and not a DUPLICATE, states what the event gives: its reason, where it was REJECTED, and its
- * identity. A CONFLICT is of an event that could have been linked; only the log shows what it conflicts with.
+ * identity. A CONFLICT, and an event whose stream is one too many, could have been linked by what the event shows; only the log shows the rest.
  */
 export function isReceiptOf({ outcome, reason, id }: Receipt, judged: JudgedEvent): boolean {
-  if (outcome === 'REJECTED' && judged.reason === REASONS.NONE) return false;
+  const shown = reason === REASONS.STREAM_CAP ? REASONS.NONE : reason;
+  if (outcome === 'REJECTED' && reason === REASONS.NONE) return false;
   const own = judged.head?.id ?? null;
-  return reason === judged.reason && (id === null || own === null ? id === own : equal(id, own));
+  return shown === judged.reason && (id === null || own === null ? id === own : equal(id, own));
 }
 
 function permissionReason(bytes: Uint8Array, head: EventHead, proven: ProvenHeader, rules: BatchRules): Reason {

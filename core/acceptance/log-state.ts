@@ -1,4 +1,5 @@
 import { fromHex, toHex } from '../base/bytes.ts';
+import { Tally } from '../base/tally.ts';
 import { EMPTY_FRONTIER, type Frontier } from '../tree/frontier.ts';
 
 const ZEROS = new Uint8Array(32);
@@ -11,6 +12,8 @@ export interface StreamEnd {
   readonly hash: Uint8Array;
   /** Its index in the tree. */
   readonly logIndex: number;
+  /** Name of the producer of its first link: the stream counts for this one. */
+  readonly producer: string;
 }
 
 /** The state that judges a lane's next header (docs/formats.md §2). */
@@ -48,6 +51,12 @@ export interface LogView {
   readonly head: LogHead;
   stream(name: string): StreamEnd | undefined;
   lane(key: string): Lane | undefined;
+  /** Number of streams that count for the producer of this name. */
+  streamsOf(producer: string): number;
+  /** Number of lanes that the state holds of the producer of this name. */
+  lanesOf(producer: string): number;
+  /** Keys of the lanes whose last header was appended before this time. */
+  lanesBefore(appendedAt: number): Iterable<string>;
 }
 
 /** The changes of one accepted block. */
@@ -66,7 +75,12 @@ export function laneKey(producer: string, epoch: Uint8Array): string {
 
 /** The producer and epoch of a {@link laneKey}. */
 export function parseLaneKey(key: string): { readonly producer: string; readonly epoch: Uint8Array } {
-  return { epoch: fromHex(key.slice(0, 32)), producer: key.slice(33) };
+  return { epoch: fromHex(key.slice(0, 32)), producer: laneProducer(key) };
+}
+
+/** The producer of a {@link laneKey}. */
+export function laneProducer(key: string): string {
+  return key.slice(33);
 }
 
 /** The state before the first block. */
@@ -87,16 +101,51 @@ export function genesis(origin: string, shard: number, shards: number): LogHead 
   };
 }
 
-/** The view after a block that is not applied yet: `delta` over `base`. Does not change `base`. */
+/**
+ * The view after a block that is not applied yet: `delta` over `base`. Does not change `base`, which may move on to the state after the block later; the
+ * numbers of streams and lanes are therefore counted now.
+ */
 export function overlay(base: LogView, delta: LogDelta): LogView {
-  return {
+  const { streams, lanes } = countAfter(base, delta);
+  const view: LogView = {
     head: delta.head,
     stream: (name) => delta.streams.get(name) ?? base.stream(name),
     lane: (key) => {
       const lane = delta.lanes.get(key) ?? base.lane(key);
       return lane === undefined || lane.appendedAt < delta.lanesFrom ? undefined : lane;
     },
+    streamsOf: (producer) => streams.get(producer) ?? base.streamsOf(producer),
+    lanesOf: (producer) => lanes.get(producer) ?? base.lanesOf(producer),
+    *lanesBefore(appendedAt) {
+      for (const key of base.lanesBefore(appendedAt)) if (!delta.lanes.has(key) && view.lane(key) !== undefined) yield key;
+      for (const [key, lane] of delta.lanes) if (lane.appendedAt < appendedAt && lane.appendedAt >= delta.lanesFrom) yield key;
+    },
   };
+  return view;
+}
+
+/** The numbers of streams and lanes after a block, of each producer of whom it changes them. */
+function countAfter(base: LogView, delta: LogDelta): { readonly streams: Map<string, number>; readonly lanes: Map<string, number> } {
+  const streams = new Map<string, number>();
+  const lanes = new Map<string, number>();
+  const addStream = (producer: string): unknown => streams.set(producer, (streams.get(producer) ?? base.streamsOf(producer)) + 1);
+  const addLanes = (key: string, number: number): void => {
+    const producer = laneProducer(key);
+    lanes.set(producer, (lanes.get(producer) ?? base.lanesOf(producer)) + number);
+  };
+  for (const [name, { producer }] of delta.streams) if (base.stream(name) === undefined) addStream(producer);
+  for (const key of base.lanesBefore(delta.lanesFrom)) if (!delta.lanes.has(key)) addLanes(key, -1);
+  for (const [key, { appendedAt }] of delta.lanes) {
+    const [before, after] = [base.lane(key) === undefined ? 0 : 1, appendedAt < delta.lanesFrom ? 0 : 1];
+    if (before !== after) addLanes(key, after - before);
+  }
+  return { streams, lanes };
+}
+
+/** Streams and lanes by the name of their producer. */
+class LogCounts {
+  readonly streams = new Tally();
+  readonly lanes = new Tally();
 }
 
 /** A shard's state in memory: the heads of all streams and the lanes that are held. Only its owner changes it, by applying accepted blocks in order. */
@@ -105,11 +154,14 @@ export class LogState implements LogView {
   readonly #streams: Map<string, StreamEnd>;
   /** In the order of `appendedAt`, oldest first, so that forgetting looks at the front only. */
   readonly #lanes: Map<string, Lane>;
+  readonly #counts = new LogCounts();
 
   constructor(head: LogHead, streams: Iterable<readonly [string, StreamEnd]> = [], lanes: Iterable<readonly [string, Lane]> = []) {
     this.#head = head;
     this.#streams = new Map(streams);
     this.#lanes = new Map([...lanes].toSorted(([, a], [, b]) => a.appendedAt - b.appendedAt));
+    for (const { producer } of this.#streams.values()) this.#counts.streams.add(producer, 1);
+    for (const key of this.#lanes.keys()) this.#counts.lanes.add(laneProducer(key), 1);
   }
 
   get head(): LogHead {
@@ -138,19 +190,36 @@ export class LogState implements LogView {
     return this.#lanes;
   }
 
+  streamsOf(producer: string): number {
+    return this.#counts.streams.of(producer);
+  }
+
+  lanesOf(producer: string): number {
+    return this.#counts.lanes.of(producer);
+  }
+
+  *lanesBefore(appendedAt: number): Generator<string> {
+    for (const [key, lane] of this.#lanes) {
+      if (lane.appendedAt >= appendedAt) return;
+      yield key;
+    }
+  }
+
   /** Moves to the state after the block that `delta` came from. Returns the keys of the lanes that the state forgot. */
   apply(delta: LogDelta): readonly string[] {
     this.#head = delta.head;
-    for (const [name, head] of delta.streams) this.#streams.set(name, head);
+    for (const [name, end] of delta.streams) {
+      if (!this.#streams.has(name)) this.#counts.streams.add(end.producer, 1);
+      this.#streams.set(name, end);
+    }
     for (const [key, lane] of delta.lanes) {
-      this.#lanes.delete(key);
+      if (!this.#lanes.delete(key)) this.#counts.lanes.add(laneProducer(key), 1);
       this.#lanes.set(key, lane);
     }
-    const forgotten: string[] = [];
-    for (const [key, lane] of this.#lanes) {
-      if (lane.appendedAt >= delta.lanesFrom) break;
+    const forgotten = [...this.lanesBefore(delta.lanesFrom)];
+    for (const key of forgotten) {
       this.#lanes.delete(key);
-      forgotten.push(key);
+      this.#counts.lanes.add(laneProducer(key), -1);
     }
     return forgotten;
   }

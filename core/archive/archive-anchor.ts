@@ -4,6 +4,7 @@ import { attempt, holds } from '../base/attempt.ts';
 import { equal, toHex, utf8Text } from '../base/bytes.ts';
 import { hasCode, LineproofError } from '../base/errors.ts';
 import { mustHold } from '../base/format-checks.ts';
+import { sharedTexts } from '../base/shared-texts.ts';
 import type { Sources } from '../chain/governance-source.ts';
 import type { ArchiveAnchor, RecoveryPoint } from '../chain/recovery-point.ts';
 import { type Checkpoint, parseCheckpoint } from '../keys/checkpoint.ts';
@@ -112,14 +113,16 @@ class StateReader {
 class StateCollector extends StateReader {
   readonly #streams = new Map<string, StreamEnd>();
   readonly #lanes = new Map<string, Lane>();
+  readonly #shared = sharedTexts();
 
   override see(record: StateRecord): void {
     const { branch, value } = record;
     if (branch === 'SnapshotHead')
       super.see({ branch, value: { ...value, frontier: value.frontier.map((hash) => hash.slice()), seal: value.seal.slice() } });
-    else if (branch === 'StreamHead')
-      this.#streams.set(value.stream, { index: value.index, hash: value.hash.slice(), logIndex: value.logIndex });
-    else {
+    else if (branch === 'StreamHead') {
+      const { stream, index, hash, logIndex, producer } = value;
+      this.#streams.set(stream, { index, hash: hash.slice(), logIndex, producer: this.#shared(producer) });
+    } else {
       const { producer, epoch, number, hash, appendedAt } = value;
       this.#lanes.set(laneKey(producer, epoch), { number, hash: hash.slice(), appendedAt });
     }

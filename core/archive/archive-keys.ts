@@ -1,3 +1,5 @@
+import { sha256 } from '#crypto';
+import { toHex, utf8 } from '../base/bytes.ts';
 import { LineproofError } from '../base/errors.ts';
 
 const DIGITS = 20;
@@ -23,6 +25,8 @@ export function logKeysOf(shard: number): {
   readonly snapshots: string;
   checkpointAt(size: number): string;
   coseAt(size: number): string;
+  /** `witnessKey` is the text of the witness's verifier key. */
+  cosignature(size: number, witnessKey: string): string;
   events(first: number, end: number, schemaHex: string): string;
   evidence(first: number, end: number): string;
   refused(first: number, end: number): string;
@@ -41,6 +45,7 @@ export function logKeysOf(shard: number): {
     snapshots: `${folder}/snapshots/`,
     checkpointAt: (size) => `${folder}/checkpoints/${size}`,
     coseAt: (size) => `${folder}/checkpoints/${size}.cose`,
+    cosignature: (size, witnessKey) => `${folder}/cosignatures/${size}.${toHex(sha256(utf8(witnessKey))).slice(0, 16)}`,
     events: (first, end, schemaHex) => `${segments}${segmentName(first, end)}.${schemaHex.slice(0, 16)}.events.avro`,
     evidence: (first, end) => `${segments}${segmentName(first, end)}.evidence.avro`,
     refused: (first, end) => `${segments}${segmentName(first, end)}.refused.avro`,
@@ -67,6 +72,7 @@ export type ArchiveKey =
   | { readonly kind: 'schema' | 'policy'; readonly hex: string }
   | { readonly kind: 'signed' | 'checkpoint'; readonly shard: number }
   | { readonly kind: 'checkpointAt' | 'coseAt' | 'snapshot' | 'state'; readonly shard: number; readonly size: number }
+  | { readonly kind: 'cosignature'; readonly shard: number; readonly size: number; readonly witness: string }
   | { readonly kind: 'tile'; readonly shard: number; readonly path: string }
   | { readonly kind: 'events'; readonly shard: number; readonly first: number; readonly end: number; readonly schema: string }
   | { readonly kind: 'evidence' | 'refused' | 'manifest' | 'retired'; readonly shard: number; readonly first: number; readonly end: number }
@@ -87,6 +93,10 @@ const PATTERNS: readonly (readonly [RegExp, (match: readonly string[]) => Archiv
   [
     new RegExp(`^logs/${SIZE}/checkpoints/${SIZE}\\.cose$`),
     ([, shard, size]) => ({ kind: 'coseAt', shard: Number(shard), size: Number(size) }),
+  ],
+  [
+    new RegExp(`^logs/${SIZE}/cosignatures/${SIZE}\\.([0-9a-f]{16})$`),
+    ([, shard, size, witness = '']) => ({ kind: 'cosignature', shard: Number(shard), size: Number(size), witness }),
   ],
   [
     new RegExp(`^logs/${SIZE}/snapshots/${SIZE}\\.(json|state)$`),

@@ -31,6 +31,8 @@ export interface StreamHead {
   readonly index: number;
   readonly hash: Uint8Array;
   readonly logIndex: number;
+  /** Name of the producer of its first link. */
+  readonly producer: string;
 }
 
 /** A lane that is held. */
@@ -103,6 +105,7 @@ function checkRecord({ branch, value }: StateRecord): void {
   if (branch === 'SnapshotHead') checkHead(value);
   else if (branch === 'StreamHead') {
     checkStream(value.stream);
+    checkName(value.producer, 'producer');
     mustCount('stream head', value.index, value.logIndex);
   } else {
     checkName(value.producer, 'producer');

@@ -45,12 +45,17 @@ export const LIMITS = {
   segmentRefusedBytes: 64 * 1024 * 1024,
   /** Bytes of evidence after which a segment ends at the next seal. */
   segmentEvidenceBytes: 64 * 1024 * 1024,
+  /** The largest caps that a policy can give a producer in one shard: each stream and lane is a record of the state. */
+  producerStreams: 4_000_000,
+  producerLanes: 4_000_000,
   /** A record of a snapshot's state. */
   stateRecordBytes: 4096,
   /** Signatures that a note may carry. */
   noteSignatures: 100,
   /** A note, text and signatures: room for 16 post-quantum signatures of 5 kB. */
   noteBytes: 256 * 1024,
+  /** Witnesses of a policy: a note with the cosignatures of all of them stays within {@link LIMITS.noteBytes}. */
+  witnesses: 32,
   /** A policy document. */
   policyBytes: 1024 * 1024,
   /** A file that proves one event: most of it are the versions of the policy. */

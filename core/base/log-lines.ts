@@ -70,6 +70,25 @@ export const LOG_LINES = {
     by: 'archiver',
     meaning: 'The shard is not archived for now; `reason` says why. The level is `error` if the reason is not an unreachable server.',
   },
+  witnessFails: {
+    text: 'a witness gives no cosignature; asking again',
+    level: 'warn',
+    by: 'archiver',
+    meaning:
+      'Said once until the witness cosigns again. `error` is unavailable, refused, conflict (it knows another size than it can), unusable (a wrong answer) or proof; `reason` says more. Nothing but publishing waits, for the time that the policy names.',
+  },
+  witnessGoesOn: {
+    text: 'a witness cosigns again',
+    level: 'info',
+    by: 'archiver',
+    meaning: 'The witness that failed before gave a cosignature that holds.',
+  },
+  witnessCannotAnswer: {
+    text: 'cannot answer a question to the witness',
+    level: 'error',
+    by: 'witness',
+    meaning: 'The state folder or the key cannot be used; `reason` says why. The question was answered with 503, and nothing was cosigned.',
+  },
   policyInForce: {
     text: 'policy in force',
     level: 'info',

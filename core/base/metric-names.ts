@@ -86,12 +86,42 @@ export const METRICS = {
     help: 'Time of the newest signed checkpoint, seconds since 1970.',
     labels: ['shard'],
   },
+  lineproof_archiver_published_size: {
+    kind: 'gauge',
+    help: 'Leaves that the newest checkpoint covers which this process published, where witnesses are named.',
+    labels: ['shard'],
+  },
+  lineproof_archiver_quorum_size: {
+    kind: 'gauge',
+    help: 'Leaves that the newest note with a quorum of witnesses covers.',
+    labels: ['shard'],
+  },
+  lineproof_archiver_quorum_timestamp_seconds: {
+    kind: 'gauge',
+    help: 'When the newest note got its quorum of witnesses, seconds since 1970.',
+    labels: ['shard'],
+  },
+  lineproof_archiver_witness_errors_total: {
+    kind: 'counter',
+    help: 'Questions to a witness that gave no cosignature.',
+    labels: ['shard', 'witness', 'error'],
+  },
   lineproof_archiver_segments_total: { kind: 'counter', help: 'Segments closed.', labels: ['shard'] },
   lineproof_archiver_publish_seconds: {
     kind: 'histogram',
     help: 'Time from new leaves to a signed checkpoint.',
     labels: ['shard'],
     buckets: SECONDS,
+  },
+  lineproof_witness_questions_total: {
+    kind: 'counter',
+    help: 'Questions to this witness, by the status of the reply.',
+    labels: ['status'],
+  },
+  lineproof_witness_cosigned_size: {
+    kind: 'gauge',
+    help: 'Leaves of the newest checkpoint of a log that this witness cosigned.',
+    labels: ['log'],
   },
   kafka_consumergroup_current_offset: {
     kind: 'gauge',

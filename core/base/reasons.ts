@@ -40,6 +40,7 @@ export const REASON_TRAITS = {
   ROOT_WRONG: { number: 15, rejects: 'batch', judged: 16, breaks: 'POLICY', shows: 'events', resubmittable: false },
   LANE_FORK: { number: 16, rejects: 'batch', judged: 17, breaks: 'POLICY', shows: 'lane', resubmittable: true },
   RECORDS_UNREADABLE: { number: 17, rejects: 'records', judged: 1, breaks: 'POLICY', shows: 'nowhere', resubmittable: false },
+  LANE_CAP: { number: 18, rejects: 'batch', judged: 18, breaks: 'POLICY', shows: 'lane', resubmittable: true },
   EVENT_TOO_LARGE: { number: 32, rejects: 'event', judged: 33, breaks: 'STREAMS', shows: 'nowhere', resubmittable: false },
   EVENT_MALFORMED: { number: 33, rejects: 'event', judged: 34, breaks: 'STREAMS', shows: 'nowhere', resubmittable: false },
   EVENT_INVALID: { number: 34, rejects: 'event', judged: 35, breaks: 'STREAMS', shows: 'nowhere', resubmittable: false },
@@ -47,6 +48,7 @@ export const REASON_TRAITS = {
   STREAM_NOT_PERMITTED: { number: 36, rejects: 'event', judged: 37, breaks: 'SIGNATURES', shows: 'nowhere', resubmittable: true },
   TYPE_NOT_PERMITTED: { number: 37, rejects: 'event', judged: 38, breaks: 'SIGNATURES', shows: 'nowhere', resubmittable: true },
   FIELD_MISSING: { number: 38, rejects: 'event', judged: 39, breaks: 'POLICY', shows: 'nowhere', resubmittable: true },
+  STREAM_CAP: { number: 39, rejects: 'event', judged: 40, breaks: 'POLICY', shows: 'nowhere', resubmittable: true },
 } as const satisfies Readonly<Record<string, ReasonTraits>>;
 
 /** The closed list of reasons. */

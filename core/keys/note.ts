@@ -39,7 +39,19 @@ function invalid(reason: string): LineproofError {
 
 /** C2SP signed-note: the text, an empty line, a line per signature. */
 export function formatNote(text: string, signatures: readonly NoteSignature[]): string {
-  return `${text}\n${signatures.map(({ name, id, signature }) => `${DASH}${name} ${toBase64(concat(id, signature))}\n`).join('')}`;
+  return `${text}\n${signatures.map(formatSignature).join('')}`;
+}
+
+/** One signature line, with its newline. */
+export function formatSignature({ name, id, signature }: NoteSignature): string {
+  return `${DASH}${name} ${toBase64(concat(id, signature))}\n`;
+}
+
+/** A note with more signatures. Of two by one key it keeps the first. */
+export function withSignatures(note: string, more: readonly NoteSignature[]): string {
+  const { text, signatures } = readNote(note);
+  const isNew = (line: NoteSignature): boolean => !signatures.some(({ name, id }) => name === line.name && equal(id, line.id));
+  return formatNote(text, [...signatures, ...more.filter(isNew)]);
 }
 
 /** Signs `text` as the only signature of a new note. */

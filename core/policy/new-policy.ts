@@ -1,4 +1,8 @@
 import type { KeyEntry, Policy } from './policy-document.ts';
+import type { Witnessing } from './witnessing.ts';
+
+/** Caps of a producer in each shard unless the policy says otherwise: a job that starts every minute has 129,600 lanes in the 90 days of an embedded system. */
+export const PRODUCER_CAPS = { maxStreams: 100_000, maxLanes: 200_000 };
 
 const HOUR_MS = 3600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -14,6 +18,8 @@ export interface NewPolicyOptions {
     readonly streams: readonly string[];
     readonly types?: readonly string[];
     readonly heartbeatMs?: number | null;
+    readonly maxStreams?: number;
+    readonly maxLanes?: number;
   }[];
   readonly chainers: readonly string[];
   readonly logs: readonly string[];
@@ -22,6 +28,7 @@ export interface NewPolicyOptions {
   readonly dedupWindowMs?: number;
   readonly laneRetentionMs?: number;
   readonly segmentMaxAgeMs?: number;
+  readonly witnessing?: Witnessing | null;
 }
 
 function active(key: string): KeyEntry {
@@ -39,11 +46,13 @@ export function newPolicy(options: NewPolicyOptions): Policy {
     previous: null,
     formatLevel: 1,
     roots: { keys: options.roots, threshold: options.threshold ?? 1 },
-    producers: options.producers.map(({ key, streams, types, heartbeatMs }) => ({
+    producers: options.producers.map(({ key, streams, types, heartbeatMs, maxStreams, maxLanes }) => ({
       ...active(key),
       streams,
       types: types ?? [],
       heartbeatMs: heartbeatMs ?? null,
+      maxStreams: maxStreams ?? PRODUCER_CAPS.maxStreams,
+      maxLanes: maxLanes ?? PRODUCER_CAPS.maxLanes,
     })),
     chainers: options.chainers.map(active),
     logs: options.logs.map(active),
@@ -57,7 +66,7 @@ export function newPolicy(options: NewPolicyOptions): Policy {
     segmentMaxAgeMs: options.segmentMaxAgeMs ?? HOUR_MS,
     retention: { eventsKeepMs: null, refusedKeepMs: null },
     objectLock: null,
-    witnesses: [],
+    witnessing: options.witnessing ?? null,
     inputGeneration: { generation: 0, firstOffsets: Array.from({ length: options.shards }, () => 0) },
     predecessor: null,
   };

@@ -1,3 +1,5 @@
+import type { Witnessing } from './witnessing.ts';
+
 export type KeyStatus = 'ACTIVE' | 'RETIRED' | 'COMPROMISED';
 /** In the order in which a key's status may change. */
 export const KEY_STATUSES: readonly KeyStatus[] = ['ACTIVE', 'RETIRED', 'COMPROMISED'];
@@ -21,6 +23,10 @@ export interface ProducerEntry extends KeyEntry {
   readonly types: readonly string[];
   /** Longest silence that is not a finding; null: the policy demands no heartbeats. */
   readonly heartbeatMs: number | null;
+  /** Streams that may begin with a link of this producer, in each shard. */
+  readonly maxStreams: number;
+  /** Lanes of this producer that a shard holds at a time. */
+  readonly maxLanes: number;
 }
 
 /** The policy document (docs/formats.md §6). Every field is always present. */
@@ -45,7 +51,8 @@ export interface Policy {
   readonly segmentMaxAgeMs: number;
   readonly retention: { readonly eventsKeepMs: number | null; readonly refusedKeepMs: number | null };
   readonly objectLock: { readonly mode: string; readonly days: number } | null;
-  readonly witnesses: readonly { readonly key: string; readonly url: string }[];
+  /** Null: nobody has to witness. */
+  readonly witnessing: Witnessing | null;
   readonly inputGeneration: { readonly generation: number; readonly firstOffsets: readonly number[] };
   readonly predecessor: { readonly origin: string; readonly checkpoints: readonly string[] } | null;
 }

@@ -4,8 +4,10 @@ import { LIMITS } from '../base/limits.ts';
 import { decodeEnvelope, type Envelope, envelopeSigners } from '../keys/dsse.ts';
 import { parseVerifierKey, type VerifierKey } from '../keys/key.ts';
 import { type ImportedKey, importKey } from '../keys/signature.ts';
+import type { WitnessPolicy } from '../keys/witness-policy.ts';
 import { matchesStream, parsePolicy, policyDigest } from './policy.ts';
 import { type KeyEntry, type Policy, type ProducerEntry, statusMayGo } from './policy-document.ts';
+import { readWitnesses } from './witnessing.ts';
 
 /** Streams remembered for one producer. */
 const PERMITS_KEPT = 65_536;
@@ -26,6 +28,8 @@ export class PolicyInForce {
   readonly digest: Uint8Array;
   readonly hex: string;
   readonly policy: Policy;
+  /** Who must have seen a checkpoint; null where nobody must. */
+  readonly witnesses: WitnessPolicy | null;
   readonly #producers: ReadonlyMap<string, ProducerInForce>;
   readonly #chainers: ReadonlyMap<string, KeyInForce>;
   readonly #logs: readonly KeyInForce[];
@@ -37,6 +41,8 @@ export class PolicyInForce {
     this.digest = policyDigest(payload);
     this.hex = toHex(this.digest);
     this.policy = parsePolicy(payload);
+    const { witnessing } = this.policy;
+    this.witnesses = witnessing === null ? null : readWitnesses(witnessing.witnesses);
     this.#producers = byNameAndId(this.policy.producers.map(inForce));
     this.#chainers = byNameAndId(this.policy.chainers.map(inForce));
     this.#logs = this.policy.logs.map(inForce);

@@ -1,6 +1,7 @@
 import { toHex } from '../base/bytes.ts';
 import { parseVerifierKey } from '../keys/key.ts';
 import type { Policy } from './policy-document.ts';
+import { readWitnesses } from './witnessing.ts';
 
 /** Adds a line to `problems` for each contradiction between fields of a policy. */
 export function checkMeaning(policy: Policy, problems: string[]): void {
@@ -42,7 +43,7 @@ function checkRoles(policy: Policy, problems: string[]): void {
     ['producers', policy.producers.map(({ key }) => key)],
     ['chainers', policy.chainers.map(({ key }) => key)],
     ['logs', policy.logs.map(({ key }) => key)],
-    ['witnesses', policy.witnesses.map(({ key }) => key)],
+    ['witnesses', policy.witnessing === null ? [] : readWitnesses(policy.witnessing.witnesses).witnesses.map(({ key }) => key.text)],
   ];
   for (const [role, keys] of groups) {
     for (const key of keys) {

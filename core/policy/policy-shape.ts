@@ -1,10 +1,11 @@
 import { utf8 } from '../base/bytes.ts';
-import { hasCode, LineproofError } from '../base/errors.ts';
+import { hasCode, LineproofError, messageOf } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { EVENT_TYPES } from '../formats/event.ts';
 import { checkKeyName, parseVerifierKey } from '../keys/key.ts';
 import { MESSAGE_KEY_NAMES, signsMessages } from '../keys/signature.ts';
 import { KEY_STATUSES, REQUIRABLE_FIELDS } from './policy-document.ts';
+import { MAX_DEADLINE_MS, readWitnesses } from './witnessing.ts';
 
 const MAX_MS = 100 * 366 * 24 * 3600_000;
 const MAX_ITEMS = LIMITS.policyItems;
@@ -61,11 +62,15 @@ function integer(min: number, max: number): Rule {
 }
 
 function passes(check: () => void): boolean {
+  return faultOf(check) === undefined;
+}
+
+function faultOf(check: () => void): string | undefined {
   try {
     check();
-    return true;
+    return undefined;
   } catch (error) {
-    if (hasCode(error, 'KEY_INVALID') || hasCode(error, 'FORMAT_INVALID')) return false;
+    if (hasCode(error, 'KEY_INVALID', 'FORMAT_INVALID', 'LIMIT_EXCEEDED')) return messageOf(error);
     throw error;
   }
 }
@@ -78,7 +83,6 @@ const verifierKey = rule(
   `an ${MESSAGE_KEY_NAMES.join(' or ')} verifier key`,
   (value) => typeof value === 'string' && passes(() => mustBe(signsMessages(parseVerifierKey(value).type))),
 );
-const anyKey = rule('a verifier key', (value) => typeof value === 'string' && passes(() => parseVerifierKey(value)));
 const digest = rule('64 lower-case hexadecimal digits', (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value));
 const text = rule('a text of 1 to 4096 characters', (value) => typeof value === 'string' && value.length >= 1 && value.length <= 4096);
 const pattern = rule(
@@ -88,6 +92,14 @@ const pattern = rule(
 const eventType = rule('an event type', (value) => EVENT_TYPES.some((known) => known === value));
 const field = rule(`one of ${REQUIRABLE_FIELDS.join(', ')}`, (value) => REQUIRABLE_FIELDS.some((known) => known === value));
 const status = rule('ACTIVE, RETIRED or COMPROMISED', (value) => KEY_STATUSES.some((known) => known === value));
+const boolean = rule('true or false', (value) => typeof value === 'boolean');
+const witnesses: Rule = (value, path, problems) => {
+  if (typeof value !== 'string') problems.push(`${path} must be the text of a tlog-policy file without log lines`);
+  else {
+    const fault = faultOf(() => readWitnesses(value));
+    if (fault !== undefined) problems.push(`${path}: ${fault}`);
+  }
+};
 const size = integer(0, Number.MAX_SAFE_INTEGER);
 const duration = integer(1, MAX_MS);
 const keyFields = { key: verifierKey, status, believed: orNull(list(size, 1)) };
@@ -103,7 +115,16 @@ const POLICY = object({
   previous: orNull(digest),
   formatLevel: integer(1, 1_000_000),
   roots: object({ keys: list(verifierKey, 1), threshold: integer(1, MAX_ITEMS) }),
-  producers: list(object({ ...keyFields, streams: list(pattern), types: list(eventType), heartbeatMs: orNull(duration) })),
+  producers: list(
+    object({
+      ...keyFields,
+      streams: list(pattern),
+      types: list(eventType),
+      heartbeatMs: orNull(duration),
+      maxStreams: integer(0, LIMITS.producerStreams),
+      maxLanes: integer(0, LIMITS.producerLanes),
+    }),
+  ),
   chainers: list(object(keyFields), 1),
   logs: list(object(keyFields), 1),
   readers: list(object({ name: text, roles: list(text), streams: list(pattern) })),
@@ -121,7 +142,7 @@ const POLICY = object({
       days: integer(1, 36_600),
     }),
   ),
-  witnesses: list(object({ key: anyKey, url: text })),
+  witnessing: orNull(object({ witnesses, required: boolean, deadlineMs: integer(1, MAX_DEADLINE_MS) })),
   inputGeneration: object({ generation: integer(0, 2 ** 31 - 1), firstOffsets: list(size, 1) }),
   predecessor: orNull(object({ origin: name, checkpoints: list(text, 1) })),
 });

@@ -1,6 +1,9 @@
 /** A witness's answer to a checkpoint (C2SP tlog-witness, add-checkpoint). */
 export type WitnessAnswer =
-  | { readonly kind: 'cosigned' /** Signature lines, each ending in a newline. */; readonly signatures: string }
+  | {
+      readonly kind: 'cosigned' /** Signature lines, each ending in a newline, as the witness wrote them: not verified. */;
+      readonly signatures: string;
+    }
   | { readonly kind: 'conflict' /** Size that the witness knows: prove from there. */; readonly size: number }
   | { readonly kind: 'refused'; readonly status: number; readonly reason: string };
 
@@ -10,3 +13,6 @@ export interface Witness {
   /** Idempotent. `proof` is the consistency proof from `oldSize`. Throws UNAVAILABLE when there was no usable answer; the caller retries. */
   addCheckpoint(checkpoint: string, oldSize: number, proof: readonly Uint8Array[], signal: AbortSignal): Promise<WitnessAnswer>;
 }
+
+/** Opens the witness at an address. Nothing is asked yet. */
+export type OpenWitness = (url: string) => Witness;

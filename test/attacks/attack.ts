@@ -2,8 +2,10 @@ import type { Property } from '../../auditor/property.ts';
 import type { Result, Verdict } from '../../auditor/verdict.ts';
 import type { VerdictWord } from '../../auditor/verdict-words.ts';
 import { verifyArchive } from '../../auditor/verify.ts';
+import { utf8 } from '../../core/base/bytes.ts';
 import type { ReasonName } from '../../core/base/reasons.ts';
 import { parseVerifierKey } from '../../core/keys/key.ts';
+import { parseWitnessPolicy } from '../../core/keys/witness-policy.ts';
 import type { Policy } from '../../core/policy/policy-document.ts';
 import type { ArchiveObjects, SegmentForgery } from '../support/forged-archive.ts';
 import { PROPERTIES } from '../support/naive-verifier.ts';
@@ -61,6 +63,8 @@ export interface Reader {
   readonly genesis?: string;
   /** Notes that the reader kept. */
   readonly since?: readonly string[];
+  /** Witness policies that the reader brings, as texts. */
+  readonly witnesses?: readonly string[];
 }
 
 /** An archive after an attack. */
@@ -80,7 +84,8 @@ export function expectedResults(attack: Attack): Record<string, Result> {
     ['OK', ok],
   ];
   const resultOf = (property: string): Result =>
-    named.find(([, names]) => names.split(' ').includes(property))?.[0] ?? (tail && property !== 'ARCHIVE' ? 'OPEN' : 'OK');
+    named.find(([, names]) => names.split(' ').includes(property))?.[0] ??
+    (property === 'WITNESSES' ? 'NOT CHECKED' : tail && property !== 'ARCHIVE' ? 'OPEN' : 'OK');
   return Object.fromEntries(PROPERTIES.map((property) => [property, resultOf(property)]));
 }
 
@@ -125,9 +130,10 @@ export async function attacked(attack: Attack): Promise<Attacked> {
 }
 
 export function judged({ objects, reader }: Attacked): Promise<Verdict> {
-  const { keys, since = [], ...demands } = reader;
+  const { keys, since = [], witnesses = [], ...demands } = reader;
+  const brought = witnesses.map((text, i) => ({ name: `policy ${i}`, policy: parseWitnessPolicy(utf8(text)) }));
   const kept = since.map((note, i) => ({ name: `note ${i}`, note }));
-  return verifyArchive(objects, { keys: keys.map(parseVerifierKey), since: kept, ...demands });
+  return verifyArchive(objects, { keys: keys.map(parseVerifierKey), since: kept, witnesses: brought, ...demands });
 }
 
 export function resultsOf({ properties }: Pick<Verdict, 'properties'>): Record<string, Result> {

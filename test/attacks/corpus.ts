@@ -1,5 +1,6 @@
 import type { Attack } from './attack.ts';
 import { BATCH_ATTACKS } from './batches.ts';
+import { CAP_ATTACKS } from './caps.ts';
 import { HEARTBEAT_ATTACKS } from './heartbeats.ts';
 import { LINK_ATTACKS } from './links.ts';
 import { NAME_ATTACKS } from './names.ts';
@@ -11,6 +12,7 @@ import { SEGMENT_ATTACKS } from './segments.ts';
 import { TIME_ATTACKS } from './times.ts';
 import { TOGETHER } from './together.ts';
 import { TREE_ATTACKS } from './trees.ts';
+import { WITNESS_ATTACKS } from './witnesses.ts';
 
 /** All attacks of all families. */
 export const CORPUS: readonly Attack[] = [
@@ -20,10 +22,12 @@ export const CORPUS: readonly Attack[] = [
   LINK_ATTACKS,
   BATCH_ATTACKS,
   RECEIPT_ATTACKS,
+  CAP_ATTACKS,
   POLICY_ATTACKS,
   TIME_ATTACKS,
   HEARTBEAT_ATTACKS,
   SEGMENT_ATTACKS,
   NAME_ATTACKS,
   TOGETHER,
+  WITNESS_ATTACKS,
 ].flat();

@@ -451,6 +451,7 @@ describe('the other verifier', () => {
           LOG: verdict.properties.LOG.result,
           SIGNATURES: verdict.properties.SIGNATURES.result,
           POLICY: verdict.properties.POLICY.result,
+          WITNESSES: verdict.properties.WITNESSES.result,
         };
         const same = word === verdict.result && (word === 'FAILED' || JSON.stringify(results) === JSON.stringify(own));
         return same ? [] : [{ i, word, why, results, own, product: verdict.result, findings: codes(verdict) }];

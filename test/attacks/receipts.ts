@@ -229,7 +229,7 @@ const RECEIPTS: readonly ForgedStep[] = [
   {
     name: 'reason-of-no-rule',
     messages: halfForbidden,
-    spoil: allReceipts({ reason: 39 }),
+    spoil: allReceipts({ reason: 40 }),
     stopped: 'EVIDENCE_FORMAT',
     seen: 'ARCHIVE EVIDENCE_FORMAT',
     failed: 'ARCHIVE',
@@ -285,7 +285,7 @@ const ENTRIES: readonly ForgedStep[] = [
   entry('unreadable-records-of-the-largest-size', 2, () => ({ span: 2 ** 31 - 1 }), { seen: null }),
   entry('unreadable-records-with-a-batch', 2, (_, all) => ({ batch: required(all[0]).batch }), MALFORMED),
   entry('unreadable-records-without-a-digest', 2, () => ({ message: null }), MALFORMED),
-  entry('message-refused-for-no-rule', 3, () => ({ reason: 18 }), MALFORMED),
+  entry('message-refused-for-no-rule', 3, () => ({ reason: 19 }), MALFORMED),
   entry(
     'receipts-of-what-was-refused',
     3,

@@ -349,7 +349,7 @@ const ROWS: readonly Row[] = [
   ['unreadable records take any number of offsets', refusedInput(2, () => ({ span: 2 ** 31 - 1 })), 'ARCHIVE', 'OK'],
   ['unreadable records have a batch', refusedInput(2, (_, all) => ({ batch: required(all[0]).batch })), 'ARCHIVE', 'FAILED'],
   ['unreadable records have no digest', refusedInput(2, () => ({ message: null })), 'ARCHIVE', 'FAILED'],
-  ['a reason is not in the list', refusedInput(3, () => ({ reason: 18 })), 'ARCHIVE', 'FAILED'],
+  ['a reason is not in the list', refusedInput(3, () => ({ reason: 19 })), 'ARCHIVE', 'FAILED'],
   ['events of a signed header were swapped', swappedEvents(false), 'COMPLETE', 'OPEN'],
   ['the batch whose events were swapped is accepted later', swappedEvents(true), 'COMPLETE', 'OK'],
   ['a good batch is called unreadable', leftOutAs({ span: 1, section: GARBAGE }), 'COMPLETE', 'FAILED'],

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
+import { httpWitness } from '../../adapters/http-witness.ts';
 import { Archiver } from '../../archiver/archiver.ts';
 import { ARCHIVER_DEFAULTS } from '../../archiver/shard-archiver.ts';
 import { logKeysOf, parseArchiveKey, schemaKey } from '../../core/archive/archive-keys.ts';
@@ -291,7 +292,17 @@ test('a shard says to readiness, health and metrics why it waits: for a policy t
   };
   const logger = new TestLogger();
   const sources = new Sources({ origin: world.origin, log, registry, clock: pacing, logger });
-  const options = { origin: world.origin, shards: 1, log, objects, sources, signers: world.logs, clock: pacing, logger };
+  const options = {
+    origin: world.origin,
+    shards: 1,
+    log,
+    objects,
+    sources,
+    signers: world.logs,
+    openWitness: httpWitness,
+    clock: pacing,
+    logger,
+  };
   const archiver = new Archiver({ ...options, metrics: new TestMetrics(), settings: { publishIntervalMs: 0 } });
   await archiver.runShard(0, stop.signal);
   expect(told).toEqual(['POLICY_MISSING', expect.stringMatching(/^cannot obtain policy /), 'UNAVAILABLE', 'the store is away']);

@@ -1,5 +1,6 @@
 import { inflateRawSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
+import { httpWitness } from '../../adapters/http-witness.ts';
 import { Archiver } from '../../archiver/archiver.ts';
 import { segmentSyncMarker } from '../../core/acceptance/segment-rule.ts';
 import { logKeysOf, parseArchiveKey } from '../../core/archive/archive-keys.ts';
@@ -78,6 +79,7 @@ function archiverOf({ world, log: source, sources }: TestChain, objects: MemoryO
     objects,
     sources,
     signers: world.logs,
+    openWitness: httpWitness,
     clock: testClock(),
     logger,
     metrics: new TestMetrics(),

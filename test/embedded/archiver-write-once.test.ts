@@ -98,7 +98,7 @@ describe('a note', () => {
   ])('is the same under a signature by %s', async (_, by) => {
     const stored = utf8(await noteOf(by, 5, ROOT));
     objects.objects.set(KEY, stored);
-    await putNote(objects, KEY, head, keys);
+    await putNote(objects, KEY, { checkpoint: head, cosignatures: [] }, keys);
     expect(objects.objects.get(KEY)).toBe(stored);
   });
 
@@ -109,6 +109,6 @@ describe('a note', () => {
     ['no note', async () => 'no note'],
   ])('is not the same as %s', async (_, note) => {
     objects.objects.set(KEY, utf8(await note()));
-    await expect(putNote(objects, KEY, head, keys)).rejects.toMatchObject(DIVERGED);
+    await expect(putNote(objects, KEY, { checkpoint: head, cosignatures: [] }, keys)).rejects.toMatchObject(DIVERGED);
   });
 });

@@ -10,6 +10,7 @@ import { eventDigest } from '../../core/formats/event.ts';
 import { decodeEvidence, type EvidenceInput } from '../../core/formats/evidence.ts';
 import { decodeLeaf, type Link } from '../../core/formats/leaf.ts';
 import { shardOf } from '../../core/formats/shard.ts';
+import { PRODUCER_CAPS } from '../../core/policy/new-policy.ts';
 import { TOPICS } from '../../core/ports/log.ts';
 import { EmbeddedShard } from '../support/embedded-shard.ts';
 import { recordsOf } from '../support/log-records.ts';
@@ -42,8 +43,16 @@ beforeAll(async () => {
       clockSkewMs: 1000,
       producers: [
         ...policy.producers,
-        { key: NARROW.verifierKey, status: 'ACTIVE', believed: null, streams: [narrow], types: ['CREATE'], heartbeatMs: null },
-        { key: RETIRED.verifierKey, status: 'RETIRED', believed: null, streams: ['*'], types: [], heartbeatMs: null },
+        {
+          key: NARROW.verifierKey,
+          status: 'ACTIVE',
+          believed: null,
+          streams: [narrow],
+          types: ['CREATE'],
+          heartbeatMs: null,
+          ...PRODUCER_CAPS,
+        },
+        { key: RETIRED.verifierKey, status: 'RETIRED', believed: null, streams: ['*'], types: [], heartbeatMs: null, ...PRODUCER_CAPS },
       ],
     }),
   });

@@ -1,4 +1,6 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import { PRODUCER_CAPS } from '../../core/policy/new-policy.ts';
+import type { Policy } from '../../core/policy/policy-document.ts';
 import { TOPICS } from '../../core/ports/log.ts';
 import { auditProblems, ChainOracle } from '../support/chain-oracle.ts';
 import { type CallFault, type CallName, ChainerSim, NO_FAULT } from '../support/chainer-sim.ts';
@@ -31,10 +33,13 @@ let lanes: TestMessage[][];
 /** A window of one minute, and batches that say the same again and again. */
 let forgetful: World;
 let chatter: TestMessage[];
+/** Caps that fall and rise with the versions of the policy, and lanes that pass them. */
+let narrow: World;
+let crowd: TestMessage[][];
 
 beforeAll(async () => {
   const retiring = testSigner('example.org/log/retiring');
-  const entry = { key: retiring.verifierKey, believed: null, streams: ['*'], types: [], heartbeatMs: null };
+  const entry = { key: retiring.verifierKey, believed: null, streams: ['*'], types: [], heartbeatMs: null, ...PRODUCER_CAPS };
   const times = { segmentMaxAgeMs: 10_000, dedupWindowMs: 3_600_000, clockSkewMs: 1000, laneRetentionMs: 8_000_000 };
   world = await makeWorld({
     policy: (policy) => ({ ...policy, ...times, producers: [...policy.producers, { ...entry, status: 'ACTIVE' }] }),
@@ -70,7 +75,27 @@ beforeAll(async () => {
   chatter = [];
   for (let i = 0; i < 12; i++) chatter.push(await lane.next(forgetful.events('a', `${i % 4}`, `new ${i}`, `${i % 3}`)));
   chatter.push(await farewell(lane));
+  const capped =
+    (maxStreams: number, maxLanes: number) =>
+    (policy: Policy): Policy => ({ ...policy, producers: policy.producers.map((each) => ({ ...each, maxStreams, maxLanes })) });
+  narrow = await makeWorld({
+    origin: 'example.org/narrow',
+    policy: (policy) => capped(3, 2)({ ...policy, segmentMaxAgeMs: 10_000, clockSkewMs: 1000 }),
+  });
+  await narrow.nextPolicy(capped(2, 1));
+  await narrow.nextPolicy(capped(5, 3));
+  crowd = await Promise.all(['first', 'second', 'third', 'fourth'].map((word, i) => walk(narrow.lane(word), i)));
 });
+
+/** A lane that goes from stream to stream. */
+async function walk(lane: TestLane, from: number): Promise<TestMessage[]> {
+  const messages: TestMessage[] = [];
+  for (let i = 0; i < 3; i++) {
+    const streams = [0, 1, 2].map((step) => `s${(from + i + step) % 7}`);
+    messages.push(await lane.next(streams.flatMap((stream) => narrow.events(stream, `${from} ${i}`))));
+  }
+  return [...messages, await farewell(lane)];
+}
 
 /** The message that states the end of a lane. */
 function farewell(lane: TestLane): Promise<TestMessage> {
@@ -174,6 +199,30 @@ describe('whatever fails, at every call, and whichever processes work on the sha
               })),
             ],
             audit: seed % 3 === 0,
+          }),
+      ),
+    TIME_LIMIT,
+  );
+
+  test(
+    'when a producer begins more streams and lanes than it may',
+    () =>
+      play(
+        (random, seed) =>
+          new Play({
+            world: narrow,
+            random,
+            input: shuffled(random, crowd),
+            depth: 1 + random.below(3),
+            policies: 1 + random.below(3),
+            processes: random.pick([1, 2]),
+            atStart: random.below(12),
+            feedChance: 0.1,
+            fault: randomFaults(random),
+            happenings: somehow(random, Object.values(HAPPENINGS)),
+            audit: seed % 3 === 0,
+            // A lane of which the beginning was refused.
+            tolerated: /^FAILED COMPLETE GAP/,
           }),
       ),
     TIME_LIMIT,

@@ -19,6 +19,7 @@ PLACES = [
     rf"logs/{NUMBER}/segments/{RANGE}\.[0-9a-f]{{16}}\.events\.avro",
     rf"logs/{NUMBER}/segments/{RANGE}\.(evidence\.avro|refused\.avro|manifest\.json|retired\.json)",
     rf"logs/{NUMBER}/snapshots/{NUMBER}\.(json|state)",
+    rf"logs/{NUMBER}/cosignatures/{NUMBER}\.[0-9a-f]{{16}}",
     rf"logs/{NUMBER}/timestamps/{NUMBER}\.[^/]+\.tsr",
 ]
 LARGEST = 1 << 30
@@ -122,6 +123,7 @@ class SignedRoots:
         self.shard = shard
         self.report = report
         self.signed = []
+        self.notes = []
 
     def read(self, path):
         """Size and root of a note, or None with a finding."""
@@ -139,6 +141,7 @@ class SignedRoots:
         except Wrong as error:
             self.report.failed("LOG", "note is not attested", f"{path}: {error}")
             return None
+        self.notes.append((path, size, root, text, claims))
         return size, root
 
     def check_tree_head(self, path, size, root):
@@ -167,10 +170,15 @@ def believed_signers(holders, claims, message, shard, size):
     raise Wrong("only a compromised log key signed")
 
 
+def policy_at(size, blocks, chain):
+    """The policy of the last block before `size`; version 1 before any."""
+    named = [block.seal["policy"] for block in blocks if block.seal_index < size]
+    return chain.by_digest.get(named[-1]) if named else chain.versions[0]
+
+
 def out_of_use(labels, size, blocks, chain):
     """Whether the policy of the last block before `size`, or version 1 before any, calls all of these keys RETIRED."""
-    named = [block.seal["policy"] for block in blocks if block.seal_index < size]
-    policy = chain.by_digest.get(named[-1]) if named else chain.versions[0]
+    policy = policy_at(size, blocks, chain)
     retired = {holder.key.label for holder in policy.logs if holder.status == "RETIRED"} if policy else set()
     return labels <= retired
 

@@ -75,6 +75,9 @@ def check_tail(replay, blocks, report):
     first = 0
     for at, block in enumerate(blocks):
         if rule_ends(blocks[first : at + 1], block.policy, [0]):
+            # The manifest waits for the witnesses of the newest note.
+            if block.seal_index + 1 == replay.shown and block.policy.witnesses:
+                continue
             report.failed("ARCHIVE", "segment has no manifest", f"{replay.log.name} leaves {blocks[first].first} to {block.seal_index}")
             first = at + 1
 
@@ -219,7 +222,7 @@ def state_of(replay):
     yield "SnapshotHead", head
     for name in sorted(state.streams, key=lambda name: name.encode("utf-8")):
         index, leaf, at = state.streams[name]
-        yield "StreamHead", {"stream": name, "index": index, "hash": leaf, "logIndex": at}
+        yield "StreamHead", {"stream": name, "index": index, "hash": leaf, "logIndex": at, "producer": state.owners.get(name)}
     for producer, epoch in sorted(state.lanes, key=lambda lane: (lane[1], lane[0].encode("utf-8"))):
         lane = state.lanes[producer, epoch]
         values = {"number": lane.number, "hash": lane.hash, "appendedAt": lane.appended_at}

@@ -6,6 +6,8 @@ from strict_avro import Wrong
 PROPERTY_OF_BATCH = {5: "POLICY", 6: "POLICY", 7: "POLICY", 8: "POLICY", 10: "POLICY", 11: "SIGNATURES", 12: "SIGNATURES"}
 PROPERTY_OF_BATCH |= {13: "SIGNATURES", 14: "POLICY"}
 LANE_FORK = 16
+LANE_CAP = 18
+STREAM_CAP = 39
 NOT_COVERED = (8, 9, 15)
 BEHIND_SIGNATURE = (0, 14)
 
@@ -20,10 +22,11 @@ class Held:
 
 
 class Header:
-    """The header of an ACCEPTED batch, with what came of it. `proven`: nothing in it shows that it had to be refused."""
+    """The header of an ACCEPTED batch, with what came of it. `holder`: its key in the policy, where nothing in it shows that it had to be refused."""
 
-    def __init__(self, value, batch, item, gap, proven):
-        self.proven = proven
+    def __init__(self, value, batch, item, gap, holder):
+        self.proven = holder is not None
+        self.most_streams = holder.value["maxStreams"] if holder else None
         self.value = value
         self.key_id = batch["keyId"]
         self.item = item
@@ -67,8 +70,11 @@ def _input(replay, block, policy, item, offset, refused):
     shown, value = judge_header(item["batch"], policy, replay.log)
     report.count("signatures")
     if item["outcome"] == "REJECTED":
-        lane = lane_outcome(replay, policy, value, item) if shown == 0 else None
-        wrong = lane != "FORK" if item["reason"] == LANE_FORK and shown == 0 else contradicts(item["reason"], shown)
+        wrong = contradicts(item["reason"], shown)
+        if item["reason"] == LANE_FORK and shown == 0:
+            wrong = lane_outcome(replay, policy, value, item) != "FORK"
+        if item["reason"] == LANE_CAP and shown == 0:
+            wrong = not beyond_cap(replay, policy, value, item)
         if wrong:
             report.failed("POLICY", f"batch was rejected for {item['reason']} and its header shows {shown}", place)
         if item["reason"] in NOT_COVERED and shown in BEHIND_SIGNATURE:
@@ -88,11 +94,14 @@ def _input(replay, block, policy, item, offset, refused):
     outcome = lane_outcome(replay, policy, value, item)
     if outcome in ("FORK", "REPEATED"):
         report.failed("ORDER", "batch does not follow its lane", place)
+    if shown == 0 and beyond_cap(replay, policy, value, item):
+        report.failed("POLICY", "lane beyond the cap of its producer", place)
     again = hash_ in replay.accepted_headers
     if again:
         report.note("UNIQUE", "batch was accepted before", place)
     replay.accepted_headers.add(hash_)
-    header = Header(value, item["batch"], item, outcome == "GAP", shown == 0)
+    holder = policy.producer(value["producer"], item["batch"]["keyId"]) if shown == 0 else None
+    header = Header(value, item["batch"], item, outcome == "GAP", holder)
     block.headers[offset] = header
     replay.state.lanes[value["producer"], value["epoch"]] = Held(value["number"] + 1, hash_, item["appendedAt"])
     if not again:
@@ -124,6 +133,15 @@ def lane_outcome(replay, policy, value, item):
     return "NEXT" if value["number"] == held.number else "GAP"
 
 
+def beyond_cap(replay, policy, value, item):
+    """Whether a header would begin one lane more than its key may hold. Lanes that are forgotten with this block still count."""
+    lanes = replay.state.lanes
+    if (value["producer"], value["epoch"]) in lanes:
+        return False
+    most = policy.producer(value["producer"], item["batch"]["keyId"]).value["maxLanes"]
+    return sum(producer == value["producer"] for producer, _ in lanes) >= most
+
+
 def _receipts(replay, block, policy, header, offset, refused):
     for receipt in header.item["receipts"]:
         place = replay.place(block, f"offset {offset} position {receipt['position']}")
@@ -133,27 +151,32 @@ def _receipts(replay, block, policy, header, offset, refused):
             continue
         data = refused.pop(0) if refused else None
         if data is not None:
-            _refused(replay, policy, header, receipt, data, place)
+            stream = _refused(replay, policy, header, receipt, data, place)
+            if receipt["reason"] == STREAM_CAP:
+                block.capped[offset, receipt["position"]] = stream
         if receipt["outcome"] == "CONFLICT":
             replay.report.count("conflicts")
             replay.shared.unique.receipt(replay, block, header, receipt, data, place)
 
 
 def _refused(replay, policy, header, receipt, data, place):
-    """Rule 11."""
+    """Rule 11. Gives the stream of an event that is refused rightly."""
     if event_digest(header.value["schema"], data) != receipt["digest"]:
         replay.report.failed("ARCHIVE", "refused event is another", place)
-        return
+        return None
     if not header.proven:
-        return
+        return None
     try:
-        reason, _ = judge_event(data, header.value, header.key_id, policy, replay.log)
+        reason, event = judge_event(data, header.value, header.key_id, policy, replay.log)
     except Wrong as error:
         replay.report.failed("ARCHIVE", "refused event cannot be judged", f"{place}: {error}")
-        return
+        return None
     id_ = receipt_id(data, replay.log.schemas[header.value["schema"]])
-    if reason != receipt["reason"] or id_ != receipt["id"]:
+    stated = 0 if receipt["reason"] == STREAM_CAP else receipt["reason"]
+    if reason != stated or id_ != receipt["id"]:
         replay.report.failed("COMPLETE", f"event was refused for {receipt['reason']} and gives {reason}", place)
+        return None
+    return event["stream"] if event is not None else None
 
 
 def _positions(replay, block, offset, header):

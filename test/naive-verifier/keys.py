@@ -12,6 +12,7 @@ from hashing import H
 from strict_avro import Wrong
 
 ED25519 = 1
+COSIGNATURE = 4
 TYPES = {
     "manifest": "application/vnd.lineproof.manifest.v1+json",
     "retired": "application/vnd.lineproof.retired.v1+json",
@@ -65,10 +66,19 @@ class Key:
             raise Wrong("public key is not a good point")
         self.label = f"{self.name}+{parts[1]}"
 
+    def cosigned_at(self, text, signature):
+        """The time, in seconds, of this witness's cosignature of a checkpoint; None where it does not hold or states no time."""
+        time = int.from_bytes(signature[:8], "big")
+        if self.type != COSIGNATURE or len(signature) != 72 or not 0 < time < 2**53:
+            return None
+        message = f"cosignature/v1\ntime {time}\n{text}".encode("utf-8")
+        return time if self._holds(message, signature[8:]) else None
+
     def verifies(self, message, signature):
         """libsodium's rule is that of §4: S < L, no small orders, canonical A, no cofactor, R compared byte for byte."""
-        if self.type != ED25519 or len(signature) != 64:
-            return False
+        return self.type == ED25519 and len(signature) == 64 and self._holds(message, signature)
+
+    def _holds(self, message, signature):
         try:
             nacl.bindings.crypto_sign_open(signature + message, self.public)
             return True

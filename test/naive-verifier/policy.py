@@ -5,11 +5,13 @@ from canonical_json import parse
 from hashing import H
 from keys import Key, check_name, envelope, pae, signers
 from strict_avro import MAX_LONG, Wrong
+from witnesses import of_policy
 
 TYPES = "CREATE TRANSFORM AGGREGATE TRANSMIT RECEIVE ACCESS DELETE DEPLOY ATTEST CONFIGURE OTHER".split()
 REQUIRABLE = (
     "actor.onBehalfOf activity activity.runId activity.version activity.environment inputs outputs parents trace attributes facets"
 ).split()
+MOST_CAP = 4_000_000
 CENTURY_MS = 36_600 * 86_400_000
 ITEMS = 4096
 ORDER = ["ACTIVE", "RETIRED", "COMPROMISED"]
@@ -94,7 +96,7 @@ class Policy:
         p = members(
             parse(payload),
             "origin shards version previous formatLevel roots producers chainers logs readers schemas requiredFields sampling "
-            "clockSkewMs dedupWindowMs laneRetentionMs segmentMaxAgeMs retention objectLock witnesses inputGeneration predecessor",
+            "clockSkewMs dedupWindowMs laneRetentionMs segmentMaxAgeMs retention objectLock witnessing inputGeneration predecessor",
         )
         self.json = p
         self.origin = check_name(text(p["origin"]))
@@ -109,11 +111,13 @@ class Policy:
         self.roots = [Key(text(key)) for key in a_list(p["roots"]["keys"], 1)]
         self.threshold = whole(p["roots"]["threshold"], 1, len(self.roots))
         for each in a_list(p["producers"]):
-            members(each, "key status believed streams types heartbeatMs")
+            members(each, "key status believed streams types heartbeatMs maxStreams maxLanes")
             for name in a_list(each["streams"]):
                 pattern(name)
             if any(name not in TYPES for name in a_list(each["types"])):
                 fail("types")
+            whole(each["maxStreams"], 0, MOST_CAP)
+            whole(each["maxLanes"], 0, MOST_CAP)
             if each["heartbeatMs"] is not None:
                 whole(each["heartbeatMs"], 1, CENTURY_MS)
         for each in a_list(p["chainers"], 1) + a_list(p["logs"], 1):
@@ -150,8 +154,7 @@ class Policy:
                 whole(value, 1, CENTURY_MS)
         if p["objectLock"] is not None:
             members(p["objectLock"], "mode days")
-        for each in a_list(p["witnesses"]):
-            members(each, "key url")
+        self.witnesses = None if p["witnessing"] is None else self._witnessing(p["witnessing"])
         members(p["inputGeneration"], "generation firstOffsets")
         self.generation = whole(p["inputGeneration"]["generation"], 0, 2**31 - 1)
         self.first_offsets = a_list(p["inputGeneration"]["firstOffsets"])
@@ -162,13 +165,20 @@ class Policy:
         if p["predecessor"] is not None:
             members(p["predecessor"], "origin checkpoints")
 
+    def _witnessing(self, value):
+        members(value, "witnesses required deadlineMs")
+        if not isinstance(value["required"], bool):
+            fail("required")
+        whole(value["deadlineMs"], 1, 300_000)
+        return of_policy(text(value["witnesses"]))
+
     def _roles(self):
         """No public key has two roles, no two keys have the same label, and no root has two names."""
         roles = [("root", key) for key in self.roots]
         roles += [("producer", holder.key) for holder in self.producers]
         roles += [("chainer", holder.key) for holder in self.chainers]
         roles += [("log", holder.key) for holder in self.logs]
-        roles += [("witness", Key(text(each["key"]))) for each in self.json["witnesses"]]
+        roles += [("witness", key) for key in (self.witnesses.keys() if self.witnesses else [])]
         role_of, labels = {}, set()
         for role, key in roles:
             if role_of.setdefault(key.public, role) != role:

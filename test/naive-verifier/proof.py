@@ -12,6 +12,7 @@ from judge import Log, follows_rules, judge_event, judge_header, read_header
 from keys import Key, checkpoint, envelope, note, pae, signers, unbase64
 from policy import Chain, Policy
 from strict_avro import Schema, Wrong, schema
+from witnesses import WitnessPolicy, cosigners, for_log, known_keys
 
 PROOF = schema("event-proof")
 LEAF = schema("leaf")
@@ -185,7 +186,21 @@ def check_policy(proof, chain, policy):
         fail(f"had to be rejected for {reason}")
 
 
-def check(data, pinned):
+def judge_witnesses(proof, chain, rooted, readers):
+    """Whether a quorum cosigned the note: of the reader's policies, or else of the newest policy in the file."""
+    own = [policy.witnesses for policy in chain.versions if policy.witnesses] if rooted else []
+    good, wrong = cosigners(proof.text, proof.claims, known_keys([*readers, *own]))
+    if wrong:
+        fail("cosignature is wrong")
+    if readers:
+        demanding = [policy for policy in for_log(readers, proof.log) if policy.quorum != "none"]
+        all(policy.holds(good) for policy in demanding) or fail("no quorum of the reader's witnesses")
+        return bool(demanding)
+    newest = chain.newest.witnesses if chain.newest and rooted else None
+    return newest is not None and newest.quorum != "none" and newest.holds(good)
+
+
+def check(data, pinned, readers=()):
     """FAILED, NOT CHECKED, UNPROVEN or OK; and who vouches for log, signatures and policy."""
     try:
         proof = Proof(data)
@@ -195,6 +210,7 @@ def check(data, pinned):
         policy = chain.by_digest.get(proof.seal["policy"]) if proof.seal else None
         rooted, logged = check_note(proof, chain, pinned, policy)
         check_policy(proof, chain, policy)
+        witnessed = judge_witnesses(proof, chain, rooted, readers)
         holder = chain.newest.producer(proof.header["producer"], proof.given["keyId"]) if chain.newest else None
         if holder is not None and holder.suspect(proof.shard, proof.index):
             fail("producer is compromised")
@@ -202,11 +218,12 @@ def check(data, pinned):
         if pinned and not (rooted or logged or signed):
             fail("no pinned key has a part in it")
     except (Wrong, KeyError, TypeError, ValueError) as error:
-        return {"word": "FAILED", "LOG": None, "SIGNATURES": None, "POLICY": None, "why": repr(error)}
+        return {"word": "FAILED", "LOG": None, "SIGNATURES": None, "POLICY": None, "WITNESSES": None, "why": repr(error)}
     sealed = rooted and proof.seal is not None
     proven = {"LOG": rooted or logged, "SIGNATURES": sealed or signed, "POLICY": sealed}
     results = {name: "OK" if each else "NOT CHECKED" for name, each in proven.items()}
     # A root key proves all three, or the proof is not OK: without the seal, another signer's batch can be put around a true event.
+    results["WITNESSES"] = "OK" if witnessed else "NOT CHECKED"
     word = "NOT CHECKED" if rooted and not all(proven.values()) else "OK" if proven["LOG"] else "UNPROVEN"
     return {"word": word, **results, "why": ""}
 
@@ -215,7 +232,8 @@ def main(arguments):
     if arguments == ["--many"]:
         for line in sys.stdin:
             given = json.loads(line)
-            print(json.dumps(check(base64.b64decode(given["proof"]), [Key(text) for text in given["keys"]])), flush=True)
+            readers = [WitnessPolicy(text) for text in given.get("witnesses", [])]
+            print(json.dumps(check(base64.b64decode(given["proof"]), [Key(text) for text in given["keys"]], readers)), flush=True)
         return 0
     if not arguments:
         print(__doc__, file=sys.stderr)

@@ -12,7 +12,8 @@ GAP_BEFORE = 1
 MOST_LINKS = 65_536
 MOST_IN_RUN = 65_536 // 4
 RECORDS_UNREADABLE = 17
-REASONS_OF_INPUT = range(1, 18)
+STREAM_CAP = 39
+REASONS_OF_INPUT = range(1, 19)
 SIGNATURE_BYTES = 128
 
 
@@ -20,6 +21,7 @@ class State:
     def __init__(self):
         self.seal = ZEROS
         self.streams = {}
+        self.owners = {}
         self.lanes = {}
         self.generation = 0
         self.input_to = 0
@@ -46,6 +48,7 @@ class Block:
         self.refused_retired = False
         self.inputs = []
         self.headers = {}
+        self.capped = {}
         self.times = []
         self.judged = False
 
@@ -136,6 +139,7 @@ class Replay:
                 self.links.update({block.first + at: link for at, link in enumerate(block.links)})
                 judge_inputs(self, block, policy)
                 self._links(block, policy)
+                self._begun(block)
                 block.judged = True
         self._advance(block, policy)
 
@@ -205,6 +209,24 @@ class Replay:
                 self.report.failed("POLICY", "marks of a link", place)
             self._event(block, block.first + at, link, header, policy)
 
+    def _begun(self, block):
+        """The streams that the block began count for the producers of their first links; the caps, in the order of the input."""
+        capped = [(offset, receipt["position"], header, receipt) for offset, header in block.headers.items() for receipt in header.item["receipts"] if receipt["reason"] == STREAM_CAP]
+        links = [(link["inputOffset"], link["position"], None, link) for link in block.links if link["inputOffset"] in block.headers]
+        owners = self.state.owners
+        for offset, position, header, item in sorted(capped + links, key=lambda each: each[:2]):
+            place = self.place(block, f"offset {offset} position {position}")
+            name = item["stream"] if header is None else block.capped.get((offset, position))
+            producer = block.headers[offset].value["producer"]
+            cap = block.headers[offset].most_streams
+            full = cap is not None and sum(owner == producer for owner in owners.values()) >= cap
+            if header is None and name not in owners:
+                if full:
+                    self.report.failed("POLICY", "stream beyond the cap of its producer", place)
+                owners[name] = producer
+            elif header is not None and name is not None and cap is not None and (name in owners or not full):
+                self.report.failed("COMPLETE", "event was refused for a cap that was not reached", place)
+
     def _event(self, block, index, link, header, policy):
         place = self.place(block, f"leaf {index}")
         data = block.events.get(index)
@@ -257,7 +279,7 @@ class Replay:
         self.report.count("blocks")
 
 
-PROPERTY_OF_EVENT = {32: "STREAMS", 33: "STREAMS", 34: "STREAMS", 35: "STREAMS", 36: "SIGNATURES", 37: "SIGNATURES", 38: "POLICY"}
+PROPERTY_OF_EVENT = {32: "STREAMS", 33: "STREAMS", 34: "STREAMS", 35: "STREAMS", 36: "SIGNATURES", 37: "SIGNATURES", 38: "POLICY", 39: "POLICY"}
 
 
 def check_form(inputs):

@@ -1,7 +1,8 @@
 """Verifies an archive from docs/formats.md alone: verify.py ARCHIVE KEY… (each a verifier key, or a file that holds one).
 
 verify.py --many reads one archive from each line of its input, as JSON: {"objects": {name: base64}, "keys": [verifier key …]}, and the members "origin"
-and "genesis" where the archive must be of that origin and have that first policy, and "since" where it must go on from these notes. It prints a line of
+and "genesis" where the archive must be of that origin and have that first policy, "since" where it must go on from these notes, and
+"witnesses" where its notes must have the quorums of these witness policies (texts). It prints a line of
 JSON for each."""
 import base64
 import json
@@ -18,6 +19,7 @@ from report import Report
 from segments import Segments
 from shared import Shared
 from strict_avro import Wrong
+from witnesses import ShardWitnesses, WitnessPolicy, known_keys
 
 
 class Pin:
@@ -43,8 +45,10 @@ def trust_of(chain, pinned, report):
     return "none", newest.logs
 
 
-def verify(objects, pinned, origin=None, genesis=None, since=()):
+def verify(objects, pinned, origin=None, genesis=None, since=(), witnesses=()):
     report = Report()
+    readers = [WitnessPolicy(text) for text in witnesses]
+    report.by_reader = bool(readers)
     chain = load_chain(objects, report)
     schemas = archive.load_schemas(objects, report)
     if chain.newest is None:
@@ -64,13 +68,18 @@ def verify(objects, pinned, origin=None, genesis=None, since=()):
     shared = Shared(report)
     kept = read_kept(since, newest, holders, report)
     for shard in range(newest.shards):
-        verify_shard(objects, Log(newest.origin, shard, newest.shards, schemas), chain, holders, shared, report, kept)
+        log = Log(newest.origin, shard, newest.shards, schemas)
+        verify_shard(objects, log, chain, holders, shared, report, kept, (readers, trust == "root"))
     shared.lanes.finish()
     shared.silence.finish(newest.shards)
     return report, trust
 
 
-def published(objects, log, roots, report):
+def waits_for_witnesses(chain):
+    return any(policy.json["witnessing"] and policy.json["witnessing"]["required"] for policy in chain.versions)
+
+
+def published(objects, log, roots, report, waits=False):
     """The size to verify: that of the published note, or where it cannot be used, of another."""
     folder = f"logs/{log.shard}/"
     if not any(name.startswith(folder) for name in objects.names):
@@ -91,7 +100,12 @@ def published(objects, log, roots, report):
     if checkpoint and signed and signed[0] > checkpoint[0]:
         report.note("ARCHIVE", "signed note is not published yet", folder + "signed")
     if checkpoint and max(named, default=0) > checkpoint[0]:
-        report.failed("ARCHIVE", "published note was set back", folder + "checkpoint")
+        (report.note if waits else report.failed)("ARCHIVE", "published note was set back, or waits for witnesses", folder + "checkpoint")
+    for match in objects.of(rf"{folder}cosignatures/({archive.NUMBER})\.[0-9a-f]{{16}}"):
+        head = roots.read(match[0])
+        if head is not None and head[0] != int(match[1]):
+            report.failed("ARCHIVE", "note of another size", match[0])
+        found.append((match[0], head))
     heads = [(path, head) for path, head in found if head]
     sizes = named + [head[0] for head in (checkpoint,) if head]
     return max(sizes or [head[0] for _, head in heads] or [0]), heads
@@ -127,9 +141,9 @@ def check_kept(tree, log, kept, report):
             report.failed("LOG", "kept note has another root", f"{name} {size}")
 
 
-def verify_shard(objects, log, chain, holders, shared, report, kept=()):
+def verify_shard(objects, log, chain, holders, shared, report, kept=(), witnesses=((), False)):
     roots = archive.SignedRoots(objects, log.name, holders, log.shard, report)
-    size, heads = published(objects, log, roots, report)
+    size, heads = published(objects, log, roots, report, waits_for_witnesses(chain))
     if size is None:
         return
     tree = archive.ShardTree(objects, log.shard, report)
@@ -143,9 +157,11 @@ def verify_shard(objects, log, chain, holders, shared, report, kept=()):
             report.failed(name, "leaves cannot be read", f"{log.name} from {len(tree.leaves)}")
     segments = Segments(objects, log, tree, chain, holders, report)
     replay = Replay(log, tree, chain, shared, report)
+    replay.shown = max([head[0] for _, head in heads] or [0])
     replay.snapshots, replay.size, replay.done = set(), 0, []
     blocks = split_blocks(tree, log, report)
     replay_shard(objects, replay, segments, holders, list(blocks), report)
+    judge_witnesses(roots, tree, blocks, chain, witnesses, replay.shown, report)
     if not any(isinstance(holder, Pin) for holder in holders):
         signed = roots.signed + [entry for entry in segments.signed if entry[0].endswith(".manifest.json")]
         for path, at, labels in signed:
@@ -155,6 +171,16 @@ def verify_shard(objects, log, chain, holders, shared, report, kept=()):
         if int(match[1]) not in {segment.end for segment in segments.list}:
             report.note("ARCHIVE", "note at no segment's end", match[0])
     derived.unused_snapshots(objects, replay, size, report)
+
+
+def judge_witnesses(roots, tree, blocks, chain, given, shown, report):
+    readers, rooted = given
+    own = known_keys([policy.witnesses for policy in chain.versions if policy.witnesses]) if rooted else []
+    seen = ShardWitnesses(roots.name, roots.notes, tree, readers, own, lambda size: archive.policy_at(size, blocks, chain), report)
+    seen.judge_readers(readers, shown)
+    if rooted:
+        published_sizes = [size for path, size, _, _, _ in roots.notes if path.endswith("/checkpoint")]
+        seen.judge_own(shown, published_sizes[0] if published_sizes else None)
 
 
 def replay_shard(objects, replay, segments, holders, blocks, report):
@@ -216,7 +242,7 @@ def judge_line(line):
     """What is said of the archive on a line."""
     given = json.loads(line)
     objects = archive.GivenObjects({name: base64.b64decode(text) for name, text in given["objects"].items()})
-    report, trust = verify(objects, [Key(text) for text in given["keys"]], given.get("origin"), given.get("genesis"), given.get("since", []))
+    report, trust = verify(objects, [Key(text) for text in given["keys"]], given.get("origin"), given.get("genesis"), given.get("since", []), given.get("witnesses", []))
     return told(report, trust)
 
 

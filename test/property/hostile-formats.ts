@@ -246,7 +246,7 @@ export async function hostileFormats(): Promise<readonly HostileFormat[]> {
     chainOffset: 0,
     policy: hash,
     final: false,
-    streams: [{ stream: 's', index: 0, hash, logIndex: 0 }],
+    streams: [{ stream: 's', index: 0, hash, logIndex: 0, producer: 'p' }],
     lanes: [{ producer: 'p', epoch: id, number: 1, hash, appendedAt: 1 }],
   };
   const rejected = encodeRejected({

@@ -1,3 +1,4 @@
+import { httpWitness } from '../../adapters/http-witness.ts';
 import { Archiver, type ArchiverOptions } from '../../archiver/archiver.ts';
 import type { AcceptedBlock } from '../../core/acceptance/accept.ts';
 import type { LogState } from '../../core/acceptance/log-state.ts';
@@ -93,6 +94,7 @@ export async function archiveChain(chain: Archivable, objects: ObjectStore, opti
     objects,
     sources,
     signers: world.logs,
+    openWitness: httpWitness,
     clock: testClock(),
     logger,
     metrics,

@@ -59,6 +59,8 @@ export class ChainOracle {
   /** The records on `provenance.rejected`, by offset and position. */
   readonly #kept = new Map<string, { readonly turn: number; readonly bytes: Uint8Array }[]>();
   readonly #lanes = new Map<string, { number: number; hash: Uint8Array; appendedAt: number }>();
+  /** The producer that each stream counts for. */
+  readonly #owners = new Map<string, string>();
   #appendedAt = 0;
   /** Start of the dedup window after the last block; under a policy with a longer one it does not fall. */
   #windowFrom = 0;
@@ -178,6 +180,8 @@ export class ChainOracle {
     if (accepted !== undefined) return last || this.#within(accepted, policy) ? 'REPEATED' : 'OLD';
     const fits = header.number > (lane?.number ?? -1) || (header.number === lane?.number && equal(lane.hash, header.previous));
     if (!fits) return REASONS.LANE_FORK;
+    const own = [...this.#lanes.keys()].filter((each) => each.startsWith(`${header.producer} `)).length;
+    if (lane === undefined && own >= capOf(policy, header.producer, 'maxLanes')) return REASONS.LANE_CAP;
     this.#headers.set(toHex(hash), this.#appendedAt);
     this.#lanes.set(key, { number: header.number + 1, hash, appendedAt: this.#appendedAt });
     return 0;
@@ -215,6 +219,12 @@ export class ChainOracle {
           this.problems.push(`event ${offset}.${position} is linked as leaf ${linked.leaf}, and was as ${known.leaf}`);
         continue;
       }
+      if (!this.#begins(head.stream, check.proven.header.producer, policy)) {
+        receipts.push([position, 'REJECTED', REASONS.STREAM_CAP, null]);
+        this.#checkKept(offset, position, turn, event.bytes);
+        if (linked !== undefined) this.problems.push(`event ${offset}.${position} is linked, and its stream is one too many`);
+        continue;
+      }
       if (linked === undefined) this.problems.push(`event ${offset}.${position} is not linked`);
       else this.#ids.set(key, { leaf: linked.leaf, digest, appendedAt: this.#appendedAt });
     }
@@ -225,6 +235,15 @@ export class ChainOracle {
     );
   }
 
+  /** Whether an event may be linked to a stream: one that is there, or one that its producer may begin. */
+  #begins(stream: string, producer: string, policy: PolicyInForce): boolean {
+    if (this.#owners.has(stream)) return true;
+    const own = [...this.#owners.values()].filter((owner) => owner === producer).length;
+    if (own >= capOf(policy, producer, 'maxStreams')) return false;
+    this.#owners.set(stream, producer);
+    return true;
+  }
+
   /** Refused bytes lie on `provenance.rejected`, and did before the block that names them was appended. */
   #checkKept(offset: number, position: number, turn: number, bytes: Uint8Array): void {
     const kept = this.#kept
@@ -232,6 +251,11 @@ export class ChainOracle {
       ?.some((each) => each.turn < turn && equal(each.bytes, bytes.subarray(0, LIMITS.rejectedBytes)));
     if (!kept) this.problems.push(`bytes of ${offset}.${position} were not kept before the block`);
   }
+}
+
+/** The simulated producers have one key each. */
+function capOf({ policy }: PolicyInForce, producer: string, cap: 'maxStreams' | 'maxLanes'): number {
+  return policy.producers.find(({ key }) => key.startsWith(`${producer}+`))?.[cap] ?? 0;
 }
 
 /** What the auditor, with the root key, finds wrong or not ended in an archive. */

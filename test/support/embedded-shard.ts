@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openFolderObjectStore } from '../../adapters/folder-object-store.ts';
 import { openFolderSchemaRegistry } from '../../adapters/folder-schema-registry.ts';
+import { httpWitness } from '../../adapters/http-witness.ts';
 import { openLmdbDedupIndex } from '../../adapters/lmdb-dedup-index.ts';
 import { openLmdbLog } from '../../adapters/lmdb-log.ts';
 import { openLmdbStateStore } from '../../adapters/lmdb-state-store.ts';
@@ -78,6 +79,7 @@ export class EmbeddedShard {
       ...shared,
       objects,
       sources: sources[1],
+      openWitness: httpWitness,
       signers: world.logs,
       settings: { publishIntervalMs: 0, pollMs: 2 },
     });

@@ -152,8 +152,9 @@ export class ForgedArchive {
     const bytes = decodeBlock(unframe(value).payload);
     const frontier = extendFrontier(head.frontier, block.hashes);
     const streams = new Map<string, StreamEnd>();
-    for (const [i, { stream, index }] of block.links.entries()) {
-      streams.set(stream, { index, hash: block.hashes[i] as Uint8Array, logIndex: head.size + i });
+    for (const [i, { stream, index, inputOffset }] of block.links.entries()) {
+      const { producer } = streams.get(stream) ?? this.state.stream(stream) ?? { producer: block.headers.get(inputOffset)?.producer ?? '' };
+      streams.set(stream, { index, hash: block.hashes[i] as Uint8Array, logIndex: head.size + i, producer });
       this.#remember(block, i, head.size + i);
     }
     const { lanes, appendedAt } = this.#lanes(block);

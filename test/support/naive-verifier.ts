@@ -10,7 +10,7 @@ import { hasPython, installPython, pythonOf } from './python.ts';
 const NAIVE = join(ROOT, 'test/naive-verifier');
 const REQUIREMENTS = join(NAIVE, 'requirements.txt');
 /** Properties that the naive verifier judges, in the order of SECURITY.md. */
-export const PROPERTIES = ['ARCHIVE', 'LOG', 'STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE', 'POLICY'] as const;
+export const PROPERTIES = ['ARCHIVE', 'LOG', 'STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE', 'POLICY', 'WITNESSES'] as const;
 /** Where Python is missing, tests are skipped under their names, which fails where CI=true. */
 export const testWithPython: typeof test = hasPython ? test : (test.skip as typeof test);
 
@@ -27,6 +27,7 @@ export interface NaiveProof {
   readonly LOG: string | null;
   readonly SIGNATURES: string | null;
   readonly POLICY: string | null;
+  readonly WITNESSES: string | null;
   /** Why it is FAILED. */
   readonly why: string;
 }
@@ -39,6 +40,8 @@ export interface GivenArchive {
   readonly genesis?: string;
   /** Notes that the reader kept. */
   readonly since?: readonly string[];
+  /** Witness policies, as texts. */
+  readonly witnesses?: readonly string[];
 }
 
 /** The verifier of test/naive-verifier. Its packages are installed once, in a folder that is named by what they are. */
@@ -59,8 +62,10 @@ export class NaiveVerifier {
   }
 
   /** Verdicts over proofs, by one process. */
-  async checkProofs(proofs: readonly { readonly bytes: Uint8Array; readonly keys: readonly string[] }[]): Promise<NaiveProof[]> {
-    const lines = proofs.map(({ bytes, keys }) => JSON.stringify({ proof: toBase64(bytes), keys }));
+  async checkProofs(
+    proofs: readonly { readonly bytes: Uint8Array; readonly keys: readonly string[]; readonly witnesses?: readonly string[] }[],
+  ): Promise<NaiveProof[]> {
+    const lines = proofs.map(({ bytes, ...reader }) => JSON.stringify({ proof: toBase64(bytes), ...reader }));
     return (await this.#many('proof.py', lines)) as NaiveProof[];
   }
 

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { ArchivedLog } from '../../../archiver/archived-log.ts';
 import { Attestor } from '../../../archiver/attestor.ts';
+import { Publication } from '../../../archiver/publication.ts';
 import { genesis, type LogHead } from '../../../core/acceptance/log-state.ts';
 import { utf8 } from '../../../core/base/bytes.ts';
 import type { Signer } from '../../../core/ports/signer.ts';
@@ -53,6 +54,11 @@ async function readTo(...sizes: readonly number[]): Promise<LogHead> {
   return headAt(sizes.at(-1) as number);
 }
 
+/** Attests and publishes, as an archiver does where nobody has to witness. */
+async function attest(head: LogHead): Promise<void> {
+  await new Publication(log).show(await attestor.attest(head), []);
+}
+
 function stored(key: string): string {
   return new TextDecoder().decode(objects.objects.get(key));
 }
@@ -80,13 +86,13 @@ describe('a note that another archiver stores while ours is being signed', () =>
   test('stops ours where it has another root', async () => {
     const foreign = await noteAt(headAt(4, 2));
     overtake(log.keys.signed, foreign);
-    await expect(attestor.attest(await readTo(2, 4))).rejects.toMatchObject({ code: 'ARCHIVE_DIVERGED' });
+    await expect(attest(await readTo(2, 4))).rejects.toMatchObject({ code: 'ARCHIVE_DIVERGED' });
     expect([stored(log.keys.signed), objects.objects.has(log.keys.checkpoint)]).toEqual([foreign, false]);
   });
 
   test('is followed by ours where it is an older one of the same chain', async () => {
     overtake(log.keys.signed, await noteAt(headAt(2)));
-    await attestor.attest(await readTo(2, 4));
+    await attest(await readTo(2, 4));
     expect([stored(log.keys.signed), stored(log.keys.checkpoint), attestor.size]).toEqual([
       await noteAt(headAt(4)),
       await noteAt(headAt(4)),
@@ -97,50 +103,50 @@ describe('a note that another archiver stores while ours is being signed', () =>
   test('is shown in the place of ours where it is a newer one', async () => {
     const newer = await noteAt(headAt(6));
     overtake(log.keys.signed, newer);
-    await attestor.attest(await readTo(2, 4));
+    await attest(await readTo(2, 4));
     expect([stored(log.keys.signed), stored(log.keys.checkpoint), attestor.size]).toEqual([newer, newer, 6]);
   });
 
   test('is shown by it, and ours does not take the place of its checkpoint', async () => {
     const newer = await noteAt(headAt(6));
     overtake(log.keys.checkpoint, newer);
-    await attestor.attest(await readTo(2, 4));
+    await attest(await readTo(2, 4));
     expect([stored(log.keys.checkpoint), attestor.size]).toEqual([newer, 4]);
   });
 
   test('is shown by it, and gives way to our newer checkpoint', async () => {
     overtake(log.keys.checkpoint, await noteAt(headAt(2)));
-    await attestor.attest(await readTo(2, 4));
+    await attest(await readTo(2, 4));
     expect(stored(log.keys.checkpoint)).toBe(await noteAt(headAt(4)));
   });
 });
 
 describe('a store whose note was set back', () => {
   test('to a size before the last one that we attested stops the shard', async () => {
-    await attestor.attest(await readTo(2, 4));
+    await attest(await readTo(2, 4));
     await store(headAt(2));
     attestor.rememberRoot(headAt(6));
-    await expect(attestor.attest(headAt(6))).rejects.toMatchObject({ code: 'ARCHIVE_DIVERGED' });
+    await expect(attest(headAt(6))).rejects.toMatchObject({ code: 'ARCHIVE_DIVERGED' });
   });
 
   test('to the size that we reached is signed on from there', async () => {
     await store(headAt(6));
-    await attestor.attest(await readTo(2, 4));
+    await attest(await readTo(2, 4));
     expect(attestor.size).toBe(6);
     await store(headAt(4));
     attestor.rememberRoot(headAt(8));
-    await attestor.attest(headAt(8));
+    await attest(headAt(8));
     expect([stored(log.keys.signed), attestor.size]).toEqual([await noteAt(headAt(8)), 8]);
   });
 });
 
 test('a note that is stored already is not written again', async () => {
-  await attestor.attest(await readTo(2));
+  await attest(await readTo(2));
   const written: string[] = [];
   objects.replace = async (key) => {
     written.push(key);
     return undefined;
   };
-  await attestor.attest(headAt(2));
+  await attest(headAt(2));
   expect(written).toEqual([]);
 });

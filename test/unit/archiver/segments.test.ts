@@ -66,10 +66,10 @@ describe('segments that go on after another', () => {
   });
 });
 
-test('a segment is not closed where a schema of its events is gone', async () => {
+test('a segment does not end where a schema of its events is gone', async () => {
   const { policies } = given.sources;
   const forgetful = new Segments(logOf({ policies, eventSchema: () => undefined } as unknown as Sources));
   const block = given.blocks[0] as AcceptedBlock;
   forgetful.add(block);
-  await expect(forgetful.close(block.delta.head)).rejects.toMatchObject({ code: 'INTERNAL' });
+  await expect(forgetful.end(block.delta.head)).rejects.toMatchObject({ code: 'INTERNAL' });
 });

@@ -37,7 +37,7 @@ test('the first snapshot is due after the first segment', async () => {
 test('the next one is due when the segments since then are larger than it, after a restart too', async () => {
   const snapshots = new Snapshots(log);
   snapshots.addSegment(1_000_000);
-  await snapshots.write(given.state, 2);
+  await snapshots.write(await snapshots.draft(given.state, 2));
   const { size } = given.state.head;
   const { length } = objects.objects.get(log.keys.state(size)) as Uint8Array;
   expect(due(snapshots, length - 1, 1, 1)).toEqual([false, false, true]);
@@ -53,7 +53,8 @@ test('the next one is due at once where the last one is gone', async () => {
 
 test.each([true, false])('a snapshot names the policy in force, if there is one: %s', async (some) => {
   const state = some ? given.state : given.world.state();
-  await new Snapshots(log).write(state, 2);
+  const snapshots = new Snapshots(log);
+  await snapshots.write(await snapshots.draft(state, 2));
   const { policy, chainOffset } = readStateFile(objects.objects.get(log.keys.state(state.head.size)) as Uint8Array);
   expect([policy, chainOffset]).toEqual([some ? given.world.policy.digest : null, 2]);
 });

@@ -23,7 +23,7 @@ function verdictOf(change: {
     ok: true,
     origin: 'example.org/log',
     genesis: 'a'.repeat(64),
-    shards: [{ shard: 0, size: 7, root: 'b'.repeat(64), acceptedAt: '2026-01-31T00:00:00.000Z', archived: 7 }],
+    shards: [{ shard: 0, size: 7, root: 'b'.repeat(64), acceptedAt: '2026-01-31T00:00:00.000Z', archived: 7, witnessed: null }],
     properties,
     lacking: [],
     refused: NOTHING,
@@ -63,7 +63,14 @@ describe('a verdict for people', () => {
   });
 
   test('names the open tail of a shard, and only so many shards', () => {
-    const shards = Array.from({ length: 20 }, (_, shard) => ({ shard, size: 9, root: null, acceptedAt: null, archived: 4 }));
+    const shards = Array.from({ length: 20 }, (_, shard) => ({
+      shard,
+      size: 9,
+      root: null,
+      acceptedAt: null,
+      archived: 4,
+      witnessed: null,
+    }));
     const text = textOf({ verdict: { shards } });
     expect(text).toContain(
       '  shard 15: 9 leaves\n  root    unknown: not all leaves can be read\n          open tail: leaves 4 to 8, about',

@@ -10,7 +10,7 @@ const HASH = new Uint8Array(32);
 function delta(size: number, name: string): LogDelta {
   return {
     head: { ...genesis('example.org/log', 0, 1), size },
-    streams: new Map([[name, { index: size, logIndex: size, hash: HASH }]]),
+    streams: new Map([[name, { index: size, logIndex: size, hash: HASH, producer: 'example.org/é' }]]),
     lanes: new Map([[name, { number: size, hash: HASH, appendedAt: size }]]),
     lanesFrom: 0,
   };

@@ -5,6 +5,7 @@ import { checkCommand } from '../../../cli/check-command.ts';
 import { collectCommand } from '../../../cli/collect-command.ts';
 import { type Command, commandHelp, overviewHelp, parseInvocation, type Terminal } from '../../../cli/command.ts';
 import { configCommand } from '../../../cli/config-command.ts';
+import { doctorCommand } from '../../../cli/doctor-command.ts';
 import { emitCommand } from '../../../cli/emit-command.ts';
 import { policyCommand } from '../../../cli/policy-command.ts';
 import { proveCommand } from '../../../cli/prove-command.ts';
@@ -15,6 +16,7 @@ import { startCommand } from '../../../cli/start-command.ts';
 import { statusCommand } from '../../../cli/status-command.ts';
 import { topicsCommand } from '../../../cli/topics-command.ts';
 import { verifyCommand } from '../../../cli/verify-command.ts';
+import { witnessCommand } from '../../../cli/witness-command.ts';
 import { flagOf } from '../../../settings/setting.ts';
 
 const COMMANDS: readonly Command[] = [
@@ -23,6 +25,7 @@ const COMMANDS: readonly Command[] = [
   checkCommand,
   collectCommand,
   configCommand,
+  doctorCommand,
   emitCommand,
   policyCommand,
   proveCommand,
@@ -33,6 +36,7 @@ const COMMANDS: readonly Command[] = [
   statusCommand,
   topicsCommand,
   verifyCommand,
+  witnessCommand,
 ];
 const TERMINAL = { stdout: process.stdout, stderr: process.stderr, env: {}, signal: new AbortController().signal } satisfies Terminal;
 

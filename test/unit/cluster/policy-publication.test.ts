@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { newProducers, nextPolicy, policyChanges, publishPolicy, readPolicyFile, signPolicy } from '../../../cluster/policy-publication.ts';
 import { Sources } from '../../../core/chain/governance-source.ts';
+import { PRODUCER_CAPS } from '../../../core/policy/new-policy.ts';
 import type { Policy } from '../../../core/policy/policy-document.ts';
 import { openPolicies } from '../../../core/policy/policy-history.ts';
 import { TOPICS } from '../../../core/ports/log.ts';
@@ -63,7 +64,7 @@ test('a producer is admitted once, and not again where its key was retired', () 
   const other = testSigner('other', 12).verifierKey;
   const known = SIGNERS.producer.verifierKey;
   expect(newProducers(policy, [known, other], ['*'])).toEqual([
-    { key: other, status: 'ACTIVE', believed: null, streams: ['*'], types: [], heartbeatMs: null },
+    { key: other, status: 'ACTIVE', believed: null, streams: ['*'], types: [], heartbeatMs: null, ...PRODUCER_CAPS },
   ]);
   const producers = policy.producers.map((entry) => ({ ...entry, status: 'RETIRED' as const }));
   expect(() => newProducers({ ...policy, producers }, [known], ['*'])).toThrow(/its key is RETIRED, and no status goes back/);
@@ -79,7 +80,7 @@ test('every change has its line', () => {
       { ...producer, status: 'RETIRED', types: ['CREATE'] },
       { ...producer, key: other },
     ],
-    witnesses: [{ key: other, url: 'https://example.com' }],
+    witnessing: { witnesses: 'quorum none\n', required: false, deadlineMs: 1_000 },
     roots: { ...before.roots, threshold: 3 },
   } as Policy;
   const key = SIGNERS.producer.verifierKey;
@@ -87,10 +88,10 @@ test('every change has its line', () => {
     expect.stringMatching(/^roots: .*"threshold":2.* -> .*"threshold":3/),
     `producers: ${key}: status: "ACTIVE" -> "RETIRED"`,
     `producers: ${key}: types: [] -> ["CREATE"]`,
-    `producers: ${other} is new, {"status":"ACTIVE","believed":null,"streams":["datasets/*"],"types":[],"heartbeatMs":null}`,
-    `witnesses: ${other} is new, {"url":"https://example.com"}`,
+    `producers: ${other} is new, {"status":"ACTIVE","believed":null,"streams":["datasets/*"],"types":[],"heartbeatMs":null,"maxStreams":100000,"maxLanes":200000}`,
+    'witnessing: null -> {"witnesses":"quorum none\\n","required":false,"deadlineMs":1000}',
   ]);
-  expect(policyChanges(after, { ...after, witnesses: [] })).toEqual([`witnesses: ${other} is gone`]);
+  expect(policyChanges(after, { ...after, producers: [] })).toEqual([`producers: ${key} is gone`, `producers: ${other} is gone`]);
 });
 
 test('of two versions published at the same time one holds, and the other publisher is told', async () => {

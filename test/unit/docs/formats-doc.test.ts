@@ -107,13 +107,13 @@ test('reasons are those of the code', () => {
 });
 
 test('the order in which input is judged, and the length of a run, are those of the code', () => {
-  const [, first, from, to, eventsFrom, eventsTo] =
-    /judged in this order: (\d+), (\d+) to (\d+), and then, for each event, (\d+) to (\d+)\./.exec(section(3)) ?? [];
+  const [, first, from, to, last, eventsFrom, eventsTo] =
+    /judged in this order: (\d+), (\d+) to (\d+), (\d+), and then, for each event, (\d+) to (\d+)\./.exec(section(3)) ?? [];
   const range = (start: string | undefined, end: string | undefined): number[] =>
     Array.from({ length: Number(end) - Number(start) + 1 }, (_, i) => Number(start) + i);
   const traits = Object.values(REASON_TRAITS).filter(({ number }) => number !== REASONS.NONE);
   const judged = traits.toSorted((a, b) => a.judged - b.judged).map(({ number }) => number);
-  expect([Number(first), ...range(from, to), ...range(eventsFrom, eventsTo)]).toEqual(judged);
+  expect([Number(first), ...range(from, to), Number(last), ...range(eventsFrom, eventsTo)]).toEqual(judged);
   expect(section(3)).toContain(`| 2 to ${grouped(LIMITS.runBytes / 4)} |`);
 });
 
@@ -136,6 +136,7 @@ test('every object of the layout has a place in the archive, and every place is 
     L: '0',
     N: 'x001/234',
     authority: 'tsa',
+    witness: '0123456789abcdef',
   };
   const kinds = table(section(5), 'object').map(([cell = '']) => {
     const key = cell
@@ -153,6 +154,7 @@ test('every object of the layout has a place in the archive, and every place is 
     checkpoint: true,
     checkpointAt: true,
     coseAt: true,
+    cosignature: true,
     snapshot: true,
     state: true,
     tile: true,

@@ -10,6 +10,7 @@ import { eventDigests } from '../../../core/formats/event.ts';
 import type { EvidenceInput } from '../../../core/formats/evidence.ts';
 import { encodeRun, type Rejected } from '../../../core/formats/rejected.ts';
 import { shardOf } from '../../../core/formats/shard.ts';
+import { PRODUCER_CAPS } from '../../../core/policy/new-policy.ts';
 import type { ProducerInForce } from '../../../core/policy/policy-history.ts';
 import { batchRoot } from '../../../core/tree/batch-tree.ts';
 import {
@@ -53,9 +54,19 @@ beforeAll(async () => {
           streams: [here, there, 'lineproof/*'],
           types: ['CREATE', 'ATTEST'],
           heartbeatMs: null,
+          ...PRODUCER_CAPS,
+          ...PRODUCER_CAPS,
         },
-        { key: RETIRED.verifierKey, status: 'RETIRED', believed: null, streams: ['*'], types: [], heartbeatMs: null },
-        { key: COMPROMISED.verifierKey, status: 'COMPROMISED', believed: [0, 0], streams: ['*'], types: [], heartbeatMs: null },
+        { key: RETIRED.verifierKey, status: 'RETIRED', believed: null, streams: ['*'], types: [], heartbeatMs: null, ...PRODUCER_CAPS },
+        {
+          key: COMPROMISED.verifierKey,
+          status: 'COMPROMISED',
+          believed: [0, 0],
+          streams: ['*'],
+          types: [],
+          heartbeatMs: null,
+          ...PRODUCER_CAPS,
+        },
       ],
     }),
   });
@@ -107,19 +118,24 @@ function evidenceOf({ header, keyId, signature, value }: TestMessage, more: Part
 const refusal = (why: RegExp): unknown => expect.objectContaining({ code: 'NOT_RESUBMITTABLE', message: expect.stringMatching(why) });
 
 describe('a batch that was refused', () => {
-  test.each<ReasonName>(['LANE_FORK', 'KEY_UNKNOWN', 'KEY_NOT_ACTIVE', 'SCHEMA_NOT_IN_FORCE', 'SHARD_WRONG', 'SCHEMA_ID_UNKNOWN'])(
-    'for %s can be sent again, when the newest policy knows who signed it',
-    (reason) => {
-      const opened = openRejected(whole(message.value, { reason: REASONS[reason] }), world.policy);
-      expect(opened.events.map(({ position, bytes }) => [position, toHex(bytes)])).toEqual(
-        message.events.map((bytes, i) => [i, toHex(bytes)]),
-      );
-      expect(toHex(opened.batch?.bytes as Uint8Array)).toBe(toHex(message.header));
-    },
-  );
+  test.each<ReasonName>([
+    'LANE_FORK',
+    'KEY_UNKNOWN',
+    'KEY_NOT_ACTIVE',
+    'SCHEMA_NOT_IN_FORCE',
+    'SHARD_WRONG',
+    'SCHEMA_ID_UNKNOWN',
+    'LANE_CAP',
+  ])('for %s can be sent again, when the newest policy knows who signed it', (reason) => {
+    const opened = openRejected(whole(message.value, { reason: REASONS[reason] }), world.policy);
+    expect(opened.events.map(({ position, bytes }) => [position, toHex(bytes)])).toEqual(
+      message.events.map((bytes, i) => [i, toHex(bytes)]),
+    );
+    expect(toHex(opened.batch?.bytes as Uint8Array)).toBe(toHex(message.header));
+  });
 
-  const sendable = ['LANE_FORK', 'KEY_UNKNOWN', 'KEY_NOT_ACTIVE', 'SCHEMA_NOT_IN_FORCE', 'SHARD_WRONG', 'SCHEMA_ID_UNKNOWN'];
-  const ofEvents = ['STREAM_WRONG_SHARD', 'STREAM_NOT_PERMITTED', 'TYPE_NOT_PERMITTED', 'FIELD_MISSING'];
+  const sendable = ['LANE_FORK', 'KEY_UNKNOWN', 'KEY_NOT_ACTIVE', 'SCHEMA_NOT_IN_FORCE', 'SHARD_WRONG', 'SCHEMA_ID_UNKNOWN', 'LANE_CAP'];
+  const ofEvents = ['STREAM_WRONG_SHARD', 'STREAM_NOT_PERMITTED', 'TYPE_NOT_PERMITTED', 'FIELD_MISSING', 'STREAM_CAP'];
   test.each(Object.keys(REASONS).filter((name) => ![...sendable, ...ofEvents].includes(name)) as ReasonName[])(
     'for %s cannot be sent again, however good its bytes are',
     (reason) => {

@@ -95,8 +95,8 @@ describe('a block that follows', () => {
     });
     expect(delta.head.acceptedAt).toBeGreaterThan(state.head.acceptedAt);
     expect([...delta.streams]).toEqual([
-      ['a', { index: 3, hash: leaves[2], logIndex: state.head.size + 2 }],
-      ['b', { index: 1, hash: leaves[1], logIndex: state.head.size + 1 }],
+      ['a', { index: 3, hash: leaves[2], logIndex: state.head.size + 2, producer: world.producer.name }],
+      ['b', { index: 1, hash: leaves[1], logIndex: state.head.size + 1, producer: world.producer.name }],
     ]);
     const key = laneKey(world.producer.name, lane.epoch);
     expect(delta.lanes.get(key)).toEqual({ number: 2, hash: sha256(next.header), appendedAt: state.head.appendedAt + 1077 });

@@ -10,6 +10,7 @@ import { type BatchHeader, encodeBatchHeader, encodeSignedBatch } from '../../..
 import { eventDigest } from '../../../../core/formats/event.ts';
 import { EVENT_SCHEMA } from '../../../../core/formats/event-schema.ts';
 import { shardOf } from '../../../../core/formats/shard.ts';
+import { PRODUCER_CAPS } from '../../../../core/policy/new-policy.ts';
 import type { Policy } from '../../../../core/policy/policy-document.ts';
 import type { Signer } from '../../../../core/ports/signer.ts';
 import { BATCH_SCHEMA_ID, makeWorld, type TestMessage, testId, testSigner, type World } from '../../../support/producer.ts';
@@ -37,8 +38,16 @@ beforeAll(async () => {
       ...policy,
       producers: [
         ...policy.producers,
-        { key: RETIRED.verifierKey, status: 'RETIRED', believed: null, streams: ['*'], types: [], heartbeatMs: null },
-        { key: NARROW.verifierKey, status: 'ACTIVE', believed: null, streams: [`${here}*`], types: ['CREATE'], heartbeatMs: null },
+        { key: RETIRED.verifierKey, status: 'RETIRED', believed: null, streams: ['*'], types: [], heartbeatMs: null, ...PRODUCER_CAPS },
+        {
+          key: NARROW.verifierKey,
+          status: 'ACTIVE',
+          believed: null,
+          streams: [`${here}*`],
+          types: ['CREATE'],
+          heartbeatMs: null,
+          ...PRODUCER_CAPS,
+        },
         ...[HOME, AWAY].map(({ verifierKey: key }) => ({
           key,
           status: 'ACTIVE' as const,
@@ -46,6 +55,8 @@ beforeAll(async () => {
           streams: [],
           types: [],
           heartbeatMs: null,
+          ...PRODUCER_CAPS,
+          ...PRODUCER_CAPS,
         })),
       ],
       requiredFields: [{ streams: [`${here}/strict`], fields: ['actor.onBehalfOf', 'inputs'] }],
@@ -178,9 +189,9 @@ describe('a message is refused as a whole', () => {
     expect(reasonOf(await make())).toBe(reason);
   });
 
-  test('for every reason that there is, but LANE_FORK, which only its lane knows, and that of records, which are not messages', () => {
+  test('for every reason that there is, but those that only its lane knows, and that of records, which are not messages', () => {
     const tested = new Set(MESSAGES.map(([reason]) => REASONS[reason]));
-    const others: readonly number[] = [REASONS.LANE_FORK, REASONS.RECORDS_UNREADABLE];
+    const others: readonly number[] = [REASONS.LANE_FORK, REASONS.LANE_CAP, REASONS.RECORDS_UNREADABLE];
     const known = Object.values(REASONS).filter((reason) => reason >= 1 && reason <= 31 && !others.includes(reason));
     expect([...tested].toSorted((a, b) => a - b)).toEqual(known);
   });
@@ -302,9 +313,11 @@ describe('an event of a proven batch is refused by itself', () => {
     expect(verdict.events[1]).toMatchObject({ bytes, digest: eventDigest(EVENT_SCHEMA.digest, bytes) });
   });
 
-  test('for every reason that there is', () => {
+  test('for every reason that there is, but the cap, which only the state shows', () => {
     const tested = new Set(EVENTS.map(([reason]) => REASONS[reason]));
-    expect([...tested].toSorted((a, b) => a - b)).toEqual(Object.values(REASONS).filter((reason) => reason >= 32));
+    expect([...tested].toSorted((a, b) => a - b)).toEqual(
+      Object.values(REASONS).filter((reason) => reason >= 32 && reason !== REASONS.STREAM_CAP),
+    );
   });
 
   test('and is linked with the fields that the policy requires', async () => {

@@ -14,7 +14,7 @@ import { testId } from '../../../support/producer.ts';
 
 const head: LogHead = genesis('example.org/log', 3, 16);
 const lane = (appendedAt: number): Lane => ({ number: 1, hash: testId(`lane ${appendedAt}`), appendedAt });
-const end = (index: number) => ({ index, hash: testId(`link ${index}`), logIndex: index + 10 });
+const end = (index: number) => ({ index, hash: testId(`link ${index}`), logIndex: index + 10, producer: 'p' });
 
 function delta(part: Partial<LogDelta>): LogDelta {
   return { head: { ...head, size: 5 }, streams: new Map(), lanes: new Map(), lanesFrom: 0, ...part };

@@ -15,6 +15,7 @@ describe('places in the archive', () => {
     [keys.checkpointAt(0), { kind: 'checkpointAt', shard: 3, size: 0 }],
     [keys.coseAt(7), { kind: 'coseAt', shard: 3, size: 7 }],
     [keys.checkpointAt(2 ** 40), { kind: 'checkpointAt', shard: 3, size: 2 ** 40 }],
+    [keys.cosignature(9, 'w+0+x'), { kind: 'cosignature', shard: 3, size: 9, witness: '63f3e24dd795ff95' }],
     [keys.snapshot(9), { kind: 'snapshot', shard: 3, size: 9 }],
     [keys.state(9), { kind: 'state', shard: 3, size: 9 }],
     [keys.events(0, 9, hex), { kind: 'events', shard: 3, first: 0, end: 9, schema: '0123456789abcdef' }],

@@ -30,7 +30,7 @@ const NO_TURNS = { next: () => Promise.resolve() };
 
 /** A state whose streams and lanes are in no order. */
 function source(streams: number, lanes: number): StateSource {
-  const end = (i: number): StreamEnd => ({ index: i, hash: HASH, logIndex: i });
+  const end = (i: number): StreamEnd => ({ index: i, hash: HASH, logIndex: i, producer: `p${i % 5}` });
   const lane = (i: number): Lane => ({ number: i, hash: HASH, appendedAt: i });
   return {
     streams: new Map(Array.from({ length: streams }, (_, i) => [`${'s'.repeat(240)}${(i * 7_919) % streams}`, end(i)])),
@@ -99,7 +99,7 @@ test('an object is read in windows, up to what is wanted or as far as it goes', 
 describe('a file is refused', () => {
   const [head, a, b, one, two] = stateRecords({
     ...HEAD,
-    streams: ['a', 'b'].map((stream) => ({ stream, index: 0, hash: HASH, logIndex: 0 })),
+    streams: ['a', 'b'].map((stream) => ({ stream, index: 0, hash: HASH, logIndex: 0, producer: 'p' })),
     lanes: ['p', 'q'].map((producer) => ({ producer, epoch: testId('epoch'), number: 1, hash: HASH, appendedAt: 0 })),
   }) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array];
   const refused = (bytes: Uint8Array): Promise<unknown> => codeOf(async () => readStateFile(bytes));
@@ -145,7 +145,7 @@ test('the largest records fit the bound', () => {
   const head = { ...HEAD, ...numbers, origin: name, size: top, shard: 4_095, shards: 4_096, policy: HASH };
   const frontier = Array.from({ length: 53 }, () => HASH);
   expect(encodeStateRecord({ branch: 'SnapshotHead', value: { ...head, frontier } }).length).toBeLessThan(LIMITS.stateRecordBytes);
-  const stream = { stream: `${name}x`, index: top, hash: HASH, logIndex: top };
+  const stream = { stream: `${name}x`, index: top, hash: HASH, logIndex: top, producer: name };
   expect(encodeStateRecord({ branch: 'StreamHead', value: stream }).length).toBeLessThan(LIMITS.stateRecordBytes);
   const lane = { producer: name, epoch: testId('e'), number: top, hash: HASH, appendedAt: top };
   expect(encodeStateRecord({ branch: 'HeldLane', value: lane }).length).toBeLessThan(LIMITS.stateRecordBytes);

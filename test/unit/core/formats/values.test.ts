@@ -54,7 +54,7 @@ const batch = { header: Uint8Array.of(1), keyId: new Uint8Array(4), signature: n
 const input: EvidenceInput = { outcome: 'ACCEPTED', span: 1, appendedAt: 0, reason: 0, message: null, batch, receipts: [receipt] };
 const signed: SignedBatch = { ...batch, events: [] };
 const evidence: BlockEvidence = { sealIndex: 0, keyId: new Uint8Array(4), signature: new Uint8Array(64), evidence: Uint8Array.of(1) };
-const head: StreamHead = { stream: 'a', index: 0, hash: HASH, logIndex: 0 };
+const head: StreamHead = { stream: 'a', index: 0, hash: HASH, logIndex: 0, producer: 'p' };
 const lane: HeldLane = { producer: 'p', epoch: EPOCH, number: 1, hash: HASH, appendedAt: 0 };
 const snapshot: SnapshotHead = {
   origin: 'o',
@@ -198,7 +198,11 @@ refusing<SnapshotHead>(
 refusing<StreamHead>(
   'Snapshot',
   { good: head, encode: (value) => encodeStateRecord({ branch: 'StreamHead', value }), decode: decodeStateRecord, raw: leaf('StreamHead') },
-  { 'a stream without a name': { stream: '' }, 'a negative index of a stream': { index: -1 } },
+  {
+    'a stream without a name': { stream: '' },
+    'a negative index of a stream': { index: -1 },
+    'a long name of a producer': { producer: LONG_NAME },
+  },
 );
 refusing<HeldLane>(
   'Snapshot',

@@ -4,6 +4,7 @@ import { canonicalJson } from '../../../../core/base/jcs.ts';
 import { LIMITS } from '../../../../core/base/limits.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../../../core/keys/dsse.ts';
 import { parseVerifierKey } from '../../../../core/keys/key.ts';
+import { PRODUCER_CAPS } from '../../../../core/policy/new-policy.ts';
 import type { Policy } from '../../../../core/policy/policy-document.ts';
 import { extendPolicies, openPolicies, PolicyInForce, type ProducerInForce } from '../../../../core/policy/policy-history.ts';
 import type { Signer } from '../../../../core/ports/signer.ts';
@@ -162,7 +163,14 @@ describe('a policy in force', () => {
     ...first,
     producers: [
       { ...first.producers[0], types: ['CREATE'] } as Policy['producers'][number],
-      { ...(entry('producer-2', 12) as Policy['producers'][number]), status: 'RETIRED', streams: ['*'], types: [], heartbeatMs: null },
+      {
+        ...(entry('producer-2', 12) as Policy['producers'][number]),
+        status: 'RETIRED',
+        streams: ['*'],
+        types: [],
+        heartbeatMs: null,
+        ...PRODUCER_CAPS,
+      },
     ],
   };
   const inForce = new PolicyInForce(utf8(canonicalJson(policy)));

@@ -2,10 +2,12 @@ import { describe, expect, test } from '@jest/globals';
 import { toHex, utf8 } from '../../../../core/base/bytes.ts';
 import { canonicalJson } from '../../../../core/base/jcs.ts';
 import { sha256 } from '../../../../core/crypto/node.ts';
-import { formatVerifierKey } from '../../../../core/keys/key.ts';
+import { formatVerifierKey, parseVerifierKey } from '../../../../core/keys/key.ts';
+import { KEY_TYPE } from '../../../../core/keys/signature.ts';
 import { newPolicy } from '../../../../core/policy/new-policy.ts';
 import { encodePolicy, matchesStream, parsePolicy, policyDigest } from '../../../../core/policy/policy.ts';
 import { type Policy, statusMayGo } from '../../../../core/policy/policy-document.ts';
+import { type Witnessing, witnessingOf } from '../../../../core/policy/witnessing.ts';
 import { SIGNERS, testPolicy, testSigner } from '../../../support/policies.ts';
 
 const POLICY_INVALID = expect.objectContaining({ code: 'POLICY_INVALID' });
@@ -23,6 +25,15 @@ function problemsOf(change: (policy: Policy) => Change): string {
   }
 }
 
+function witnessKey(name: string, byte: number): string {
+  return formatVerifierKey(name, KEY_TYPE.cosignature, parseVerifierKey(testSigner(name, byte).verifierKey).publicKey);
+}
+
+const WITNESS = `witness A ${witnessKey('w.example', 41)}\n`;
+const manyWitnesses = (count: number): string =>
+  Array.from({ length: count }, (_, i) => `witness w${i} ${witnessKey('w.example', 50 + i)}\n`).join('');
+const witnessing = (witnesses = `${WITNESS}quorum A\n`): Witnessing => ({ witnesses, required: true, deadlineMs: 5_000 });
+
 const producer = (policy: Policy, change: Change) => ({ producers: [{ ...policy.producers[0], ...change }] });
 
 test('a policy comes back as it was, and its digest is that of the payload', () => {
@@ -33,6 +44,20 @@ test('a policy comes back as it was, and its digest is that of the payload', () 
 
 test('a policy that nobody would accept is not written', () => {
   expect(() => encodePolicy({ ...testPolicy(), version: 2 })).toThrow(POLICY_INVALID);
+});
+
+test('a policy names its witnesses as a tlog-policy file does', () => {
+  expect(problemsOf(() => ({ witnessing: witnessing() }))).toBe('');
+  expect(problemsOf(() => ({ witnessing: witnessing(`${manyWitnesses(32)}group g 17 w0 w31 w1\nquorum g\n`) }))).toContain('threshold');
+  expect(problemsOf(() => ({ witnessing: witnessing(`${WITNESS.trimEnd()} https://w.example:8443/a/\nquorum A\n`) }))).toBe('');
+});
+
+test('the witnesses of a file are those of the policy, without its logs and comments', () => {
+  const file = utf8(`# ours\nlog ${SIGNERS.logs[0].verifierKey}\n\n${WITNESS}group g any A\nquorum g\n`);
+  const made = witnessingOf(file, { required: false, deadlineMs: 9 });
+  expect(made).toEqual({ witnesses: `${WITNESS}group g 1 A\nquorum g\n`, required: false, deadlineMs: 9 });
+  expect(problemsOf(() => ({ witnessing: made }))).toBe('');
+  expect(() => witnessingOf(utf8(`${WITNESS.trimEnd()} file:///x\nquorum A\n`), made)).toThrow(/the address of A/);
 });
 
 test('a new policy keeps lanes much longer than it looks for duplicates', () => {
@@ -93,6 +118,9 @@ describe('each field', () => {
     ['policy.producers[0].streams[0] must be a stream name', (policy) => producer(policy, { streams: ['ü'.repeat(129)] })],
     ['policy.producers[0].types[0] must be an event type', (policy) => producer(policy, { types: ['MAKE'] })],
     ['policy.producers[0].heartbeatMs must be a whole number from 1', (policy) => producer(policy, { heartbeatMs: 0 })],
+    ['policy.producers[0].maxStreams must be a whole number from 0', (policy) => producer(policy, { maxStreams: -1 })],
+    ['policy.producers[0].maxStreams must be a whole number from 0', (policy) => producer(policy, { maxStreams: 4_000_001 })],
+    ['policy.producers[0].maxLanes must be a whole number from 0', (policy) => producer(policy, { maxLanes: 4_000_001 })],
     ['policy.producers[0].believed must be a list of 1', (policy) => producer(policy, { believed: [] })],
     ['policy.producers[0].owner is not a known field', (policy) => producer(policy, { owner: 'x' })],
     [
@@ -102,8 +130,30 @@ describe('each field', () => {
     ['policy.requiredFields[0].streams must be a list of 1', () => ({ requiredFields: [{ streams: [], fields: ['trace'] }] })],
     ['policy.sampling[0].keepOneIn must be a whole number from 1', () => ({ sampling: [{ streams: ['*'], types: [], keepOneIn: 0 }] })],
     ['policy.objectLock.mode must be GOVERNANCE or COMPLIANCE', () => ({ objectLock: { mode: 'NONE', days: 1 } })],
-    ['policy.witnesses[0].key must be a verifier key', () => ({ witnesses: [{ key: 'x', url: 'https://w' }] })],
-    ['policy.witnesses[0].url must be a text', () => ({ witnesses: [{ key: SIGNERS.producer.verifierKey, url: '' }] })],
+    ['policy.witnessing.required must be true or false', () => ({ witnessing: { ...witnessing(), required: 1 } })],
+    ['policy.witnessing.deadlineMs must be a whole number from 1 to 300000', () => ({ witnessing: { ...witnessing(), deadlineMs: 0 } })],
+    [
+      'policy.witnessing.deadlineMs must be a whole number from 1 to 300000',
+      () => ({ witnessing: { ...witnessing(), deadlineMs: 300_001 } }),
+    ],
+    ['policy.witnessing.witnesses must be the text', () => ({ witnessing: { ...witnessing(), witnesses: [] } })],
+    ['policy.witnessing.url is not a known field', () => ({ witnessing: { ...witnessing(), url: '' } })],
+    ['policy.witnessing.witnesses: cannot read witness policy: there is no quorum', () => ({ witnessing: witnessing(WITNESS) })],
+    ['a witness cannot have a key of type 1', () => ({ witnessing: witnessing(`witness A ${SIGNERS.producer.verifierKey}\nquorum A\n`) })],
+    [
+      'cosignatures this version cannot verify',
+      () => ({ witnessing: witnessing(`witness A ${formatVerifierKey('pq', 6, new Uint8Array(1312).fill(3))}\nquorum A\n`) }),
+    ],
+    ['they are not spelled in the one way', () => ({ witnessing: witnessing(`# ours\n${WITNESS}quorum A\n`) })],
+    ['they are not spelled in the one way', () => ({ witnessing: witnessing(`${WITNESS}group g any A\nquorum g\n`) })],
+    ['they hold log lines', ({ logs }) => ({ witnessing: witnessing(`log ${logs[0]?.key}\n${WITNESS}quorum A\n`) })],
+    ...['ftp://w', 'https://', 'https://u@w', 'https://w?q', 'https://w#f', 'https://w/ü', 'https://w:123456'].map(
+      (url): [string, () => Change] => [
+        'the address of A is not http',
+        () => ({ witnessing: witnessing(`${WITNESS.trimEnd()} ${url}\nquorum A\n`) }),
+      ],
+    ),
+    ['there are more than 32 witnesses', () => ({ witnessing: witnessing(`${manyWitnesses(33)}quorum w0\n`) })],
     [
       'policy.inputGeneration.firstOffsets[1] must be a whole number',
       () => ({ inputGeneration: { generation: 0, firstOffsets: [0, -1] } }),
@@ -153,7 +203,7 @@ describe('what fields say together', () => {
     ],
     [
       'one public key has two roles, logs and witnesses',
-      () => ({ witnesses: [{ key: testSigner('witness', 31).verifierKey, url: 'https://w' }] }),
+      () => ({ witnessing: witnessing(`witness A ${witnessKey('witness', 31)}\nquorum A\n`) }),
     ],
     ['two keys have this name and id', ({ producers }) => ({ producers: [producers[0], producers[0]] })],
     ['two keys have this name and id', ({ roots }) => ({ roots: { keys: [roots.keys[0], roots.keys[0]], threshold: 2 } })],

@@ -1,0 +1,4 @@
+import { holdAttacks } from './run.ts';
+import { WITNESS_ATTACKS } from './witnesses.ts';
+
+holdAttacks('witnesses', WITNESS_ATTACKS);
