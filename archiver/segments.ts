@@ -10,7 +10,7 @@ import type { NoteSignature } from '../core/keys/note.ts';
 import { frontierRoot } from '../core/tree/frontier.ts';
 import type { ArchivedLog } from './archived-log.ts';
 import { SegmentWriter } from './segment-writer.ts';
-import { putEnvelope, putNote, signedPayload } from './write-once.ts';
+import { putEnvelope, putNote, putTreeHead, signedPayload } from './write-once.ts';
 
 /** A segment whose files are stored, before its note and its manifest are. */
 export interface EndedSegment {
@@ -68,6 +68,7 @@ export class Segments {
     const { objects, keys, signing } = this.#log;
     const { size } = checkpoint;
     await putNote(objects, keys.checkpointAt(size), { checkpoint, cosignatures }, signing);
+    await putTreeHead(objects, keys.coseAt(size), checkpoint, signing);
     await putEnvelope(objects, keys.manifest(first, size), { type: 'manifest', payload }, signing);
     this.#archivedSize = size;
   }

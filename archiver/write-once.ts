@@ -5,6 +5,7 @@ import { attempt } from '../core/base/attempt.ts';
 import { equal, toHex, utf8 } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { type Checkpoint, formatCheckpoint } from '../core/keys/checkpoint.ts';
+import { signTreeHead, treeHeadSigner } from '../core/keys/cose.ts';
 import { encodeEnvelope, openEnvelope, type PayloadType, signEnvelope } from '../core/keys/dsse.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
 import { type NoteSignature, signNote, withSignatures } from '../core/keys/note.ts';
@@ -110,4 +111,15 @@ export async function putNote(
     const there = openLogNote(stored, checkpoint.origin, verifiers);
     return there.size === checkpoint.size && equal(there.root, checkpoint.root);
   });
+}
+
+/** {@link putOnce} of the COSE signature of a tree head: the same head, signed by a log key, is the same content. */
+export async function putTreeHead(
+  objects: ObjectStore,
+  key: string,
+  checkpoint: Checkpoint,
+  { signer, verifiers }: LogKeys,
+): Promise<void> {
+  const head = await signTreeHead(checkpoint, signer);
+  await putOnce(objects, key, head, (stored) => treeHeadSigner(stored, checkpoint, verifiers) !== undefined);
 }

@@ -26,6 +26,7 @@ const MAX_BYTES: Readonly<Record<ArchiveKey['kind'], number>> = {
   signed: LIMITS.noteBytes,
   checkpoint: LIMITS.noteBytes,
   checkpointAt: LIMITS.noteBytes,
+  coseAt: 4 * KiB,
   cosignature: LIMITS.noteBytes,
   tile: 256 * (2 + LIMITS.leafBytes) + KiB,
   events: 256 * MiB,

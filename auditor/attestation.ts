@@ -1,6 +1,7 @@
 import { equal, utf8Text } from '../core/base/bytes.ts';
 import { hasCode, messageOf } from '../core/base/errors.ts';
 import { type Checkpoint, parseCheckpoint } from '../core/keys/checkpoint.ts';
+import { treeHeadSigner } from '../core/keys/cose.ts';
 import { decodeEnvelope, envelopeSigners, type PayloadType } from '../core/keys/dsse.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
 import { openNote, readNote } from '../core/keys/note.ts';
@@ -71,6 +72,14 @@ export function attestedPayload<T extends object>(
   } catch (error) {
     return refused(error);
   }
+}
+
+/** Judges who signed the COSE signature of a tree head that a note states, too. Without a right signature it gives no value. */
+export function attestedTreeHead(bytes: Uint8Array, head: Checkpoint, shard: number, keys: readonly KeyInForce[]): Attestation<Checkpoint> {
+  const signer = treeHeadSigner(bytes, head, verifiers(keys));
+  const signers = signer === undefined ? [] : [signer];
+  const fault = signersFault(signers, keys, shard, head.size);
+  return { value: signer === undefined ? undefined : head, signers, faults: fault === undefined ? [] : [fault] };
 }
 
 const UNSIGNED: Fault = { code: 'SIGNATURE', message: 'no log key signed it' };

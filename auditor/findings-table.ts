@@ -135,6 +135,7 @@ export const FINDINGS = {
     NOTE_MALFORMED: ['The signed note cannot be read or is of another log.', COMPARE],
     NOTE_SIGNATURE: ['No log key signed the note, or a signature is wrong.', COMPARE],
     NOTE_SUSPECT: ['Only a compromised log key signed the note, after the size up to which that key is believed.', LOG_KEY],
+    TREE_HEAD_WRONG: ['No log key made the COSE signature beside a note, or it is of another root or size than the note.', COMPARE],
     KEY_RETIRED: ['Only a log key signed the note or manifest that the policy in force at its leaves calls RETIRED.', LOG_KEY],
     ROOT_WRONG: [
       'The leaves give another root than a signed note or manifest states, or a note that the reader kept.',

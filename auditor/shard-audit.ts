@@ -74,9 +74,14 @@ function checkCheckpoints(
   const archived = archivedSize(manifests);
   if (published !== undefined && archived > published) roots.reportOld(`segments go to leaf ${archived}`, published);
   for (const { manifest, key, signers } of manifests) {
-    const object = logKeysOf(shard).checkpointAt(manifest.end);
-    const place = { shard, object, leaf: manifest.end };
-    if (!listed.has(object)) findings.add('MISSING', 'the checkpoint at the end of a segment is missing', place, { property: 'ARCHIVE' });
+    const { checkpointAt, coseAt } = logKeysOf(shard);
+    for (const [object, what] of [
+      [checkpointAt(manifest.end), 'checkpoint'],
+      [coseAt(manifest.end), 'COSE signature'],
+    ] as const) {
+      const place = { shard, object, leaf: manifest.end };
+      if (!listed.has(object)) findings.add('MISSING', `the ${what} at the end of a segment is missing`, place, { property: 'ARCHIVE' });
+    }
     roots.expect(manifest.end, { root: fromHex(manifest.root), object: key, signers });
   }
 }

@@ -6,6 +6,7 @@ import { readNote } from '../core/keys/note.ts';
 import type { PolicyInForce } from '../core/policy/policy-history.ts';
 import { attestedNote, isOutOfUse, NOTE_FINDINGS } from './attestation.ts';
 import type { Audit } from './audit.ts';
+import { checkTreeHead } from './tree-heads.ts';
 import { WitnessAudit } from './witness-audit.ts';
 
 /** How far the notes of a shard go. */
@@ -39,12 +40,15 @@ export class SignedRoots {
   async readNotes(): Promise<NoteSizes> {
     const signed = await this.#readNote(this.#keys.signed);
     const checkpoint = await this.#readNote(this.#keys.checkpoint);
-    let largest = 0;
+    const placed = new Map<number, Checkpoint>();
     for (const key of this.#audit.listed.keys()) {
       const named = parseArchiveKey(key);
       if (named.kind === 'cosignature') await this.#readPlacedNote(key, named.size);
-      if (named.kind === 'checkpointAt') largest = Math.max(largest, (await this.#readPlacedNote(key, named.size)) ?? 0);
+      const note = named.kind === 'checkpointAt' ? await this.#readPlacedNote(key, named.size) : undefined;
+      if (named.kind === 'checkpointAt' && note !== undefined) placed.set(named.size, note);
     }
+    await this.#readTreeHeads(placed);
+    const largest = Math.max(0, ...[...placed.values()].map(({ size }) => size));
     if (checkpoint !== undefined && largest > checkpoint.size) this.reportOld(`checkpoints/${largest} is newer`, checkpoint.size);
     if (checkpoint !== undefined && signed !== undefined) this.#compareNotes(signed, checkpoint);
     return { published: checkpoint?.size, size: Math.max(signed?.size ?? 0, checkpoint?.size ?? 0, largest) };
@@ -97,13 +101,23 @@ export class SignedRoots {
     findings.add('CHECKPOINT_OLD', message, { shard, object: this.#keys.checkpoint });
   }
 
-  async #readPlacedNote(key: string, size: number): Promise<number | undefined> {
+  async #readTreeHeads(notes: ReadonlyMap<number, Checkpoint>): Promise<void> {
+    for (const key of this.#audit.listed.keys()) {
+      const named = parseArchiveKey(key);
+      if (named.kind !== 'coseAt') continue;
+      const note = notes.get(named.size);
+      const signers = await checkTreeHead(this.#audit, named.size, note);
+      if (note !== undefined && signers.length > 0) this.expect(named.size, { root: note.root, object: key, signers });
+    }
+  }
+
+  async #readPlacedNote(key: string, size: number): Promise<Checkpoint | undefined> {
     const note = await this.#readNote(key);
     if (note !== undefined && note.size !== size) {
       const message = `the checkpoint covers ${note.size} leaves; its name states ${size}`;
       this.#audit.findings.add('CHECKPOINT_PLACE', message, { shard: this.#audit.shard, object: key });
     }
-    return note?.size;
+    return note;
   }
 
   #compareNotes(signed: Checkpoint, checkpoint: Checkpoint): void {

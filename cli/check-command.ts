@@ -7,10 +7,11 @@ import { streamPieces } from '../auditor/proofs/stream-pieces.ts';
 import { VERDICTS, type VerdictWord } from '../auditor/verdict-words.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { LIMITS } from '../core/base/limits.ts';
-import { counted, terminalJson } from '../core/base/terminal-text.ts';
+import { counted, printableLines, terminalJson } from '../core/base/terminal-text.ts';
 import { errnoOf, ioError } from '../platform/errno.ts';
 import { readAtMost } from '../settings/small-file.ts';
 import { type Command, type Invocation, stringOption } from './command.ts';
+import { EXIT } from './exit-codes.ts';
 import { digestsOfFile } from './file-digests.ts';
 import { PIN_OPTIONS, pinsOf } from './pinned-keys.ts';
 import { Progress } from './progress.ts';
@@ -36,6 +37,12 @@ interface CheckedFile {
   readonly verdict: ProofVerdict;
 }
 
+/** A file that cannot be read. */
+interface UnreadFile {
+  readonly file: string;
+  readonly error: LineproofError;
+}
+
 /** `lineproof check`: proofs of single events against keys that come from somewhere else. */
 export const checkCommand: Command = {
   name: 'check',
@@ -58,7 +65,7 @@ export const checkCommand: Command = {
     'Several proofs of one stream also show whether an event between them is missing.',
     'Exit codes; of several files, the first that applies to one of them:',
     ...Object.entries(WORDS).map(([word, meaning]) => `${VERDICTS[word as Word].exitCode}  ${word}: ${meaning}`),
-    'Exit code 74: a file cannot be read.',
+    'Exit code 74: a file cannot be read; what the others show is printed all the same, without a verdict.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     const { operands, terminal, options } = invocation;
@@ -67,20 +74,33 @@ export const checkCommand: Command = {
       throw new LineproofError('USAGE', `check takes ${STDIN} once: it is read to its end`);
     const file = stringOption(invocation, 'file');
     const pins = { ...pinsOf(invocation, 'check'), ...(file === undefined ? {} : { data: await digestsOfFile(file) }) };
-    const checked = checkFiles(operands, pins, new Progress(terminal.stderr));
-    terminal.stdout.write(options['json'] === true ? jsonOf(checked) : textOf(checked));
-    return VERDICTS[worstOf(checked)].exitCode;
+    const { checked, unread } = checkFiles(operands, pins, new Progress(terminal.stderr));
+    if (operands.length === 1 && unread[0] !== undefined) throw unread[0].error;
+    for (const { error } of unread) terminal.stderr.write(`${printableLines(`lineproof: ${error.message} [${error.code}]`)}\n`);
+    terminal.stdout.write(options['json'] === true ? jsonOf(checked, unread) : textOf(checked, unread));
+    return unread.length > 0 ? EXIT.io : VERDICTS[worstOf(checked)].exitCode;
   },
 };
 
-function checkFiles(files: readonly string[], pins: ProofDemands, progress: Progress): CheckedFile[] {
+/** Checks each file that can be read. The others are named, and those that could be read are told all the same. */
+function checkFiles(
+  files: readonly string[],
+  pins: ProofDemands,
+  progress: Progress,
+): { readonly checked: CheckedFile[]; readonly unread: UnreadFile[] } {
   const checked: CheckedFile[] = [];
-  for (const file of files) {
-    progress.update('checking', checked.length, files.length);
-    checked.push({ file, verdict: checkProof(readProofFile(file), pins) });
+  const unread: UnreadFile[] = [];
+  for (const [i, file] of files.entries()) {
+    progress.update('checking', i, files.length);
+    try {
+      checked.push({ file, verdict: checkProof(readProofFile(file), pins) });
+    } catch (error) {
+      if (!(error instanceof LineproofError)) throw error;
+      unread.push({ file, error });
+    }
   }
   progress.clear();
-  return checked;
+  return { checked, unread };
 }
 
 /** One byte more than a proof may have: then the file is judged as too large, not as unreadable. */
@@ -109,18 +129,24 @@ function worstOf(checked: readonly CheckedFile[]): VerdictWord {
   return words.find((word) => checked.some(({ verdict }) => verdict.result === word)) ?? 'OK';
 }
 
-function jsonOf(checked: readonly CheckedFile[]): string {
+function jsonOf(checked: readonly CheckedFile[], unread: readonly UnreadFile[]): string {
   const proofs = checked.map(({ file, verdict }) => ({ file, ...explained(verdict) }));
   const streams = streamPieces(checked.map(({ verdict }) => verdict));
-  return `${terminalJson({ result: worstOf(checked), proofs, streams, contradictions: forksAmong(checked) }, 2)}\n`;
+  const result = unread.length > 0 ? null : worstOf(checked);
+  const unreadable = unread.map(({ file, error }) => ({ file, error: { code: error.code, message: error.message } }));
+  return `${terminalJson({ result, proofs, streams, contradictions: forksAmong(checked), unreadable }, 2)}\n`;
 }
 
 /** One proof is told in full; of several, a line for each, those in full that are not OK, and what they show together. */
-function textOf(checked: readonly CheckedFile[]): string {
+function textOf(checked: readonly CheckedFile[], unread: readonly UnreadFile[]): string {
   const [only, ...others] = checked;
-  if (only !== undefined && others.length === 0) return proofVerdictText(only.file, only.verdict);
+  if (only !== undefined && others.length === 0 && unread.length === 0) return proofVerdictText(only.file, only.verdict);
   const bad = checked.filter(({ verdict }) => !verdict.ok).map(({ file, verdict }) => `${proofVerdictText(file, verdict)}\n`);
   const lines = checked.map(({ file, verdict }) => proofLine(file, verdict));
   const pieces = piecesText(streamPieces(checked.map(({ verdict }) => verdict)));
-  return `${bad.join('')}${lines.join('')}${pieces}${forksText(forksAmong(checked))}VERDICT: ${worstOf(checked)} (${counted(checked.length, 'proof')})\n`;
+  const verdict =
+    unread.length > 0
+      ? `NO VERDICT: ${counted(unread.length, 'file')} of ${checked.length + unread.length} cannot be read\n`
+      : `VERDICT: ${worstOf(checked)} (${counted(checked.length, 'proof')})\n`;
+  return `${bad.join('')}${lines.join('')}${pieces}${forksText(forksAmong(checked))}${verdict}`;
 }

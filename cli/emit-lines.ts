@@ -1,5 +1,6 @@
 import { ERROR_TRAITS, type ErrorCode, LineproofError, messageOf } from '../core/base/errors.ts';
 import { parseJsonText } from '../core/base/json-text.ts';
+import type { AttestedRecord } from '../sdk/attested-recording.ts';
 import type { EventInput } from '../sdk/event-input.ts';
 import type { Collector } from '../sdk/friendly-collector.ts';
 import { EXIT } from './exit-codes.ts';
@@ -10,7 +11,7 @@ const NAMED_LINES = 20;
 
 /** What became of one line. */
 export type LineOutcome =
-  | { readonly line: number; readonly id: string }
+  | { readonly line: number; readonly id: string; readonly proof?: string }
   | { readonly line: number; readonly error: { readonly code: ErrorCode; readonly message: string; readonly field?: string } };
 
 export interface EmitOptions {
@@ -20,6 +21,8 @@ export interface EmitOptions {
   /** Called for each line, in their order, as soon as the event is on disk or the line was refused. */
   readonly told: (outcome: LineOutcome) => void;
   readonly warn: (text: string) => void;
+  /** Where each event has to be attested: how long to wait for that, and what writes its proof and gives the path. */
+  readonly attested?: { readonly timeoutMs: number; readonly write: (record: AttestedRecord) => string | undefined };
 }
 
 /** An input that ends when it is destroyed, such as a file or stdin. */
@@ -82,13 +85,21 @@ class Emission {
   async #record(line: InputLine): Promise<LineOutcome> {
     try {
       if ('fault' in line) throw new LineproofError('FORMAT_INVALID', `cannot read line: ${line.fault}`);
-      return { line: line.number, id: await this.#collector.recordDurably(parseJsonText(line.text) as EventInput) };
+      return { line: line.number, ...(await this.#recordEvent(parseJsonText(line.text) as EventInput)) };
     } catch (error) {
       if (!(error instanceof LineproofError)) throw error;
       const { code, message, details } = error;
       const field = typeof details['field'] === 'string' ? { field: details['field'] } : {};
       return { line: line.number, error: { code, message, ...field } };
     }
+  }
+
+  async #recordEvent(event: EventInput): Promise<{ readonly id: string; readonly proof?: string }> {
+    const { attested, signal } = this.#options;
+    if (attested === undefined) return { id: await this.#collector.recordDurably(event) };
+    const record = await this.#collector.recordAttested(event, { timeoutMs: attested.timeoutMs, signal });
+    const proof = attested.write(record);
+    return { id: record.id, ...(proof === undefined ? {} : { proof }) };
   }
 
   #tell(outcome: LineOutcome): void {
@@ -98,9 +109,8 @@ class Emission {
       const { line, error } = outcome;
       const isInput = ERROR_TRAITS[error.code].fault === 'input';
       if (isInput) this.#refused.push(line);
-      else this.#failure ??= `line ${line} cannot be recorded`;
-      const verb = isKnown(error.code) ? 'was not recorded' : 'may not be on disk';
-      this.#options.warn(`${this.#options.name}: line ${line} ${verb}: ${error.message} [${error.code}]`);
+      else this.#failure ??= error.code === 'NOT_ATTESTED' ? `line ${line} is not attested` : `line ${line} cannot be recorded`;
+      this.#options.warn(`${this.#options.name}: line ${line} ${faultOf(error.code)}: ${error.message} [${error.code}]`);
     }
     this.#options.told(outcome);
   }
@@ -123,9 +133,11 @@ class Emission {
   }
 }
 
-/** Whether an error with this code says that the event was not taken. If the disk fails, it can be written later. */
-function isKnown(code: ErrorCode): boolean {
-  return code !== 'DISK_FULL' && code !== 'IO_FAILED';
+/** What an error with this code says of its line. If the disk fails, an event can be written later. */
+function faultOf(code: ErrorCode): string {
+  if (code === 'NOT_ATTESTED') return 'is recorded, and not attested';
+  if (code === 'EVENT_REFUSED') return 'was refused by the log';
+  return code === 'DISK_FULL' || code === 'IO_FAILED' ? 'may not be on disk' : 'was not recorded';
 }
 
 function listed(refused: readonly number[]): string {

@@ -1,12 +1,21 @@
 import { closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { utf8 } from '../core/base/bytes.ts';
+import { equal } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { errnoOf, ioError } from '../platform/errno.ts';
 import { makeFolder } from '../platform/made-folder.ts';
 import type { MadeProof } from '../prover/prove.ts';
 
-const ENDING = '.tlog-proof';
+export const TLOG_PROOF_ENDING = '.tlog-proof';
+
+/** What names the files of a proof. */
+export type ProofName = Pick<MadeProof, 'shard' | 'leaf' | 'size'>;
+
+/** One of the files of a proof: the first is the proof itself. */
+export interface ProofFile {
+  readonly ending: string;
+  readonly content: Uint8Array;
+}
 
 /** Where proofs are written. */
 export interface ProofFolder {
@@ -14,26 +23,26 @@ export interface ProofFolder {
   readonly example: string | undefined;
   /** The proofs that are to be written: each as it comes, or the only one. Throws USAGE where there is place for one and more come: then none is written. */
   fitting(proofs: AsyncIterable<MadeProof>): AsyncIterable<MadeProof>;
-  /** Writes the `number`th proof, from 0, and gives its path; undefined where it belongs on standard output. Throws an I/O error. */
-  write(proof: MadeProof, number: number): string | undefined;
+  /** Writes the files of the `number`th proof, from 0, and gives the path of the first; undefined where it belongs on standard output. Throws an I/O error. */
+  write(name: ProofName, files: readonly ProofFile[], number: number): string | undefined;
 }
 
-/** A folder, one file, or `-` for standard output; the working folder where nothing is named. Nothing is made before the first proof. */
-export function openProofFolder(place = '.'): ProofFolder {
+/** A folder, one file, or `-` for standard output; the working folder where nothing is named. Nothing is made before the first proof. `ending` is that of a proof's first file. */
+export function openProofFolder(place = '.', ending: string = TLOG_PROOF_ENDING): ProofFolder {
   let example: string | undefined;
-  const single = place === '-' || place.endsWith(ENDING);
+  const single = place === '-' || place.endsWith(ending);
   return {
     fitting: (proofs) => (single ? onlyOne(proofs, place) : proofs),
     get example() {
       return example;
     },
-    write: (proof, number) => {
+    write: ({ shard, leaf, size }, files, number) => {
       if (place === '-') return undefined;
-      const path = single ? place : join(place, `leaf-${proof.shard}-${proof.leaf}-of-${proof.size}${ENDING}`);
+      const stem = single ? place.slice(0, -ending.length) : join(place, `leaf-${shard}-${leaf}-of-${size}`);
       if (!single && number === 0) makeFolder(place, 0o777);
-      writeOnce(path, proof.text);
-      example ??= path;
-      return path;
+      for (const file of files) writeOnce(`${stem}${file.ending}`, file.content);
+      example ??= `${stem}${ending}`;
+      return `${stem}${ending}`;
     },
   };
 }
@@ -48,11 +57,11 @@ async function* onlyOne(proofs: AsyncIterable<MadeProof>, place: string): AsyncG
 }
 
 /** Writes a file that is not there yet, or is there with this content. A file that could not be written to its end is removed. */
-function writeOnce(path: string, text: string): void {
-  const file = openNew(path, text);
+function writeOnce(path: string, content: Uint8Array): void {
+  const file = openNew(path, content);
   if (file === undefined) return;
   try {
-    writeFileSync(file, text);
+    writeFileSync(file, content);
   } catch (error) {
     rmSync(path, { force: true });
     throw ioError(`write ${path}`, error);
@@ -62,12 +71,12 @@ function writeOnce(path: string, text: string): void {
 }
 
 /** Makes the file; undefined where it is there with this content. */
-function openNew(path: string, text: string): number | undefined {
+function openNew(path: string, content: Uint8Array): number | undefined {
   try {
     return openSync(path, 'wx');
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw ioError(`write ${path}`, error);
-    if (holds(path, text)) return undefined;
+    if (holds(path, content)) return undefined;
     throw new LineproofError(
       'IO_FAILED',
       `cannot write ${path}: it is there with other content; remove it, or name another place with --out`,
@@ -75,10 +84,10 @@ function openNew(path: string, text: string): number | undefined {
   }
 }
 
-function holds(path: string, text: string): boolean {
+function holds(path: string, content: Uint8Array): boolean {
   try {
     // A pipe or an endless device with this name holds no proof, and is not read.
-    return statSync(path).isFile() && statSync(path).size === utf8(text).length && readFileSync(path, 'utf8') === text;
+    return statSync(path).isFile() && statSync(path).size === content.length && equal(readFileSync(path), content);
   } catch {
     return false;
   }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { systemClock } from '../adapters/system-clock.ts';
 import { Findings } from '../auditor/findings.ts';
 import { checkProof } from '../auditor/proofs/proof-check.ts';
-import { utf8 } from '../core/base/bytes.ts';
+import { utf8, utf8Text } from '../core/base/bytes.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
 import { counted, printable, terminalJson } from '../core/base/terminal-text.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
@@ -15,9 +15,11 @@ import { type Command, type CommandOption, type Invocation, stringOption, type T
 import { EXIT } from './exit-codes.ts';
 import { dataFolder } from './invocation-settings.ts';
 import { Progress } from './progress.ts';
-import { openProofFolder, type ProofFolder } from './proof-folder.ts';
+import { openProofFolder, type ProofFile, type ProofFolder } from './proof-folder.ts';
+import { FORMS, formOf, type ProofForm } from './proof-forms.ts';
 import { unfoundText, WANTED_OPTIONS, wantedOf } from './prove-wanted.ts';
 import { tellFindings } from './told-findings.ts';
+import { waitMsOf } from './wait-option.ts';
 
 const OPTIONS: readonly CommandOption[] = [
   ...WANTED_OPTIONS,
@@ -26,8 +28,15 @@ const OPTIONS: readonly CommandOption[] = [
     short: 'o',
     type: 'string',
     value: 'PLACE',
-    help: 'folder for the files, or a name that ends in .tlog-proof for the only one, or - for standard output (the working folder)',
+    help: 'folder for the files, or a name that ends as the files of the form (.tlog-proof, .json, .receipt, .intoto.json) for the only one, or - for standard output (the working folder)',
   },
+  {
+    name: 'as',
+    type: 'string',
+    value: FORMS.join('|'),
+    help: 'form of the files (tlog-proof): json has the event as text beside the proof; cose is a receipt (RFC 9942) and the leaf it is of; in-toto is a new statement in DSSE by --signer',
+  },
+  { name: 'signer', type: 'string', value: 'KEYFILE', help: 'with --as in-toto: file of the private key that signs the statement' },
   {
     name: 'wait',
     type: 'string',
@@ -48,7 +57,7 @@ export const proveCommand: Command = {
   name: 'prove',
   summary: 'Write a file that proves one event to a stranger',
   usage: [
-    'prove [ARCHIVE] --event STREAM/ID | --leaf SHARD/LEAF | --file PATH | --stream NAME [--from N] [--to N] [--out PLACE] [--wait SECONDS]',
+    'prove [ARCHIVE] --event STREAM/ID | --leaf SHARD/LEAF | --file PATH | --stream NAME [--from N] [--to N] [--as FORM] [--out PLACE] [--wait SECONDS]',
   ],
   options: OPTIONS,
   settings: READING_SETTINGS,
@@ -56,20 +65,26 @@ export const proveCommand: Command = {
     "Each file is a C2SP .tlog-proof that holds the event, its producer's signature, its place in the log, a signed note of the log, and the policy. Whoever has the file reads the event.",
     'lineproof check FILE --key KEY checks it, with nothing but a key that the reader got from the operator by another way.',
     'Only events in closed segments can be proven: a running system (lineproof start, or the archivers of a cluster) closes the open one when it has been open for the time of its policy. A system that stops leaves it open.',
-    'Exit codes: 0 at least one event was proven; 1 none was found, or the archive is wrong at it, or could not be read everywhere (stderr names the objects); 74 a file or archive cannot be read or written, or the leaf that --leaf names is not an event.',
+    'Exit codes: 0 at least one event was proven; 1 none was found, or the archive is wrong at it, or could not be read everywhere (stderr names the objects); 74 a file or archive cannot be read or written, the wait was interrupted, or the leaf that --leaf names is not an event.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     const { operands, terminal } = invocation;
     if (operands.length > 1) throw new LineproofError('USAGE', 'prove takes one archive; see lineproof prove --help');
     const wanted = await wantedOf(invocation);
-    const out = openProofFolder(stringOption(invocation, 'out'));
+    const form = await formOf(invocation);
+    const place = stringOption(invocation, 'out');
+    if (place === '-' && !form.isOneFile)
+      throw new LineproofError('USAGE', 'a receipt and its leaf are two files: name a folder with --out');
+    const out = openProofFolder(place, form.ending);
     const archive = operands[0] ?? join(dataFolder(invocation).folder, 'archive');
-    const until = performance.now() + waitMsOf(invocation);
-    const task = { archive, wanted, out, searched: new Map<number, number>(), removed: new Set<string>() };
-    for (;;) {
+    const waitMs = waitMsOf(invocation, 0);
+    const until = performance.now() + waitMs;
+    const task = { archive, wanted, out, form, searched: new Map<number, number>(), removed: new Set<string>() };
+    for (let looks = 0; ; looks++) {
+      if (looks === 1) terminal.stderr.write(`lineproof: not in a closed segment yet; looking again for ${waitMs / 1000} s\n`);
       const isLast = terminal.signal.aborted || performance.now() >= until;
       const search = await searchOnce(task, invocation, isLast);
-      if (search !== undefined && (search.count > 0 || search.isWrong || isLast)) return told(search, invocation, out);
+      if (search !== undefined && (search.count > 0 || search.isWrong || isLast)) return told(search, invocation, task);
       await systemClock.sleep(Math.min(POLL_MS, until - performance.now()), terminal.signal);
     }
   },
@@ -77,19 +92,12 @@ export const proveCommand: Command = {
 
 /** Time between two looks at an archive in which the event is not yet. */
 const POLL_MS = 500;
-const MAX_WAIT_SECONDS = 86_400;
-
-function waitMsOf(invocation: Invocation): number {
-  const text = stringOption(invocation, 'wait') ?? '0';
-  if (!/^[0-9]{1,5}$/.test(text) || Number(text) > MAX_WAIT_SECONDS)
-    throw new LineproofError('USAGE', `--wait is ${JSON.stringify(text.slice(0, 80))}: it must be seconds, at most ${MAX_WAIT_SECONDS}`);
-  return Number(text) * 1000;
-}
 
 interface SearchTask {
   readonly archive: string;
   readonly wanted: Wanted;
   readonly out: ProofFolder;
+  readonly form: ProofForm;
   /** By shard, the leaf up to which closed segments were searched: a later look begins there. */
   readonly searched: Map<number, number>;
   /** Segments whose events retention removed, of all looks: a later look passes them over. */
@@ -107,7 +115,7 @@ interface Search {
 
 /** Looks for the wanted events once. Undefined where there is no archive yet, and this is not the last look. */
 async function searchOnce(
-  { archive, wanted, out, searched, removed }: SearchTask,
+  { archive, wanted, out, form, searched, removed }: SearchTask,
   invocation: Invocation,
   isLast: boolean,
 ): Promise<Search | undefined> {
@@ -128,7 +136,7 @@ async function searchOnce(
       onRemoved: (shard, first) => removed.add(`${shard}/${first}`),
       onOpen: (shard, first, end) => open.push(`leaves ${first} to ${end - 1} of shard ${shard}`),
     });
-    const count = await writeAll(made, out, findings, invocation);
+    const count = await writeAll(out.fitting(sound(made, findings)), { out, form }, invocation);
     progress.clear();
     return { count, findings, isWrong: findings.obstacles.length > 0, removed: removed.size, open };
   } finally {
@@ -136,11 +144,17 @@ async function searchOnce(
   }
 }
 
-function told(search: Search, invocation: Invocation, out: ProofFolder): number {
+function told(search: Search, invocation: Invocation, task: SearchTask): number {
   const { stderr } = invocation.terminal;
-  if (search.count > 0) sayHow(search.count, out, invocation.terminal);
+  if (search.count === 0 && !search.isWrong && invocation.terminal.signal.aborted) return interrupted(stderr);
+  if (search.count > 0) sayHow(search.count, task, stderr);
   else sayNone(invocation, search, invocation.terminal);
   return tellFindings(search.findings, stderr) || search.count === 0 ? EXIT.findings : EXIT.ok;
+}
+
+function interrupted(stderr: Terminal['stderr']): number {
+  stderr.write('lineproof: interrupted before the event was in a closed segment: nothing was written; call again to go on waiting\n');
+  return EXIT.io;
 }
 
 /** The proofs that hold against themselves: what the archive gives wrong is a finding, and never handed out as a proof. */
@@ -152,26 +166,33 @@ async function* sound(made: AsyncIterable<MadeProof>, findings: Findings): Async
   }
 }
 
-/** Writes each proof that is sound and fits, and counts them. */
-async function writeAll(made: AsyncIterable<MadeProof>, out: ProofFolder, findings: Findings, invocation: Invocation): Promise<number> {
-  const { options, terminal } = invocation;
+/** Writes each proof in its form, and counts them. */
+async function writeAll(
+  proofs: AsyncIterable<MadeProof>,
+  { out, form }: Pick<SearchTask, 'out' | 'form'>,
+  { options, terminal }: Invocation,
+): Promise<number> {
   let count = 0;
-  for await (const proof of out.fitting(sound(made, findings))) {
-    const path = out.write(proof, count);
+  for await (const proof of proofs) {
+    const files = await form.files(proof);
+    const path = out.write(proof, files, count);
     count++;
-    if (path === undefined) terminal.stdout.write(proof.text);
-    else terminal.stdout.write(options['json'] === true ? `${terminalJson(described(path, proof))}\n` : `${path}\n`);
+    if (path === undefined) terminal.stdout.write(utf8Text((files[0] as ProofFile).content));
+    else terminal.stdout.write(options['json'] === true ? `${terminalJson(described(path, proof, files))}\n` : `${path}\n`);
   }
   return count;
 }
 
-function described(path: string, { text, ...place }: MadeProof): Readonly<Record<string, unknown>> {
-  return { path, ...place, bytes: utf8(text).length };
+function described(
+  path: string,
+  { shard, leaf, size, stream, streamIndex, id, type }: MadeProof,
+  files: readonly ProofFile[],
+): Readonly<Record<string, unknown>> {
+  return { path, shard, leaf, size, stream, streamIndex, id, type, bytes: (files[0] as ProofFile).content.length };
 }
 
-function sayHow(count: number, { example }: ProofFolder, { stderr }: Terminal): void {
-  const file = example ?? 'FILE';
-  stderr.write(`${counted(count, 'event')} proven; to check: lineproof check ${printable(file)} --key KEY\n`);
+function sayHow(count: number, { out, form }: SearchTask, stderr: Terminal['stderr']): void {
+  stderr.write(`${counted(count, 'event')} proven; ${form.howToCheck(printable(out.example ?? 'FILE'))}\n`);
 }
 
 function sayNone(

@@ -53,6 +53,13 @@ export interface CollectorOptions {
   readonly appendTimeoutMs?: number;
 }
 
+/** Where a recorded event is: its lane, and its sequence number there. */
+export interface LanePlace {
+  readonly epoch: Uint8Array;
+  readonly shard: number;
+  readonly seq: number;
+}
+
 /** Counters of one collector since it was opened. */
 export interface CollectorStats {
   readonly recorded: number;

@@ -1,6 +1,5 @@
 import { setMaxListeners } from 'node:events';
 import { randomBytes } from '#crypto';
-import { utf8 } from '../core/base/bytes.ts';
 import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { LOG } from '../core/base/log-lines.ts';
 import { batchCost } from '../core/formats/batch.ts';
@@ -17,6 +16,7 @@ import {
   DEFAULT_HEARTBEAT_MS,
   DEFAULT_LINGER_MS,
   DEFAULT_MAX_BYTES,
+  type LanePlace,
   OVERFLOW_BYTES,
 } from './collector-options.ts';
 import { FileSpool } from './file-spool.ts';
@@ -29,13 +29,13 @@ import type { Spool } from './spool.ts';
 import { lockSpool } from './spool-lock.ts';
 import { encodeEventHead, encodeLanes } from './spool-payload.ts';
 import { RECORD } from './spool-record.ts';
+import { StreamPlaces } from './stream-places.ts';
 import { type TakenOver, takeOver } from './take-over.ts';
 
 /** Event bytes that are kept in memory while they wait; all others are read back from the spool. */
 const MEMORY_BYTES = 64 * 1024 * 1024;
 /** A spool also counts as full when this much waits for a slow disk: the service's memory is not a spool. */
 const MAX_UNWRITTEN_BYTES = 256 * 1024 * 1024;
-const MAX_CACHED_STREAMS = 10_000;
 const POLL_FULL_MS = 10;
 const IMPORTANCE_LABELS = { ESSENTIAL: { importance: 'ESSENTIAL' }, AUXILIARY: { importance: 'AUXILIARY' } } as const;
 
@@ -58,7 +58,7 @@ export class Collector {
   readonly #sender: BatchSender | undefined;
   readonly #publisher: BatchPublisher | undefined;
   readonly #kept: WaitingBytes;
-  readonly #streams = new Map<string, { readonly shard: number; readonly bytes: number }>();
+  readonly #streams: StreamPlaces;
   readonly #stop = new AbortController();
   readonly #maxBytes: number;
   readonly #waiters = new Set<() => void>();
@@ -67,11 +67,12 @@ export class Collector {
   #work: Promise<void>[] = [];
   #closing: Promise<boolean> | undefined;
   #state: 'open' | 'closing' | 'closed' = 'open';
-  /** Callers of {@link flush} that wait: meanwhile no lane lingers. */
+  /** Callers of {@link flush}: meanwhile no lane lingers. */
   #urgent = 0;
 
   private constructor(options: CollectorOptions, lock: FileLock | undefined) {
     this.#options = options;
+    this.#streams = new StreamPlaces(options.shards);
     // Every lane that sends and every caller that waits for room listens.
     setMaxListeners(0, this.#stop.signal);
     const { shards, clock, logger, signer, spool, origin, registry, log, metrics } = options;
@@ -144,22 +145,27 @@ export class Collector {
    * event that the log would refuse, SPOOL_FULL as {@link SpoolSettings.whenFull} says, CLOSED after {@link close}.
    */
   record(event: Event): Uint8Array {
-    if (this.#state !== 'open') throw new LineproofError('CLOSED', 'cannot record event: the collector is closed');
-    const bytes = this.#encode(event);
-    if (this.#isFull(0) && !this.#admitsMore(event)) return event.id;
-    this.#add(event.stream, bytes, event.trace);
-    this.#counts.recorded++;
-    this.#options.metrics.add('lineproof_collector_recorded_total', 1, IMPORTANCE_LABELS[event.importance]);
+    this.#take(event);
     return event.id;
   }
 
-  /** As {@link record}, resolved when the event is on disk. Waits while the spool is full, unless it is set to refuse. Rejects with DISK_FULL or IO_FAILED when the disk does not take it: the event is then written later, if the process lives. */
-  async recordDurably(event: Event): Promise<Uint8Array> {
+  /** As {@link record}, resolved when the event is on disk. Waits while the spool is full, unless it is set to refuse. Rejects with DISK_FULL or IO_FAILED when the disk does not take it: the event is then written later, if the process lives. `onPlaced` is called before the event can be sent, and not for one that is dropped. */
+  async recordDurably(event: Event, onPlaced?: (place: LanePlace) => void): Promise<Uint8Array> {
     while (this.#isFull(0) && this.#state === 'open' && this.#options.spool.whenFull !== 'refuse')
       await this.#options.clock.sleep(POLL_FULL_MS, this.#stop.signal);
-    const id = this.record(event);
+    this.#take(event, onPlaced);
     await this.#spool.durable();
-    return id;
+    return event.id;
+  }
+
+  #take(event: Event, onPlaced?: (place: LanePlace) => void): void {
+    if (this.#state !== 'open') throw new LineproofError('CLOSED', 'cannot record event: the collector is closed');
+    const bytes = this.#encode(event);
+    if (this.#isFull(0) && !this.#admitsMore(event)) return;
+    const place = this.#add(event.stream, bytes, event.trace);
+    onPlaced?.(place);
+    this.#counts.recorded++;
+    this.#options.metrics.add('lineproof_collector_recorded_total', 1, IMPORTANCE_LABELS[event.importance]);
   }
 
   /** Resolves when the log has acknowledged everything recorded so far, also what earlier starts left. Waits as long as that takes; rejects with CLOSED if the collector closes before that, or has no log. */
@@ -226,7 +232,7 @@ export class Collector {
   #admitsMore({ importance, stream }: Event): boolean {
     const { whenFull } = this.#options.spool;
     if (whenFull === 'drop-auxiliary' && importance === 'AUXILIARY') {
-      (this.#lanes[this.#streamOf(stream).shard] as Lane).drop(1);
+      (this.#lanes[this.#streams.of(stream).shard] as Lane).drop(1);
       this.#counts.dropped++;
       this.#options.metrics.add('lineproof_collector_dropped_total', 1);
       return false;
@@ -244,10 +250,11 @@ export class Collector {
     return this.#spool.bytes >= this.#maxBytes + overflow || this.#spool.unwritten >= MAX_UNWRITTEN_BYTES + overflow;
   }
 
-  #add(stream: string, bytes: Uint8Array, trace: EventTrace | null): void {
-    const { shard, bytes: streamBytes } = this.#streamOf(stream);
+  #add(stream: string, bytes: Uint8Array, trace: EventTrace | null): LanePlace {
+    const { shard, bytes: streamBytes } = this.#streams.of(stream);
     const lane = this.#lanes[shard] as Lane;
-    const place = this.#spool.append(RECORD.event, encodeEventHead(shard, lane.nextSeq()), bytes, true);
+    const seq = lane.nextSeq();
+    const place = this.#spool.append(RECORD.event, encodeEventHead(shard, seq), bytes, true);
     lane.push({
       place,
       bytes: this.#kept.keep(bytes.length) ? bytes : undefined,
@@ -256,15 +263,7 @@ export class Collector {
       recordedAt: this.#options.clock.nowMicros(),
       trace,
     });
-  }
-
-  #streamOf(stream: string): { readonly shard: number; readonly bytes: number } {
-    const known = this.#streams.get(stream);
-    if (known !== undefined) return known;
-    if (this.#streams.size >= MAX_CACHED_STREAMS) this.#streams.clear();
-    const made = { shard: shardOf(stream, this.#options.shards), bytes: utf8(stream).length };
-    this.#streams.set(stream, made);
-    return made;
+    return { epoch: this.#epoch, shard, seq };
   }
 
   async #takeOver(spool: FileSpool): Promise<void> {

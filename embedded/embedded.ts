@@ -4,6 +4,7 @@ import { prometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { type Collector as FriendlyCollector, friendlyCollector } from '../sdk/friendly-collector.ts';
 import type { Settings } from '../settings/embedded-settings.ts';
 import { openSettings } from './fixed-settings.ts';
+import { attestedRecording } from './pipeline-attested.ts';
 import { EmbeddedSystem } from './system.ts';
 
 /** Options of an embedded system for callers of the library; all other settings have the defaults of `lineproof config`. */
@@ -27,12 +28,16 @@ export async function openEmbedded(options: EmbeddedOptions = {}): Promise<Embed
   const settings = openSettings(options);
   const system = await EmbeddedSystem.open(settings, pinoLogger(settings.logLevel), prometheusMetrics());
   const { keys } = system.pipeline;
+  const attesting = attestedRecording(system.pipeline);
   return {
-    collector: friendlyCollector(system.collector),
+    collector: friendlyCollector(system.collector, attesting),
     origin: keys.origin,
     rootKey: keys.root.verifierKey,
     archive: join(settings.data, 'archive'),
     finish: () => system.finish(new AbortController().signal),
-    close: () => system.close(),
+    close: async () => {
+      await attesting.close();
+      await system.close();
+    },
   };
 }

@@ -6,7 +6,9 @@ import type { Collector } from '../collector/collector.ts';
 import { hasCode } from '../core/base/errors.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
+import type { AttestedRecording } from '../sdk/attested-recording.ts';
 import type { OpenSettings } from './fixed-settings.ts';
+import { attestedRecording } from './pipeline-attested.ts';
 import { EmbeddedSystem, openSpoolOnly } from './system.ts';
 
 /** How long a first start in another process may take to make the keys. */
@@ -22,6 +24,8 @@ export interface Recorder {
   readonly madeLog: string | undefined;
   /** The spool beside a folder that is in use. Its events are durable; the owner of the folder, or the next one, takes them over. */
   readonly spool: string | undefined;
+  /** Attested recording into this process's log; undefined beside a folder that is in use: its owner sends the events once this process has left the spool. */
+  readonly attesting: AttestedRecording | undefined;
   close(): Promise<unknown>;
 }
 
@@ -39,14 +43,24 @@ export async function openRecorder(settings: OpenSettings, name: string, logger:
       if (await collector.close()) await pipeline.linked(AbortSignal.timeout(LINKED_MS));
       await system.close();
     };
-    return { collector, madeLog: made ? origin : undefined, spool: undefined, close };
+    const attesting = attestedRecording(pipeline);
+    return {
+      collector,
+      madeLog: made ? origin : undefined,
+      spool: undefined,
+      attesting,
+      close: async () => {
+        await attesting.close();
+        await close();
+      },
+    };
   } catch (error) {
     if (!hasCode(error, 'DATA_IN_USE')) throw error;
     await keysOf(settings);
     const unique = `${name}-${randomUUID()}`;
     const collector = await openSpoolOnly(settings, unique, logger, metrics);
     const spool = join(settings.data, 'spool', unique);
-    return { collector, madeLog: undefined, spool, close: () => collector.close() };
+    return { collector, madeLog: undefined, spool, attesting: undefined, close: () => collector.close() };
   }
 }
 

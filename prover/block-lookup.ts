@@ -70,19 +70,44 @@ export interface FoundBlock {
   readonly keyId: Uint8Array;
   readonly signature: Uint8Array;
   readonly inputs: readonly EvidenceInput[];
+  readonly links: readonly Link[];
 }
 
-/** The block of leaf `index`, out of its segment's evidence. Throws NOT_FOUND where the evidence lacks it. */
-export async function findBlock({ evidence }: AuditedSegment, leaves: LeafReader, index: number): Promise<FoundBlock> {
-  const sealIndex = [...evidence.keys()].find((seal) => seal > index);
-  const stored = sealIndex === undefined ? undefined : evidence.get(sealIndex);
-  if (sealIndex === undefined || stored === undefined)
-    throw new LineproofError('NOT_FOUND', `cannot prove leaf ${index}: the archive has no evidence of its block`);
-  const { bytes, leaf } = await leaves.leaf(sealIndex);
-  if (leaf.kind !== 'seal' || leaf.firstIndex > index)
-    throw new LineproofError('NOT_FOUND', `cannot prove leaf ${index}: the evidence of its block is of other leaves`);
-  const { keyId, signature } = stored;
-  return { sealIndex, seal: { bytes, leaf }, keyId, signature, inputs: decodeEvidence(stored.evidence) };
+/** The blocks of one segment. The last one is kept: the events of a block follow each other. */
+export class BlockReader {
+  /** Leaves of the log at the end of the segment. */
+  readonly end: number;
+  readonly #evidence: AuditedSegment['evidence'];
+  readonly #leaves: LeafReader;
+  #last: FoundBlock | undefined;
+
+  constructor({ evidence }: AuditedSegment, end: number, leaves: LeafReader) {
+    this.end = end;
+    this.#evidence = evidence;
+    this.#leaves = leaves;
+  }
+
+  /** The block of leaf `index`. Throws NOT_FOUND where the evidence lacks it. */
+  async of(index: number): Promise<FoundBlock> {
+    const last = this.#last;
+    if (last !== undefined && last.seal.leaf.firstIndex <= index && index < last.sealIndex) return last;
+    this.#last = await this.#find(index);
+    return this.#last;
+  }
+
+  async #find(index: number): Promise<FoundBlock> {
+    const sealIndex = [...this.#evidence.keys()].find((seal) => seal > index);
+    const stored = sealIndex === undefined ? undefined : this.#evidence.get(sealIndex);
+    if (sealIndex === undefined || stored === undefined)
+      throw new LineproofError('NOT_FOUND', `cannot prove leaf ${index}: the archive has no evidence of its block`);
+    const { bytes, leaf } = await this.#leaves.leaf(sealIndex);
+    if (leaf.kind !== 'seal' || leaf.firstIndex > index)
+      throw new LineproofError('NOT_FOUND', `cannot prove leaf ${index}: the evidence of its block is of other leaves`);
+    const links: Link[] = [];
+    for (let at = leaf.firstIndex; at < leaf.firstIndex + leaf.links; at++) links.push((await this.#leaves.link(at)).leaf);
+    const { keyId, signature } = stored;
+    return { sealIndex, seal: { bytes, leaf }, keyId, signature, inputs: decodeEvidence(stored.evidence), links };
+  }
 }
 
 /** The batch of a link: its signed header, and the digests of all its events in their positions. */
@@ -92,23 +117,19 @@ export interface FoundBatch {
 }
 
 /** The batch that brought `link`, put together from the links and receipts of its block. Throws NOT_FOUND where they do not fill it. */
-export async function findBatch({ seal, inputs }: FoundBlock, leaves: LeafReader, link: Link): Promise<FoundBatch> {
-  const input = inputAt(inputs, seal.leaf.inputFrom, link.inputOffset);
+export function findBatch({ seal, inputs, links }: FoundBlock, { inputOffset }: Link): FoundBatch {
+  const input = inputAt(inputs, seal.leaf.inputFrom, inputOffset);
   if (input?.batch === undefined || input.batch === null)
-    throw new LineproofError('NOT_FOUND', `cannot prove the event at input offset ${link.inputOffset}: its block accepted no batch there`);
+    throw new LineproofError('NOT_FOUND', `cannot prove the event at input offset ${inputOffset}: its block accepted no batch there`);
   const { count } = decodeBatchHeader(input.batch.header);
   const digests = new Array<Uint8Array | undefined>(count).fill(undefined);
   for (const { position, digest } of input.receipts) digests[position] = digest;
-  const { firstIndex, links } = seal.leaf;
-  for (let index = firstIndex; index < firstIndex + links; index++) {
-    const { leaf } = await leaves.link(index);
-    if (leaf.inputOffset === link.inputOffset) digests[leaf.position] = leaf.event;
-  }
+  for (const link of links) if (link.inputOffset === inputOffset) digests[link.position] = link.event;
   const known = digests.filter((digest) => digest !== undefined);
   if (known.length !== count || digests.length !== count)
     throw new LineproofError(
       'NOT_FOUND',
-      `cannot prove the event at input offset ${link.inputOffset}: links and receipts do not fill its batch`,
+      `cannot prove the event at input offset ${inputOffset}: links and receipts do not fill its batch`,
     );
   return { batch: input.batch, digests: known };
 }

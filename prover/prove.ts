@@ -1,5 +1,5 @@
 import { type ArchiveReader, listArchive } from '../auditor/archive-reader.ts';
-import { attestedNote, NOTE_FINDINGS } from '../auditor/attestation.ts';
+import { attestedNote, attestedTreeHead, NOTE_FINDINGS } from '../auditor/attestation.ts';
 import type { Audit } from '../auditor/audit.ts';
 import { AUDIT_LIMITS } from '../auditor/audit-limits.ts';
 import type { Findings } from '../auditor/findings.ts';
@@ -8,18 +8,17 @@ import { type AuditedSegment, readManifests, readSegment } from '../auditor/segm
 import type { StoredManifest } from '../auditor/stored-manifest.ts';
 import { NO_WITNESSES } from '../auditor/witness-trust.ts';
 import { logKeysOf, policyKey } from '../core/archive/archive-keys.ts';
-import { utf8, utf8Text } from '../core/base/bytes.ts';
+import { utf8Text } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
-import { LIMITS } from '../core/base/limits.ts';
-import { decodeBatchHeader } from '../core/formats/batch.ts';
-import { encodeEventProof } from '../core/formats/event-proof.ts';
 import type { EventSchema } from '../core/formats/event-schema.ts';
 import { formatUuid } from '../core/formats/identity.ts';
-import { formatTlogProof } from '../core/formats/tlog-proof.ts';
+import { receiptOf } from '../core/keys/cose.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
-import { proveBatchPath } from '../core/tree/build/batch-path.ts';
 import { proveInclusion, type ReadHash, tileHashReader } from '../core/tree/build/proof.ts';
-import { findBatch, findBlock, LeafReader } from './block-lookup.ts';
+import { leafHash } from '../core/tree/hash.ts';
+import { checkInclusion } from '../core/tree/proof.ts';
+import { BlockReader, LeafReader } from './block-lookup.ts';
+import { makeProof, type NotedTree } from './proof-maker.ts';
 import { isWanted, mayHold, shardsOf, type Wanted } from './wanted.ts';
 
 /** A proof that was made, with what it is of. */
@@ -34,6 +33,17 @@ export interface MadeProof {
   readonly type: string;
   /** The `.tlog-proof` file. */
   readonly text: string;
+  /** Makes a COSE receipt of the event's link. Throws NOT_FOUND or FORMAT_INVALID where the archive lacks a COSE signature that can be used. */
+  receipt(): Promise<CoseReceipt>;
+}
+
+/** A COSE receipt (RFC 9942) over the kept tree head at the end of the event's segment. */
+export interface CoseReceipt {
+  readonly receipt: Uint8Array;
+  /** The bytes of the link: what it is a receipt of. */
+  readonly leaf: Uint8Array;
+  /** Leaves that the tree head covers. */
+  readonly size: number;
 }
 
 /** How far a search has come. */
@@ -127,14 +137,19 @@ async function* proveShard(log: AttestedLog, wanted: Wanted, progress: ProveProg
   const end = manifests.at(-1)?.manifest.end ?? 0;
   if (size > end) progress.onOpen?.(audit.shard, end, size);
   const archivedUntil = manifests.at(-1)?.manifest.accepted.to ?? 0;
-  const tools: Tools = { ...log, leaves: new LeafReader(audit.objects, audit.shard, size), readHash: hashReader(log) };
+  const tools: Tools = {
+    ...log,
+    leaves: new LeafReader(audit.objects, audit.shard, size),
+    readHash: hashReader(log),
+    policy: audit.governance.history.latest,
+  };
   for (const stored of manifests) {
     const { first, end: segmentEnd } = stored.manifest;
     if (!mayHold(wanted, first, segmentEnd) || segmentEnd <= (progress.searched?.get(audit.shard) ?? 0)) continue;
     if (wanted.kind === 'leaf' && !(await isEvent(tools, wanted.leaf))) continue;
     const segment = await readSegment(audit, stored, archivedUntil);
     if (segment.retired.size > 0) progress.onRemoved?.(audit.shard, first, segmentEnd);
-    yield* proveSegment(tools, segment, wanted);
+    yield* proveSegment(tools, { segment, end: segmentEnd }, wanted);
     progress.searched?.set(audit.shard, segmentEnd);
     progress.onProgress?.(segmentEnd, size);
   }
@@ -160,9 +175,8 @@ async function isEvent({ leaves, audit }: Tools, index: number): Promise<boolean
   throw new LineproofError('NOT_FOUND', `cannot prove leaf ${shard}/${index}: it is the seal of a block, not an event`);
 }
 
-interface Tools extends AttestedLog {
+interface Tools extends AttestedLog, NotedTree {
   readonly leaves: LeafReader;
-  readonly readHash: ReadHash;
 }
 
 function hashReader({ audit, size }: AttestedLog): ReadHash {
@@ -170,14 +184,19 @@ function hashReader({ audit, size }: AttestedLog): ReadHash {
   return tileHashReader(size, async (path) => (await audit.objects.get(`${folder}/${path}`))?.bytes);
 }
 
-async function* proveSegment(tools: Tools, segment: AuditedSegment, wanted: Wanted): AsyncGenerator<MadeProof> {
+async function* proveSegment(
+  tools: Tools,
+  { segment, end }: { readonly segment: AuditedSegment; readonly end: number },
+  wanted: Wanted,
+): AsyncGenerator<MadeProof> {
   const { findings, governance, shard } = tools.audit;
+  const blocks = new BlockReader(segment, end, tools.leaves);
   for (const [leaf, row] of segment.rows) {
     const schema = governance.schemas.get(row.schema);
     if (schema === undefined || row.event === null) continue;
     const { streamIndex } = row.columns;
     const one = { leaf, event: row.event, schema };
-    const made = await orFinding(async () => (isWanted(wanted, { ...one, streamIndex }) ? proveEvent(tools, segment, one) : undefined), {
+    const made = await orFinding(async () => (isWanted(wanted, { ...one, streamIndex }) ? proveEvent(tools, blocks, one) : undefined), {
       findings,
       shard,
       leaf,
@@ -207,44 +226,33 @@ interface Row {
 }
 
 /** The proof of one archived event. Throws NOT_FOUND or a format's error where the archive does not give its parts. */
-async function proveEvent(tools: Tools, segment: AuditedSegment, { leaf: index, event, schema }: Row): Promise<MadeProof> {
-  const { audit, leaves, readHash, size, note, policies } = tools;
-  const { bytes, leaf: link } = await leaves.link(index);
-  const block = await findBlock(segment, leaves, index);
-  const { batch, digests } = await findBatch(block, leaves, link);
+async function proveEvent(tools: Tools, blocks: BlockReader, { leaf: index, event, schema }: Row): Promise<MadeProof> {
+  const { audit, leaves, size } = tools;
+  const link = await leaves.link(index);
   const { id, stream, type } = schema.readHead(event);
-  const extra = encodeEventProof({
-    leaf: bytes,
-    schema: schema.text,
-    event,
-    ...batch,
-    path: proveBatchPath(digests, link.position),
-    producerKey: producerKeyOf(audit, batch),
-    seal: {
-      index: block.sealIndex,
-      leaf: block.seal.bytes,
-      path: await proveInclusion(size, block.sealIndex, readHash),
-      keyId: block.keyId,
-      signature: block.signature,
-    },
-    policies,
-  });
-  const text = formatTlogProof({ extra, index, path: await proveInclusion(size, index, readHash), checkpoint: note });
-  if (utf8(text).length > LIMITS.proofBytes)
-    throw new LineproofError(
-      'LIMIT_EXCEEDED',
-      `cannot prove leaf ${index}: with all versions of the policy, the file would have more than ${LIMITS.proofBytes} bytes`,
-    );
-  return { shard: audit.shard, leaf: index, size, stream, streamIndex: link.index, id: formatUuid(id), type, text };
+  const text = await makeProof(tools, { index, link, block: await blocks.of(index), event, schema: schema.text });
+  const receipt = (): Promise<CoseReceipt> => makeReceipt(tools, blocks.end, { index, leaf: link.bytes });
+  return { shard: audit.shard, leaf: index, size, stream, streamIndex: link.leaf.index, id: formatUuid(id), type, text, receipt };
 }
 
-function producerKeyOf(
-  { governance, shard }: Audit,
-  { header, keyId }: { readonly header: Uint8Array; readonly keyId: Uint8Array },
-): string {
-  const { producer } = decodeBatchHeader(header);
-  const found = governance.history.latest.producer(producer, keyId);
-  if (found === undefined)
-    throw new LineproofError('NOT_FOUND', `cannot prove an event of shard ${shard}: the policy lists no key of ${producer} that signed it`);
-  return found.verifier.text;
+async function makeReceipt(
+  { audit, readHash }: Tools,
+  size: number,
+  { index, leaf }: { readonly index: number; readonly leaf: Uint8Array },
+): Promise<CoseReceipt> {
+  const { checkpointAt, coseAt } = logKeysOf(audit.shard);
+  const keys = audit.governance.logKeys(audit.shard);
+  const [note, head] = [await audit.objects.get(checkpointAt(size)), await audit.objects.get(coseAt(size))];
+  const kept = note === undefined ? undefined : attestedNote(note.bytes, `${audit.origin}/${audit.shard}`, audit.shard, keys).value;
+  if (head === undefined || kept === undefined)
+    throw new LineproofError('NOT_FOUND', `cannot make receipt of leaf ${index}: the archive has no usable ${coseAt(size)} with its note`);
+  const { faults } = attestedTreeHead(head.bytes, kept, audit.shard, keys);
+  // The nodes below `size` are complete subtrees in every later tree.
+  const path = await proveInclusion(size, index, readHash);
+  if (faults.length > 0 || !checkInclusion(path, size, index, leafHash(leaf), kept.root))
+    throw new LineproofError(
+      'FORMAT_INVALID',
+      `cannot make receipt of leaf ${index}: ${coseAt(size)} is not a log key's, or of another tree`,
+    );
+  return { receipt: receiptOf(head.bytes, { size, index, path }), leaf, size };
 }

@@ -5,23 +5,27 @@ import type { SpoolSettings } from '../collector/collector-options.ts';
 import { hasCode, LineproofError } from '../core/base/errors.ts';
 import type { EventType } from '../core/formats/event.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
-import { keySigner, parsePrivateKey } from '../core/keys/key.ts';
+import { keySigner, parsePrivateKey, parseVerifierKey } from '../core/keys/key.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Metrics } from '../core/ports/metrics.ts';
 import type { SchemaRegistry } from '../core/ports/schema-registry.ts';
 import type { Signer } from '../core/ports/signer.ts';
+import type { ObjectReader } from '../prover/attested/noted-archive.ts';
+import { AttestedRecording } from './attested-recording.ts';
 import type { EventInput, TypedInput } from './event-input.ts';
 import { type Collector, friendlyCollector } from './friendly-collector.ts';
+import { webArchive } from './web-archive.ts';
 
 export type { CollectorStats, SpoolSettings } from '../collector/collector-options.ts';
 export type { ErrorCode } from '../core/base/errors.ts';
 export type { EventType, Importance } from '../core/formats/event.ts';
+export type { AttestedOptions, AttestedRecord } from './attested-recording.ts';
 export type { DataInput, EventInput, ParentInput, TimeInput, TypedInput } from './event-input.ts';
 export type { Collector } from './friendly-collector.ts';
-export type { Clock, Log, Logger, Metrics, SchemaRegistry, Signer };
-export { hasCode, keySigner, LineproofError, parsePrivateKey, readKeyFile };
+export type { Clock, Log, Logger, Metrics, ObjectReader, SchemaRegistry, Signer };
+export { hasCode, keySigner, LineproofError, parsePrivateKey, readKeyFile, webArchive };
 
 /** Options of {@link createCollector}. */
 export interface CreateCollectorOptions {
@@ -36,6 +40,10 @@ export interface CreateCollectorOptions {
   /** Needed if there is a log. */
   readonly registry?: SchemaRegistry;
   readonly spool: SpoolSettings;
+  /** Where the archive's objects are read, for `recordAttested`: {@link webArchive}, or a function of yours. It needs a log that may be read, too. */
+  readonly archive?: ObjectReader;
+  /** Verifier keys (root or log keys) by which each proof of `recordAttested` must be OK; without them it must only hold together. */
+  readonly trustedKeys?: readonly string[];
   readonly clock?: Clock;
   readonly logger?: Logger;
   readonly metrics?: Metrics;
@@ -55,9 +63,15 @@ const unmeasured: Metrics = { add: nothing, set: nothing, observe: nothing, forg
 /** Opens a collector on a log; one process for each spool folder. Throws DATA_IN_USE, DISK_FULL, IO_FAILED, CONFIG_INVALID. */
 export async function createCollector(options: CreateCollectorOptions): Promise<Collector> {
   checkGiven(options);
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as unknown as CreateCollectorOptions;
+  const { archive, trustedKeys = [], ...others } = options;
+  const given = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined)) as unknown as CreateCollectorOptions;
+  const keys = trustedKeys.map(parseVerifierKey);
   const defaults = { eventSchema: EVENT_SCHEMA, clock: systemClock, logger: silent, metrics: unmeasured, registry: noRegistry };
-  return friendlyCollector(await openCollector({ ...defaults, ...given }));
+  const collector = await openCollector({ ...defaults, ...given });
+  const { log, shards, signer, clock = systemClock } = options;
+  const attesting =
+    log === null || archive === undefined ? undefined : new AttestedRecording({ log, archive, clock, keys, shards, signer });
+  return friendlyCollector(collector, attesting);
 }
 
 /** For callers without types: names all missing options at once. */

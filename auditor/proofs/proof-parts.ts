@@ -33,9 +33,17 @@ export interface ProofParts {
   readonly origin: string;
 }
 
+/** The first byte of a tagged COSE_Sign1, with which no text begins. */
+const COSE_SIGN1 = 0xd2;
+
 /** Takes a proof file apart. Throws a coded error where a part cannot be read. */
 export function readProof(bytes: Uint8Array): ProofParts {
   mustFit(bytes.length, LIMITS.proofBytes, 'proof');
+  if (bytes[0] === COSE_SIGN1)
+    throw new LineproofError(
+      'FORMAT_INVALID',
+      'cannot read proof: it is a COSE receipt; a verifier of COSE receipts checks it with its leaf',
+    );
   const { extra, index, path, checkpoint: note } = parseTlogProof(utf8Text(bytes));
   if (extra.length === 0)
     throw new LineproofError('FORMAT_INVALID', 'cannot read proof: it has no extra line, so it names no event: only a leaf of some log');

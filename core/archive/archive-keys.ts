@@ -25,6 +25,7 @@ export function logKeysOf(shard: number): {
   readonly snapshots: string;
   readonly timestamps: string;
   checkpointAt(size: number): string;
+  coseAt(size: number): string;
   /** `witnessKey` is the text of the witness's verifier key. */
   cosignature(size: number, witnessKey: string): string;
   events(first: number, end: number, schemaHex: string): string;
@@ -48,6 +49,7 @@ export function logKeysOf(shard: number): {
     snapshots: `${folder}/snapshots/`,
     timestamps: `${folder}/timestamps/`,
     checkpointAt: (size) => `${folder}/checkpoints/${size}`,
+    coseAt: (size) => `${folder}/checkpoints/${size}.cose`,
     cosignature: (size, witnessKey) => `${folder}/cosignatures/${size}.${toHex(sha256(utf8(witnessKey))).slice(0, 16)}`,
     events: (first, end, schemaHex) => `${segments}${segmentName(first, end)}.${schemaHex.slice(0, 16)}.events.avro`,
     evidence: (first, end) => `${segments}${segmentName(first, end)}.evidence.avro`,
@@ -78,7 +80,7 @@ export type ArchiveKey =
   | { readonly kind: 'schema' | 'policy'; readonly hex: string }
   | { readonly kind: 'signed' | 'checkpoint'; readonly shard: number }
   /** `stampedNote`: a note that time stamps cover. */
-  | { readonly kind: 'checkpointAt' | 'snapshot' | 'state' | 'stampedNote'; readonly shard: number; readonly size: number }
+  | { readonly kind: 'checkpointAt' | 'coseAt' | 'snapshot' | 'state' | 'stampedNote'; readonly shard: number; readonly size: number }
   | { readonly kind: 'cosignature'; readonly shard: number; readonly size: number; readonly witness: string }
   | { readonly kind: 'tile'; readonly shard: number; readonly path: string }
   | { readonly kind: 'events'; readonly shard: number; readonly first: number; readonly end: number; readonly schema: string }
@@ -96,6 +98,10 @@ const PATTERNS: readonly (readonly [RegExp, (match: readonly string[]) => Archiv
   [
     new RegExp(`^logs/${SIZE}/checkpoints/${SIZE}$`),
     ([, shard, size]) => ({ kind: 'checkpointAt', shard: Number(shard), size: Number(size) }),
+  ],
+  [
+    new RegExp(`^logs/${SIZE}/checkpoints/${SIZE}\\.cose$`),
+    ([, shard, size]) => ({ kind: 'coseAt', shard: Number(shard), size: Number(size) }),
   ],
   [
     new RegExp(`^logs/${SIZE}/cosignatures/${SIZE}\\.([0-9a-f]{16})$`),

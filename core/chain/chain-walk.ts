@@ -67,7 +67,8 @@ async function readRange(log: Log, shard: number, from: number, end: number): Pr
   return range;
 }
 
-function takeApart(record: LogRecord): WalkedBlock | undefined {
+/** The block that a record carries, not judged; undefined where it carries none. */
+export function takeApart(record: LogRecord): WalkedBlock | undefined {
   try {
     const block = decodeBlock(unframe(record.value).payload);
     const seal = decodeLeaf(block.seal);

@@ -29,6 +29,8 @@ export function formatTlogProof({ extra, index, path, checkpoint }: TlogProof): 
 export function parseTlogProof(text: string): TlogProof {
   if (text === '') throw invalid('it is empty');
   if (text.includes('\r')) throw invalid(CHANGED_LINE_ENDS);
+  if (text.startsWith('{'))
+    throw invalid('it is JSON: what lineproof prove --as json and --as in-toto write has the proof, in base64, as tlogProof');
   if (!text.startsWith(`${VERSION}\n`)) throw invalid(`it does not start with ${VERSION}`);
   const end = text.indexOf('\n\n');
   if (end < 0) throw invalid('the empty line before the checkpoint is missing');

@@ -1,8 +1,10 @@
 import { sha256 } from '#crypto';
 import { policyKey } from '../../core/archive/archive-keys.ts';
 import { concat, toBase64, utf8, utf8Text } from '../../core/base/bytes.ts';
+import { type Checkpoint, parseCheckpoint } from '../../core/keys/checkpoint.ts';
+import { signTreeHead } from '../../core/keys/cose.ts';
 import { decodeEnvelope, type EnvelopeSignature, encodeEnvelope, signEnvelope } from '../../core/keys/dsse.ts';
-import { signNote } from '../../core/keys/note.ts';
+import { readNote, signNote } from '../../core/keys/note.ts';
 import type { Policy } from '../../core/policy/policy-document.ts';
 import type { Signer } from '../../core/ports/signer.ts';
 import { noteOf } from '../support/archive.ts';
@@ -11,7 +13,7 @@ import { testSigner } from '../support/producer.ts';
 import { required } from '../support/rich-archive.ts';
 import { SEVENS } from '../support/violation.ts';
 import { ALL_ELSE, type Alter, type Attack } from './attack.ts';
-import { changed, planted, resigned } from './forging.ts';
+import { changed, nameOf, planted, resigned } from './forging.ts';
 import { active, NEXT_LOG, type Stage, scenePolicy } from './stage.ts';
 
 const CHECKPOINT = /^logs\/0\/checkpoint$/;
@@ -45,6 +47,15 @@ const signedBy = (signer: Signer, name?: string): Alter =>
     const text = whole.slice(0, whole.indexOf('\n\n') + 1).replace(`${world.origin}/0`, name ?? `${world.origin}/0`);
     return utf8(await signNote(text, signer));
   });
+
+/** Puts another COSE signature beside the last kept note. */
+const treeHead = (signer: Signer, change: (head: Checkpoint) => Checkpoint): Alter => {
+  return async (map) => {
+    const name = nameOf(map, /^logs\/0\/checkpoints\/\d+$/);
+    const head = parseCheckpoint(readNote(utf8Text(required(map.get(name)))).text);
+    map.set(`${name}.cose`, await signTreeHead(change(head), signer));
+  };
+};
 
 /** Gives the manifest other signatures. */
 const envelope = (change: (signatures: readonly EnvelopeSignature[]) => readonly EnvelopeSignature[]): Alter =>
@@ -224,8 +235,36 @@ const NOTES: readonly Attack[] = [
   {
     name: 'kept-note-of-another-history',
     keys: ['log'],
-    alter: changed(/^logs\/0\/checkpoints\//, async (_, { archive }) => utf8(await noteOf(NEXT_LOG, archive.size, SEVENS))),
+    alter: changed(/^logs\/0\/checkpoints\/\d+$/, async (_, { archive }) => utf8(await noteOf(NEXT_LOG, archive.size, SEVENS))),
     seen: 'LOG ROOT_WRONG',
+    ...LOG,
+  },
+  {
+    name: 'tree-head-by-a-stranger',
+    keys: ['archive'],
+    alter: treeHead(STRANGER, (head) => head),
+    seen: 'LOG TREE_HEAD_WRONG',
+    ...LOG,
+  },
+  {
+    name: 'tree-head-of-another-root',
+    keys: ['log'],
+    alter: treeHead(NEXT_LOG, (head) => ({ ...head, root: SEVENS })),
+    seen: 'LOG TREE_HEAD_WRONG',
+    ...LOG,
+  },
+  {
+    name: 'tree-head-of-another-log',
+    keys: ['log'],
+    alter: treeHead(NEXT_LOG, (head) => ({ ...head, origin: 'example.org/log/1' })),
+    seen: 'LOG TREE_HEAD_WRONG',
+    ...LOG,
+  },
+  {
+    name: 'tree-head-of-another-size',
+    keys: ['log'],
+    alter: treeHead(NEXT_LOG, (head) => ({ ...head, size: head.size + 1 })),
+    seen: 'LOG TREE_HEAD_WRONG',
     ...LOG,
   },
   {

@@ -4,6 +4,8 @@ import { required } from '../support/rich-archive.ts';
 import { ALL_ELSE, type Alter, type Attack, type Results } from './attack.ts';
 import { changed, nameOf, namesOf, planted, swapped, without } from './forging.ts';
 
+const TREE_HEADS = /^logs\/0\/checkpoints\/\d+\.cose$/;
+
 const cut = (bytes: Uint8Array): Uint8Array => bytes.subarray(0, bytes.length - 7);
 const emptied = (): Uint8Array => new Uint8Array(0);
 const turned = (bytes: Uint8Array): Uint8Array => flip(bytes, bytes.length * 4 + 1);
@@ -39,10 +41,11 @@ function setBack(shards: string): Alter {
   return (map) => {
     for (const signed of namesOf(map, new RegExp(`^logs/${shards}/signed$`))) {
       const log = signed.slice(0, -'signed'.length);
-      const kept = namesOf(map, new RegExp(`^${log}checkpoints/`));
+      const kept = namesOf(map, new RegExp(String.raw`^${log}checkpoints/\d+$`));
+      const heads = namesOf(map, new RegExp(String.raw`^${log}checkpoints/\d+\.cose$`));
       const note = required(map.get(required(kept[0])));
       const snapshots = namesOf(map, new RegExp(`^${log}snapshots/`));
-      for (const name of [...kept.slice(1), ...snapshots.slice(1)]) map.delete(name);
+      for (const name of [...kept.slice(1), ...heads.slice(1), ...snapshots.slice(1)]) map.delete(name);
       for (const name of namesOf(map, new RegExp(String.raw`^${log}segments/\d*[1-9]\d*-`))) map.delete(name);
       map.set(signed, note).set(`${log}checkpoint`, note);
     }
@@ -52,7 +55,9 @@ function setBack(shards: string): Alter {
 /** The archive without what came after its closed segments. */
 export const withoutTail: Alter = (map) => {
   for (const log of ['logs/0/', 'logs/1/']) {
-    const end = Math.max(...namesOf(map, new RegExp(`^${log}checkpoints/`)).map((name) => Number(name.slice(`${log}checkpoints/`.length))));
+    const end = Math.max(
+      ...namesOf(map, new RegExp(String.raw`^${log}checkpoints/\d+$`)).map((name) => Number(name.slice(`${log}checkpoints/`.length))),
+    );
     const note = required(map.get(`${log}checkpoints/${end}`));
     map.set(`${log}signed`, note).set(`${log}checkpoint`, note);
   }
@@ -90,6 +95,13 @@ const ROWS: readonly Row[] = [
   ['removed-checkpoint', without(/^logs\/0\/checkpoint$/), 'ARCHIVE MISSING', ARCHIVE],
   ['removed-all-notes', without(/^logs\/0\/(signed|checkpoint)/), 'ARCHIVE MISSING', { failed: 'ARCHIVE', open: 'COMPLETE' }],
   ['removed-kept-notes', without(/^logs\/0\/checkpoints\//), 'ARCHIVE MISSING', ARCHIVE],
+  ['removed-tree-heads', without(TREE_HEADS), 'ARCHIVE MISSING', ARCHIVE],
+  ['turned-bit-of-tree-head', changed(TREE_HEADS, turned), 'LOG TREE_HEAD_WRONG', LOG],
+  ['cut-tree-head', changed(TREE_HEADS, cut), 'LOG TREE_HEAD_WRONG', LOG],
+  ['emptied-tree-head', changed(TREE_HEADS, emptied), 'LOG TREE_HEAD_WRONG', LOG],
+  ['swapped-tree-heads-of-shards', swapped(TREE_HEADS, /^logs\/1\/checkpoints\/\d+\.cose$/), 'LOG TREE_HEAD_WRONG', LOG],
+  ['swapped-tree-heads', swapTwo(TREE_HEADS), 'LOG TREE_HEAD_WRONG', LOG],
+  ['planted-tree-head', planted('logs/0/checkpoints/3.cose', utf8('x')), 'ARCHIVE UNKNOWN_OBJECT'],
   ['removed-tiles', without(/^logs\/0\/tile\/0\//), 'ARCHIVE MISSING', ARCHIVE],
   ['removed-leaves', without(/^logs\/0\/tile\/entries\//), 'LOG LEAVES_MISSING', LOST_LEAVES],
   ['removed-events', without(/^logs\/0\/.*events\.avro$/), 'ARCHIVE MISSING', LOST_EVENTS],
@@ -126,7 +138,7 @@ const ROWS: readonly Row[] = [
     'ARCHIVE MANIFEST_PLACE',
     LOST_SEGMENT,
   ],
-  ['renamed-kept-note', moved(/^logs\/0\/checkpoints\//, (name) => `${name}1`), 'ARCHIVE CHECKPOINT_PLACE', ARCHIVE],
+  ['renamed-kept-note', moved(/^logs\/0\/checkpoints\/\d+$/, (name) => `${name}1`), 'ARCHIVE CHECKPOINT_PLACE', ARCHIVE],
   ['moved-shard', movedShard, 'COMPLETE SHARD_EMPTY', { open: 'COMPLETE' }],
   ['older-published-note', olderNote('checkpoint'), 'ARCHIVE CHECKPOINT_OLD', ARCHIVE],
   ['older-signed-note', olderNote('signed'), 'ARCHIVE SIGNED_OLD', ARCHIVE],

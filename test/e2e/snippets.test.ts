@@ -64,3 +64,14 @@ test(
   },
   TIMEOUT_MS,
 );
+
+test(
+  'the snippet about attested recording compiles and runs unchanged, twice, and its proof is OK by the root key',
+  async () => {
+    await run('docs/proofs.md');
+    await run('docs/proofs.md');
+    const checked = await lineproof(['check', 'order-7.tlog-proof', '--key', '@.lineproof/keys/root.pub'], { cwd: folder.path });
+    expect([checked.stdout.trim().split('\n').at(-1), checked.code]).toEqual(['VERDICT: OK', 0]);
+  },
+  TIMEOUT_MS,
+);

@@ -363,7 +363,7 @@ describe('an archive that contradicts the chain stops the shard', () => {
     expect(code).toBe('CHAIN_TRIMMED');
   });
 
-  test.each(['tile', 'events', 'evidence', 'manifest', 'checkpointAt', 'snapshot', 'state', 'policy', 'schema'])(
+  test.each(['tile', 'events', 'evidence', 'manifest', 'checkpointAt', 'coseAt', 'snapshot', 'state', 'policy', 'schema'])(
     'other content in the place of an object of kind %s',
     async (kind) => {
       const given = await makeChain(9);
@@ -465,7 +465,7 @@ describe('an object that is stored already', () => {
       0,
       given.values.map((value) => ({ key: null, value })),
     );
-    const signed = ['manifest', 'checkpointAt'].flatMap((kind) => keysOf(whole, kind));
+    const signed = ['manifest', 'checkpointAt', 'coseAt'].flatMap((kind) => keysOf(whole, kind));
     expect(signed.length).toBeGreaterThanOrEqual(4);
     for (const key of signed) objects.objects.set(key, whole.objects.get(key) as Uint8Array);
     await archiveChain(fresh, objects);

@@ -52,6 +52,7 @@ const REQUIRED = [
   'logs/0/checkpoints/367',
   'logs/0/checkpoints/523',
   'logs/0/checkpoints/554',
+  ...[367, 523, 554].map((size) => `logs/0/checkpoints/${size}.cose`),
   'logs/0/tile/0/000',
   'logs/0/tile/0/001',
   'logs/0/tile/0/002.p/42',

@@ -236,7 +236,9 @@ describe('two histories', () => {
       const key = which === 'checkpointAt' ? KEYS.checkpointAt(archive.size) : KEYS[which];
       archive.objects.map.set(key, utf8(await noteOf(archive.signer, archive.size, SEVENS)));
       const verdict = await scene.verify();
-      expect([codes(verdict), named(verdict, 'ROOT_WRONG')]).toEqual([['LOG ROOT_WRONG'], [key]]);
+      // The COSE signature beside a kept note is of the root of the leaves, and so of another one than the note's.
+      const others = which === 'checkpointAt' ? ['LOG TREE_HEAD_WRONG'] : [];
+      expect([codes(verdict), named(verdict, 'ROOT_WRONG')]).toEqual([['LOG ROOT_WRONG', ...others], [key]]);
     },
   );
 

@@ -4,7 +4,7 @@ import re
 
 from canonical_json import parse
 from hashing import H, Tree, leaf_hash, tree_root
-from keys import checkpoint, note, signers
+from keys import checkpoint, note, signers, tree_head
 from strict_avro import Cursor, Schema, Wrong
 
 NUMBER = "(?:0|[1-9][0-9]{0,15})"
@@ -14,7 +14,7 @@ PLACES = [
     r"schemas/[0-9a-f]{64}\.avsc",
     r"policies/[0-9a-f]{64}\.json",
     rf"logs/{NUMBER}/(signed|checkpoint)",
-    rf"logs/{NUMBER}/checkpoints/{NUMBER}",
+    rf"logs/{NUMBER}/checkpoints/{NUMBER}(\.cose)?",
     rf"logs/{NUMBER}/tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/(x[0-9]{{3}}/)*[0-9]{{3}}(\.p/([1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5]))?",
     rf"logs/{NUMBER}/segments/{RANGE}\.[0-9a-f]{{16}}\.events\.avro",
     rf"logs/{NUMBER}/segments/{RANGE}\.(evidence\.avro|refused\.avro|manifest\.json|retired\.json)",
@@ -143,6 +143,19 @@ class SignedRoots:
             return None
         self.notes.append((path, size, root, text, claims))
         return size, root
+
+    def check_tree_head(self, path, size, root):
+        """The COSE signature over the root that the note beside it states."""
+        try:
+            data = self.objects.read(path, 4096)
+            labels = {holder.key.label for holder in self.holders if tree_head(data, holder.key, size, root)}
+            if not labels:
+                raise Wrong("no log key signed")
+            if all(h.status == "COMPROMISED" and size > h.believed[self.shard] for h in self.holders if h.key.label in labels):
+                raise Wrong("only a compromised log key signed")
+            self.signed.append((path, size, labels))
+        except Wrong as error:
+            self.report.failed("ARCHIVE" if str(error) == "too large" else "LOG", "COSE signature", f"{path}: {error}")
 
 
 def believed_signers(holders, claims, message, shard, size):

@@ -170,3 +170,34 @@ def checkpoint(text):
     if len(root) != 32:
         raise Wrong("root of a checkpoint")
     return check_name(lines[0]), int(lines[1]), root
+
+
+def cbor(value):
+    """The deterministic CBOR of whole numbers, bytes, text, None, lists and maps, in the order that they have."""
+    def head(major, number):
+        for size, more in ((0, 0), (1, 24), (2, 25), (4, 26), (8, 27)):
+            if size == 0 and number < 24:
+                return bytes([major << 5 | number])
+            if size and number < 256**size:
+                return bytes([major << 5 | more]) + number.to_bytes(size, "big")
+    if value is None:
+        return b"\xf6"
+    if isinstance(value, int):
+        return head(0, value) if value >= 0 else head(1, -1 - value)
+    if isinstance(value, bytes):
+        return head(2, len(value)) + value
+    if isinstance(value, str):
+        return head(3, len(value.encode("utf-8"))) + value.encode("utf-8")
+    if isinstance(value, list):
+        return head(4, len(value)) + b"".join(cbor(each) for each in value)
+    return head(5, len(value)) + b"".join(cbor(key) + cbor(each) for key, each in value.items())
+
+
+def tree_head(data, key, size, root):
+    """Whether `data` is the COSE signature of `key` over the root of so many leaves of the log that has its name."""
+    label = key.label.encode("utf-8")
+    protected = cbor({1: -8, 4: label, 15: {1: key.name, 2: f"{key.name}@{size}"}, 395: 1})
+    signature = data[-64:]
+    if data != b"\xd2" + cbor([protected, {}, None, signature]):
+        return False
+    return key.verifies(cbor(["Signature1", protected, b"", root]), signature)

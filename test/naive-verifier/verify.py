@@ -91,6 +91,8 @@ def published(objects, log, roots, report, waits=False):
         if head is not None and head[0] != int(match[1]):
             report.failed("ARCHIVE", "note of another size", match[0])
         found.append((match[0], head))
+        if head is not None and head[0] == int(match[1]) and match[0] + ".cose" in objects.names:
+            roots.check_tree_head(match[0] + ".cose", *head)
     (_, checkpoint), (_, signed) = found[:2]
     named = [head[0] for _, head in found[2:] if head]
     if checkpoint and signed and signed[0] < checkpoint[0]:
@@ -199,6 +201,8 @@ def replay_shard(objects, replay, segments, holders, blocks, report):
         replay.size = segment.end
         if f"logs/{replay.log.shard}/checkpoints/{segment.end}" not in objects.names:
             report.failed("ARCHIVE", "note of a segment is missing", segment.name)
+        if f"logs/{replay.log.shard}/checkpoints/{segment.end}.cose" not in objects.names:
+            report.failed("ARCHIVE", "COSE signature of a segment is missing", segment.name)
         derived.check_end(replay, segment, own, report)
         derived.check_manifest(replay, segment, own, report)
         derived.check_columns(replay, segment, own, report)

@@ -320,8 +320,8 @@ export class TestCluster {
   }
 
   /** Emits a file of lines as a process with this producer's key and a separate spool. */
-  async emit(producer: string, file: string): Promise<void> {
-    await this.must([...this.#emitArguments(producer), file]);
+  async emit(producer: string, file: string, ...more: readonly string[]): Promise<void> {
+    await this.must([...this.#emitArguments(producer), ...more, file]);
   }
 
   /** As {@link emit}, of lines that are written to its stdin as long as they come. */

@@ -17,7 +17,8 @@ import { type BlockRefused, encodeBlockRefused } from '../../core/formats/block-
 import type { EvidenceInput } from '../../core/formats/evidence.ts';
 import { dedupKeyOfEvent, dedupKeyOfHeader } from '../../core/formats/identity.ts';
 import { decodeLeaf, type Link, type Seal } from '../../core/formats/leaf.ts';
-import { formatCheckpoint } from '../../core/keys/checkpoint.ts';
+import { type Checkpoint, formatCheckpoint } from '../../core/keys/checkpoint.ts';
+import { signTreeHead } from '../../core/keys/cose.ts';
 import { encodeEnvelope, signEnvelope } from '../../core/keys/dsse.ts';
 import { signNote } from '../../core/keys/note.ts';
 import type { DedupHit } from '../../core/ports/dedup-index.ts';
@@ -226,9 +227,11 @@ export class ForgedArchive {
 
   /** A note of the log key over the present tree head. */
   async note(): Promise<Uint8Array> {
-    const { origin } = this.world;
-    const root = frontierRoot(this.state.head.frontier);
-    return utf8(await signNote(formatCheckpoint({ origin: `${origin}/${this.shard}`, size: this.size, root }), this.signer));
+    return utf8(await signNote(formatCheckpoint(this.#treeHead()), this.signer));
+  }
+
+  #treeHead(): Checkpoint {
+    return { origin: `${this.world.origin}/${this.shard}`, size: this.size, root: frontierRoot(this.state.head.frontier) };
   }
 
   #storeNamed(): void {
@@ -264,6 +267,7 @@ export class ForgedArchive {
     const derived = this.#manifest({ first, end, root: toHex(root), objects: stored }, rows);
     const payload = encodeManifest(forgery.manifest?.(derived) ?? derived);
     this.objects.map.set(this.#keys.checkpointAt(end), await this.note());
+    this.objects.map.set(this.#keys.coseAt(end), await signTreeHead(this.#treeHead(), this.signer));
     this.objects.map.set(this.#keys.manifest(first, end), encodeEnvelope(await signEnvelope('manifest', payload, [this.signer])));
     this.#previous = toHex(sha256(payload));
     this.#blocks = [];

@@ -1,19 +1,16 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { sha256 } from '#crypto';
 import type { Verdict } from '../../auditor/verdict.ts';
-import { toBase64, toHex } from '../../core/base/bytes.ts';
+import { toBase64 } from '../../core/base/bytes.ts';
 import { lineproof, ROOT, runProgram } from './command.ts';
 import type { ForgedArchive } from './forged-archive.ts';
+import { hasPython, installPython, pythonOf } from './python.ts';
 
 const NAIVE = join(ROOT, 'test/naive-verifier');
 const REQUIREMENTS = join(NAIVE, 'requirements.txt');
-const CACHE = join(ROOT, 'node_modules/.cache/naive-verifier');
 /** Properties that the naive verifier judges, in the order of SECURITY.md. */
 export const PROPERTIES = ['ARCHIVE', 'LOG', 'STREAMS', 'SIGNATURES', 'ORDER', 'COMPLETE', 'UNIQUE', 'POLICY', 'WITNESSES'] as const;
-const hasPython = spawnSync('python3', ['-c', 'import venv, ensurepip'], { stdio: 'ignore' }).status === 0;
 /** Where Python is missing, tests are skipped under their names, which fails where CI=true. */
 export const testWithPython: typeof test = hasPython ? test : (test.skip as typeof test);
 
@@ -49,23 +46,11 @@ export interface GivenArchive {
 
 /** The verifier of test/naive-verifier. Its packages are installed once, in a folder that is named by what they are. */
 export class NaiveVerifier {
-  readonly #folder = join(CACHE, toHex(sha256(readFileSync(REQUIREMENTS))).slice(0, 16));
-  readonly #python = join(this.#folder, 'bin', 'python');
+  readonly #python = pythonOf('naive-verifier', REQUIREMENTS);
 
   /** Installs the pinned packages where they are not yet; a failure fails the test. */
-  async install(): Promise<void> {
-    if (!hasPython || existsSync(this.#folder)) return;
-    mkdirSync(CACHE, { recursive: true });
-    const fresh = mkdtempSync(join(CACHE, 'new-'));
-    expect(await runProgram('python3', ['-m', 'venv', fresh])).toMatchObject({ code: 0 });
-    const install = ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '-r', REQUIREMENTS];
-    expect(await runProgram(join(fresh, 'bin', 'python'), install)).toMatchObject({ code: 0 });
-    try {
-      // Whole from the first moment on, whoever else installs it.
-      renameSync(fresh, this.#folder);
-    } catch {
-      rmSync(fresh, { recursive: true });
-    }
+  install(): Promise<void> {
+    return installPython('naive-verifier', REQUIREMENTS);
   }
 
   /** Verdicts over archives in memory, by one process. */

@@ -153,6 +153,7 @@ test('every object of the layout has a place in the archive, and every place is 
     signed: true,
     checkpoint: true,
     checkpointAt: true,
+    coseAt: true,
     cosignature: true,
     snapshot: true,
     state: true,
