@@ -9,7 +9,8 @@ const STDERR = 2;
 const MIN_FREE_BYTES = 512 * 1024;
 
 /**
- * An LMDB environment whose transactions are on disk when their promise resolves. One process at a time owns its folder.
+ * An LMDB environment whose transactions are on disk when their promise resolves. One process at a time owns its folder;
+ * another one of the same machine may read in it, and write: transactions of LMDB exclude each other across processes.
  * `overlappingSync` is off: with it, lmdb resolves a commit before it is flushed. `eventTurnBatching` is off: with it, a commit that fails
  * also rejects a promise that no caller can handle, which ends the process.
  */

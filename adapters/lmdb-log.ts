@@ -13,7 +13,7 @@ interface Meta {
   end: number;
 }
 
-/** Opens the embedded {@link Log} in `folder`: a partition is a range of keys, an append one transaction. */
+/** Opens the embedded {@link Log} in `folder`: a partition is a range of keys, an append one transaction, also beside another process of this machine that has it open. */
 export async function openLmdbLog(folder: string, options: { readonly clock: Clock }): Promise<Log> {
   return new LmdbLog(new Environment(folder), options.clock);
 }

@@ -17,7 +17,12 @@ const BARRED = { data: 'names a data folder, and the file lies in one; take it o
  * system's own, even if nobody named it. No setting of this system runs a command.
  */
 export function loadInvocationSettings(invocation: Invocation): LoadedSettings<typeof SETTINGS> {
-  return loadTable(SETTINGS, textsOf(SETTINGS, invocation, true));
+  return loadOwnSettings(SETTINGS, invocation);
+}
+
+/** The settings of a table, for a command that works on the data folder of an embedded system. */
+export function loadOwnSettings<T extends SettingTable>(table: T, invocation: Invocation): LoadedSettings<T> {
+  return loadTable(table, textsOf(table, invocation, true));
 }
 
 /** The same, for opening the data folder. */

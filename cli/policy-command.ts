@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { randomBytes } from '#crypto';
 import { readKeyFile, writeKeyFile } from '../adapters/key-files.ts';
-import { keysFolder, pinnedRoot, privateFolder } from '../cluster/keys.ts';
+import { keysFolder, privateFolder } from '../cluster/keys.ts';
 import {
   newProducers,
   nextPolicy,
@@ -23,24 +23,29 @@ import type { Policy } from '../core/policy/policy-document.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import { makeEmbeddedKeys, readEmbeddedKeys } from '../embedded/keys.ts';
-import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import { type Command, type Invocation, stringOption, stringOptions } from './command.ts';
-import { clusterSettings, SERVERS, UNPINNED } from './command-settings.ts';
+import { clusterSettings, SERVERS } from './command-settings.ts';
 import { EXIT } from './exit-codes.ts';
-import { loadClusterSettings, namesKeys } from './invocation-settings.ts';
+import { loadClusterSettings } from './invocation-settings.ts';
+import { openPolicyPlace, type PolicyPlace } from './policy-place.ts';
 import { shardsOption } from './topics-command.ts';
 import { describeWitnessing, tlogPolicyOf, WITNESSING_OPTIONS, witnessingOption } from './witnessing-options.ts';
 
-/** `lineproof policy init|show|publish`. */
+/** `lineproof policy init|show|publish`: of a cluster, or but for init of an embedded system. */
 export const policyCommand: Command = {
   name: 'policy',
-  summary: 'Make the first policy of a cluster and its keys, show the newest, or publish the next',
+  summary: 'Show the newest policy, publish the next, or make the first one of a cluster and its keys',
   usage: [
     'policy init [--origin NAME] [--shards N] [--producer NAME]... [OPTIONS]',
-    'policy show [--json | --tlog-policy] [OPTIONS]',
-    'policy publish [FILE] [--producer NAME]... [--witness-policy FILE] [--sign-with FILE]... [--dry-run]',
+    'policy show [--embedded] [--json | --tlog-policy] [OPTIONS]',
+    'policy publish [--embedded] [FILE] [--producer NAME]... [--witness-policy FILE] [--sign-with FILE]... [--dry-run]',
   ],
   options: [
+    {
+      name: 'embedded',
+      type: 'boolean',
+      help: 'show, publish: the policy of the embedded system of the data folder, also beside a running start',
+    },
     {
       name: 'origin',
       type: 'string',
@@ -84,7 +89,8 @@ export const policyCommand: Command = {
   notes: [
     'init makes root.key, collector.key, chainer.key and log-<shard>.key where there are no keys, registers the schemas, and publishes version 1.',
     'Then give each service only the keys that it needs, and keep root.key away from all of them. A producer finds its key as collector.key.',
-    'publish needs root.key. FILE is the output of show --json, edited. The command numbers and signs it; services apply it while they run.',
+    'publish needs root.key. FILE is the output of show --json, edited. The command numbers and signs it; services, and a running start, apply it by themselves.',
+    'The first policy of an embedded system is made by its first start, with its keys in the data folder.',
     'Keys are never removed: set their "status" to "RETIRED" or "COMPROMISED". Origin and shards never change.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
@@ -92,24 +98,25 @@ export const policyCommand: Command = {
     const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
     if (action === undefined || more.length > (name === 'publish' ? 1 : 0))
       throw new LineproofError('USAGE', 'policy takes init, show, or publish with at most one file');
-    const loaded = loadClusterSettings(invocation);
-    const { values } = loaded;
-    // The other actions sign with keys of that folder: it is the operator's own.
-    const beside = action !== show || namesKeys(loaded);
-    const cluster = await openClusterReaders(values, beside);
-    if (pinnedRoot(values, beside) === undefined && action === show) invocation.terminal.stderr.write(`lineproof: ${UNPINNED}\n`);
-    try {
-      return await action(invocation, values, cluster);
-    } finally {
-      await cluster.close();
-    }
+    return action(invocation);
   },
 };
 
-type Action = (invocation: Invocation, settings: ClusterSettings, cluster: ClusterReaders) => Promise<number>;
-const ACTIONS: Readonly<Record<string, Action>> = { init, show, publish };
+const ACTIONS: Readonly<Record<string, (invocation: Invocation) => Promise<number>>> = { init, show, publish };
 
-async function init(invocation: Invocation, settings: ClusterSettings, cluster: ClusterReaders): Promise<number> {
+async function init(invocation: Invocation): Promise<number> {
+  if (invocation.options['embedded'] === true)
+    throw new LineproofError('USAGE', 'policy init is for a cluster: lineproof start makes the first policy of an embedded system');
+  const { values } = loadClusterSettings(invocation);
+  const cluster = await openClusterReaders(values);
+  try {
+    return await publishFirst(invocation, keysFolder(values), cluster);
+  } finally {
+    await cluster.close();
+  }
+}
+
+async function publishFirst(invocation: Invocation, folder: string, cluster: ClusterReaders): Promise<number> {
   if ((await cluster.log.bounds(TOPICS.control, 0)).end > 0)
     throw new LineproofError(
       'CONFIG_INVALID',
@@ -117,7 +124,6 @@ async function init(invocation: Invocation, settings: ClusterSettings, cluster: 
     );
   const shards = shardsOption(invocation);
   const names = producerNames(invocation);
-  const folder = keysFolder(settings);
   privateFolder(dirname(folder));
   await makeEmbeddedKeys(folder, stringOption(invocation, 'origin') ?? '', shards);
   const keys = await readEmbeddedKeys(folder, shards);
@@ -192,30 +198,42 @@ function milliseconds(invocation: Invocation, name: string): number | undefined 
   return Number(given);
 }
 
-async function show(invocation: Invocation, settings: ClusterSettings, cluster: ClusterReaders): Promise<number> {
-  const sources = await cluster.sources();
-  const { policy } = sources.policies.latest;
+async function show(invocation: Invocation): Promise<number> {
   const { options, terminal } = invocation;
-  if (options['tlog-policy'] === true) terminal.stdout.write(tlogPolicyOf(policy));
-  else if (options['json'] === true) terminal.stdout.write(`${JSON.stringify(policy, undefined, 2)}\n`);
-  else terminal.stdout.write(describe(policy, existsSync(join(keysFolder(settings), 'root.key'))));
-  return EXIT.ok;
+  const place = await openPolicyPlace(invocation, true, false);
+  try {
+    const { policy } = (await place.sources()).policies.latest;
+    if (options['tlog-policy'] === true) terminal.stdout.write(tlogPolicyOf(policy));
+    else if (options['json'] === true) terminal.stdout.write(`${JSON.stringify(policy, undefined, 2)}\n`);
+    else terminal.stdout.write(describe(policy, place.keepsRootAway && existsSync(join(place.keys, 'root.key'))));
+    return EXIT.ok;
+  } finally {
+    await place.close();
+  }
 }
 
-async function publish(invocation: Invocation, settings: ClusterSettings, cluster: ClusterReaders): Promise<number> {
-  const { stdout, stderr } = invocation.terminal;
-  const [, path] = invocation.operands;
-  const names = producerNames(invocation);
+async function publish(invocation: Invocation): Promise<number> {
   const dry = invocation.options['dry-run'] === true;
-  if (dry && names.length > 0) throw new LineproofError('USAGE', '--producer makes keys: it does not go with --dry-run');
+  if (dry && producerNames(invocation).length > 0)
+    throw new LineproofError('USAGE', '--producer makes keys: it does not go with --dry-run');
   if (['origin', 'shards'].some((name) => stringOption(invocation, name) !== undefined))
     throw new LineproofError('USAGE', 'origin and shards never change: --origin and --shards are for policy init');
-  const folder = keysFolder(settings);
-  const roots = await readRootKeys(folder, stringOptions(invocation, 'sign-with'));
-  const sources = await cluster.sources();
+  const place = await openPolicyPlace(invocation, false, !dry);
+  try {
+    return await publishAt(place, invocation, dry);
+  } finally {
+    await place.close();
+  }
+}
+
+async function publishAt(place: PolicyPlace, invocation: Invocation, dry: boolean): Promise<number> {
+  const { stdout, stderr } = invocation.terminal;
+  const [, path] = invocation.operands;
+  const roots = await readRootKeys(place.keys, stringOptions(invocation, 'sign-with'));
+  const sources = await place.sources();
   const { latest } = sources.policies;
   const edited = path === undefined ? latest.policy : readPolicyFile(path);
-  const more = await makeProducerKeys(folder, latest.policy.origin, names);
+  const more = await makeProducerKeys(place.keys, latest.policy.origin, producerNames(invocation));
   const keys = more.map(({ verifierKey }) => verifierKey);
   const added = newProducers(latest.policy, keys, ALL_STREAMS);
   const policy = nextPolicy(latest, {
@@ -230,9 +248,10 @@ async function publish(invocation: Invocation, settings: ClusterSettings, cluste
     stderr.write(`lineproof: nothing to publish: version ${latest.policy.version} says the same\n`);
     return EXIT.ok;
   }
-  if (!dry) await publishPolicy(cluster.log, sources, envelope);
+  if (!dry) await publishPolicy(place.log, sources, envelope);
   if (invocation.options['json'] === true) stdout.write(`${JSON.stringify(policy, undefined, 2)}\n`);
   else stdout.write(`${changes.join('\n')}\n${dry ? 'Would publish' : 'Published'} version ${policy.version} of ${policy.origin}\n`);
+  if (!dry && place.afterwards !== undefined) stderr.write(`lineproof: ${place.afterwards}\n`);
   return EXIT.ok;
 }
 

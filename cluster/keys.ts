@@ -29,7 +29,7 @@ export async function readLogKeys(settings: ClusterSettings, shards: number): Pr
  * The root key that the first policy must name; undefined if neither the setting nor the keys folder has one. `beside` is false if nobody named
  * the keys folder, and so whoever prepared the working folder may have put a key there. Throws CONFIG_INVALID.
  */
-export function pinnedRoot(settings: ClusterSettings, beside = true): string | undefined {
+export function pinnedRoot(settings: Pick<ClusterSettings, 'data' | 'keys' | 'rootKey'>, beside = true): string | undefined {
   const own = join(keysFolder(settings), 'root.pub');
   const isNamed = settings.rootKey !== '';
   if (!isNamed && !(beside && isThere(own))) return undefined;

@@ -36,9 +36,14 @@ export function readPolicyFile(path: string): Policy {
   return parsePolicy(encodePolicy(value as Policy));
 }
 
-/** The version after `latest` with the content of `edited`, which was made from `latest`. Throws POLICY_INVALID if it was made from another version. */
+/** The version after `latest` with the content of `edited`, which was made from `latest`. Throws POLICY_INVALID if it was made from another version, or is of another origin. */
 export function nextPolicy(latest: PolicyInForce, edited: Policy): Policy {
-  const { version } = latest.policy;
+  const { version, origin } = latest.policy;
+  if (edited.origin !== origin)
+    throw new LineproofError(
+      'POLICY_INVALID',
+      `cannot publish policy: it is of origin ${edited.origin}, and this is the log ${origin}; edit the output of lineproof policy show --json of this one`,
+    );
   if (edited.version !== version)
     throw new LineproofError(
       'POLICY_INVALID',

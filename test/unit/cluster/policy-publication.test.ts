@@ -39,6 +39,14 @@ test('a change made from an older version is refused: it would undo what came si
   expect(() => nextPolicy(history.latest, testPolicy())).toThrow(/made from version 1 and the newest is 2/);
 });
 
+test('a file of another log is refused by its origin, whatever its version', async () => {
+  const { latest } = openPolicies([await envelopeOf(testPolicy(), roots)]);
+  for (const version of [1, 7])
+    expect(() => nextPolicy(latest, { ...testPolicy(), origin: 'example.com/other', version })).toThrow(
+      `it is of origin example.com/other, and this is the log ${testPolicy().origin}`,
+    );
+});
+
 test('too few root keys are refused before anything is written', async () => {
   const history = openPolicies([await envelopeOf(testPolicy(), roots)]);
   const policy = nextPolicy(history.latest, { ...testPolicy(), dedupWindowMs: 60_000 });
