@@ -59,10 +59,8 @@ async function embeddedPlace(invocation: Invocation, isShow: boolean, appends: b
   const rootKey = pinnedRoot(settings);
   if (isShow) noteUnpinned(rootKey, invocation);
   const { log, isRunning, sources, close } = await openControlLog({ data: values.data, rootKey, logger: commandLogger(values), appends });
-  const afterwards =
-    isRunning === undefined
-      ? undefined
-      : `${isRunning ? 'the process that works' : 'the next start'} on ${values.data} takes it up by itself`;
+  const reader = isRunning ? `the process that works on ${values.data}` : 'the next start';
+  const afterwards = `${reader} takes it up by itself; it is in force from the next block on`;
   return { log, keys: keysFolder(settings), keepsRootAway: false, afterwards, sources, close };
 }
 

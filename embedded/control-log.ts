@@ -14,8 +14,8 @@ import type { Logger } from '../core/ports/logger.ts';
 /** The policies of an embedded system, for a command: beside the process that works on the data folder, or without one. */
 export interface ControlLog {
   readonly log: Log;
-  /** Whether another process works on the folder, and so reads what is appended by itself; undefined if it was opened to read. */
-  readonly isRunning: boolean | undefined;
+  /** Whether another process works on the folder, and so reads what is appended by itself; not looked at where nothing is to be appended. */
+  readonly isRunning: boolean;
   /** The policies that the control topic holds, read now. Throws POLICY_INVALID if there is none of the pinned root. */
   sources(): Promise<Sources>;
   close(): Promise<void>;
@@ -45,7 +45,7 @@ export async function openControlLog({ data, rootKey, logger, appends }: Control
     const registry = await openFolderSchemaRegistry(join(data, 'registry'));
     return {
       log,
-      isRunning: appends ? lock === undefined : undefined,
+      isRunning: appends && lock === undefined,
       sources: async () => {
         const origin = await originOf(log, rootKey, `restore log and keys of ${data} from one backup`);
         const sources = new Sources({ origin, rootKey, log, registry, clock: systemClock, logger });

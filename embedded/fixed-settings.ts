@@ -14,7 +14,7 @@ export type OpenSettings = Settings & {
   readonly given?: ReadonlySet<string>;
 };
 
-/** Settings that the first start writes into the policy and nothing changes afterwards. */
+/** Settings that the first start writes into the policy; afterwards only a new version of the policy changes them. */
 const OF_THE_POLICY = ['dedupWindowMs', 'segmentMaxAgeMs'] as const;
 
 /** The number of shards of the data folder, which its first start fixed: one log key for each. Throws CONFIG_INVALID if the caller asks for another number. */

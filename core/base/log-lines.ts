@@ -252,11 +252,11 @@ export const LOG_LINES = {
     meaning: 'The process ended while the disk refused writes: records that were not acknowledged as durable are lost.',
   },
   settingNotInForce: {
-    text: 'setting not in force: the first start of the data folder fixed another value',
+    text: 'setting not in force: the policy of the data folder has another value',
     level: 'warn',
     by: 'start, run, emit, openEmbedded',
     meaning:
-      '`setting` was given as `given`, but the policy of the data folder has `inForce`. The embedded system cannot change its policy.',
+      '`setting` was given as `given`, but the policy of the data folder has `inForce`. The first start wrote the policy; `lineproof policy publish --embedded` changes it.',
   },
   spoolNotAdopted: {
     text: 'spool not taken up; trying again later',

@@ -75,7 +75,7 @@ test(
       const terms = ['--witness-required', 'yes', '--witness-deadline-ms', '60000'];
       const published = await run(['policy', 'publish', '--embedded', '--witness-policy', 'our.policy', ...terms]);
       expect([published.code, published.stdout]).toEqual([0, expect.stringContaining('Published version 2')]);
-      expect(published.stderr).toBe('lineproof: the next start on .lineproof takes it up by itself\n');
+      expect(published.stderr).toBe('lineproof: the next start takes it up by itself; it is in force from the next block on\n');
       expect((await run(['emit'], line('second'))).code).toBe(0);
       expect((await run(['start', '--until-idle'])).code).toBe(0);
       const verified = await run([
@@ -113,7 +113,10 @@ test(
       const dry = await run(['policy', 'publish', '--embedded', 'policy.json', '--dry-run']);
       expect([dry.code, dry.stdout]).toEqual([0, expect.stringContaining('Would publish version 2')]);
       const published = await run(['policy', 'publish', '--embedded', 'policy.json']);
-      expect(published).toMatchObject({ code: 0, stderr: 'lineproof: the process that works on .lineproof takes it up by itself\n' });
+      expect(published).toMatchObject({
+        code: 0,
+        stderr: 'lineproof: the process that works on .lineproof takes it up by itself; it is in force from the next block on\n',
+      });
       expect((await run(['emit', '--quiet'], line('stamped'))).code).toBe(0);
       while (globSync(at('stamped', '.lineproof/archive/logs/0/timestamps/*.ours.tsr')).length === 0) {
         expect((await run(['policy', 'show', '--embedded'])).stdout).toContain('version    2');
@@ -136,17 +139,20 @@ test(
     const run = inFolder('replaced');
     expect((await run(['emit'], line('by the first key'))).code).toBe(0);
     expect((await run(['policy', 'publish', '--embedded', '--producer', 'collector2'])).code).toBe(0);
-    const second = await policyOf('replaced');
     const old = keyText('replaced', 'collector');
+    for (const end of ['key', 'pub'])
+      renameSync(at('replaced', '.lineproof/keys', `collector2.${end}`), at('replaced', '.lineproof/keys', `collector.${end}`));
+    expect((await run(['emit'], line('by the second key'))).code).toBe(0);
+    const second = await policyOf('replaced');
     const producers = second.producers.map((each) => (each.key === old ? { ...each, status: 'RETIRED' } : each));
     writeFileSync(at('replaced', 'policy.json'), JSON.stringify({ ...second, producers }));
     const published = await run(['policy', 'publish', '--embedded', 'policy.json']);
     expect([published.code, published.stdout]).toEqual([0, expect.stringContaining('status: "ACTIVE" -> "RETIRED"')]);
-    for (const end of ['key', 'pub'])
-      renameSync(at('replaced', '.lineproof/keys', `collector2.${end}`), at('replaced', '.lineproof/keys', `collector.${end}`));
-    expect((await run(['emit'], line('by the second key'))).code).toBe(0);
+    expect((await run(['emit'], line('and once more'))).code).toBe(0);
     expect((await run(['start', '--until-idle', '--verify'])).code).toBe(0);
-    expect((await run(['query', '.lineproof/archive', '--json'])).stdout).toMatch(/by the first key[\s\S]*by the second key/);
+    expect((await run(['query', '.lineproof/archive', '--json'])).stdout).toMatch(
+      /by the first key[\s\S]*by the second key[\s\S]*and once more/,
+    );
   },
   TIMEOUT_MS,
 );

@@ -46,10 +46,10 @@ test('processes that append to one log at once, some killed in between, lose, do
   const log = await openLmdbLog(folder.path, { clock: systemClock });
   try {
     await log.ensureTopic('shared', { partitions: 1 });
-    let isOver = false;
+    const over = new AbortController();
     let own = 0;
     const ownWork = (async (): Promise<void> => {
-      while (!isOver) await log.append('shared', 0, [{ key: null, value: Buffer.from(`own ${own++}`) }]);
+      while (!over.signal.aborted) await log.append('shared', 0, [{ key: null, value: Buffer.from(`own ${own++}`) }]);
     })();
     const durable: string[] = [];
     for (let round = 0; round < ROUNDS; round++) {
@@ -57,7 +57,7 @@ test('processes that append to one log at once, some killed in between, lose, do
       const whole = appending(`whole${round}`, 30, () => undefined);
       durable.push(...(await killed), ...(await whole));
     }
-    isOver = true;
+    over.abort();
     await ownWork;
     const found = await allOf(log);
     const counts = new Set(found);
