@@ -233,6 +233,20 @@ const BY_POLICY: readonly Attack[] = [
   },
 ];
 
+/** The root names witnesses, and the chainer of shard 1 seals under the version before that for ever. */
+const POSTPONED: Attack = {
+  name: 'chainer-stays-under-the-policy-without-witnesses',
+  keys: ['chainer', 'log', 'archive'],
+  play: async ({ world, archives: [, there] }) => {
+    const { policy } = world;
+    await world.nextPolicy((before) => ({ ...before, witnessing: { witnesses: BOTH, required: true, deadlineMs: 1000 } }));
+    const seal = there.block.bind(there);
+    there.block = (options, spoil) => seal({ ...options, policy }, spoil);
+  },
+  alter: cosigned(/^logs\/0\/(?:checkpoint|checkpoints\/[0-9]+)$/, by(A), by(B)),
+  ...OPEN,
+};
+
 /** What a reader with a witness policy of their own sees. */
 const BY_READER: readonly Attack[] = [
   {
@@ -299,4 +313,4 @@ const BY_READER: readonly Attack[] = [
   },
 ];
 
-export const WITNESS_ATTACKS: readonly Attack[] = [...BY_POLICY, ...BY_READER];
+export const WITNESS_ATTACKS: readonly Attack[] = [...BY_POLICY, POSTPONED, ...BY_READER];

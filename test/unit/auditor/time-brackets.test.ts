@@ -37,3 +37,10 @@ test('shards add up, and the widest bracket is that of all', () => {
     widestSeconds: 60,
   });
 });
+
+test('time stamps of a year are counted in one go', () => {
+  // A time stamp each minute of a year: comparing each with each would be 10^11 steps, and a call takes no half million arguments.
+  const many = Array.from({ length: 525_600 }, (_, i) => at(i + 1, i * 60));
+  expect(timeCounts(many, many.length)).toMatchObject({ stamps: many.length, unboundedLeaves: 1, widestSeconds: 60 });
+  expect(timeTotals(Array.from({ length: 300_000 }, () => timeCounts([], 1))).widestSeconds).toBe(0);
+});
