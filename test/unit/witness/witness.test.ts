@@ -102,6 +102,29 @@ test('where the store does not take the note, nothing is cosigned', async () => 
   await expect(grow(0, 3)).rejects.toThrow('the disk is away');
 });
 
+test('a note is shown to monitors only once it survives a power cut', async () => {
+  const order: string[] = [];
+  const replace = store.replace.bind(store);
+  let durable = (): void => undefined;
+  const visible = new Promise<void>((resolve) => {
+    store.replace = async (...given) => {
+      const tag = await replace(...given);
+      const waits = new Promise<void>((done) => (durable = done));
+      resolve();
+      await waits;
+      return tag;
+    };
+  });
+  const growing = grow(0, 3);
+  await visible;
+  const shown = witness.newest(monitoringPath(ORIGIN)).then((note) => order.push(`shown ${note?.split('\n')[1]}`));
+  await new Promise(setImmediate);
+  order.push('durable');
+  durable();
+  await Promise.all([growing, shown]);
+  expect(order).toEqual(['durable', 'shown 3']);
+});
+
 test('of two that extend one note differently at the same time, one is cosigned', async () => {
   await grow(0, 3);
   const two = [open(), open()];
