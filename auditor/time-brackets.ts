@@ -18,24 +18,32 @@ export interface TimeCounts {
 
 /** Counts brackets over the sizes of one shard. */
 export function timeCounts(stamps: readonly StampedSize[], leaves: number): TimeCounts {
-  const sizes = [...new Set(stamps.map(({ size }) => size))].toSorted((a, b) => a - b);
-  const coveredLeaves = sizes.at(-1) ?? 0;
-  let widest = 0;
-  for (const [i, size] of sizes.entries()) {
-    const before = sizes[i - 1];
-    if (before === undefined) continue;
-    // Leaves from `before` on: every time stamp of `size` and more covers them, none of `before` and less does.
-    const upper = Math.min(...stamps.filter((stamp) => stamp.size >= size).map(({ to }) => to));
-    const lower = Math.max(...stamps.filter((stamp) => stamp.size <= before).map(({ from }) => from));
-    widest = Math.max(widest, upper - lower);
-  }
+  const bySize = stamps.toSorted((a, b) => a.size - b.size);
+  const coveredLeaves = bySize.at(-1)?.size ?? 0;
   return {
     stamps: stamps.length,
     coveredLeaves,
     uncoveredLeaves: Math.max(0, leaves - coveredLeaves),
-    unboundedLeaves: sizes[0] ?? 0,
-    widestSeconds: Math.ceil(widest / 1e6),
+    unboundedLeaves: bySize[0]?.size ?? 0,
+    widestSeconds: Math.ceil(widestBracket(bySize) / 1e6),
   };
+}
+
+/** Of time stamps in the order of their sizes: each pass goes through them once, since an archive can hold one for each second. */
+function widestBracket(bySize: readonly StampedSize[]): number {
+  // Between two sizes, every time stamp from the larger on covers the leaves, and none before.
+  const upper = new Array<number>(bySize.length);
+  let earliest = Infinity;
+  for (let i = bySize.length - 1; i >= 0; i--) {
+    earliest = Math.min(earliest, (bySize[i] as StampedSize).to);
+    upper[i] = earliest;
+  }
+  let [lower, widest] = [-Infinity, 0];
+  for (const [i, { size, from }] of bySize.entries()) {
+    lower = Math.max(lower, from);
+    if ((bySize[i + 1]?.size ?? size) > size) widest = Math.max(widest, (upper[i + 1] as number) - lower);
+  }
+  return widest;
 }
 
 /** The counts of all shards together. */
