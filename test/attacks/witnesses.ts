@@ -9,7 +9,7 @@ import { testSigner } from '../support/producer.ts';
 import { required } from '../support/rich-archive.ts';
 import { witnessKeyOf } from '../support/witnesses.ts';
 import type { Alter, Attack } from './attack.ts';
-import { keptNotes, namesOf } from './forging.ts';
+import { namesOf } from './forging.ts';
 import { NEXT_LOG, scenePolicy } from './stage.ts';
 
 const A = testSigner('witness.example/A', 'A');
@@ -85,8 +85,11 @@ const redated: Line = async (text) => {
   const line = await cosign(text, TIME, A);
   return { ...line, signature: line.signature.map((byte, i) => (i === 7 ? byte ^ 1 : byte)) };
 };
-/** A cosignature that the first kept note got. */
-const copied: Line = (_, map) => cosign(readNote(utf8Text(required(map.get(required(keptNotes(map, 0)[0]))))).text, TIME, A);
+/** A cosignature that another note got. */
+const copied =
+  (from: RegExp): Line =>
+  (_, map) =>
+    cosign(readNote(utf8Text(required(map.get(required(namesOf(map, from)[0]))))).text, TIME, A);
 
 /** What the witnesses of the policy can be made to seem. */
 const BY_POLICY: readonly Attack[] = [
