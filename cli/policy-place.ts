@@ -57,8 +57,8 @@ async function embeddedPlace(invocation: Invocation, isShow: boolean, appends: b
   const { values } = loadOwnSettings(TABLE, invocation);
   const settings = { ...values, keys: '' };
   const rootKey = pinnedRoot(settings);
-  if (isShow) noteUnpinned(rootKey, invocation);
   const { log, isRunning, sources, close } = await openControlLog({ data: values.data, rootKey, logger: commandLogger(values), appends });
+  if (isShow) noteUnpinned(rootKey, invocation);
   const reader = isRunning ? `the process that works on ${values.data}` : 'the next start';
   const afterwards = `${reader} takes it up by itself; it is in force from the next block on`;
   return { log, keys: keysFolder(settings), keepsRootAway: false, afterwards, sources, close };

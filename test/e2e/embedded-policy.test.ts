@@ -166,7 +166,7 @@ test(
       const { code, stderr } = await run(['policy', action, '--embedded', '--data', 'nowhere']);
       expect([code, stderr]).toEqual([
         expect.any(Number),
-        expect.stringMatching(/nowhere: it is not the data folder.*lineproof start.*NOT_FOUND/),
+        expect.stringMatching(/^lineproof: cannot read the policy of nowhere: it is not the data folder.*lineproof start.*NOT_FOUND/),
       ]);
     }
     expect(existsSync(at('mistakes', 'nowhere'))).toBe(false);
