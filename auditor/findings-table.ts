@@ -98,7 +98,10 @@ export const FINDINGS = {
     ],
   }),
   ...group('WITNESSES', 'NOTE', {
-    COSIGNATURE_UNKNOWN: ['A note has signatures by keys that neither the policy nor a witness policy of the reader names.', NOTHING],
+    COSIGNATURE_UNKNOWN: [
+      'A note has signatures by keys that neither the policy nor a witness policy of the reader names, or whose type this version cannot verify.',
+      NOTHING,
+    ],
   }),
   ...group('ARCHIVE', 'NOTE', {
     UNKNOWN_OBJECT: ['Nothing in the archive accounts for the object. It was not checked, and no result rests on it.', STRANGER],
