@@ -7,6 +7,7 @@ import { DRAIN_MS, openClusterCollector } from '../cluster/spooling-collector.ts
 import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { openRecorder } from '../embedded/recorder.ts';
 import { errnoOf, systemReason } from '../platform/errno.ts';
+import { makeFolder } from '../platform/made-folder.ts';
 import type { AttestedRecord } from '../sdk/attested-recording.ts';
 import { friendlyCollector } from '../sdk/friendly-collector.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
@@ -84,15 +85,27 @@ async function openFile(file: string): Promise<Input> {
 /** What `--attested` asks for; undefined without it. Throws USAGE. */
 function attestedOf(invocation: Invocation): EmitOptions['attested'] {
   const out = stringOption(invocation, 'out');
-  if (invocation.options['attested'] === true) return { timeoutMs: waitMsOf(invocation, 60), write: proofWriter(out) };
+  if (invocation.options['attested'] === true) {
+    const timeoutMs = waitMsOf(invocation, 60);
+    if (timeoutMs === 0)
+      throw new LineproofError('USAGE', '--wait is 0: an event is never attested at once; without --attested, nothing is waited for');
+    return { timeoutMs, write: proofWriter(out) };
+  }
   if (out === undefined && stringOption(invocation, 'wait') === undefined) return undefined;
   throw new LineproofError('USAGE', '--out and --wait belong to --attested');
 }
 
-function proofWriter(out: string | undefined): (record: AttestedRecord) => string | undefined {
+/** Makes the folder at once: what cannot take proofs is to be known before an event is recorded. */
+function proofWriter(out = '.'): (record: AttestedRecord) => string {
+  if (out === '-' || out.endsWith(TLOG_PROOF_ENDING))
+    throw new LineproofError('USAGE', `--out is ${JSON.stringify(out)}: emit writes a proof for each line, so name a folder`);
+  makeFolder(out, 0o777);
   const folder = openProofFolder(out);
   let count = 0;
-  return ({ shard, leaf, size, proof }) => folder.write({ shard, leaf, size }, [{ ending: TLOG_PROOF_ENDING, content: proof }], count++);
+  return ({ shard, leaf, size, proof }) => {
+    const name = { shard, leaf, size };
+    return folder.write(name, [{ ending: TLOG_PROOF_ENDING, content: proof }], count++) as string;
+  };
 }
 
 function emitOptions({ options, terminal }: Invocation, name: string, attested: EmitOptions['attested']): EmitOptions {

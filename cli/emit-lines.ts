@@ -9,10 +9,18 @@ import { type InputLine, inputLines } from './input-lines.ts';
 const IN_FLIGHT = 4096;
 const NAMED_LINES = 20;
 
+interface LineFault {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly field?: string;
+  /** Of an event that is recorded all the same, and lacks its proof. */
+  readonly id?: string;
+}
+
 /** What became of one line. */
 export type LineOutcome =
   | { readonly line: number; readonly id: string; readonly proof?: string }
-  | { readonly line: number; readonly error: { readonly code: ErrorCode; readonly message: string; readonly field?: string } };
+  | { readonly line: number; readonly error: LineFault };
 
 export interface EmitOptions {
   /** Of the input, for messages. */
@@ -22,7 +30,7 @@ export interface EmitOptions {
   readonly told: (outcome: LineOutcome) => void;
   readonly warn: (text: string) => void;
   /** Where each event has to be attested: how long to wait for that, and what writes its proof and gives the path. */
-  readonly attested?: { readonly timeoutMs: number; readonly write: (record: AttestedRecord) => string | undefined };
+  readonly attested?: { readonly timeoutMs: number; readonly write: (record: AttestedRecord) => string };
 }
 
 /** An input that ends when it is destroyed, such as a file or stdin. */
@@ -90,7 +98,8 @@ class Emission {
       if (!(error instanceof LineproofError)) throw error;
       const { code, message, details } = error;
       const field = typeof details['field'] === 'string' ? { field: details['field'] } : {};
-      return { line: line.number, error: { code, message, ...field } };
+      const id = typeof details['id'] === 'string' ? { id: details['id'] } : {};
+      return { line: line.number, error: { code, message, ...field, ...id } };
     }
   }
 
@@ -98,8 +107,12 @@ class Emission {
     const { attested, signal } = this.#options;
     if (attested === undefined) return { id: await this.#collector.recordDurably(event) };
     const record = await this.#collector.recordAttested(event, { timeoutMs: attested.timeoutMs, signal });
-    const proof = attested.write(record);
-    return { id: record.id, ...(proof === undefined ? {} : { proof }) };
+    try {
+      return { id: record.id, proof: attested.write(record) };
+    } catch (error) {
+      if (!(error instanceof LineproofError)) throw error;
+      throw new LineproofError(error.code, error.message, { ...error.details, id: record.id }, error);
+    }
   }
 
   #tell(outcome: LineOutcome): void {
@@ -107,10 +120,10 @@ class Emission {
     if ('id' in outcome) this.#recorded++;
     else {
       const { line, error } = outcome;
-      const isInput = ERROR_TRAITS[error.code].fault === 'input';
-      if (isInput) this.#refused.push(line);
-      else this.#failure ??= error.code === 'NOT_ATTESTED' ? `line ${line} is not attested` : `line ${line} cannot be recorded`;
-      this.#options.warn(`${this.#options.name}: line ${line} ${faultOf(error.code)}: ${error.message} [${error.code}]`);
+      if (error.id !== undefined) this.#recorded++;
+      if (error.id === undefined && ERROR_TRAITS[error.code].fault === 'input') this.#refused.push(line);
+      else this.#failure ??= error.id === undefined ? `line ${line} cannot be recorded` : `line ${line} has no proof`;
+      this.#options.warn(`${this.#options.name}: line ${line} ${faultOf(error)}: ${error.message}${laterOf(error)} [${error.code}]`);
     }
     this.#options.told(outcome);
   }
@@ -134,10 +147,15 @@ class Emission {
 }
 
 /** What an error with this code says of its line. If the disk fails, an event can be written later. */
-function faultOf(code: ErrorCode): string {
-  if (code === 'NOT_ATTESTED') return 'is recorded, and not attested';
+function faultOf({ code, id }: LineFault): string {
+  if (id !== undefined) return `is recorded as ${id}, and has no proof yet`;
   if (code === 'EVENT_REFUSED') return 'was refused by the log';
   return code === 'DISK_FULL' || code === 'IO_FAILED' ? 'may not be on disk' : 'was not recorded';
+}
+
+/** The way to a proof of an event that is recorded without. */
+function laterOf({ id }: LineFault): string {
+  return id === undefined ? '' : `; later, lineproof prove --event STREAM/${id} writes it`;
 }
 
 function listed(refused: readonly number[]): string {

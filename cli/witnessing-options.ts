@@ -1,4 +1,6 @@
+import { utf8 } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { parseWitnessPolicy } from '../core/keys/witness-policy.ts';
 import type { Policy } from '../core/policy/policy-document.ts';
 import { readWitnesses, type Witnessing, witnessingOf } from '../core/policy/witnessing.ts';
 import { type Command, type Invocation, stringOption } from './command.ts';
@@ -53,10 +55,26 @@ function requiredOption(invocation: Invocation): boolean | undefined {
   return given === 'yes';
 }
 
-/** The log keys in use and the witnesses of a policy, as a tlog-policy file: for a witness of these logs, and for their readers. */
+/**
+ * The log keys in use and the witnesses of a policy, as a tlog-policy file: for a witness of these logs, and for their readers.
+ * Throws FORMAT_INVALID where logs share a key, which such a file must not.
+ */
 export function tlogPolicyOf({ logs, witnessing }: Policy): string {
-  const lines = logs.filter(({ status }) => status === 'ACTIVE').map(({ key }) => `log ${key}\n`);
-  return `${lines.join('')}${witnessing?.witnesses ?? 'quorum none\n'}`;
+  const active = logs.filter(({ status }) => status === 'ACTIVE').map(({ key }) => key);
+  const text = `${active.map((key) => `log ${key}\n`).join('')}${witnessing?.witnesses ?? 'quorum none\n'}`;
+  try {
+    parseWitnessPolicy(utf8(text));
+  } catch (error) {
+    const keys = active.map((key) => `--log ${key}`).join(' ');
+    const way = `name the logs to lineproof witness by ${keys}`;
+    throw new LineproofError(
+      'FORMAT_INVALID',
+      `cannot write the log keys as a tlog-policy file, which holds a key once; ${way}`,
+      {},
+      error,
+    );
+  }
+  return text;
 }
 
 /** The line of `policy show` about witnesses. */

@@ -50,10 +50,11 @@ export async function readEmbeddedKeys(folder: string, shards: number): Promise<
 async function makeKeys(folder: string, given: string, shards: number): Promise<void> {
   const rootSeed = randomBytes(32);
   const origin = given === '' ? `local/${toHex(importPrivateKey(rootSeed).publicKey.subarray(0, 4))}` : given;
-  const logSeed = randomBytes(32);
   await writeKeyFile(join(folder, 'collector.key'), keyOf(`${origin}/collector`, randomBytes(32)));
   await writeKeyFile(join(folder, 'chainer.key'), keyOf(`${origin}/chainer`, randomBytes(32)));
-  for (let shard = 0; shard < shards; shard++) await writeKeyFile(join(folder, `log-${shard}.key`), keyOf(`${origin}/${shard}`, logSeed));
+  // One for each: a tlog-policy file, by which witnesses take logs, must not name a key twice.
+  for (let shard = 0; shard < shards; shard++)
+    await writeKeyFile(join(folder, `log-${shard}.key`), keyOf(`${origin}/${shard}`, randomBytes(32)));
   await writeKeyFile(join(folder, 'root.key'), keyOf(`${origin}/root`, rootSeed));
 }
 

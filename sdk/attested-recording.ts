@@ -71,8 +71,14 @@ export class AttestedRecording {
       expected.forget();
       throw error;
     }
-    const { proof, ...place } = await expected.attested(timeoutMs, signal);
-    return { id: formatUuid(event.id), proof: utf8(proof), ...place };
+    const id = formatUuid(event.id);
+    try {
+      const { proof, ...place } = await expected.attested(timeoutMs, signal);
+      return { id, proof: utf8(proof), ...place };
+    } catch (error) {
+      if (!(error instanceof LineproofError) || error.code !== 'NOT_ATTESTED') throw error;
+      throw new LineproofError(error.code, error.message, { ...error.details, id }, error.cause);
+    }
   }
 
   /** Whoever waits gets CLOSED. */

@@ -153,10 +153,11 @@ function openStored(bytes: Uint8Array): string {
   return note.slice(0, end + 1);
 }
 
-/** 409 unless the question begins at what the witness knows; 422 unless the proof shows that the checkpoint extends it. */
+/** 409 unless the question begins at what the witness knows, and for another root of that size; 422 unless the proof shows that the checkpoint extends it. */
 function checkGrowth({ oldSize, proof, checkpoint }: WitnessRequest, known: ClaimedCheckpoint | undefined): void {
   const { size, root } = known ?? { size: 0, root: EMPTY_ROOT };
-  if (oldSize !== size) throw new Refusal(409, String(size), SIZE_TYPE);
+  const isFork = checkpoint.size === size && proof.length === 0 && !equal(checkpoint.root, root);
+  if (oldSize !== size || isFork) throw new Refusal(409, String(size), SIZE_TYPE);
   if (!checkConsistency(proof, size, root, checkpoint.size, checkpoint.root))
     throw new Refusal(422, 'the proof does not show that the checkpoint extends what this witness cosigned');
 }

@@ -1,5 +1,5 @@
 import { toHex, utf8Text } from '../base/bytes.ts';
-import { LineproofError } from '../base/errors.ts';
+import { LineproofError, messageOf } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { parseVerifierKey, type VerifierKey } from './key.ts';
 import { KEY_TYPE } from './signature.ts';
@@ -22,7 +22,7 @@ export interface WitnessGroup {
   readonly members: readonly string[];
 }
 
-/** The witnesses whose cosignatures a checkpoint needs (C2SP tlog-policy); one file per shard. */
+/** The witnesses whose cosignatures a checkpoint needs (C2SP tlog-policy). */
 export interface WitnessPolicy {
   readonly logs: readonly Party[];
   readonly witnesses: readonly PolicyWitness[];
@@ -117,7 +117,8 @@ class PolicyReader {
     try {
       key = parseVerifierKey(text);
     } catch (cause) {
-      throw new LineproofError('FORMAT_INVALID', `cannot read witness policy: line ${this.#line} has no usable key`, {}, cause);
+      const why = messageOf(cause);
+      throw new LineproofError('FORMAT_INVALID', `cannot read witness policy: line ${this.#line} has no usable key: ${why}`, {}, cause);
     }
     if (!types.includes(key.type)) throw this.#wrong(`a ${role} cannot have a key of type ${key.type}`);
     const material = `${role} ${toHex(key.publicKey)}`;

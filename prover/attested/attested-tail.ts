@@ -97,11 +97,8 @@ export class AttestedTail {
     const late = async (): Promise<never> => {
       await this.#sources.clock.sleep(timeoutMs, ends);
       const problem = this.#problem === undefined ? '' : `; the last look failed: ${this.#problem}`;
-      const when = signal?.aborted === true ? 'the wait was ended' : `after ${timeoutMs} ms`;
-      throw new LineproofError(
-        'NOT_ATTESTED',
-        `the event is recorded, and not attested yet (${when}): ${waiting.event.progress}${problem}`,
-      );
+      const when = signal?.aborted === true ? 'when the wait was ended' : `after ${timeoutMs} ms`;
+      throw new LineproofError('NOT_ATTESTED', `the event is not attested ${when} (it is recorded): ${waiting.event.progress}${problem}`);
     };
     const ended = late();
     ended.catch(() => undefined);

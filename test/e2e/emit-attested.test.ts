@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { type CommandResult, lineproof, MAIN, temporaryFolder } from '../support/command.ts';
@@ -38,6 +38,40 @@ test('emit takes --out and --wait with --attested only', async () => {
     stderr: expect.stringContaining('belong to --attested'),
   });
 });
+
+test.each([
+  ['afile', 74, 'what has that name is not a folder [IO_FAILED]'],
+  ['-', 2, 'so name a folder [USAGE]'],
+  ['one.tlog-proof', 2, 'so name a folder [USAGE]'],
+])('emit --attested --out %s, which takes no proofs, records nothing', async (out, code, said) => {
+  const fresh = join(folder.path, `data-${code}-${out.length}`);
+  writeFileSync(join(folder.path, 'afile'), '');
+  const made = await run('emit', 'events.jsonl', '--attested', '--out', out, '--data', fresh);
+  expect([made.code, made.stdout, existsSync(fresh)]).toEqual([code, '', false]);
+  expect(made.stderr).toContain(said);
+});
+
+test('emit --attested --wait 0 is refused before anything is recorded', async () => {
+  const made = await run('emit', 'events.jsonl', '--attested', '--wait', '0', '--data', 'data-wait');
+  expect([made.code, made.stderr.includes('--wait is 0'), existsSync(join(folder.path, 'data-wait'))]).toEqual([2, true, false]);
+});
+
+test(
+  'a proof that cannot be written leaves its event recorded, and the message says so',
+  async () => {
+    writeFileSync(join(folder.path, 'three.jsonl'), line('three'));
+    // A folder that is there, and takes no files of anybody.
+    const made = await run('emit', 'three.jsonl', '--attested', '--out', '/proc', '--json');
+    const { error } = JSON.parse(made.stdout) as { error: { code: string; id: string } };
+    expect([made.code, error.code]).toEqual([74, 'IO_FAILED']);
+    expect(made.stderr).toContain(`line 1 is recorded as ${error.id}, and has no proof yet: cannot write /proc/`);
+    expect(made.stderr).toContain(`lineproof prove --event STREAM/${error.id} writes it`);
+    expect(made.stderr).toMatch(/line 1 has no proof; lines after line 1 were not read; 1 of its events recorded\n$/);
+    expect((await run('start', '--until-idle', '--segment-max-age-ms', '1000')).code).toBe(0);
+    expect((await run('prove', '--event', `orders/${error.id}`, '--out', 'later')).code).toBe(0);
+  },
+  TIMEOUT_MS,
+);
 
 /** Starts the embedded system, and resolves when it works. */
 async function started(): Promise<ChildProcess> {

@@ -1,8 +1,10 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { checkProof } from '../../auditor/proofs/proof-check.ts';
+import { emitLines, type LineOutcome } from '../../cli/emit-lines.ts';
 import { takeApart, type WalkedBlock } from '../../core/chain/chain-walk.ts';
 import { EVENT_SCHEMA } from '../../core/formats/event-schema.ts';
 import { encodeEvidence } from '../../core/formats/evidence.ts';
@@ -166,7 +168,7 @@ describe('attested recording', () => {
     const late = slow.recordAttested(order('late'), { timeoutMs: 1500 });
     await expect(late).rejects.toMatchObject({
       code: 'NOT_ATTESTED',
-      message: expect.stringMatching(/recorded, and not attested yet .*no note of \d+ leaves is published yet/),
+      message: expect.stringMatching(/not attested after 1500 ms \(it is recorded\): .*no note of \d+ leaves is published yet/),
     });
     const stop = new AbortController();
     const aborted = slow.recordAttested(order('aborted'), { signal: stop.signal });
@@ -212,6 +214,27 @@ describe('attested recording', () => {
     awaited.see({ ...walked, block: { ...walked.block, evidence: encodeEvidence([]) } });
     awaited.see({ ...walked, block: { ...walked.block, evidence: new Uint8Array(3) } });
     expect(awaited.needs).toBeUndefined();
+  });
+
+  test('that ends without proof is told by emit as recorded, with the id by which it can be proven later', async () => {
+    const slow = await service({ get: async () => undefined });
+    const said: string[] = [];
+    const told: LineOutcome[] = [];
+    const code = await emitLines(Readable.from([`${JSON.stringify(order('told'))}\n`]), slow, {
+      name: 'in',
+      signal: new AbortController().signal,
+      told: (outcome) => void told.push(outcome),
+      warn: (text) => void said.push(text),
+      attested: { timeoutMs: 1500, write: () => 'never' },
+    });
+    const id = await slow.recordDurably(order('told'));
+    expect([code, told]).toEqual([74, [{ line: 1, error: expect.objectContaining({ code: 'NOT_ATTESTED', id }) }]]);
+    expect(said).toEqual([
+      expect.stringContaining(
+        `in: line 1 is recorded as ${id}, and has no proof yet: the event is not attested after 1500 ms (it is recorded): `,
+      ),
+      'in: line 1 has no proof; lines after line 1 were not read; 1 of its events recorded',
+    ]);
   });
 
   test('refuses a proof that the pinned keys do not prove', async () => {

@@ -132,6 +132,8 @@ test.each([
 
 test('an error names the line; bytes that are not UTF-8 and files that are too large are refused', () => {
   expect(messageOf(() => parse(`# one\n\n${A}group g 7 A\nquorum g\n`))).toContain('line 4');
+  const turned = witnessKey('A').replace(/[^+]+$/, (key) => `BB${key.slice(2)}`);
+  expect(messageOf(() => parse(`witness A ${turned}\nquorum A\n`))).toMatch(/line 1 has no usable key: .*id/);
   expect(codeOf(() => parseWitnessPolicy(concat(utf8('#'), Uint8Array.of(0xff), utf8('\nquorum none\n'))))).toBe('FORMAT_INVALID');
   expect(codeOf(() => parse(`#${'x'.repeat(1024 * 1024)}\nquorum none\n`))).toBe('LIMIT_EXCEEDED');
 });
