@@ -98,7 +98,10 @@ export const FINDINGS = {
     ],
   }),
   ...group('WITNESSES', 'NOTE', {
-    COSIGNATURE_UNKNOWN: ['A note has signatures by keys that neither the policy nor a witness policy of the reader names.', NOTHING],
+    COSIGNATURE_UNKNOWN: [
+      'A note has signatures by keys that neither the policy nor a witness policy of the reader names, or whose type this version cannot verify.',
+      NOTHING,
+    ],
   }),
   ...group('ARCHIVE', 'NOTE', {
     UNKNOWN_OBJECT: ['Nothing in the archive accounts for the object. It was not checked, and no result rests on it.', STRANGER],
@@ -291,6 +294,7 @@ export const FINDINGS = {
     STAMP_REFUSED: ['What is kept as a time stamp is the refusal of an authority.', ARCHIVER],
     STAMP_IMPRINT: ['The time stamp covers another text than the note that it is named for: it was taken from elsewhere.', ARCHIVER],
     STAMP_POLICY: ["The time stamp is under none of the authority's policies that count.", AUTHORITY],
+    STAMP_ACCURACY: ['The time stamp is exact to more than an hour only, so that its time could not contradict anything.', AUTHORITY],
     STAMP_CERTIFICATE: ['The time stamp does not name its certificate, or that certificate may not sign time stamps.', AUTHORITY],
     STAMP_SIGNATURE: ['The signature of the time stamp is wrong.', COMPARE],
     STAMP_CONTRADICTS: [

@@ -55,7 +55,11 @@ export class WitnessAudit {
     for (const { key, fact } of wrong) findings.add('COSIGNATURE_WRONG', `${key.name} is a witness, and ${fact}`, place);
     const strangers = unknown.filter(({ name }) => !governance.logKeys(shard).some(({ verifier }) => verifier.name === name));
     if (witnesses.keys.length > 0 && strangers.length > 0)
-      findings.add('COSIGNATURE_UNKNOWN', `${strangers.length} of its signatures are by keys that no policy at hand names`, place);
+      findings.add(
+        'COSIGNATURE_UNKNOWN',
+        `${strangers.length} of its signatures are by keys that no policy at hand names, or whose type cannot be verified here`,
+        place,
+      );
     this.#notes.set(object, { size, cosigners: good });
   }
 

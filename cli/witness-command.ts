@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { randomBytes } from '#crypto';
 import { openDataFolder } from '../adapters/data-folder.ts';
 import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
@@ -13,6 +14,7 @@ import { KEY_TYPE } from '../core/keys/signature.ts';
 import { parseWitnessPolicy } from '../core/keys/witness-policy.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Signer } from '../core/ports/signer.ts';
+import { syncFolder } from '../platform/durable-file.ts';
 import { isThere } from '../settings/small-file.ts';
 import { typedKeyText } from '../settings/typed-key.ts';
 import { WitnessCore } from '../witness/witness.ts';
@@ -166,25 +168,39 @@ function addressOf(invocation: Invocation): WitnessService['address'] {
   return { host: match[1] ?? match[2] ?? '', port };
 }
 
-/** The witness's key; made at the first start. Throws KEY_UNREADABLE if there are notes without their key: another key would be another witness. */
+/**
+ * The witness's key; made at the first start, and the folder of its notes after it. Throws KEY_UNREADABLE if there are notes without their key, and CONFIG_INVALID if
+ * there is a key without that folder: it may have cosigned what is forgotten now.
+ */
 async function witnessKey(invocation: Invocation, state: string): Promise<Signer> {
   const path = stringOption(invocation, 'key-file') ?? join(state, 'witness.key');
+  const notes = join(state, 'notes');
   const name = stringOption(invocation, 'name');
-  if (!isThere(path)) {
-    if (isThere(join(state, 'notes')))
-      throw new LineproofError('KEY_UNREADABLE', `cannot read ${path}: it is gone, and notes are there; restore it from its backup`, {
-        path,
-      });
-    if (name === undefined) throw new LineproofError('USAGE', `there is no ${path} yet: give --name for the key that is made now`);
-    try {
-      checkKeyName(name);
-    } catch (error) {
-      throw new LineproofError('USAGE', `--name ${JSON.stringify(name)}: ${messageOf(error)}`, {}, error);
-    }
-    await writeKeyFile(path, { name, seed: randomBytes(32) });
-  }
+  if (!isThere(path)) await makeKey(path, notes, name);
+  else if (!isThere(notes))
+    throw new LineproofError(
+      'CONFIG_INVALID',
+      `cannot witness with ${path}: its notes are gone from ${notes}, and a witness that forgot them could cosign a second history; make another key under another name, or, if this one never cosigned anything, the folder ${notes}`,
+      { path: notes },
+    );
   const signer = await readKeyFile(path);
   if (name !== undefined && name !== signer.name)
     throw new LineproofError('USAGE', `--name is ${name}, and ${path} is the key of ${signer.name}: a witness keeps its name`);
   return signer;
+}
+
+async function makeKey(path: string, notes: string, name: string | undefined): Promise<void> {
+  if (isThere(notes))
+    throw new LineproofError('KEY_UNREADABLE', `cannot read ${path}: it is gone, and notes are there; restore it from its backup`, {
+      path,
+    });
+  if (name === undefined) throw new LineproofError('USAGE', `there is no ${path} yet: give --name for the key that is made now`);
+  try {
+    checkKeyName(name);
+  } catch (error) {
+    throw new LineproofError('USAGE', `--name ${JSON.stringify(name)}: ${messageOf(error)}`, {}, error);
+  }
+  await writeKeyFile(path, { name, seed: randomBytes(32) });
+  mkdirSync(notes);
+  await syncFolder(dirname(notes));
 }

@@ -5,6 +5,7 @@ import { type Event, eventDigest } from '../core/formats/event.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
 import { formatUuid } from '../core/formats/identity.ts';
 import { shardOf } from '../core/formats/shard.ts';
+import { parseVerifierKey } from '../core/keys/key.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import { AttestedTail, type TailSources } from '../prover/attested/attested-tail.ts';
 
@@ -34,7 +35,7 @@ export interface AttestedRecord {
 
 interface Sources extends TailSources {
   readonly shards: number;
-  readonly signer: Pick<Signer, 'name'>;
+  readonly signer: Pick<Signer, 'verifierKey'>;
 }
 
 /** Records events and waits until a published note covers them. One tail for each shard that somebody waits for. */
@@ -57,7 +58,7 @@ export class AttestedRecording {
     const { shards, signer } = this.#sources;
     const digest = eventDigest(EVENT_SCHEMA.digest, EVENT_SCHEMA.encode(event));
     const tail = this.#tail(shardOf(event.stream, shards));
-    const expected = await tail.expect({ digest, producer: signer.name }, EVENT_SCHEMA.text);
+    const expected = await tail.expect({ digest, producer: parseVerifierKey(signer.verifierKey) }, EVENT_SCHEMA.text);
     let isPlaced = false;
     try {
       await collector.recordDurably(event, ({ epoch, seq }) => {

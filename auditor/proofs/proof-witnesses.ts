@@ -37,7 +37,11 @@ export function checkWitnesses(
   for (const { key, fact } of wrong) findings.add('COSIGNATURE_WRONG', `${key.name} is a witness, and ${fact}`, place);
   const strangers = unknown.filter(({ name }) => name !== checkpoint.origin);
   if (keys.length > 0 && strangers.length > 0)
-    findings.add('COSIGNATURE_UNKNOWN', `${strangers.length} signatures of the note are by keys that no policy at hand names`, place);
+    findings.add(
+      'COSIGNATURE_UNKNOWN',
+      `${strangers.length} signatures of the note are by keys that no policy at hand names, or whose type cannot be verified here`,
+      place,
+    );
   if (readers.length > 0)
     return byReaders(readersOf(readers, checkpoint.origin), good, (name) => {
       findings.add('QUORUM_MISSING', `the note has no quorum of the witnesses that ${name} names`, place);

@@ -2,6 +2,7 @@ import { equal } from '../base/bytes.ts';
 import { cosignatureTime, verifyCosignature } from './cosignature.ts';
 import type { VerifierKey } from './key.ts';
 import type { NoteSignature } from './note.ts';
+import { KEY_TYPE } from './signature.ts';
 import { quorumHolds, type WitnessPolicy } from './witness-policy.ts';
 
 /** A witness key with its cosignature of a text, which holds. */
@@ -17,12 +18,16 @@ export interface Cosigners {
   readonly good: readonly Cosigner[];
   /** Lines of a known key that do not hold, with the fact. None of that key's lines counts. */
   readonly wrong: readonly { readonly key: VerifierKey; readonly fact: string }[];
-  /** Lines of no key in `keys`. */
+  /** Lines of no key in `keys` that this version can verify. */
   readonly unknown: readonly NoteSignature[];
 }
 
-/** Judges a note's signature lines by the keys of witnesses. A key is known by its name and id; a line of it must hold, be the only one, and state a time. */
-export function cosignersOf(text: string, lines: readonly NoteSignature[], keys: readonly VerifierKey[]): Cosigners {
+/**
+ * Judges a note's signature lines by the keys of witnesses. A key is known by its name and id; a line of it must hold, be the only one, and state a time.
+ * Of a key whose type this version cannot verify nobody can tell that: its lines are as those of strangers.
+ */
+export function cosignersOf(text: string, lines: readonly NoteSignature[], named: readonly VerifierKey[]): Cosigners {
+  const keys = named.filter(({ type }) => type === KEY_TYPE.cosignature);
   const good: Cosigner[] = [];
   const wrong: { key: VerifierKey; fact: string }[] = [];
   const isOf = (line: NoteSignature, { name, id }: VerifierKey): boolean => line.name === name && equal(line.id, id);

@@ -6,7 +6,17 @@ import { findPath } from './certificate-path.ts';
 import { parseStampReply, type StampSigner, type TimeStamp } from './time-stamp.ts';
 
 /** Why a time stamp does not count. `ALGORITHM`: this version cannot judge it; all others: it is shown to be wrong, or to be of somebody else. */
-export type StampFaultCode = 'MALFORMED' | 'REFUSED' | 'IMPRINT' | 'NONCE' | 'POLICY' | 'CERTIFICATE' | 'SIGNATURE' | 'ROOT' | 'ALGORITHM';
+export type StampFaultCode =
+  | 'MALFORMED'
+  | 'REFUSED'
+  | 'IMPRINT'
+  | 'NONCE'
+  | 'POLICY'
+  | 'ACCURACY'
+  | 'CERTIFICATE'
+  | 'SIGNATURE'
+  | 'ROOT'
+  | 'ALGORITHM';
 
 export interface StampFault {
   readonly code: StampFaultCode;
@@ -50,12 +60,17 @@ function fault(code: StampFaultCode, message: string): { readonly fault: StampFa
   return { fault: { code, message } };
 }
 
+/** Microseconds. With a wide accuracy no stated time could ever contradict a block, or be of the future. */
+const MOST_ACCURACY = 60 * 60 * 1_000_000;
+
 function contentFault(stamp: TimeStamp, { text, policies, nonce }: StampDemands): { readonly fault: StampFault } | undefined {
   if (stamp.imprintHash !== 'sha256') return fault('IMPRINT', 'it covers a digest by another function than SHA-256');
   if (!equal(stamp.imprint, sha256(utf8(text)))) return fault('IMPRINT', 'it covers another text');
   if (nonce !== undefined && (stamp.nonce === undefined || !equal(stamp.nonce, nonce)))
     return fault('NONCE', 'it answers another request: its nonce is not the one that was sent');
   if (policies.length > 0 && !policies.includes(stamp.policy)) return fault('POLICY', `it is under the policy ${stamp.policy}`);
+  if (stamp.accuracy > MOST_ACCURACY)
+    return fault('ACCURACY', `its time is exact to ${Math.ceil(stamp.accuracy / 1e6)} s only, and at most ${MOST_ACCURACY / 1e6} s count`);
   return stamp.hasUnknownExtension ? fault('MALFORMED', 'it has a critical extension, and this version knows none') : undefined;
 }
 

@@ -1,16 +1,21 @@
+import type { BatchProof } from '../../core/acceptance/batch-check.ts';
 import { isSealedBody } from '../../core/acceptance/block-body.ts';
+import { attempt } from '../../core/base/attempt.ts';
 import { equal } from '../../core/base/bytes.ts';
 import type { WalkedBlock } from '../../core/chain/chain-walk.ts';
-import { decodeBatchHeader } from '../../core/formats/batch.ts';
+import { type BatchHeader, decodeBatchHeader } from '../../core/formats/batch.ts';
 import { decodeEvidence } from '../../core/formats/evidence.ts';
 import { decodeLeaf, type Link } from '../../core/formats/leaf.ts';
+import { preAuthentication } from '../../core/keys/dsse.ts';
+import type { VerifierKey } from '../../core/keys/key.ts';
+import { importKey, verifySignature } from '../../core/keys/signature.ts';
 import type { FoundBlock, StoredLeaf } from '../block-lookup.ts';
 
 /** An event whose fate is looked for. */
 export interface SoughtEvent {
   readonly digest: Uint8Array;
-  /** Name of the producer key that signs its batch. */
-  readonly producer: string;
+  /** The key that signs its batch. */
+  readonly producer: VerifierKey;
   /** Its lane, and its sequence number there; undefined until the event was recorded. */
   place: { readonly epoch: Uint8Array; readonly seq: number } | undefined;
 }
@@ -68,26 +73,27 @@ function linkOf(bytes: Uint8Array): Link {
   throw new Error('a seal is not a link');
 }
 
+/** What others sent, even with the same event in it or under our lane, is not refused to us. That an event is in the log already is so whoever sent it again. */
 function refusedIn({ block }: WalkedBlock, { digest, producer, place }: SoughtEvent): BlockOutcome | undefined {
   for (const { batch, outcome, reason, receipts } of decodeEvidence(block.evidence)) {
-    if (outcome === 'REJECTED' && batch !== null && place !== undefined && isOf(batch.header, producer, place))
+    const own = batch === null ? undefined : ownHeader(batch, producer);
+    if (outcome === 'REJECTED' && own !== undefined && place !== undefined && holds(own, place))
       return { kind: 'refused', what: 'batch', reason };
     const receipt = receipts.find((each) => equal(each.digest, digest));
     if (receipt === undefined) continue;
-    if (receipt.original === null) return { kind: 'refused', what: 'event', reason: receipt.reason };
-    return { kind: receipt.outcome === 'DUPLICATE' ? 'duplicate' : 'conflict', original: receipt.original };
+    if (receipt.original !== null) return { kind: receipt.outcome === 'DUPLICATE' ? 'duplicate' : 'conflict', original: receipt.original };
+    if (own !== undefined) return { kind: 'refused', what: 'event', reason: receipt.reason };
   }
   return undefined;
 }
 
-/** Whether the event at this place is of the batch with this header. */
-function isOf(bytes: Uint8Array, producer: string, { epoch, seq }: NonNullable<SoughtEvent['place']>): boolean {
-  try {
-    const header = decodeBatchHeader(bytes);
-    const isLane = header.producer === producer && equal(header.epoch, epoch);
-    return isLane && header.firstSeq <= seq && seq < header.firstSeq + header.count;
-  } catch {
-    // A header that is not one carries no event of ours.
-    return false;
-  }
+/** The header, if this key signed it: the evidence holds those of rejected batches, too, which anybody can have sent. */
+function ownHeader({ header, keyId, signature }: BatchProof, producer: VerifierKey): BatchHeader | undefined {
+  const isSigned = equal(keyId, producer.id) && verifySignature(importKey(producer), preAuthentication('batch', header), signature);
+  const decoded = isSigned ? attempt(() => decodeBatchHeader(header)) : undefined;
+  return decoded?.producer === producer.name ? decoded : undefined;
+}
+
+function holds(header: BatchHeader, { epoch, seq }: NonNullable<SoughtEvent['place']>): boolean {
+  return equal(header.epoch, epoch) && header.firstSeq <= seq && seq < header.firstSeq + header.count;
 }

@@ -226,9 +226,13 @@ const CONTENTS: readonly Attack[] = [
   }),
 ];
 
+/** An accuracy of 68 years. */
+const YEARS = sequence(encodeDer(DER_TAG.integer, Uint8Array.of(0x7f, 0xff, 0xff, 0xff)));
+
 const TIMES: readonly Attack[] = [
   { ...forged('time-stamp-that-says-later', '', { changes: (stage) => ({ genTime: endTime(stage) + DAY }) }), time: 'OK', seen: null },
   forged('time-stamp-dated-back', 'STAMP_CONTRADICTS', { changes: { genTime: START_MICROS } }),
+  forged('time-stamp-dated-back-and-hardly-exact', 'STAMP_ACCURACY', { changes: { genTime: START_MICROS, parts: [YEARS] } }),
   {
     ...forged('time-stamp-of-the-future', 'STAMP_FUTURE', { changes: (stage) => ({ genTime: endTime(stage) + DAY }) }),
     reader: (stage) => ({ now: stage.time + 60 * SECOND }),

@@ -1,7 +1,7 @@
 import { logKeysOf } from '../../core/archive/archive-keys.ts';
 import { utf8, utf8Text } from '../../core/base/bytes.ts';
 import { cosign } from '../../core/keys/cosignature.ts';
-import { parseVerifierKey } from '../../core/keys/key.ts';
+import { formatVerifierKey, parseVerifierKey } from '../../core/keys/key.ts';
 import { formatNote, type NoteSignature, readNote, signNote } from '../../core/keys/note.ts';
 import type { Policy } from '../../core/policy/policy-document.ts';
 import type { Signer } from '../../core/ports/signer.ts';
@@ -16,6 +16,8 @@ const A = testSigner('witness.example/A', 'A');
 const B = testSigner('witness.example/B', 'B');
 const OTHER = testSigner('witness.example/C', 'C');
 const STRANGER = testSigner('witness.example/A', 'a stranger');
+/** A witness's key of type ML-DSA-44. */
+const LATER = parseVerifierKey(formatVerifierKey('witness.example/later', 6, new Uint8Array(1312)));
 const TIME = 1_767_225_700;
 const NOTES = /^logs\/[01]\/(?:checkpoint|checkpoints\/[0-9]+)$/;
 const NEWEST = /^logs\/[01]\/checkpoint$/;
@@ -302,6 +304,14 @@ const BY_READER: readonly Attack[] = [
     alter: cosigned(NOTES, redated, by(B)),
     reader: brought(`${witness('A', A)}${witness('B', B)}group any any A B\nquorum any\n`),
     ...WRONG,
+  },
+  {
+    name: 'cosignature-of-a-type-that-nobody-here-can-verify',
+    keys: ['archive'],
+    alter: cosigned(NOTES, by(A), async () => ({ name: LATER.name, id: LATER.id, signature: new Uint8Array(8 + 2420) })),
+    reader: brought(`${witness('A', A)}witness later ${LATER.text}\ngroup any any A later\nquorum any\n`),
+    ...DONE,
+    seen: 'WITNESSES COSIGNATURE_UNKNOWN',
   },
   {
     name: 'one-of-two-policies-of-the-reader-is-not-met',

@@ -124,7 +124,9 @@ test('a witness without what it needs says so', async () => {
   child.kill('SIGTERM');
   expect(await once(child, 'close')).toEqual([0, null]);
   expect(await said(...log, '--state', 'n', '--name', 'o.example/w')).toEqual([2, expect.stringContaining('keeps its name')]);
-  mkdirSync(join(folder.path, 'n', 'notes'), { recursive: true });
+  rmSync(join(folder.path, 'n', 'notes'), { recursive: true });
+  expect(await said(...log, '--state', 'n')).toEqual([78, expect.stringContaining('could cosign a second history')]);
+  mkdirSync(join(folder.path, 'n', 'notes'));
   rmSync(join(folder.path, 'n', 'witness.key'));
   expect(await said(...log, '--state', 'n')).toEqual([78, expect.stringContaining('restore it from its backup')]);
   expect([existsSync(join(folder.path, 'n', 'witness.key')), readFileSync(join(folder.path, 'n', 'witness.pub'), 'utf8')]).toEqual([

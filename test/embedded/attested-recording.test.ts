@@ -189,7 +189,10 @@ describe('attested recording', () => {
     const seal = { ...walked.seal, firstIndex: 0 };
     const forged = { ...walked, seal, block: { ...walked.block, seal: encodeSeal(seal) } };
     const { event: digest } = decodeLeaf(walked.block.links[0] as Uint8Array) as Link;
-    const awaited = new AwaitedEvent({ digest, producer: 'p', place: undefined }, EVENT_SCHEMA.text);
+    const awaited = new AwaitedEvent(
+      { digest, producer: parseVerifierKey(system.pipeline.keys.collector.verifierKey), place: undefined },
+      EVENT_SCHEMA.text,
+    );
     const archive = new NotedArchive(own(), 0);
     const tree = await archive.tree((await archive.note()) ?? { note: '', checkpoint: { origin: '', size: 0, root: digest } });
     const settle = (): Promise<AttestedEvent | undefined> => awaited.settle(tree, system.pipeline.stores.log, 0);
@@ -204,7 +207,10 @@ describe('attested recording', () => {
     await collector.recordAttested(order('body'));
     const walked = await blockFrom(end);
     const { event: digest } = decodeLeaf(walked.block.links[0] as Uint8Array) as Link;
-    const awaited = new AwaitedEvent({ digest, producer: 'p', place: undefined }, EVENT_SCHEMA.text);
+    const awaited = new AwaitedEvent(
+      { digest, producer: parseVerifierKey(system.pipeline.keys.collector.verifierKey), place: undefined },
+      EVENT_SCHEMA.text,
+    );
     awaited.see({ ...walked, block: { ...walked.block, evidence: encodeEvidence([]) } });
     awaited.see({ ...walked, block: { ...walked.block, evidence: new Uint8Array(3) } });
     expect(awaited.needs).toBeUndefined();

@@ -1,7 +1,7 @@
 """Witness policies, quorums and cosignatures (docs/formats.md §4)."""
 import re
 
-from keys import Key
+from keys import COSIGNATURE, Key
 from strict_avro import Wrong
 
 MAX_WITNESSES = 32
@@ -111,6 +111,9 @@ def cosigners(text, claims, keys):
     """Texts of the keys whose cosignature holds, and those of which one does not."""
     good, wrong = set(), []
     for key in keys:
+        # Of other types nobody here can tell whether they hold.
+        if key.type != COSIGNATURE:
+            continue
         own = [signature for label, signature in claims if label == key.label]
         if len(own) == 1 and key.cosigned_at(text, own[0]) is not None:
             good.add(key.text)

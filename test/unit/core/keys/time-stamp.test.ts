@@ -51,6 +51,14 @@ test('an honest time stamp counts, and states its time, its accuracy and its way
   expect(result.path.map(({ der }) => der)).toEqual([CHAIN.signer.der, CHAIN.middle.der, CHAIN.root.der]);
 });
 
+test('a time that is exact to an hour counts, and one that is less exact does not', () => {
+  const exactTo = (...parts: readonly Uint8Array[]): unknown =>
+    checkStamp(makeStamp(TEXT, CHAIN, { parts: [sequence(...parts)] }), demands(CHAIN));
+  const hour = encodeDer(0x02, Uint8Array.of(0x0e, 0x10));
+  expect(exactTo(hour)).toMatchObject({ accuracy: 3_600_000_000 });
+  expect(exactTo(hour, encodeDer(0x81, Uint8Array.of(1)))).toMatchObject({ fault: { code: 'ACCURACY' } });
+});
+
 describe('what it covers', () => {
   test.each<[string, StampChanges]>([
     ['another text', { imprint: new Uint8Array(32) }],
