@@ -95,7 +95,7 @@ function unwitnessed({ history, root }: Governance, keys: readonly VerifierKey[]
   if (witnesses.length > 0) return 'the witness policy that was given demands no witness of these logs';
   if (history.latest.witnesses === null) return 'the policy names no witnesses';
   if (history.latest.witnesses.quorum === 'none') return 'the policy demands no witness';
-  if (root !== undefined) return 'the policy names witnesses, and no block is under that version yet';
+  if (root !== undefined) return 'the policy names witnesses, and there is no log yet';
   return keys.length === 0
     ? 'no key pinned: the policy that names the witnesses is not proven'
     : 'not proven by the pinned keys; needs the root key, or a witness policy of your own';

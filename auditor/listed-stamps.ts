@@ -6,7 +6,10 @@ export function listedStamps({ listed }: Pick<Audit, 'listed'>): Map<number, str
   const stamps = new Map<number, string[]>();
   for (const key of listed.keys()) {
     const named = parseArchiveKey(key);
-    if (named.kind === 'timestamp') stamps.set(named.size, [...(stamps.get(named.size) ?? []), key]);
+    if (named.kind !== 'timestamp') continue;
+    const before = stamps.get(named.size);
+    if (before === undefined) stamps.set(named.size, [key]);
+    else before.push(key);
   }
   return stamps;
 }

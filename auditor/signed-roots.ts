@@ -1,5 +1,6 @@
 import { logKeysOf, parseArchiveKey } from '../core/archive/archive-keys.ts';
 import { equal, utf8Text } from '../core/base/bytes.ts';
+import { largest } from '../core/base/largest.ts';
 import type { Checkpoint } from '../core/keys/checkpoint.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
 import { readNote } from '../core/keys/note.ts';
@@ -48,10 +49,10 @@ export class SignedRoots {
       if (named.kind === 'checkpointAt' && note !== undefined) placed.set(named.size, note);
     }
     await this.#readTreeHeads(placed);
-    const largest = Math.max(0, ...[...placed.values()].map(({ size }) => size));
-    if (checkpoint !== undefined && largest > checkpoint.size) this.reportOld(`checkpoints/${largest} is newer`, checkpoint.size);
+    const newest = largest([...placed.values()].map(({ size }) => size));
+    if (checkpoint !== undefined && newest > checkpoint.size) this.reportOld(`checkpoints/${newest} is newer`, checkpoint.size);
     if (checkpoint !== undefined && signed !== undefined) this.#compareNotes(signed, checkpoint);
-    return { published: checkpoint?.size, size: Math.max(signed?.size ?? 0, checkpoint?.size ?? 0, largest) };
+    return { published: checkpoint?.size, size: Math.max(signed?.size ?? 0, checkpoint?.size ?? 0, newest) };
   }
 
   /** A root that `object` states for `size` leaves. */

@@ -18,24 +18,32 @@ export interface TimeCounts {
 
 /** Counts brackets over the sizes of one shard. */
 export function timeCounts(stamps: readonly StampedSize[], leaves: number): TimeCounts {
-  const sizes = [...new Set(stamps.map(({ size }) => size))].toSorted((a, b) => a - b);
-  const coveredLeaves = sizes.at(-1) ?? 0;
-  let widest = 0;
-  for (const [i, size] of sizes.entries()) {
-    const before = sizes[i - 1];
-    if (before === undefined) continue;
-    // Leaves from `before` on: every time stamp of `size` and more covers them, none of `before` and less does.
-    const upper = Math.min(...stamps.filter((stamp) => stamp.size >= size).map(({ to }) => to));
-    const lower = Math.max(...stamps.filter((stamp) => stamp.size <= before).map(({ from }) => from));
-    widest = Math.max(widest, upper - lower);
-  }
+  const sorted = stamps.toSorted((a, b) => a.size - b.size);
+  const coveredLeaves = sorted.at(-1)?.size ?? 0;
   return {
     stamps: stamps.length,
     coveredLeaves,
     uncoveredLeaves: Math.max(0, leaves - coveredLeaves),
-    unboundedLeaves: sizes[0] ?? 0,
-    widestSeconds: Math.ceil(widest / 1e6),
+    unboundedLeaves: sorted[0]?.size ?? 0,
+    widestSeconds: Math.ceil(widestBracket(sorted) / 1e6),
   };
+}
+
+/** Width of the widest bracket, microseconds. Between two neighbouring sizes lie leaves that every time stamp from the upper one on covers, and none up to the lower one. */
+function widestBracket(sorted: readonly StampedSize[]): number {
+  const uppers: number[] = [];
+  let upper = Infinity;
+  for (const { to } of sorted.toReversed()) {
+    upper = Math.min(upper, to);
+    uppers.push(upper);
+  }
+  let [lower, widest] = [-Infinity, 0];
+  for (const [i, { size, from }] of sorted.entries()) {
+    const before = sorted[i - 1];
+    if (before !== undefined && before.size < size) widest = Math.max(widest, (uppers[sorted.length - 1 - i] as number) - lower);
+    lower = Math.max(lower, from);
+  }
+  return widest;
 }
 
 /** The counts of all shards together. */
@@ -46,6 +54,6 @@ export function timeTotals(shards: readonly TimeCounts[]): TimeCounts {
     coveredLeaves: sum('coveredLeaves'),
     uncoveredLeaves: sum('uncoveredLeaves'),
     unboundedLeaves: sum('unboundedLeaves'),
-    widestSeconds: Math.max(0, ...shards.map(({ widestSeconds }) => widestSeconds)),
+    widestSeconds: shards.reduce((widest, { widestSeconds }) => Math.max(widest, widestSeconds), 0),
   };
 }

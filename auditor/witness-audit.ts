@@ -1,3 +1,4 @@
+import { largest } from '../core/base/largest.ts';
 import { type Cosigner, cosignersOf, isQuorum } from '../core/keys/cosigners.ts';
 import type { ClaimedNote } from '../core/keys/note.ts';
 import type { WitnessPolicy } from '../core/keys/witness-policy.ts';
@@ -105,23 +106,25 @@ export class WitnessAudit {
   #judgeReader(name: string, policy: WitnessPolicy, found: ReadonlyMap<number, unknown>, shown: number): void {
     const { shard, findings } = this.#audit;
     if (policy.quorum === 'none') return;
-    const newest = Math.max(-1, ...found.keys());
+    const newest = largest(found.keys());
     if (newest < 0) findings.add('QUORUM_MISSING', `no note has a quorum of the witnesses that ${name} names`, { shard });
     else if (newest < shown) this.#open(newest, `that ${name} names`);
   }
 
-  /** By the policy in force at each size: a checkpoint that must not be published without a quorum and was is wrong; one that may be is open. */
+  /**
+   * By the policy in force at each size: a checkpoint that must not be published without a quorum and was is wrong; one that may be is open. So is a log
+   * whose blocks are not under the newest version yet, if that one demands witnesses: its chainer can put that off for ever.
+   */
   #judgeOwn(found: ReadonlyMap<number, unknown>, shown: number, published: number | undefined): boolean {
-    const { shard, findings } = this.#audit;
-    const demanded = [...this.#attested].filter(([, { policy }]) => this.#demands(policy));
-    const latest = Math.max(-1, ...demanded.map(([size]) => size));
-    if (latest < 0 || latest < Math.max(...this.#attested.keys())) return false;
+    const { shard, findings, governance } = this.#audit;
+    const inForce = this.#attested.get(largest(this.#attested.keys()))?.policy;
+    if (!this.#demands(inForce) && !this.#demands(governance.history.latest)) return false;
     const isRequired = published !== undefined && this.#attested.get(published)?.policy?.policy.witnessing?.required === true;
     if (isRequired && this.#demands(this.#attested.get(published)?.policy) && !found.has(published)) {
       const message = 'the published note has no quorum of witnesses, and the policy wants none published without';
       findings.add('QUORUM_MISSING', message, { shard, leaf: published });
     }
-    const newest = Math.max(-1, ...found.keys());
+    const newest = largest(found.keys());
     if (newest < 0) findings.add('QUORUM_OPEN', 'no note has a quorum of the witnesses of the policy yet', { shard });
     else if (newest < shown) this.#open(newest, 'of the policy');
     return true;
@@ -139,7 +142,7 @@ export class WitnessAudit {
 
 function newestOf(quorums: ReadonlyMap<number, readonly Cosigner[]>): Witnessed | null {
   if (quorums.size === 0) return null;
-  const size = Math.max(...quorums.keys());
+  const size = largest(quorums.keys());
   const times = (quorums.get(size) ?? []).map(({ time }) => time);
   return { size, from: isoOf(Math.min(...times)), to: isoOf(Math.max(...times)) };
 }

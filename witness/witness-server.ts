@@ -7,9 +7,12 @@ import type { WitnessCore, WitnessReply } from './witness.ts';
 
 /** A question: a note with post-quantum signatures, and a proof. */
 const BODY_BYTES = 64 * 1024;
-/** Questions at once. More are told to come again. */
+/** Questions that are answered at once. More are told to come again. One whose body is still on its way is none of them: else whoever sends slowly keeps all others out. */
 const AT_ONCE = 64;
+/** They bound what the bodies on their way can hold: 32 MiB. */
 const CONNECTIONS = 512;
+/** How often it is looked which connections are too slow. */
+const LOOK_MS = 1_000;
 const TEXT = 'text/plain; charset=utf-8';
 
 export interface WitnessServer {
@@ -27,7 +30,17 @@ export interface WitnessServerOptions {
 /** Serves POST /add-checkpoint, and GET /<hex SHA-256 of the origin>/checkpoint. Throws CONFIG_INVALID if it cannot listen on the address. */
 export async function openWitnessServer(core: WitnessCore, { host, port, answered }: WitnessServerOptions): Promise<WitnessServer> {
   let working = 0;
-  const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000, maxHeaderSize: 8192 }, (request, response) => {
+  const bounds = { requestTimeout: 10_000, headersTimeout: 5_000, connectionsCheckingInterval: LOOK_MS, maxHeaderSize: 8192 };
+  const answer = async (body: string): Promise<WitnessReply> => {
+    if (working >= AT_ONCE) return plain(429, 'too many questions at once');
+    working += 1;
+    try {
+      return await core.add(body);
+    } finally {
+      working -= 1;
+    }
+  };
+  const server = createServer(bounds, (request, response) => {
     const path = (request.url ?? '').split('?')[0] ?? '';
     if (path !== '/add-checkpoint') return void monitor(core, request, path.slice(1), response);
     if (request.method !== 'POST') return send(response, plain(405, 'only POST'));
@@ -35,13 +48,7 @@ export async function openWitnessServer(core: WitnessCore, { host, port, answere
       answered?.(reply.status, error);
       send(response, reply);
     };
-    if (working >= AT_ONCE) return tell(plain(429, 'too many questions at once'));
-    working += 1;
-    question(core, request)
-      .then(tell, (error: unknown) => tell(plain(503, 'the witness cannot store or sign now; ask again'), error))
-      .finally(() => {
-        working -= 1;
-      });
+    question(request, answer).then(tell, (error: unknown) => tell(plain(503, 'the witness cannot store or sign now; ask again'), error));
   });
   server.maxConnections = CONNECTIONS;
   await listen(server, host, port);
@@ -54,7 +61,7 @@ export async function openWitnessServer(core: WitnessCore, { host, port, answere
   };
 }
 
-async function question(core: WitnessCore, request: IncomingMessage): Promise<WitnessReply> {
+async function question(request: IncomingMessage, answer: (body: string) => Promise<WitnessReply>): Promise<WitnessReply> {
   const pieces: Uint8Array[] = [];
   let length = 0;
   try {
@@ -72,7 +79,7 @@ async function question(core: WitnessCore, request: IncomingMessage): Promise<Wi
   } catch {
     return plain(400, 'the question is not UTF-8');
   }
-  return core.add(body);
+  return answer(body);
 }
 
 async function monitor(core: WitnessCore, { method }: IncomingMessage, path: string, response: ServerResponse): Promise<void> {

@@ -55,6 +55,8 @@ export function monitoringPath(origin: string): string {
 export class WitnessCore {
   readonly #o: WitnessOptions;
   readonly #logs: ReadonlyMap<string, readonly VerifierKey[]>;
+  /** Replacements on their way: what they write can be read before it survives a power cut. */
+  readonly #writing = new Set<Promise<unknown>>();
 
   constructor(options: WitnessOptions) {
     this.#o = options;
@@ -78,6 +80,8 @@ export class WitnessCore {
   async newest(path: string): Promise<string | undefined> {
     if (!/^[0-9a-f]{64}\/checkpoint$/.test(path)) return undefined;
     const stored = await this.#o.store.get(path);
+    // Nobody sees a cosignature that a power cut could take back.
+    await Promise.all(this.#writing);
     return stored === undefined ? undefined : utf8Text(stored.bytes);
   }
 
@@ -103,9 +107,19 @@ export class WitnessCore {
       checkGrowth(request, known);
       const line = await cosign(note.text, Math.floor(clock.nowMicros() / 1e6), signer);
       const kept = formatNote(note.text, [...this.#ownLines(request), line]);
-      if ((await store.replace(path, utf8(kept), stored?.etag)) === undefined) continue;
+      if ((await this.#replace(path, kept, stored?.etag)) === undefined) continue;
       cosigned?.(checkpoint.origin, checkpoint.size);
       return { status: 200, type: TEXT, body: formatSignature(line) };
+    }
+  }
+
+  async #replace(path: string, note: string, etag: string | undefined): Promise<string | undefined> {
+    const writing = this.#o.store.replace(path, utf8(note), etag);
+    this.#writing.add(writing);
+    try {
+      return await writing;
+    } finally {
+      this.#writing.delete(writing);
     }
   }
 
@@ -139,10 +153,11 @@ function openStored(bytes: Uint8Array): string {
   return note.slice(0, end + 1);
 }
 
-/** 409 unless the question begins at what the witness knows; 422 unless the proof shows that the checkpoint extends it. */
+/** 409 unless the question begins at what the witness knows, and for another root of that size; 422 unless the proof shows that the checkpoint extends it. */
 function checkGrowth({ oldSize, proof, checkpoint }: WitnessRequest, known: ClaimedCheckpoint | undefined): void {
   const { size, root } = known ?? { size: 0, root: EMPTY_ROOT };
-  if (oldSize !== size) throw new Refusal(409, String(size), SIZE_TYPE);
+  const isFork = checkpoint.size === size && proof.length === 0 && !equal(checkpoint.root, root);
+  if (oldSize !== size || isFork) throw new Refusal(409, String(size), SIZE_TYPE);
   if (!checkConsistency(proof, size, root, checkpoint.size, checkpoint.root))
     throw new Refusal(422, 'the proof does not show that the checkpoint extends what this witness cosigned');
 }

@@ -17,7 +17,7 @@ const B = testSigner('witness.example/B', 'B');
 const OTHER = testSigner('witness.example/C', 'C');
 const STRANGER = testSigner('witness.example/A', 'a stranger');
 const TIME = 1_767_225_700;
-const NOTES = /^logs\/[01]\/(?:checkpoint|checkpoints\/.*)$/;
+const NOTES = /^logs\/[01]\/(?:checkpoint|checkpoints\/[0-9]+)$/;
 const NEWEST = /^logs\/[01]\/checkpoint$/;
 const SECOND = /^logs\/0\/checkpoint$/;
 
@@ -52,7 +52,7 @@ function late(
 ): Alter {
   return async (map) => {
     for (const shard of [0, 1]) {
-      const name = required(namesOf(map, new RegExp(`^logs/${shard}/checkpoints/`)).at(-1));
+      const name = required(namesOf(map, new RegExp(String.raw`^logs/${shard}/checkpoints/\d+$`)).at(-1));
       const { text, signatures } = readNote(utf8Text(required(map.get(name))));
       const [note, size] = await change(
         formatNote(text, [required(signatures[0]), await cosign(text, TIME, signer)]),
@@ -133,7 +133,7 @@ const BY_POLICY: readonly Attack[] = [
     name: 'cosignature-of-an-older-note',
     keys: ['archive'],
     policy: asked,
-    alter: cosigned(SECOND, copied(/^logs\/0\/checkpoints/), by(B)),
+    alter: cosigned(SECOND, copied(/^logs\/0\/checkpoints\/\d+$/), by(B)),
     ...WRONG,
   },
   {
@@ -233,6 +233,20 @@ const BY_POLICY: readonly Attack[] = [
   },
 ];
 
+/** The root names witnesses, and the chainer of shard 1 seals under the version before that for ever. */
+const POSTPONED: Attack = {
+  name: 'chainer-stays-under-the-policy-without-witnesses',
+  keys: ['chainer', 'log', 'archive'],
+  play: async ({ world, archives: [, there] }) => {
+    const { policy } = world;
+    await world.nextPolicy((before) => ({ ...before, witnessing: { witnesses: BOTH, required: true, deadlineMs: 1000 } }));
+    const seal = there.block.bind(there);
+    there.block = (options, spoil) => seal({ ...options, policy }, spoil);
+  },
+  alter: cosigned(/^logs\/0\/(?:checkpoint|checkpoints\/[0-9]+)$/, by(A), by(B)),
+  ...OPEN,
+};
+
 /** What a reader with a witness policy of their own sees. */
 const BY_READER: readonly Attack[] = [
   {
@@ -256,7 +270,7 @@ const BY_READER: readonly Attack[] = [
     name: 'witnesses-of-the-reader-saw-the-beginning',
     keys: ['archive'],
     alter: each(cosigned(/^logs\/0\/checkpoints\/[0-9]+$/, by(A), by(B)), cosigned(/^logs\/1\/checkpoint$/, by(A), by(B)), async (map) => {
-      const last = required(namesOf(map, /^logs\/0\/checkpoints\//).at(-1));
+      const last = required(namesOf(map, /^logs\/0\/checkpoints\/\d+$/).at(-1));
       const { text, signatures } = readNote(utf8Text(required(map.get(last))));
       map.set(last, utf8(formatNote(text, signatures.slice(0, 1))));
     }),
@@ -299,4 +313,4 @@ const BY_READER: readonly Attack[] = [
   },
 ];
 
-export const WITNESS_ATTACKS: readonly Attack[] = [...BY_POLICY, ...BY_READER];
+export const WITNESS_ATTACKS: readonly Attack[] = [...BY_POLICY, POSTPONED, ...BY_READER];

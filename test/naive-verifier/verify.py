@@ -180,7 +180,7 @@ def judge_witnesses(roots, tree, blocks, chain, given, shown, report):
     seen.judge_readers(readers, shown)
     if rooted:
         published_sizes = [size for path, size, _, _, _ in roots.notes if path.endswith("/checkpoint")]
-        seen.judge_own(shown, published_sizes[0] if published_sizes else None)
+        seen.judge_own(shown, published_sizes[0] if published_sizes else None, chain.newest)
 
 
 def replay_shard(objects, replay, segments, holders, blocks, report):

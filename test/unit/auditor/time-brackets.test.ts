@@ -28,6 +28,11 @@ test('a time stamp of another authority makes a bracket narrower, whatever its s
   expect(timeCounts([at(3, 100), at(5, 160), at(5, 120)], 5)).toMatchObject({ stamps: 3, widestSeconds: 20 });
 });
 
+test('years of time stamps, one for each minute, are counted', () => {
+  const stamps = Array.from({ length: 500_000 }, (_, minute) => at(minute + 1, 60 * minute));
+  expect(timeCounts(stamps, 500_000)).toMatchObject({ stamps: 500_000, coveredLeaves: 500_000, widestSeconds: 60 });
+});
+
 test('shards add up, and the widest bracket is that of all', () => {
   expect(timeTotals([timeCounts([at(3, 100), at(5, 160)], 6), timeCounts([at(2, 100)], 2)])).toEqual({
     stamps: 3,
@@ -36,4 +41,11 @@ test('shards add up, and the widest bracket is that of all', () => {
     unboundedLeaves: 5,
     widestSeconds: 60,
   });
+});
+
+test('time stamps of a year are counted in one go', () => {
+  // A time stamp each minute of a year: comparing each with each would be 10^11 steps, and a call takes no half million arguments.
+  const many = Array.from({ length: 525_600 }, (_, i) => at(i + 1, i * 60));
+  expect(timeCounts(many, many.length)).toMatchObject({ stamps: many.length, unboundedLeaves: 1, widestSeconds: 60 });
+  expect(timeTotals(Array.from({ length: 300_000 }, () => timeCounts([], 1))).widestSeconds).toBe(0);
 });

@@ -54,6 +54,19 @@ test('a question that breaks off does not end the witness', async () => {
   expect((await post('old 0\n\n')).status).toBe(400);
 });
 
+test('questions that come slowly keep nobody else out', async () => {
+  const port = Number(new URL(witness.url).port);
+  const slow = Array.from({ length: 100 }, () => connect(port, '127.0.0.1'));
+  for (const socket of slow) {
+    // The server says that it has read the head, and waits for the body.
+    socket.write('POST /add-checkpoint HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\nexpect: 100-continue\r\n\r\n');
+    await once(socket, 'data');
+  }
+  const answer = await post(`old 0\n\n${await noteOf(log, 0, EMPTY_ROOT)}`);
+  for (const socket of slow) socket.destroy();
+  expect(answer.status).toBe(200);
+});
+
 test('a store that is away is 503, and too many questions at once are 429', async () => {
   const waiting: (() => void)[] = [];
   const core = {
