@@ -16,6 +16,12 @@ import { type WitnessFault, WitnessLink } from './witness-link.ts';
 
 /** Kept notes whose late cosignatures are still written beside them. */
 const KEPT = 16;
+/** What is told where witnesses are named. */
+const QUORUM_GAUGES = [
+  'lineproof_archiver_published_size',
+  'lineproof_archiver_quorum_size',
+  'lineproof_archiver_quorum_timestamp_seconds',
+] as const;
 /** Longest wait for a quorum when the work ends. */
 const FINISH_MS = 3_000;
 
@@ -91,6 +97,7 @@ export class Witnessing {
     } = inForce ?? { witnesses: null, policy: { witnessing: null } };
     if (policy === null || witnessing === null) {
       this.stop();
+      for (const gauge of QUORUM_GAUGES) this.#o.metrics.forget(gauge, this.#labels());
       return this.#publication.show(note, []);
     }
     if (policy !== this.#policy) this.#meet(policy);

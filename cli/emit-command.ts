@@ -128,8 +128,8 @@ async function emitEmbedded(invocation: Invocation, input: Input, emitting: Emit
   const recorder = await openRecorder(settings, 'emit', commandLogger(settings), prometheusMetrics());
   let code: number;
   try {
-    if (invocation.options['quiet'] !== true) for (const note of describeRecorder(recorder, settings.data)) emitting.warn(note);
     if (emitting.attested !== undefined && recorder.attesting === undefined) throw besideStart(settings.data);
+    if (invocation.options['quiet'] !== true) for (const note of describeRecorder(recorder, settings.data)) emitting.warn(note);
     code = await emitLines(input, friendlyCollector(recorder.collector, recorder.attesting), emitting);
   } catch (error) {
     await recorder.close();

@@ -1,7 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { randomBytes } from '#crypto';
-import { openDataFolder } from '../adapters/data-folder.ts';
 import { openFolderObjectStore } from '../adapters/folder-object-store.ts';
 import { readKeyFile, writeKeyFile } from '../adapters/key-files.ts';
 import { type PrometheusMetrics, prometheusMetrics } from '../adapters/prometheus-metrics.ts';
@@ -15,6 +14,7 @@ import { parseWitnessPolicy } from '../core/keys/witness-policy.ts';
 import type { Logger } from '../core/ports/logger.ts';
 import type { Signer } from '../core/ports/signer.ts';
 import { syncFolder } from '../platform/durable-file.ts';
+import { takeFileLock } from '../platform/file-lock.ts';
 import { isThere } from '../settings/small-file.ts';
 import { typedKeyText } from '../settings/typed-key.ts';
 import { WitnessCore } from '../witness/witness.ts';
@@ -74,12 +74,13 @@ export const witnessCommand: Command = {
     const { values } = loadSettings(SETTINGS, invocation);
     const logger = commandLogger(values);
     const state = stringOption(invocation, 'state') ?? '.lineproof-witness';
-    const folder = await openDataFolder(state);
+    const otherwise = 'name the folder of another witness with --state';
+    const lock = await takeFileLock({ folder: state, name: 'lock', subject: `state folder ${state}`, otherwise });
     try {
       const signer = await witnessKey(invocation, state);
       await serve({ logs, signer, state, address, logger, values }, invocation);
     } finally {
-      await folder.close();
+      await lock.release();
     }
     return EXIT.ok;
   },

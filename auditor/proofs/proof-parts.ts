@@ -36,13 +36,25 @@ export interface ProofParts {
 /** The first byte of a tagged COSE_Sign1, with which no text begins. */
 const COSE_SIGN1 = 0xd2;
 
+function isLeaf(bytes: Uint8Array): boolean {
+  // The branch of a link, with which no text begins.
+  if (bytes[0] !== 0) return false;
+  try {
+    decodeLeaf(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Takes a proof file apart. Throws a coded error where a part cannot be read. */
 export function readProof(bytes: Uint8Array): ProofParts {
   mustFit(bytes.length, LIMITS.proofBytes, 'proof');
-  if (bytes[0] === COSE_SIGN1)
+  const other = bytes[0] === COSE_SIGN1 ? 'a COSE receipt' : isLeaf(bytes) ? 'the leaf of a COSE receipt' : undefined;
+  if (other !== undefined)
     throw new LineproofError(
       'FORMAT_INVALID',
-      'cannot read proof: it is a COSE receipt; a verifier of COSE receipts checks it with its leaf',
+      `cannot read proof: it is ${other}; a verifier of COSE receipts checks a receipt with its leaf`,
     );
   const { extra, index, path, checkpoint: note } = parseTlogProof(utf8Text(bytes));
   if (extra.length === 0)

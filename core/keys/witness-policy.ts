@@ -58,7 +58,12 @@ export function parseWitnessPolicy(bytes: Uint8Array): WitnessPolicy {
   if (bytes.length > LIMITS.policyBytes)
     throw new LineproofError('LIMIT_EXCEEDED', `cannot read witness policy: it is larger than ${LIMITS.policyBytes} bytes`);
   const text = utf8Text(bytes);
-  if (CONTROL.test(text)) throw invalid('it holds control characters');
+  const odd = text.search(CONTROL);
+  if (odd >= 0) {
+    const number = text.slice(0, odd).split('\n').length;
+    const what = text[odd] === '\r' ? 'a carriage return: lines end with a newline alone' : 'a control character';
+    throw invalid(`line ${number}: it holds ${what}`);
+  }
   if (!text.endsWith('\n')) throw invalid('its last line does not end with a newline');
   const reader = new PolicyReader();
   for (const [i, line] of text.slice(0, -1).split('\n').entries()) {
@@ -99,7 +104,7 @@ class PolicyReader {
     else if (keyword === 'witness') this.#witness(words);
     else if (keyword === 'group') this.#group(words);
     else if (keyword === 'quorum') this.#setQuorum(words);
-    else throw this.#wrong('it does not start with a known word');
+    else throw this.#wrong(`it starts with ${JSON.stringify(keyword?.slice(0, 40))}, not with log, witness, group or quorum`);
   }
 
   policy(): WitnessPolicy {
@@ -153,7 +158,8 @@ class PolicyReader {
 
   #setQuorum([name = '', ...rest]: readonly string[]): void {
     if (this.#quorum !== undefined) throw this.#wrong('there is a quorum line already');
-    if (rest.length > 0 || !this.#names.has(name)) throw this.#wrong('the quorum is not defined above');
+    if (rest.length > 0 || !this.#names.has(name))
+      throw this.#wrong(`${JSON.stringify([name, ...rest].join(' ').slice(0, 80))} is not the name of a witness or group above, or none`);
     this.#quorum = name;
   }
 }

@@ -148,9 +148,10 @@ describe('check', () => {
   test('says of the other forms what they are, and never OK', async () => {
     expect((await run('prove', '--leaf', '0/2', '--as', 'json', '--out', 'two.json')).code).toBe(0);
     expect((await run('prove', '--leaf', '0/2', '--as', 'cose', '--out', 'two.receipt')).code).toBe(0);
-    const says = await run('check', 'two.json', 'two.receipt', '--key', keyOf('root'));
+    const says = await run('check', 'two.json', 'two.receipt', 'two.leaf', '--key', keyOf('root'));
     expect(says.code).toBe(1);
     expect(says.stdout).toContain('it is JSON');
+    expect(says.stdout).toContain('it is the leaf of a COSE receipt');
     expect(says.stdout).toContain('it is a COSE receipt');
   });
 

@@ -132,6 +132,10 @@ test.each([
 
 test('an error names the line; bytes that are not UTF-8 and files that are too large are refused', () => {
   expect(messageOf(() => parse(`# one\n\n${A}group g 7 A\nquorum g\n`))).toContain('line 4');
+  expect(messageOf(() => parse(`${A}quorum A\r\n`))).toContain('line 2: it holds a carriage return');
+  expect(messageOf(() => parse(`${A}#\u0007\nquorum A\n`))).toContain('line 2: it holds a control character');
+  expect(messageOf(() => parse(`${A}witnes B\nquorum A\n`))).toContain('line 2: it starts with "witnes"');
+  expect(messageOf(() => parse(`${A}quorum a\n`))).toContain('line 2: "a" is not the name of a witness or group above');
   const turned = witnessKey('A').replace(/[^+]+$/, (key) => `BB${key.slice(2)}`);
   expect(messageOf(() => parse(`witness A ${turned}\nquorum A\n`))).toMatch(/line 1 has no usable key: .*id/);
   expect(codeOf(() => parseWitnessPolicy(concat(utf8('#'), Uint8Array.of(0xff), utf8('\nquorum none\n'))))).toBe('FORMAT_INVALID');
