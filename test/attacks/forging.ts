@@ -47,6 +47,11 @@ export function nameOf(map: ReadonlyMap<string, Uint8Array>, pattern: RegExp): s
   return required(namesOf(map, pattern).at(-1));
 }
 
+/** The notes at the ends of a shard's segments: the COSE signatures beside them are not among them. */
+export function keptNotes(map: ReadonlyMap<string, Uint8Array>, shard: number): string[] {
+  return namesOf(map, new RegExp(`^logs/${shard}/checkpoints/\\d+$`));
+}
+
 /** Deletes what fits. */
 export function without(...patterns: readonly RegExp[]): Alter {
   return (map) => {

@@ -2,7 +2,7 @@ import { utf8 } from '../../core/base/bytes.ts';
 import { flip } from '../support/alterations.ts';
 import { required } from '../support/rich-archive.ts';
 import { ALL_ELSE, type Alter, type Attack, type Results } from './attack.ts';
-import { changed, nameOf, namesOf, planted, swapped, without } from './forging.ts';
+import { changed, keptNotes, nameOf, namesOf, planted, swapped, without } from './forging.ts';
 
 const TREE_HEADS = /^logs\/0\/checkpoints\/\d+\.cose$/;
 
@@ -32,7 +32,7 @@ const movedShard: Alter = (map) => {
 /** The note at the end of the first segment in the place of the newest. */
 function olderNote(place: string): Alter {
   return (map) => {
-    map.set(`logs/0/${place}`, required(map.get(required(namesOf(map, /^logs\/0\/checkpoints\//)[0]))));
+    map.set(`logs/0/${place}`, required(map.get(required(keptNotes(map, 0)[0]))));
   };
 }
 

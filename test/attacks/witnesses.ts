@@ -9,7 +9,7 @@ import { testSigner } from '../support/producer.ts';
 import { required } from '../support/rich-archive.ts';
 import { witnessKeyOf } from '../support/witnesses.ts';
 import type { Alter, Attack } from './attack.ts';
-import { namesOf } from './forging.ts';
+import { keptNotes, namesOf } from './forging.ts';
 import { NEXT_LOG, scenePolicy } from './stage.ts';
 
 const A = testSigner('witness.example/A', 'A');
@@ -17,7 +17,7 @@ const B = testSigner('witness.example/B', 'B');
 const OTHER = testSigner('witness.example/C', 'C');
 const STRANGER = testSigner('witness.example/A', 'a stranger');
 const TIME = 1_767_225_700;
-const NOTES = /^logs\/[01]\/(?:checkpoint|checkpoints\/.*)$/;
+const NOTES = /^logs\/[01]\/(?:checkpoint|checkpoints\/\d+)$/;
 const NEWEST = /^logs\/[01]\/checkpoint$/;
 const SECOND = /^logs\/0\/checkpoint$/;
 
@@ -52,7 +52,7 @@ function late(
 ): Alter {
   return async (map) => {
     for (const shard of [0, 1]) {
-      const name = required(namesOf(map, new RegExp(`^logs/${shard}/checkpoints/`)).at(-1));
+      const name = required(keptNotes(map, shard).at(-1));
       const { text, signatures } = readNote(utf8Text(required(map.get(name))));
       const [note, size] = await change(
         formatNote(text, [required(signatures[0]), await cosign(text, TIME, signer)]),
@@ -133,7 +133,7 @@ const BY_POLICY: readonly Attack[] = [
     name: 'cosignature-of-an-older-note',
     keys: ['archive'],
     policy: asked,
-    alter: cosigned(SECOND, copied(/^logs\/0\/checkpoints/), by(B)),
+    alter: cosigned(SECOND, copied(/^logs\/0\/checkpoints\/\d+$/), by(B)),
     ...WRONG,
   },
   {
@@ -256,7 +256,7 @@ const BY_READER: readonly Attack[] = [
     name: 'witnesses-of-the-reader-saw-the-beginning',
     keys: ['archive'],
     alter: each(cosigned(/^logs\/0\/checkpoints\/[0-9]+$/, by(A), by(B)), cosigned(/^logs\/1\/checkpoint$/, by(A), by(B)), async (map) => {
-      const last = required(namesOf(map, /^logs\/0\/checkpoints\//).at(-1));
+      const last = required(keptNotes(map, 0).at(-1));
       const { text, signatures } = readNote(utf8Text(required(map.get(last))));
       map.set(last, utf8(formatNote(text, signatures.slice(0, 1))));
     }),

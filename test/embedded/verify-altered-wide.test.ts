@@ -220,7 +220,9 @@ describe('every object that nothing requires', () => {
 test('an older checkpoint and note under newer segments, in each shard: FAILED', async () => {
   for (const shard of [0, 1]) {
     const keys = logKeysOf(shard);
-    const old = required([...honest.map].find(([key]) => key.startsWith(`${keys.folder}/checkpoints/`))?.[1]);
+    const old = required(
+      [...honest.map].find(([key]) => parseArchiveKey(key).kind === 'checkpointAt' && key.startsWith(`${keys.folder}/`))?.[1],
+    );
     expectNamed(await verify(honest.changed((map) => map.set(keys.checkpoint, old))), [keys.checkpoint], `old checkpoint ${shard}`);
     const both = honest.changed((map) => map.set(keys.checkpoint, old).set(keys.signed, old));
     expectNamed(await verify(both), [keys.checkpoint], `both old ${shard}`);
