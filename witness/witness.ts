@@ -7,6 +7,7 @@ import { formatNote, formatSignature, type NoteSignature, openNote } from '../co
 import type { Clock } from '../core/ports/clock.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { Signer } from '../core/ports/signer.ts';
+import { ADD_CHECKPOINT } from '../core/ports/witness.ts';
 import { EMPTY_ROOT } from '../core/tree/hash.ts';
 import { checkConsistency } from '../core/tree/proof.ts';
 import { type ClaimedCheckpoint, readClaimed, readWitnessRequest, type WitnessRequest } from './witness-request.ts';
@@ -30,8 +31,6 @@ export interface WitnessOptions {
 }
 
 const TEXT = 'text/plain; charset=utf-8';
-/** Of a reply that states the size that the witness knows. */
-const SIZE_TYPE = 'text/x.tlog.size';
 
 /** A reply that ends the checks. */
 class Refusal extends Error {
@@ -143,7 +142,7 @@ function openStored(bytes: Uint8Array): string {
 function checkGrowth({ oldSize, proof, checkpoint }: WitnessRequest, known: ClaimedCheckpoint | undefined): void {
   const { size, root } = known ?? { size: 0, root: EMPTY_ROOT };
   const isFork = checkpoint.size === size && proof.length === 0 && !equal(checkpoint.root, root);
-  if (oldSize !== size || isFork) throw new Refusal(409, String(size), SIZE_TYPE);
+  if (oldSize !== size || isFork) throw new Refusal(409, String(size), ADD_CHECKPOINT.sizeType);
   if (!checkConsistency(proof, size, root, checkpoint.size, checkpoint.root))
     throw new Refusal(422, 'the proof does not show that the checkpoint extends what this witness cosigned');
 }
