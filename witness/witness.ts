@@ -98,7 +98,7 @@ export class WitnessCore {
     const path = monitoringPath(checkpoint.origin);
     for (;;) {
       const stored = await store.get(path);
-      const known = stored === undefined ? undefined : readClaimed(openStored(stored.bytes));
+      const known = stored === undefined ? undefined : storedCheckpoint(path, stored.bytes);
       checkGrowth(request, known);
       const line = await cosign(note.text, Math.floor(clock.nowMicros() / 1e6), signer);
       const kept = formatNote(note.text, [...this.#ownLines(request), line]);
@@ -130,12 +130,15 @@ function readRequest(body: string): WitnessRequest {
   }
 }
 
-/** The text of a note that this witness stored. */
-function openStored(bytes: Uint8Array): string {
-  const note = utf8Text(bytes);
-  const end = note.lastIndexOf('\n\n');
-  if (end < 0) throw new LineproofError('ARCHIVE_DIVERGED', 'cannot go on: a stored note of the witness cannot be read; restore it');
-  return note.slice(0, end + 1);
+/** The checkpoint in a note that this witness stored. Throws ARCHIVE_DIVERGED: an older note in its place would let the witness cosign two histories. */
+function storedCheckpoint(path: string, bytes: Uint8Array): ClaimedCheckpoint {
+  try {
+    const note = utf8Text(bytes);
+    return readClaimed(note.slice(0, note.lastIndexOf('\n\n') + 1));
+  } catch (error) {
+    const advice = 'start a witness with another key in another folder, since this one forgot what it cosigned';
+    throw new LineproofError('ARCHIVE_DIVERGED', `cannot go on: the stored note ${path} cannot be read; ${advice}`, { path }, error);
+  }
 }
 
 /** 409 unless the question begins at what the witness knows, and for another root of that size; 422 unless the proof shows that the checkpoint extends it. */

@@ -102,6 +102,16 @@ test('where the store does not take the note, nothing is cosigned', async () => 
   await expect(grow(0, 3)).rejects.toThrow('the disk is away');
 });
 
+test.each<[string, Uint8Array]>([
+  ['is cut', utf8('log.example')],
+  ['is not of a checkpoint', utf8('log.example/0\n\nno signature\n')],
+  ['is not text', new Uint8Array([0xff, 0xfe])],
+])('a stored note that %s ends the witness of that log: an older one is no way out', async (_, bytes) => {
+  store.objects.set(monitoringPath(ORIGIN), bytes);
+  const error = await grow(0, 3).catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({ code: 'ARCHIVE_DIVERGED', message: expect.stringContaining('with another key in another folder') });
+});
+
 test('of two that extend one note differently at the same time, one is cosigned', async () => {
   await grow(0, 3);
   const two = [open(), open()];
