@@ -3,14 +3,12 @@ import { request as httpsRequest } from 'node:https';
 import { toBase64, utf8Text } from '../core/base/bytes.ts';
 import { LineproofError, messageOf } from '../core/base/errors.ts';
 import { LIMITS } from '../core/base/limits.ts';
-import type { Witness, WitnessAnswer } from '../core/ports/witness.ts';
+import { ADD_CHECKPOINT, type Witness, type WitnessAnswer } from '../core/ports/witness.ts';
 
 /** Longest time for one question, connection included. */
 const REQUEST_MS = 10_000;
 /** So much of a refusal's text is kept. */
 const REASON_CHARACTERS = 200;
-/** Media type of the answer that states a size (C2SP tlog-witness). */
-export const SIZE_TYPE = 'text/x.tlog.size';
 
 interface Answer {
   readonly status: number;
@@ -36,7 +34,7 @@ function unavailable(url: string, fact: string, cause?: unknown): LineproofError
 
 function answerOf(url: string, { status, type, body }: Answer): WitnessAnswer {
   if (status === 200) return { kind: 'cosigned', signatures: body };
-  if (status === 409 && type === SIZE_TYPE) {
+  if (status === 409 && type === ADD_CHECKPOINT.sizeType) {
     const size = /^(0|[1-9][0-9]{0,15})\n$/.exec(body)?.[1];
     if (size !== undefined && Number.isSafeInteger(Number(size))) return { kind: 'conflict', size: Number(size) };
   }

@@ -5,13 +5,11 @@ import { type Cosigner, cosignersOf } from '../core/keys/cosigners.ts';
 import type { VerifierKey } from '../core/keys/key.ts';
 import { formatNote, readNote } from '../core/keys/note.ts';
 import type { Clock } from '../core/ports/clock.ts';
-import type { Witness } from '../core/ports/witness.ts';
+import { ADD_CHECKPOINT, type Witness } from '../core/ports/witness.ts';
 
 const PACE: RetryPace = { firstMs: 250, maxMs: 5_000 };
 /** Questions about one note: a witness that states another size each time is not believed for ever. */
 const TRIES = 3;
-/** Most lines of a proof (C2SP tlog-witness). */
-const PROOF_LINES = 63;
 /** Most notes at the ends of segments that a witness is still asked for. */
 const OWED = 16;
 
@@ -105,7 +103,7 @@ export class WitnessLink {
     try {
       for (let tries = 0; tries < TRIES; tries++) {
         const proof = await this.#o.prove(this.#known, size);
-        if (proof.length > PROOF_LINES) return { fault: 'proof', reason: `the proof has ${proof.length} lines` };
+        if (proof.length > ADD_CHECKPOINT.proofLines) return { fault: 'proof', reason: `the proof has ${proof.length} lines` };
         const answer = await this.#o.witness.addCheckpoint(formatNote(text, own), this.#known, proof, this.#o.signal);
         if (answer.kind === 'cosigned') return this.#judge(text, size, answer.signatures);
         const before = this.#known;

@@ -1,9 +1,7 @@
 import { fromBase64 } from '../core/base/bytes.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { type ClaimedNote, readNote } from '../core/keys/note.ts';
-
-/** Most lines of a proof. */
-const PROOF_LINES = 63;
+import { ADD_CHECKPOINT } from '../core/ports/witness.ts';
 
 /** The state of a log, as the first lines of its checkpoint claim it. */
 export interface ClaimedCheckpoint {
@@ -32,7 +30,7 @@ export function readWitnessRequest(body: string): WitnessRequest {
   if (end < 0) throw invalid('there is no empty line behind the proof');
   const [first = '', ...lines] = body.slice(0, end).split('\n');
   if (!first.startsWith('old ')) throw invalid('its first line is not "old <size>"');
-  if (lines.length > PROOF_LINES) throw invalid(`its proof has more than ${PROOF_LINES} lines`);
+  if (lines.length > ADD_CHECKPOINT.proofLines) throw invalid(`its proof has more than ${ADD_CHECKPOINT.proofLines} lines`);
   const proof = lines.map((line) => fromBase64(line));
   if (proof.some((hash) => hash.length !== 32)) throw invalid('a line of its proof is not a hash');
   const note = readNote(body.slice(end + 2));

@@ -7,6 +7,7 @@ import { formatNote, formatSignature, type NoteSignature, openNote } from '../co
 import type { Clock } from '../core/ports/clock.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { Signer } from '../core/ports/signer.ts';
+import { ADD_CHECKPOINT } from '../core/ports/witness.ts';
 import { EMPTY_ROOT } from '../core/tree/hash.ts';
 import { checkConsistency } from '../core/tree/proof.ts';
 import { type ClaimedCheckpoint, readClaimed, readWitnessRequest, type WitnessRequest } from './witness-request.ts';
@@ -30,8 +31,6 @@ export interface WitnessOptions {
 }
 
 const TEXT = 'text/plain; charset=utf-8';
-/** Of a reply that states the size that the witness knows. */
-const SIZE_TYPE = 'text/x.tlog.size';
 
 /** A reply that ends the checks. */
 class Refusal extends Error {
@@ -103,7 +102,7 @@ export class WitnessCore {
     const path = monitoringPath(checkpoint.origin);
     for (;;) {
       const stored = await store.get(path);
-      const known = stored === undefined ? undefined : readClaimed(openStored(stored.bytes));
+      const known = stored === undefined ? undefined : storedCheckpoint(path, stored.bytes);
       checkGrowth(request, known);
       const line = await cosign(note.text, Math.floor(clock.nowMicros() / 1e6), signer);
       const kept = formatNote(note.text, [...this.#ownLines(request), line]);
@@ -145,19 +144,22 @@ function readRequest(body: string): WitnessRequest {
   }
 }
 
-/** The text of a note that this witness stored. */
-function openStored(bytes: Uint8Array): string {
-  const note = utf8Text(bytes);
-  const end = note.lastIndexOf('\n\n');
-  if (end < 0) throw new LineproofError('ARCHIVE_DIVERGED', 'cannot go on: a stored note of the witness cannot be read; restore it');
-  return note.slice(0, end + 1);
+/** The checkpoint in a note that this witness stored. Throws ARCHIVE_DIVERGED: an older note in its place would let the witness cosign two histories. */
+function storedCheckpoint(path: string, bytes: Uint8Array): ClaimedCheckpoint {
+  try {
+    const note = utf8Text(bytes);
+    return readClaimed(note.slice(0, note.lastIndexOf('\n\n') + 1));
+  } catch (error) {
+    const advice = 'start a witness with another key in another folder, since this one forgot what it cosigned';
+    throw new LineproofError('ARCHIVE_DIVERGED', `cannot go on: the stored note ${path} cannot be read; ${advice}`, { path }, error);
+  }
 }
 
 /** 409 unless the question begins at what the witness knows, and for another root of that size; 422 unless the proof shows that the checkpoint extends it. */
 function checkGrowth({ oldSize, proof, checkpoint }: WitnessRequest, known: ClaimedCheckpoint | undefined): void {
   const { size, root } = known ?? { size: 0, root: EMPTY_ROOT };
   const isFork = checkpoint.size === size && proof.length === 0 && !equal(checkpoint.root, root);
-  if (oldSize !== size || isFork) throw new Refusal(409, String(size), SIZE_TYPE);
+  if (oldSize !== size || isFork) throw new Refusal(409, String(size), ADD_CHECKPOINT.sizeType);
   if (!checkConsistency(proof, size, root, checkpoint.size, checkpoint.root))
     throw new Refusal(422, 'the proof does not show that the checkpoint extends what this witness cosigned');
 }

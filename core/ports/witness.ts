@@ -1,3 +1,6 @@
+/** What C2SP tlog-witness says, for who asks and who answers: most lines of a proof, and the media type of an answer that states a size. */
+export const ADD_CHECKPOINT = { proofLines: 63, sizeType: 'text/x.tlog.size' } as const;
+
 /** A witness's answer to a checkpoint (C2SP tlog-witness, add-checkpoint). */
 export type WitnessAnswer =
   | {

@@ -9,7 +9,7 @@ import { testSigner } from '../support/producer.ts';
 import { required } from '../support/rich-archive.ts';
 import { witnessKeyOf } from '../support/witnesses.ts';
 import type { Alter, Attack } from './attack.ts';
-import { namesOf } from './forging.ts';
+import { keptNotes, namesOf } from './forging.ts';
 import { NEXT_LOG, scenePolicy } from './stage.ts';
 
 const A = testSigner('witness.example/A', 'A');
@@ -54,7 +54,7 @@ function late(
 ): Alter {
   return async (map) => {
     for (const shard of [0, 1]) {
-      const name = required(namesOf(map, new RegExp(String.raw`^logs/${shard}/checkpoints/\d+$`)).at(-1));
+      const name = required(keptNotes(map, shard).at(-1));
       const { text, signatures } = readNote(utf8Text(required(map.get(name))));
       const [note, size] = await change(
         formatNote(text, [required(signatures[0]), await cosign(text, TIME, signer)]),
@@ -272,7 +272,7 @@ const BY_READER: readonly Attack[] = [
     name: 'witnesses-of-the-reader-saw-the-beginning',
     keys: ['archive'],
     alter: each(cosigned(/^logs\/0\/checkpoints\/[0-9]+$/, by(A), by(B)), cosigned(/^logs\/1\/checkpoint$/, by(A), by(B)), async (map) => {
-      const last = required(namesOf(map, /^logs\/0\/checkpoints\/\d+$/).at(-1));
+      const last = required(keptNotes(map, 0).at(-1));
       const { text, signatures } = readNote(utf8Text(required(map.get(last))));
       map.set(last, utf8(formatNote(text, signatures.slice(0, 1))));
     }),

@@ -107,6 +107,7 @@ test('the archive has one of everything, and is OK', async () => {
   expect([...kinds].toSorted((a, b) => (a < b ? -1 : 1))).toEqual([
     'checkpoint',
     'checkpointAt',
+    'coseAt',
     'events',
     'evidence',
     'manifest',

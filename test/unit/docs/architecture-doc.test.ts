@@ -61,3 +61,15 @@ test('docs/ says in a README which document is for whom', () => {
 test('docs/architecture.md names every import rule', () => {
   for (const { name } of forbidden) expect(text).toContain(`\`${name}\``);
 });
+
+test('the ports without a contract suite are those that the documents name', () => {
+  const root = new URL('../../../', import.meta.url);
+  const ports = readdirSync(new URL('core/ports/', root)).filter((name) => name.endsWith('.ts'));
+  const suites = readdirSync(new URL('test/contract/', root)).map((name) => name.replace('-contract.ts', '.ts'));
+  const without = ports.filter((name) => !suites.includes(name));
+  expect(
+    [...document('core/ports/README.md').matchAll(/Three have none[^.]*?own:(.*?)\(/gs)].flatMap(([, list]) =>
+      [...(list as string).matchAll(/`([\w-]+\.ts)`/g)].map(([, name]) => name),
+    ),
+  ).toEqual(without);
+});

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { document } from './table.ts';
 
@@ -18,4 +18,28 @@ test('the table of ten changes and more names only files and folders that are th
 test('every folder of tests that the document names is there', () => {
   for (const [, path] of text.matchAll(/`(test\/\w+)`/g))
     expect([path, statSync(new URL(`../../../${path}`, import.meta.url)).isDirectory()]).toEqual([path, true]);
+});
+
+test('the table of tests has each folder of tests once', () => {
+  const tests = text.slice(text.indexOf('## Tests'));
+  const named = tests
+    .split('\n')
+    .flatMap((line) => [...(/^\|([^|]*)\|/.exec(line)?.[1] ?? '').matchAll(/`test\/([\w-]+)`/g)].map(([, name]) => name as string));
+  // Runs that are made by hand, which the text below the table tells.
+  const byHand = ['mutation', 'repositories'];
+  const folders = readdirSync(new URL('../../', import.meta.url), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  expect(named.toSorted()).toEqual(
+    folders
+      .map(({ name }) => name)
+      .filter((name) => !byHand.includes(name))
+      .toSorted(),
+  );
+});
+
+test('the list of changes tells nothing twice', () => {
+  const openings = document('CHANGELOG.md')
+    .split('\n')
+    .filter((line) => line.startsWith('- '))
+    .map((line) => line.slice(0, 60));
+  expect(openings.filter((opening, i) => openings.indexOf(opening) !== i)).toEqual([]);
 });

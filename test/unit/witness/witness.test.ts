@@ -125,6 +125,16 @@ test('a note is shown to monitors only once it survives a power cut', async () =
   expect(order).toEqual(['durable', 'shown 3']);
 });
 
+test.each<[string, Uint8Array]>([
+  ['is cut', utf8('log.example')],
+  ['is not of a checkpoint', utf8('log.example/0\n\nno signature\n')],
+  ['is not text', new Uint8Array([0xff, 0xfe])],
+])('a stored note that %s ends the witness of that log: an older one is no way out', async (_, bytes) => {
+  store.objects.set(monitoringPath(ORIGIN), bytes);
+  const error = await grow(0, 3).catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({ code: 'ARCHIVE_DIVERGED', message: expect.stringContaining('with another key in another folder') });
+});
+
 test('of two that extend one note differently at the same time, one is cosigned', async () => {
   await grow(0, 3);
   const two = [open(), open()];
