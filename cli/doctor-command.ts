@@ -1,6 +1,6 @@
 import { openClusterReaders } from '../cluster/readers.ts';
 import { LineproofError } from '../core/base/errors.ts';
-import { printable, terminalJson, wrapped } from '../core/base/terminal-text.ts';
+import { counted, printable, terminalJson, wrapped } from '../core/base/terminal-text.ts';
 import type { Command, Invocation } from './command.ts';
 import { clusterSettings, SERVERS } from './command-settings.ts';
 import { type Diagnosis, diagnose } from './doctor-checks.ts';
@@ -65,5 +65,5 @@ function lineOf({ about, result, text, advice }: Diagnosis): string {
 
 function summary(found: readonly Diagnosis[]): string {
   const count = (wanted: Diagnosis['result']): number => found.filter(({ result }) => result === wanted).length;
-  return `${count('ok')} ok, ${count('warn')} warnings, ${count('fail')} wrong, ${count('unchecked')} not looked at`;
+  return `${count('ok')} ok, ${counted(count('warn'), 'warning')}, ${count('fail')} wrong, ${count('unchecked')} not looked at`;
 }
