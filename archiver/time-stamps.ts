@@ -112,8 +112,8 @@ export class TimeStamps {
 
   /** The newest time stamp of an authority that is in the store says when it may be asked again. */
   async #recover(authority: string, intervalMs: number): Promise<Progress> {
-    const { objects, shard, clock } = this.#o;
-    const { size, genTime } = (await newestStamps(objects, shard)).get(authority) ?? { size: 0, genTime: undefined };
+    const { objects, shard, clock, attestedSize } = this.#o;
+    const { size, genTime } = (await newestStamps(objects, shard, attestedSize())).get(authority) ?? { size: 0, genTime: undefined };
     if (genTime === undefined) return { size, notBeforeMs: 0, failures: 0 };
     this.#show(authority, size, genTime);
     const ageMs = Math.max(0, (clock.nowMicros() - genTime) / 1000);

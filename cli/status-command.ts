@@ -169,7 +169,7 @@ async function shardStatus(shard: number, from: ShardSources, attempts: Attempts
   const lag = end === undefined ? undefined : await attempts.of('lag', () => inputLag(shard, from, end));
   const consumed = archiver?.committed;
   if (consumed !== undefined) await attempts.of('chain', () => measureLag(log, TOPICS.chain, shard, consumed));
-  const stamp = await attempts.of(STAMPED, () => newestStamp(objects, shard));
+  const stamp = await attempts.of(STAMPED, () => newestStamp(objects, shard, note?.size ?? Number.MAX_SAFE_INTEGER));
   const archived = await attempts.of('archived', () => archivedSize(objects, logKeysOf(shard).segments));
   return {
     shard,
@@ -194,8 +194,8 @@ function ageSeconds(micros: number): number {
 }
 
 /** The time stamp that covers most leaves; of several the newest. */
-async function newestStamp(objects: ObjectStore, shard: number): Promise<ListedStamp | undefined> {
-  const stamps = [...(await newestStamps(objects, shard)).values()];
+async function newestStamp(objects: ObjectStore, shard: number, attested: number): Promise<ListedStamp | undefined> {
+  const stamps = [...(await newestStamps(objects, shard, attested)).values()];
   return stamps.toSorted((a, b) => b.size - a.size || (b.genTime ?? 0) - (a.genTime ?? 0))[0];
 }
 

@@ -12,6 +12,9 @@ import { EMPTY_ROOT } from '../core/tree/hash.ts';
 import { checkConsistency } from '../core/tree/proof.ts';
 import { type ClaimedCheckpoint, readClaimed, readWitnessRequest, type WitnessRequest } from './witness-request.ts';
 
+/** Another process can be faster than ours now and then, not each time. */
+const MAX_TRIES = 100;
+
 /** What the witness answers, as HTTP says it. */
 export interface WitnessReply {
   readonly status: number;
@@ -100,7 +103,7 @@ export class WitnessCore {
     const { store, signer, clock, cosigned } = this.#o;
     const { note, checkpoint } = request;
     const path = monitoringPath(checkpoint.origin);
-    for (;;) {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
       const stored = await store.get(path);
       const known = stored === undefined ? undefined : storedCheckpoint(path, stored.bytes);
       checkGrowth(request, known);
@@ -110,6 +113,7 @@ export class WitnessCore {
       cosigned?.(checkpoint.origin, checkpoint.size);
       return { status: 200, type: TEXT, body: formatSignature(line) };
     }
+    throw new LineproofError('IO_FAILED', `cannot store ${path}: what is there can be neither read nor replaced`, { path });
   }
 
   async #replace(path: string, note: string, etag: string | undefined): Promise<string | undefined> {

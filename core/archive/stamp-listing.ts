@@ -11,13 +11,14 @@ export interface ListedStamp {
   readonly genTime: number | undefined;
 }
 
-/** The newest time stamp of each authority in one shard's archive, by the authority's name. */
-export async function newestStamps(objects: ObjectStore, shard: number): Promise<ReadonlyMap<string, ListedStamp>> {
+/** The newest time stamp of each authority in one shard's archive that covers no more than `upTo` leaves, by the authority's name: anybody can plant a larger name. */
+export async function newestStamps(objects: ObjectStore, shard: number, upTo: number): Promise<ReadonlyMap<string, ListedStamp>> {
   const keys = logKeysOf(shard);
   const sizes = new Map<string, number>();
   for await (const { key } of objects.list(keys.timestamps)) {
     const place = placeOf(key);
-    if (place?.kind === 'timestamp') sizes.set(place.authority, Math.max(place.size, sizes.get(place.authority) ?? 0));
+    if (place?.kind === 'timestamp' && place.size <= upTo)
+      sizes.set(place.authority, Math.max(place.size, sizes.get(place.authority) ?? 0));
   }
   const stamps = new Map<string, ListedStamp>();
   for (const [authority, size] of sizes) {

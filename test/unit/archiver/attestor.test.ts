@@ -150,3 +150,10 @@ test('a note that is stored already is not written again', async () => {
   await attest(headAt(2));
   expect(written).toEqual([]);
 });
+
+test('a checkpoint of this size with another root is never given our cosignatures', async () => {
+  const foreign = await noteAt(headAt(4, 2));
+  objects.objects.set(log.keys.checkpoint, utf8(foreign));
+  await expect(attest(await readTo(2, 4))).rejects.toMatchObject({ code: 'ARCHIVE_DIVERGED' });
+  expect(stored(log.keys.checkpoint)).toBe(foreign);
+});

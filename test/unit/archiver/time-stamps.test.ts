@@ -141,6 +141,13 @@ describe('the schedule', () => {
     expect(kept().filter((key) => key.endsWith('.tsr'))).toHaveLength(2);
   });
 
+  test('is not silenced by a time stamp that somebody planted for a size that the log has not', async () => {
+    const chain = await archived(3, [authorityOf(CHAIN)]);
+    objects.objects.set(KEYS.timestamp(2 ** 40, 'tsa'), utf8('planted'));
+    expect(await run(chain, 60, honest)).toEqual([0]);
+    expect(objects.objects.has(KEYS.timestamp(attested(), 'tsa'))).toBe(true);
+  });
+
   test('asks once in the interval while the log grows', async () => {
     const chain = await archived(3, [authorityOf(CHAIN)]);
     const asked = await run(chain, 35, async (clock, request) => {

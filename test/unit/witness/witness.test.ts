@@ -192,3 +192,8 @@ describe('a witness refuses, in this order', () => {
     expect(await witness.add(body(0, await prove(1, 3), await noteOf(3, rootAt(3), other)))).toMatchObject({ status: 422 });
   });
 });
+
+test('what can be neither read nor replaced where the note belongs is an error, not an endless search', async () => {
+  store.replace = async () => undefined;
+  await expect(grow(0, 3)).rejects.toMatchObject({ code: 'IO_FAILED' });
+});
