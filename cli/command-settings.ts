@@ -20,6 +20,19 @@ export const SERVERS = {
   s3: ['s3Bucket', 's3Prefix', 's3Endpoint', 's3Region', 's3PathStyle', 's3Ca'],
 } as const satisfies Readonly<Record<string, readonly ClusterSettingName[]>>;
 
+/** The settings of a command that looks at a whole cluster from outside. */
+export const ONLOOKER = [
+  'data',
+  'keys',
+  'rootKey',
+  'name',
+  ...SERVERS.kafka,
+  ...SERVERS.registry,
+  ...SERVERS.s3,
+  'chainGroup',
+  'archiveGroup',
+] as const satisfies readonly ClusterSettingName[];
+
 /** The message of a command that reads a policy by no pinned key. */
 export const UNPINNED =
   'no root key is pinned: anybody who can write to the control topic could have made this policy; pin it with --root-key, --keys or --data';

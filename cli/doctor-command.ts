@@ -2,7 +2,7 @@ import { openClusterReaders } from '../cluster/readers.ts';
 import { LineproofError } from '../core/base/errors.ts';
 import { counted, printable, terminalJson, wrapped } from '../core/base/terminal-text.ts';
 import type { Command, Invocation } from './command.ts';
-import { clusterSettings, SERVERS } from './command-settings.ts';
+import { clusterSettings, ONLOOKER, SERVERS } from './command-settings.ts';
 import { type Diagnosis, diagnose } from './doctor-checks.ts';
 import { EXIT } from './exit-codes.ts';
 import { loadClusterSettings, namesKeys } from './invocation-settings.ts';
@@ -16,18 +16,7 @@ export const doctorCommand: Command = {
   summary: 'Check all that the services of a cluster need',
   usage: ['doctor [--json] [OPTIONS]'],
   options: [{ name: 'json', type: 'boolean', help: 'print JSON' }],
-  ...clusterSettings([
-    'data',
-    'keys',
-    'rootKey',
-    'name',
-    ...SERVERS.kafka,
-    ...SERVERS.redis,
-    ...SERVERS.registry,
-    ...SERVERS.s3,
-    'chainGroup',
-    'archiveGroup',
-  ]),
+  ...clusterSettings([...ONLOOKER, ...SERVERS.redis]),
   notes: [
     'Run it where a service runs, with the options of that service. It looks at policy, topics, Redis, registry, object store, groups, the keys that are here, and the disk.',
     'It appends nothing to a topic. Below the prefix in the bucket it writes the small object by which an archiver tests the bucket.',

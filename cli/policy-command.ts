@@ -14,6 +14,7 @@ import {
 } from '../cluster/policy-publication.ts';
 import { type ClusterReaders, openClusterReaders } from '../cluster/readers.ts';
 import { LineproofError } from '../core/base/errors.ts';
+import { counted } from '../core/base/terminal-text.ts';
 import { registerSchemas } from '../core/chain/registered-schemas.ts';
 import { EVENT_SCHEMA } from '../core/formats/event-schema.ts';
 import { encodeEnvelope, signEnvelope } from '../core/keys/dsse.ts';
@@ -144,7 +145,7 @@ async function publishFirst(invocation: Invocation, folder: string, cluster: Clu
   await cluster.log.append(TOPICS.control, 0, [{ key: null, value: encodeEnvelope(envelope) }]);
   const { stdout } = invocation.terminal;
   if (invocation.options['json'] === true) stdout.write(`${JSON.stringify(policy, undefined, 2)}\n`);
-  else stdout.write(`Published version 1 for ${policy.origin} with ${shards} shards\nPin this key: ${keys.root.verifierKey}\n`);
+  else stdout.write(`Published version 1 for ${policy.origin} with ${counted(shards, 'shard')}\nPin this key: ${keys.root.verifierKey}\n`);
   return EXIT.ok;
 }
 

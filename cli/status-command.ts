@@ -18,7 +18,7 @@ import { type Log, TOPICS } from '../core/ports/log.ts';
 import type { ObjectStore } from '../core/ports/object-store.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
 import type { Command, Invocation } from './command.ts';
-import { clusterSettings, SERVERS, UNPINNED } from './command-settings.ts';
+import { clusterSettings, ONLOOKER, UNPINNED } from './command-settings.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { loadClusterSettings, namesKeys } from './invocation-settings.ts';
 
@@ -59,17 +59,7 @@ export const statusCommand: Command = {
   summary: 'Show lag, sizes and owner of every shard',
   usage: ['status [--json] [OPTIONS]'],
   options: [{ name: 'json', type: 'boolean', help: 'print JSON' }],
-  ...clusterSettings([
-    'data',
-    'keys',
-    'rootKey',
-    'name',
-    ...SERVERS.kafka,
-    ...SERVERS.registry,
-    ...SERVERS.s3,
-    'chainGroup',
-    'archiveGroup',
-  ]),
+  ...clusterSettings(ONLOOKER),
   notes: [
     'LAG      messages that wait for a chainer, and the age of the oldest',
     'SIZE     leaves of the log up to its last block, as the blocks state it, unverified; ATTESTED: covered by a signed checkpoint; ARCHIVED: in closed segments',
