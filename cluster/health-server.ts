@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, isIP } from 'node:net';
 import type { PrometheusMetrics } from '../adapters/prometheus-metrics.ts';
 import { LineproofError, messageOf } from '../core/base/errors.ts';
 
@@ -28,6 +28,8 @@ export async function openHealthServer(
     const answer = (status: number, type: string, body: string): void => {
       response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(request.method === 'HEAD' ? '' : body);
     };
+    if (!mayAsk(address.host, request.headers.host))
+      return answer(421, 'text/plain', 'this is served to this machine alone: ask for it as localhost or by its IP address\n');
     if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, 'text/plain', 'only GET\n');
     if (path === '/healthz') return answerProblem(health.alive(), answer);
     if (path === '/readyz') return answerProblem(health.ready(), answer);
@@ -53,6 +55,20 @@ export async function openHealthServer(
       server.closeAllConnections();
     },
   };
+}
+
+/**
+ * Whether a request may be answered, by its header Host. What is served on the loopback address is for programs of this machine. A page in a browser here can
+ * reach it too, under a name of its own that was made to point here, and would read the answer as its own (DNS rebinding). An address shows no such name.
+ */
+function mayAsk(served: string, host = ''): boolean {
+  if (!isLoopback(served)) return true;
+  const name = host.replace(/:\d+$/, '').toLowerCase();
+  return name === 'localhost' || name === served.toLowerCase() || isIP(name.replace(/^\[(.*)\]$/, '$1')) !== 0;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 
 function answerProblem(problem: string | undefined, answer: (status: number, type: string, body: string) => void): void {
