@@ -241,9 +241,10 @@ class Draft implements Ordered {
     let marks = outcome === 'GAP' ? MARKS.gapBefore : 0;
     const receipts: Receipt[] = [];
     const keys = eventKeys(batch.events);
+    const from = { offset, producer: batch.proven.producer };
     for (const [position, event] of batch.events.entries()) {
       const key = keys[position] ?? ZEROS;
-      const receipt = this.#receipt(position, event, key, { offset, producer: batch.proven.producer });
+      const receipt = this.#receipt(position, event, key, from);
       if (receipt !== undefined) {
         receipts.push(receipt);
         continue;

@@ -305,8 +305,9 @@ function checkLinks(
     batch.linked = true;
     checked.heads.push(checkEvent(link, block.events[i] as Uint8Array, batch, rules));
     place(batch, link.position, link.event);
-    const next = { index: link.index, hash: hashes[i] as Uint8Array, logIndex: seal.firstIndex + i };
-    extendStream(checked.streams, view, link, { ...next, producer: batch.producer.verifier.name });
+    const producer = batch.producer.verifier.name;
+    const next = { index: link.index, hash: hashes[i] as Uint8Array, logIndex: seal.firstIndex + i, producer };
+    extendStream(checked.streams, view, link, next);
     checked.links.push(link);
     before = link;
   }
@@ -332,7 +333,8 @@ function extendStream(streams: Map<string, StreamEnd>, view: LogView, link: Link
   const end = streams.get(link.stream) ?? view.stream(link.stream);
   must('LINK_INDEX', link.index === (end === undefined ? 0 : end.index + 1));
   must('LINK_PREVIOUS', equal(link.previous, end?.hash ?? ZEROS));
-  streams.set(link.stream, end === undefined ? next : { ...next, producer: end.producer });
+  const { index, hash, logIndex } = next;
+  streams.set(link.stream, end === undefined ? next : { index, hash, logIndex, producer: end.producer });
 }
 
 /**
