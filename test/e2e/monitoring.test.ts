@@ -116,6 +116,14 @@ test.each(panelQueries().map(({ place, expr }) => [place, expr] as const))(
   },
 );
 
+test('it evaluates the expression of each alert without an error', async () => {
+  const { data: loaded } = (await (await fetch(`${prometheus}/api/v1/rules`)).json()) as {
+    data: { groups: readonly { rules: readonly { name: string; health: string }[] }[] };
+  };
+  const health = loaded.groups.flatMap(({ rules }) => rules.map((rule) => [rule.name, rule.health]));
+  expect(Object.fromEntries(health)).toEqual(Object.fromEntries(alertRules().map(({ alert }) => [alert, 'ok'])));
+});
+
 test('no alert fires while all is well', async () => {
   const { data: answer } = await ask('ALERTS');
   expect(answer?.result).toEqual([]);
