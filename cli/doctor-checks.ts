@@ -13,6 +13,7 @@ import { refusingRegistry } from '../cluster/open-registry.ts';
 import type { ClusterReaders } from '../cluster/readers.ts';
 import { ERROR_TRAITS, LineproofError } from '../core/base/errors.ts';
 import type { Sources } from '../core/chain/governance-source.ts';
+import { parseVerifierKey } from '../core/keys/key.ts';
 import type { KeyEntry, Policy } from '../core/policy/policy-document.ts';
 import { TOPICS } from '../core/ports/log.ts';
 import type { ClusterSettings } from '../settings/cluster-settings.ts';
@@ -71,7 +72,8 @@ export async function* diagnose(patient: Patient): AsyncGenerator<Diagnosis> {
     ['archivers', settings.archiveGroup, TOPICS.chain],
   ] as const)
     yield await given(name, policy, (known) => owners(patient, known, group, topic));
-  yield* keys(settings, policy);
+  if (policy === undefined) yield { about: 'keys', result: 'unchecked', text: WITHOUT_POLICY };
+  else yield* keys(settings, policy);
   yield await checked('disk', async () => disk(settings));
 }
 
@@ -176,19 +178,23 @@ async function owners({ settings, cluster }: Patient, { shards }: Policy, group:
 }
 
 /** The key files that are here: readable, and ACTIVE in their role. */
-async function* keys(settings: ClusterSettings, policy: Policy | undefined): AsyncGenerator<Diagnosis> {
+async function* keys(settings: ClusterSettings, policy: Policy): AsyncGenerator<Diagnosis> {
   const folder = keysFolder(settings);
-  const shards = policy?.shards ?? 0;
-  const logs = Array.from({ length: shards }, (_, shard) => `log-${shard}`);
-  const present = ['collector', 'chainer', ...logs].filter((name) => existsSync(join(folder, `${name}.key`)));
-  if (present.length === 0) yield { about: 'keys', result: 'unchecked', text: `there are none in ${folder}` };
-  for (const name of present) yield await given(`key ${name}`, policy, (known) => keyOf(folder, name, known));
+  const roles = keyRoles(policy).filter(([name]) => existsSync(join(folder, `${name}.key`)));
+  if (roles.length === 0) yield { about: 'keys', result: 'unchecked', text: `there are none in ${folder}` };
+  for (const [name, entries] of roles) yield await checked(`key ${name}`, () => keyOf(folder, name, entries));
 }
 
-async function keyOf(folder: string, name: string, policy: Policy): Promise<Found> {
+/** The name of each key file, and the entries of the policy that may hold its key: a log key is of one shard. */
+function keyRoles({ origin, shards, producers, chainers, logs }: Policy): (readonly [string, readonly KeyEntry[]])[] {
+  const ofShard = (shard: number): readonly KeyEntry[] => logs.filter(({ key }) => parseVerifierKey(key).name === `${origin}/${shard}`);
+  const own = Array.from({ length: shards }, (_, shard) => [`log-${shard}`, ofShard(shard)] as const);
+  return [['collector', producers], ['chainer', chainers], ...own];
+}
+
+async function keyOf(folder: string, name: string, entries: readonly KeyEntry[]): Promise<Found> {
   const { verifierKey } = await readKeyFile(join(folder, `${name}.key`));
-  const roles = { collector: policy.producers, chainer: policy.chainers } as Readonly<Record<string, readonly KeyEntry[]>>;
-  const entry = (roles[name] ?? policy.logs).find(({ key }) => key === verifierKey);
+  const entry = entries.find(({ key }) => key === verifierKey);
   const advice = 'use another key, or publish a policy that lists this one (lineproof policy publish)';
   if (entry === undefined) return failure(`${verifierKey} is not in the newest policy in this role`, advice);
   return entry.status === 'ACTIVE' ? ok('ACTIVE in the newest policy') : failure(`${entry.status} in the newest policy`, advice);

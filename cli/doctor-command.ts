@@ -21,7 +21,7 @@ export const doctorCommand: Command = {
     'Run it where a service runs, with the options of that service. It looks at policy, topics, Redis, registry, object store, groups, the keys that are here, and the disk.',
     'It appends nothing to a topic. Below the prefix in the bucket it writes the small object by which an archiver tests the bucket.',
     'Exit code 1: something is wrong that keeps a service from working. A warning alone is 0. A dash: it could not be looked at, and nothing is said of it.',
-    'Not looked at: other machines, their clocks and versions. lineproof status shows lag, and verify judges the archive.',
+    'Not looked at: witnesses, time-stamp authorities, and other machines, their clocks and versions. lineproof status shows lag, and verify judges the archive.',
   ],
   run: async (invocation: Invocation): Promise<number> => {
     if (invocation.operands.length > 0) throw new LineproofError('USAGE', 'doctor takes no arguments');

@@ -105,6 +105,11 @@ describeOnStack('lineproof doctor', () => {
           expect.stringMatching(/\[KEY_UNREADABLE\]$/),
           expect.stringMatching(/\[KEY_UNREADABLE\]$/),
         ]);
+        copyFileSync(join(own, 'log-1.key'), join(keys, 'log-1.key'));
+        rmSync(join(keys, 'log-0.key'));
+        copyFileSync(join(own, 'log-1.key'), join(keys, 'log-0.key'));
+        const swapped = await examine(cluster, { LINEPROOF_KEYS: keys });
+        expect(swapped.results).toMatchObject({ 'key log-0': 'fail', 'key log-1': 'ok' });
         rmSync(keys, { recursive: true });
         const none = await examine(cluster, { LINEPROOF_KEYS: keys, LINEPROOF_KAFKA_BROKERS: NOBODY });
         expect([none.code, none.results]).toMatchObject([
